@@ -1,0 +1,235 @@
+"""What can go wrong, by who is to blame and whether money is at stake.
+
+    CometError
+    ├── InvalidRequestError      refused here, before anything was sent
+    ├── ConfigurationError       a setting or a folder cannot be used
+    │   └── MissingKeyError      no key was found anywhere
+    ├── BudgetExceededError      the call would pass a limit on money
+    ├── APIConnectionError       no connection, or the request never went out whole
+    ├── APITimeoutError          a limit of time passed
+    ├── AmbiguousError           sent, and the answer was lost: perhaps billed
+    ├── APIStatusError           the server refused
+    │   ├── BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError
+    │   └── QuotaError, ContentPolicyError, RateLimitError, ServerError
+    ├── BadResponseError, BadImageError, TooLargeError      a paid answer that cannot be used
+    ├── UnsafeURLError, DownloadError                       a paid picture that could not be fetched
+    ├── PartialResultError       some pictures of several failed
+    ├── SaveError                the disk refused; the pictures are in `images`
+    └── CallAbandoned            the waiting was stopped by the user (also a KeyboardInterrupt)
+
+Nothing here imports anything of ours, does I/O, or decides what happens next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Outcome = Literal["not_sent", "rejected", "unknown", "billed"]
+
+MONEY: dict[Outcome, str] = {
+    "not_sent": "Nothing was sent and nothing is billed.",
+    "rejected": "The server refused before any work; nothing should be billed.",
+    "unknown": "The request was sent; it may be billed. It is kept as uncertain and never sent again by itself.",
+    "billed": "The answer arrived, so this call is billed; nothing was sent again.",
+}
+
+
+class CometError(Exception):
+    """Any failure of comet_magic, with its evidence as attributes.
+
+    Attributes:
+        outcome: `not_sent`, `rejected`, `unknown` (perhaps billed) or `billed`.
+        hint: what to do about it, one sentence, or "".
+        code: the server's own error code, or None.
+        param: the parameter at fault, or None.
+        request_id: the server's id of the request, or None.
+        status_code: the HTTP status, or None.
+        attempts: how often the request was sent.
+        retry_after: seconds the server asked to wait, or None.
+        images: pictures that exist all the same (an `Images`), or an empty tuple.
+        partial: the bytes of the last streamed preview, or None.
+        errors: one error per failed part of a call that was made of several.
+        urls: addresses of paid pictures that were not fetched.
+        rescue_path: the file that holds the raw answer, or None.
+    """
+
+    outcome: Outcome = "not_sent"
+    full_traceback: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        outcome: Outcome | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
+        status_code: int | None = None,
+        attempts: int = 0,
+        retry_after: float | None = None,
+        images: Sequence[Any] = (),
+        partial: bytes | None = None,
+        errors: Sequence[CometError] = (),
+        urls: Sequence[str] = (),
+        rescue_path: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.outcome = outcome or type(self).outcome
+        self.code = code
+        self.param = param
+        self.request_id = request_id
+        self.status_code = status_code
+        self.attempts = attempts
+        self.retry_after = retry_after
+        self.images = images
+        self.partial = partial
+        self.errors = tuple(errors)
+        self.urls = tuple(urls)
+        self.rescue_path = rescue_path
+
+    def with_facts(self, **facts: Any) -> Self:
+        """The same error with more evidence attached."""
+        for name, value in facts.items():
+            setattr(self, name, value)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, self.__dict__.copy()
+
+    def lines(self) -> list[str]:
+        """What a person reads: at most six lines, the first says what happened."""
+        facts = [
+            ("request id", self.request_id),
+            ("HTTP status", self.status_code),
+            ("attempts", self.attempts if self.attempts > 1 else None),
+        ]
+        evidence = ", ".join(f"{name} {value}" for name, value in facts if value)
+        saved = f"The raw answer is kept in {self.rescue_path}" if self.rescue_path else ""
+        where = f"Address of the picture: {self.urls[0]}" if self.urls else ""
+        head = f"{type(self).__name__}: {self}"
+        return [line for line in (head, self.hint, MONEY[self.outcome], saved or where, evidence) if line]
+
+    def __getattr__(self, name: str) -> Any:
+        # IPython asks with hasattr for this hook in every xmode; without it the full traceback is shown.
+        if name == "_render_traceback_" and not CometError.full_traceback:
+            return self.lines
+        raise AttributeError(name)
+
+
+class InvalidRequestError(CometError):
+    """The request breaks a rule of the model; `param` names the parameter."""
+
+
+class ConfigurationError(CometError):
+    """A setting, an address or a folder cannot be used."""
+
+
+class MissingKeyError(ConfigurationError):
+    """No API key was found in any of its places."""
+
+
+class BudgetExceededError(CometError):
+    """The call, with what is in flight, would pass a limit on money."""
+
+
+class APIConnectionError(CometError):
+    """No connection, or the body was never sent whole."""
+
+
+class APITimeoutError(CometError):
+    """A limit of time passed."""
+
+
+class AmbiguousError(CometError):
+    """The request was sent and the answer was lost, cut, or leaves open whether work was done."""
+
+    outcome: Outcome = "unknown"
+
+
+class APIStatusError(CometError):
+    """The server refused."""
+
+    outcome: Outcome = "rejected"
+
+
+class BadRequestError(APIStatusError):
+    """The server calls the request wrong."""
+
+
+class AuthenticationError(APIStatusError):
+    """The server does not accept the key."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """The key may not do this."""
+
+
+class NotFoundError(APIStatusError):
+    """No such model or route."""
+
+
+class QuotaError(APIStatusError):
+    """The account has no money or quota left."""
+
+
+class ContentPolicyError(APIStatusError):
+    """The prompt or the picture was refused by moderation."""
+
+
+class RateLimitError(APIStatusError):
+    """Too many requests, and waiting did not help."""
+
+
+class ServerError(APIStatusError):
+    """The server says that it did not begin."""
+
+
+class BadResponseError(CometError):
+    """A whole answer that holds no usable pictures."""
+
+    outcome: Outcome = "billed"
+
+
+class BadImageError(CometError):
+    """A picture that is broken or of a kind that is not opened."""
+
+    outcome: Outcome = "billed"
+
+
+class TooLargeError(CometError):
+    """An answer or a picture above the limit of size."""
+
+    outcome: Outcome = "billed"
+
+
+class UnsafeURLError(CometError):
+    """The picture's address must not be fetched."""
+
+    outcome: Outcome = "billed"
+
+
+class DownloadError(CometError):
+    """The picture's address did not give the picture."""
+
+    outcome: Outcome = "billed"
+
+
+class PartialResultError(CometError):
+    """Some pictures failed; the others are in `images`, the failures in `errors`."""
+
+    outcome: Outcome = "billed"
+
+
+class SaveError(CometError):
+    """The disk refused; the pictures are in `images` and can be saved elsewhere."""
+
+    outcome: Outcome = "billed"
+
+
+class CallAbandoned(CometError, KeyboardInterrupt):  # noqa: N818 - it is an interrupt, not a fault
+    """The waiting was stopped; what was already sent runs on in the background."""

@@ -1,0 +1,1 @@
+"""The faces of a notebook: magics, completion, live output, panel."""

@@ -1,0 +1,1 @@
+"""A real endpoint on loopback that paints instead of asking a model."""
