@@ -1,0 +1,30 @@
+"""Names safe on every system, whole-or-absent writes, and what a saved picture says about itself."""
+
+from .metadata import embed_metadata, read_metadata
+from .names import SUFFIX, slug, sniff
+from .writing import (
+    PART,
+    make_folder,
+    make_private_folder,
+    native,
+    place,
+    sync_folder,
+    write_new,
+    write_whole,
+)
+
+__all__ = [
+    "PART",
+    "SUFFIX",
+    "embed_metadata",
+    "make_folder",
+    "make_private_folder",
+    "native",
+    "place",
+    "read_metadata",
+    "slug",
+    "sniff",
+    "sync_folder",
+    "write_new",
+    "write_whole",
+]

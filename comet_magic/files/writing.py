@@ -1,0 +1,177 @@
+"""Files that are whole or absent, and never written over.
+
+A temporary name in the same folder, the bytes, fsync, then a link to the final name, which fails where that
+name exists, then fsync of the folder. What a crash leaves is a `*.part`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comet_magic.errors import ConfigurationError
+from comet_magic.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PART = ".part"
+
+# What file systems without hard links answer to link(): FAT and exFAT, some FUSE and network mounts.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+_LONGEST_NAME = 255  # bytes, on every file system we know
+
+
+def write_whole(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o600) -> None:
+    """Put a file under its name, whole and durable, or leave nothing.
+
+    Raises:
+        FileExistsError: something, also a dangling symlink, has that name; it is untouched.
+        OSError: the disk is full, the folder cannot be written, and the like.
+    """
+    path = native(path)
+    part = path.with_name(f".{_cut(path.name, 100)}.{secrets.token_hex(6)}{PART}")
+    try:
+        _write(part, [data] if isinstance(data, bytes) else data, mode)
+        _give_name(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def place(part: Path, final: Path) -> None:
+    """Give a finished temporary file of the same folder tree its name, durably.
+
+    Raises:
+        FileExistsError: something has that name; both are untouched.
+        OSError: the names are on different file systems, and the like; the temporary file is still there.
+    """
+    part, final = native(part), native(final)
+    descriptor = os.open(part, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    _give_name(part, final)
+    part.unlink(missing_ok=True)
+    sync_folder(final.parent)
+
+
+def write_new(path: Path, data: bytes | Iterable[bytes]) -> Path:
+    """Write a file under this name, or with `-2`, `-3`... where it is taken; gives the path it got.
+
+    A name too long for the file system is shortened.
+
+    Raises:
+        OSError: the disk is full, the folder cannot be written, and the like.
+    """
+    whole = data if isinstance(data, bytes) else b"".join(data)
+    number = 1
+    while True:
+        ending = ("" if number == 1 else f"-{number}") + path.suffix
+        candidate = path.with_name(_cut(path.stem, _LONGEST_NAME - len(os.fsencode(native(ending)))) + ending)
+        try:
+            write_whole(candidate, whole)
+        except FileExistsError:
+            number += 1
+        else:
+            return candidate
+
+
+def make_folder(path: Path) -> None:
+    """A folder only its owner can read, made with its parents and durable in them."""
+    path = native(path)
+    if path.is_dir():
+        return
+    missing = [path, *(parent for parent in path.parents if not parent.exists())]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
+
+
+def make_private_folder(path: Path) -> None:
+    """A folder that is there, private, unseen by git, and was just written to.
+
+    A folder that held other things before keeps its mode and gets no `.gitignore`.
+
+    Raises:
+        ConfigurationError: it cannot be made or written.
+    """
+    path = native(path)
+    try:
+        fresh = not path.is_dir() or not any(path.iterdir())
+        make_folder(path)
+        if fresh:
+            path.chmod(0o700)
+            _write_once(path / ".gitignore", b"*\n")
+        probe = path / f".{secrets.token_hex(6)}{PART}"
+        _write(probe, [b"?"], 0o600)
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    else:
+        return
+    message = f"the folder {clean(path)} cannot be written: {reason}"
+    raise ConfigurationError(message, hint="Name a folder that can be written, or free space on its disk.")
+
+
+def native(path: Path | str) -> Path:
+    """The same path, usable also where the locale cannot spell it: names are UTF-8 on disk everywhere."""
+    return Path(os.fsdecode(str(path).encode("utf-8", "surrogateescape")))
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable, where the system knows such a thing."""
+    if os.name == "nt":  # pragma: no cover - Windows has no handle on folders, and NTFS journals names
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some network and FUSE mounts cannot sync a folder
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EROFS}:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    try:
+        write_whole(path, data)
+    except FileExistsError:  # another process was quicker
+        return
+
+
+def _write(part: Path, blocks: Iterable[bytes], mode: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(part, flags, mode), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+        file.writelines(blocks)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _give_name(part: Path, final: Path) -> None:
+    if os.name == "nt":  # pragma: no cover - there, rename refuses an existing name by itself
+        part.rename(final)
+        return
+    try:
+        os.link(part, final, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        return
+    # Without links the name is claimed by an empty file first; a crash here leaves an empty file.
+    os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        part.replace(final)
+    except OSError:
+        final.unlink(missing_ok=True)
+        raise
+
+
+def _cut(name: str, most: int) -> str:
+    return name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore") or "image"
