@@ -1,0 +1,46 @@
+"""What each model takes, answers with and costs: the one table, and the default model.
+
+    MODELS, DEFAULT_MODEL, WIRE_PARAMETERS, SIZE_WORDS, RATIOS
+    find(model_id) -> Model           exact id, snapshot, relative of a known family, or an unknown model
+    resolve_size(model, "16:9") -> "1536x864"
+    output_tokens(model, size, quality) -> int | None
+    suggest(word, words) -> the word that was probably meant, or None
+    model_table() -> the table as Markdown
+
+    model.parameters["quality"] is a rule: admits(value), str(rule), choices(), nearest(value), kind.
+
+Nothing here does I/O or knows the day.
+"""
+
+from __future__ import annotations
+
+from .lookup import DEFAULT_MODEL, RATIOS, SIZE_WORDS, WIRE_PARAMETERS, find, output_tokens, resolve_size
+from .model import Model
+from .prices import Tariff
+from .rules import Choice, Flag, Interval, Rule, Text, enumerate_words, suggest
+from .show import model_table
+from .sizes import FreeSize, SizeList
+from .table import MODELS
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "MODELS",
+    "RATIOS",
+    "SIZE_WORDS",
+    "WIRE_PARAMETERS",
+    "Choice",
+    "Flag",
+    "FreeSize",
+    "Interval",
+    "Model",
+    "Rule",
+    "SizeList",
+    "Tariff",
+    "Text",
+    "enumerate_words",
+    "find",
+    "model_table",
+    "output_tokens",
+    "resolve_size",
+    "suggest",
+]

@@ -1,0 +1,136 @@
+"""What pictures cost, in whole micro-USD: rates of tokens, counts of tokens, printed prices.
+
+    price.picture(size, quality) -> micro-USD of one picture without its prompt, or None
+    price.prompt(characters) -> micro-USD of the prompt, an upper guess
+    price.of_usage(usage) -> micro-USD of an answered call, or None
+    price.partial -> micro-USD of one streamed preview, or None
+
+`size` and `quality` are settled values here, never `auto`. A price bears its date, its grade (A the
+vendor's own page, B that page through a copy, C a third party) and its source. Nothing here knows a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from .sizes import edges
+
+MILLION = 1_000_000
+PARTIAL_TOKENS = 100  # each streamed preview; https://developers.openai.com/api/docs/guides/image-generation
+PROMPT_TOKENS = 16  # beside one token per character at most: a rough upper guess
+
+Grade = Literal["A", "B", "C"]
+
+
+class TokenCount(Protocol):
+    """How many output tokens a picture takes."""
+
+    def count(self, size: str, quality: str) -> int | None:
+        """Output tokens of one picture, or None where they are not known."""
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The count of gpt-image-2 and 2.5, from the calculator in the vendor's guide.
+
+    It gives every price printed there: https://developers.openai.com/api/docs/guides/image-generation
+    """
+
+    base: tuple[tuple[str, int], ...]
+
+    def count(self, size: str, quality: str) -> int | None:
+        """Output tokens of one picture, or None for a quality the formula does not have."""
+        base, pixels = dict(self.base).get(quality), edges(size)
+        if base is None or pixels is None:
+            return None
+        short, long = sorted(pixels)
+        units = _half_even(base * short, long)
+        return -(-base * units * (2 * MILLION + short * long) // (4 * MILLION))
+
+
+def _half_even(numerator: int, denominator: int) -> int:
+    """The quotient rounded to the nearest whole number, exact halves to the even one."""
+    whole, rest = divmod(numerator, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A number for each size and quality: tokens, or printed prices in micro-USD."""
+
+    sizes: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[int, ...]], ...]
+
+    def count(self, size: str, quality: str) -> int | None:
+        """The number for this size and quality, or None."""
+        row = dict(self.rows).get(quality)
+        return row[self.sizes.index(size)] if row and size in self.sizes else None
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """What a model costs and who says so.
+
+    Attributes:
+        date: the day the source was read, as YYYY-MM-DD.
+        grade: how near to the vendor the source is.
+        source: the page.
+        text_in: micro-USD per million tokens of prompt, or None where tokens are not counted.
+        image_in: the same for tokens of pictures sent.
+        image_out: the same for tokens of pictures made.
+        tokens: how many of those a picture takes, or None where no formula is known.
+        printed: prices per picture; they win over `tokens` where both are known.
+        flat: one price per picture whatever its size.
+    """
+
+    date: str
+    grade: Grade
+    source: str
+    text_in: int | None = None
+    image_in: int | None = None
+    image_out: int | None = None
+    tokens: TokenCount | None = None
+    printed: Table | None = None
+    flat: int | None = None
+
+    def picture(self, size: str, quality: str) -> int | None:
+        """Micro-USD of one picture of a settled size and quality, without its prompt."""
+        if self.flat is not None:
+            return self.flat
+        if self.printed is not None:
+            return self.printed.count(size, quality)
+        tokens = self.tokens.count(size, quality) if self.tokens else None
+        return None if tokens is None or self.image_out is None else _round_up(tokens * self.image_out)
+
+    def prompt(self, characters: int) -> int:
+        """Micro-USD of a prompt, an upper guess."""
+        return _round_up((PROMPT_TOKENS + characters) * (self.text_in or 0))
+
+    @property
+    def partial(self) -> int | None:
+        """Micro-USD of one streamed preview."""
+        return None if self.image_out is None else _round_up(PARTIAL_TOKENS * self.image_out)
+
+    def of_usage(self, usage: Mapping[str, Any] | None) -> int | None:
+        """The cost of an answered call by its own count of tokens, rounded up; None where that is missing."""
+        used = usage or {}
+        made, given = _tokens(used, "output_tokens"), _tokens(used, "input_tokens")
+        if made is None or self.image_out is None:
+            return None
+        details = used.get("input_tokens_details")
+        pictures = _tokens(details, "image_tokens") or 0 if isinstance(details, Mapping) else 0
+        words = max((given or 0) - pictures, 0)
+        parts = words * (self.text_in or 0) + pictures * (self.image_in or 0) + made * self.image_out
+        return _round_up(parts)
+
+
+def _round_up(millionths: int) -> int:
+    return -(-millionths // MILLION)
+
+
+def _tokens(usage: Mapping[str, Any], name: str) -> int | None:
+    """A count from a server's answer, which may be absent, null, text or nonsense."""
+    count = usage.get(name)
+    return count if type(count) is int and 0 <= count < MILLION * MILLION else None

@@ -1,0 +1,122 @@
+"""What a parameter may be: rules that answer `admits` and end the sentence "n is 4; qwen-image takes 1".
+
+    rule.admits(value) -> bool      rule.choices() -> the values to offer, () where they are open
+    str(rule) -> "low, medium or high"      rule.nearest(value) -> a value the rule admits, or None
+    rule.kind -> "choice", "integer" (an `Interval`, with `low` and `high`), "size", "boolean", "text"
+
+The rules of sizes are in `sizes`. Nothing here knows a model, a price or the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Kind = Literal["choice", "integer", "size", "boolean", "text"]
+
+
+def enumerate_words(words: Iterable[str], last: str = "or") -> str:
+    """The words as a sentence lists them: "a, b or c"."""
+    *others, final = list(words) or ["nothing"]
+    return f"{', '.join(others)} {last} {final}" if others else final
+
+
+def suggest(word: str, words: Iterable[str]) -> str | None:
+    """The one of `words` that was probably meant, or None."""
+    known = {candidate.casefold(): candidate for candidate in words}
+    found = get_close_matches(word.casefold(), known, n=1, cutoff=0.6)
+    return known[found[0]] if found else None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one parameter of one model may be; as text it ends the sentence "n is 4; qwen-image takes"."""
+
+    kind: ClassVar[Kind]
+
+    def admits(self, value: object) -> bool:
+        """Whether the value may be sent."""
+        raise NotImplementedError
+
+    def choices(self) -> tuple[str, ...]:
+        """The values to offer; () where they are open."""
+        return ()
+
+    def nearest(self, value: object) -> str | int | None:  # noqa: ARG002 - for those that have one
+        """A value the rule admits, close to the one given; None where there is none."""
+        return None
+
+
+@dataclass(frozen=True)
+class Choice(Rule):
+    """One of a few words."""
+
+    kind: ClassVar[Kind] = "choice"
+    options: tuple[str, ...]
+
+    def admits(self, value: object) -> bool:
+        """Whether it is one of the words, letter for letter."""
+        return isinstance(value, str) and value in self.options
+
+    def choices(self) -> tuple[str, ...]:
+        """The words."""
+        return self.options
+
+    def nearest(self, value: object) -> str | None:
+        """The word that was probably meant."""
+        return suggest(value, self.options) if isinstance(value, str) else None
+
+    def __str__(self) -> str:
+        return enumerate_words(self.options)
+
+
+@dataclass(frozen=True)
+class Interval(Rule):
+    """A whole number from `low` to `high`, both included."""
+
+    kind: ClassVar[Kind] = "integer"
+    low: int
+    high: int
+
+    def admits(self, value: object) -> bool:
+        """Whether it is a whole number within the bounds; true and false are none."""
+        return type(value) is int and self.low <= value <= self.high
+
+    def nearest(self, value: object) -> int | None:
+        """The bound that was passed."""
+        return min(max(value, self.low), self.high) if type(value) is int else None
+
+    def __str__(self) -> str:
+        return f"{self.low}" if self.low == self.high else f"{self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class Flag(Rule):
+    """True or false."""
+
+    kind: ClassVar[Kind] = "boolean"
+
+    def admits(self, value: object) -> bool:
+        """Whether it is one of the two."""
+        return isinstance(value, bool)
+
+    def __str__(self) -> str:
+        return "true or false"
+
+
+@dataclass(frozen=True)
+class Text(Rule):
+    """Any text that is not empty: the server decides."""
+
+    kind: ClassVar[Kind] = "text"
+
+    def admits(self, value: object) -> bool:
+        """Whether there is something to read."""
+        return isinstance(value, str) and bool(value.strip())
+
+    def __str__(self) -> str:
+        return "a text that is not empty"

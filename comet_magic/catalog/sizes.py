@@ -1,0 +1,168 @@
+"""Which sizes a model takes, which one of them is nearest, and what a ratio becomes.
+
+    rule.admits("1024x1024")      rule.nearest("1920x1080") -> "1920x1088"
+    rule.of_ratio(16 / 9) -> "1536x864", or None when no size has this orientation or ratio
+
+Nearest is meant in the plane of log width and log height: two sizes are as far apart as one of them
+has to be stretched, so a size that is too large keeps its ratio, and one that is too long keeps its area.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import ceil, floor, log, sqrt
+from typing import TYPE_CHECKING, ClassVar
+
+from .rules import Kind, Rule, enumerate_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PIXELS = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})")
+_ROOM = 1.5  # a ratio may become up to half as many pixels again as the model's usual square has
+
+
+def edges(size: object) -> tuple[int, int] | None:
+    """Width and height of a text like "1024x768", or None."""
+    found = _PIXELS.fullmatch(size) if isinstance(size, str) else None
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _distance(one: tuple[int, int], other: tuple[int, int]) -> float:
+    return log(one[0] / other[0]) ** 2 + log(one[1] / other[1]) ** 2
+
+
+def _off(size: tuple[int, int], ratio: float) -> float:
+    return round(abs(log(size[0] / size[1]) - log(ratio)), 9)
+
+
+def _same_side(size: tuple[int, int], ratio: float) -> bool:
+    return ratio == 1 or (size[0] >= size[1] if ratio > 1 else size[0] <= size[1])
+
+
+@dataclass(frozen=True)
+class SizeList(Rule):
+    """One of a few sizes; `usual` are those `auto` chooses from, the first is the model's default."""
+
+    kind: ClassVar[Kind] = "size"
+    usual: tuple[str, ...]
+    words: tuple[str, ...] = ()
+
+    def admits(self, value: object) -> bool:
+        """Whether it is one of the list."""
+        return isinstance(value, str) and value in self.choices()
+
+    def choices(self) -> tuple[str, ...]:
+        """All that is taken."""
+        return (*self.words, *self.usual)
+
+    def nearest(self, value: object) -> str | None:
+        """The size of the list that takes the least stretching."""
+        asked = edges(value)
+        return min(self.usual, key=lambda size: _distance(_sure(size), asked)) if asked else None
+
+    def of_ratio(self, ratio: float) -> str | None:
+        """The size whose ratio is nearest, never a landscape or a square for a portrait."""
+        sides = [size for size in self.usual if _same_side(_sure(size), ratio)]
+        if ratio != 1:
+            sides = [size for size in sides if _sure(size)[0] != _sure(size)[1]]
+        # The first of equals: the lists begin with the model's default.
+        return min(sides, key=lambda size: _off(_sure(size), ratio), default=None)
+
+    def __str__(self) -> str:
+        return enumerate_words(self.choices())
+
+
+def _sure(size: str) -> tuple[int, int]:
+    found = edges(size)
+    if found is None:
+        raise ValueError(size)
+    return found
+
+
+@dataclass(frozen=True)
+class FreeSize(Rule):
+    """Any width and height within bounds, and a few words.
+
+    Attributes:
+        grid: both edges are multiples of it.
+        ratio: the long edge is at most this many times the short one.
+        edge: no edge is longer.
+        low: the fewest pixels.
+        high: the most pixels.
+        usual: the vendor's own sizes, the default first; a ratio one of them has becomes that one.
+        words: what else is taken, such as `auto` or `2K`.
+        common: further sizes worth offering.
+    """
+
+    kind: ClassVar[Kind] = "size"
+    grid: int
+    ratio: int
+    edge: int
+    low: int
+    high: int
+    usual: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    common: tuple[str, ...] = ()
+
+    def admits(self, value: object) -> bool:
+        """Whether it is one of the words, or a size within all bounds."""
+        size = edges(value)
+        return self._fits(*size) if size else isinstance(value, str) and value in self.words
+
+    def _fits(self, width: int, height: int) -> bool:
+        return (
+            width % self.grid == 0
+            and height % self.grid == 0
+            and max(width, height) <= min(self.edge, self.ratio * min(width, height))
+            and self.low <= width * height <= self.high
+        )
+
+    def choices(self) -> tuple[str, ...]:
+        """The words and the sizes worth offering; others are taken too."""
+        return (*self.words, *self.usual, *self.common)
+
+    def nearest(self, value: object) -> str | None:
+        """The legal size that takes the least stretching; None for what is no size."""
+        asked = edges(value)
+        if not asked:
+            return None
+        ways = (size for width in self._multiples() for size in self._around(width, asked[1]))
+        # Of equally near sizes the larger one: nobody asked for fewer pixels.
+        best = min(ways, key=lambda size: (round(_distance(size, asked), 12), -size[0] * size[1]))
+        return f"{best[0]}x{best[1]}"
+
+    def _multiples(self) -> range:
+        return range(self.grid, self.edge + 1, self.grid)
+
+    def _around(self, width: int, height: float) -> Iterator[tuple[int, int]]:
+        """The legal sizes of this width whose heights are next to the one given, below and above."""
+        lowest = ceil(max(self.low / width, width / self.ratio, 1) / self.grid)
+        highest = floor(min(self.high / width, width * self.ratio, self.edge) / self.grid)
+        if lowest <= highest:
+            for step in {floor(height / self.grid), ceil(height / self.grid)}:
+                yield width, min(max(step, lowest), highest) * self.grid
+
+    def of_ratio(self, ratio: float) -> str | None:
+        """One of the usual sizes if it has the ratio, else the smallest of the closest near the default.
+
+        Near means: at least as many pixels as the default size has, at most half as many again.
+        """
+        if not 1 / self.ratio <= ratio <= self.ratio:
+            return None
+        for size in self.usual:
+            if _off(_sure(size), ratio) == 0:
+                return size
+        width, height = _sure(self.usual[0])
+        least, most = width * height, min(width * height * _ROOM, self.high)
+        spread = range(self.grid, floor(sqrt(most * ratio)) + 1, self.grid)
+        ways = [size for wide in spread for size in self._around(wide, wide / ratio)]
+        near = [size for size in ways if least <= size[0] * size[1] <= most]
+        best = min(near, key=lambda size: (_off(size, ratio), size[0] * size[1]))
+        return f"{best[0]}x{best[1]}"
+
+    def __str__(self) -> str:
+        grid = f" in multiples of {self.grid}" if self.grid > 1 else ""
+        words = enumerate_words((*self.words, f"WIDTHxHEIGHT{grid}"))
+        return f"{words} up to {self.edge}, at most {self.ratio}:1, {self.low} to {self.high} pixels"

@@ -1,0 +1,295 @@
+"""The table: every model with its rules and prices, each with the page that says so.
+
+A new model is one entry of `MODELS`; the newest of a family stands first. Facts as of 2026-11-22.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from .model import Model
+from .prices import Formula, Table, Tariff
+from .rules import Choice, Flag, Interval, Text
+from .sizes import FreeSize, SizeList
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .rules import Rule
+
+REFERENCE = "https://developers.openai.com/api/reference/resources/images/methods/generate"
+GUIDE = "https://developers.openai.com/api/docs/guides/image-generation"
+SHUTDOWNS = "https://developers.openai.com/api/docs/deprecations"
+COMET = "https://apidoc.cometapi.com/images-generations"
+COMET_SEEDREAM = "https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation"
+
+SQUARE, WIDE, TALL = "1024x1024", "1536x1024", "1024x1536"
+ANSWER_FORMS = Choice(("url", "b64_json"))
+
+# REFERENCE for the bounds; above 2560x1440 is experimental (GUIDE), not refused.
+GPT_SIZES = FreeSize(
+    grid=16,
+    ratio=3,
+    edge=3840,
+    low=655_360,
+    high=8_294_400,
+    usual=(SQUARE, WIDE, TALL),
+    words=("auto",),
+    common=("2048x2048", "2048x1152", "3840x2160", "2160x3840"),
+)
+GPT_OLD_SIZES = SizeList((SQUARE, WIDE, TALL), words=("auto",))
+
+
+def _gpt_image(size: Rule, quality: tuple[str, ...]) -> Mapping[str, Rule]:
+    """What the gpt-image models take: REFERENCE. 2.6 also has gif and svg; they are never opened here."""
+    return MappingProxyType(
+        {
+            "n": Interval(1, 10),
+            "size": size,
+            "quality": Choice((*quality, "auto")),
+            "background": Choice(("transparent", "opaque", "auto")),
+            "output_format": Choice(("png", "jpeg", "webp")),
+            "output_compression": Interval(0, 100),
+            "moderation": Choice(("low", "auto")),
+            "user": Text(),
+            "stream": Flag(),
+            "partial_images": Interval(0, 3),
+        }
+    )
+
+
+THREE = ("low", "medium", "high")
+FIVE = (*THREE, "xhigh", "max")
+TAKES_FIVE = _gpt_image(GPT_SIZES, FIVE)
+TAKES_THREE = _gpt_image(GPT_SIZES, THREE)
+TAKES_OLD = _gpt_image(GPT_OLD_SIZES, THREE)
+USUAL = (SQUARE, WIDE, TALL)
+
+# USD 5, 8 and 30 per million tokens: the vendor's list, https://developers.openai.com/api/docs/pricing
+LIST_2_5 = Tariff(
+    date="2026-11-22",
+    grade="B",
+    source=GUIDE,
+    text_in=5_000_000,
+    image_in=8_000_000,
+    image_out=30_000_000,
+    tokens=Formula((("low", 16), ("medium", 24), ("high", 48), ("xhigh", 64), ("max", 96))),
+)
+# The rates are published, the count of tokens is not: the price is known only from the answer's usage.
+LIST_2_6 = Tariff(
+    date="2026-11-22",
+    grade="A",
+    source="https://developers.openai.com/api/docs/models/gpt-image-2.6-sunburst",
+    text_in=5_000_000,
+    image_in=8_000_000,
+    image_out=30_000_000,
+)
+# CometAPI's own: 80 % of the vendor's list; the rate of pictures sent is inferred from that.
+COMET_2 = Tariff(
+    date="2026-11-22",
+    grade="A",
+    source="https://api.cometapi.com/api/models",
+    text_in=4_000_000,
+    image_in=6_400_000,
+    image_out=24_000_000,
+    tokens=Formula((("low", 16), ("medium", 48), ("high", 96))),
+)
+# Output tokens of the older models: GUIDE.
+OLD_TOKENS = Table(
+    (SQUARE, TALL, WIDE),
+    (("low", (272, 408, 400)), ("medium", (1056, 1584, 1568)), ("high", (4160, 6240, 6208))),
+)
+COMET_1_5 = Tariff(
+    date="2026-11-22",
+    grade="B",
+    source="https://www.cometapi.com/models/openai/gpt-image-1-5/",
+    text_in=6_400_000,
+    image_in=6_400_000,
+    image_out=25_600_000,
+    tokens=OLD_TOKENS,
+)
+LIST_1 = Tariff(
+    date="2026-11-22",
+    grade="B",
+    source=GUIDE,
+    text_in=5_000_000,
+    image_in=10_000_000,
+    image_out=40_000_000,
+    tokens=OLD_TOKENS,
+)
+# The printed prices are some 340 tokens above what the table of tokens gives; CometAPI's pages disagree.
+LIST_MINI = Tariff(
+    date="2026-11-22",
+    grade="B",
+    source=GUIDE,
+    text_in=2_000_000,
+    image_in=2_500_000,
+    image_out=8_000_000,
+    printed=Table(
+        USUAL,
+        (
+            ("low", (5_000, 6_000, 6_000)),
+            ("medium", (11_000, 15_000, 15_000)),
+            ("high", (36_000, 52_000, 52_000)),
+        ),
+    ),
+)
+DALLE_3_SIZES = ("1024x1024", "1792x1024", "1024x1792")
+LIST_DALLE_3 = Tariff(
+    date="2026-11-22",
+    grade="B",
+    source=GUIDE,
+    printed=Table(
+        DALLE_3_SIZES, (("standard", (40_000, 80_000, 80_000)), ("hd", (80_000, 120_000, 120_000)))
+    ),
+)
+DALLE_2_SIZES = ("1024x1024", "512x512", "256x256")
+LIST_DALLE_2 = Tariff(
+    date="2026-11-22",
+    grade="B",
+    source=GUIDE,
+    printed=Table(DALLE_2_SIZES, (("standard", (20_000, 18_000, 16_000)),)),
+)
+# One customer's bill of February 2026; CometAPI publishes none.
+LOGGED_QWEN = Tariff(date="2026-02-05", grade="C", source=COMET, flat=40_000)
+
+END_OF_1_5 = date(2026, 12, 1)  # SHUTDOWNS, also the mini and chatgpt-image-latest
+END_OF_DALLE = date(2026, 5, 12)  # SHUTDOWNS
+
+
+def _gpt(model_id: str, takes: Mapping[str, Rule], qualities: tuple[str, ...], *, price: Tariff | None,
+         retired: date | None = None, snapshots: tuple[str, ...] = ()) -> Model:  # fmt: skip
+    return Model(
+        id=model_id,
+        family="gpt-image",
+        parameters=takes,
+        prompt_limit=32_000,
+        answers="b64_json",
+        source=REFERENCE,
+        snapshots=snapshots,
+        retired=retired,
+        # A preview there since August 2026, refused before: REFERENCE.
+        transparent="preview" if model_id == "gpt-image-2" else "yes",
+        price=price,
+        auto_sizes=USUAL,
+        auto_qualities=qualities,
+    )
+
+
+def _seedream(model_id: str, low: int, words: tuple[str, ...]) -> Model:
+    """A model of ByteDance: COMET_SEEDREAM for what is taken.
+
+    The bounds are the vendor's as other gateways print them: https://docs.siraya.ai/docs/api-reference/generative-model-api/Seedream/
+    A prompt of more than about 1,000 characters is not refused, only read less closely.
+    """
+    usual = (
+        "2048x2048",
+        "2304x1728",
+        "1728x2304",
+        "2560x1440",
+        "1440x2560",
+        "2496x1664",
+        "1664x2496",
+        "3024x1296",
+    )
+    size = FreeSize(grid=1, ratio=16, edge=16_384, low=low, high=16_777_216, usual=usual, words=words)
+    return Model(
+        id=model_id,
+        family="seedream",
+        parameters=MappingProxyType(
+            {"n": Interval(1, 1), "size": size, "response_format": ANSWER_FORMS, "user": Text()}
+        ),
+        prompt_limit=32_000,
+        answers="either",
+        source=COMET_SEEDREAM,
+        auto_sizes=usual[:1],
+    )
+
+
+QWEN = Model(
+    id="qwen-image",
+    family="qwen-image",
+    parameters=MappingProxyType(
+        {
+            "n": Interval(1, 1),  # COMET
+            # The five of the model's own vendor; CometAPI names none.
+            "size": SizeList(("1328x1328", "1664x928", "928x1664", "1472x1140", "1140x1472")),
+            "output_format": Choice(("png", "jpeg", "webp")),
+            "user": Text(),
+        }
+    ),
+    prompt_limit=32_000,
+    answers="either",
+    source=COMET,
+    price=LOGGED_QWEN,
+    auto_sizes=("1328x1328",),
+)
+DALLE_3 = Model(
+    id="dall-e-3",
+    family="dall-e-3",
+    parameters=MappingProxyType(
+        {
+            "n": Interval(1, 1),
+            "size": SizeList(DALLE_3_SIZES),
+            "quality": Choice(("standard", "hd")),
+            "style": Choice(("vivid", "natural")),
+            "response_format": ANSWER_FORMS,
+            "user": Text(),
+        }
+    ),
+    prompt_limit=4_000,
+    answers="either",
+    source=REFERENCE,
+    retired=END_OF_DALLE,
+    price=LIST_DALLE_3,
+    auto_sizes=DALLE_3_SIZES[:1],
+    auto_qualities=("standard",),
+)
+DALLE_2 = Model(
+    id="dall-e-2",
+    family="dall-e-2",
+    parameters=MappingProxyType(
+        {
+            "n": Interval(1, 10),
+            "size": SizeList(DALLE_2_SIZES),
+            "quality": Choice(("standard",)),
+            "response_format": ANSWER_FORMS,
+            "user": Text(),
+        }
+    ),
+    prompt_limit=1_000,
+    answers="either",
+    source=REFERENCE,
+    retired=END_OF_DALLE,
+    price=LIST_DALLE_2,
+    auto_sizes=DALLE_2_SIZES[:1],
+    auto_qualities=("standard",),
+)
+
+MODELS: tuple[Model, ...] = (
+    _gpt("gpt-image-2.6-flare", TAKES_FIVE, FIVE, price=LIST_2_6),
+    _gpt("gpt-image-2.6-sunburst", TAKES_FIVE, FIVE, price=LIST_2_6),
+    _gpt(
+        "gpt-image-2.5-flare", TAKES_FIVE, FIVE, price=LIST_2_5, snapshots=("gpt-image-2.5-flare-2026-09-08",)
+    ),
+    _gpt(
+        "gpt-image-2.5-sunburst",
+        TAKES_FIVE,
+        FIVE,
+        price=LIST_2_5,
+        snapshots=("gpt-image-2.5-sunburst-2026-09-08",),
+    ),
+    _gpt("gpt-image-2", TAKES_THREE, THREE, price=COMET_2, snapshots=("gpt-image-2-2026-04-21",)),
+    _gpt("gpt-image-1.5", TAKES_OLD, THREE, price=COMET_1_5, retired=END_OF_1_5),
+    _gpt("gpt-image-1-mini", TAKES_OLD, THREE, price=LIST_MINI, retired=END_OF_1_5),
+    _gpt("gpt-image-1", TAKES_OLD, THREE, price=LIST_1, retired=date(2026, 10, 23)),
+    _gpt("chatgpt-image-latest", TAKES_OLD, THREE, price=None, retired=END_OF_1_5),
+    DALLE_3,
+    DALLE_2,
+    QWEN,
+    _seedream("doubao-seedream-5-0-260128", 3_686_400, ("2K", "3K", "4K")),
+    _seedream("doubao-seedream-4-5-251128", 3_686_400, ("2K", "4K")),
+    _seedream("bytedance-seedream-4-0-250828", 921_600, ("1K", "2K", "4K")),
+)
