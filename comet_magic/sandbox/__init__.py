@@ -1,1 +1,19 @@
 """A real endpoint on loopback that paints instead of asking a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .server import Sandbox, Served, start_sandbox
+
+__all__ = ["Sandbox", "Served", "start_sandbox"]
+
+
+def __getattr__(name: str) -> Any:
+    # The server's modules are loaded when somebody starts one, not when the package is imported.
+    if name in __all__:
+        from . import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

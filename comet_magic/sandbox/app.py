@@ -1,0 +1,207 @@
+"""Every route of the sandbox as a function from a request to an answer: no socket, no clock.
+
+POST /v1/images/generations      GET /v1/models      GET /pictures/...
+GET /api/models (no key)         GET /v1/dashboard/billing/subscription, .../usage
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.catalog import MODELS
+
+from . import generation, pictures
+from .refusals import GATEWAY, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from email.message import Message
+
+    from comet_magic.catalog import Model
+
+GENERATIONS = "/v1/images/generations"
+BALANCE_USD = 10.0
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it came; `now` is the second in which it came."""
+
+    method: str
+    target: str
+    headers: Message
+    body: bytes
+    request_id: str
+    now: float
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer.
+
+    Attributes:
+        pieces: the body, or the events of a stream, made when they are asked for.
+        steps: how many pieces a generation has; 0 for what takes no model's time.
+        paints: whether asking for a piece costs a painting.
+        charge: micro-USD of play money, or None where nothing was bought.
+    """
+
+    status: int
+    pieces: Iterator[bytes]
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    steps: int = 0
+    paints: bool = False
+    streams: bool = False
+    charge: int | None = None
+    prompt: str | None = None
+    model: str | None = None
+
+
+def refused(refusal: Refusal, request_id: str) -> Reply:
+    """The refusal as an answer."""
+    body = refusal.body(request_id)
+    return Reply(refusal.status, iter([body]), refusal.content_type, headers=refusal.headers)
+
+
+def empty(received: Received) -> Reply:
+    """A success without pictures, as gateways give it for a prompt that was filtered."""
+    return _json({"created": int(received.now), "data": []})
+
+
+def _json(document: Mapping[str, Any]) -> Reply:
+    return Reply(200, iter([json.dumps(document).encode()]))
+
+
+@dataclass(frozen=True)
+class App:
+    """All the answers of one sandbox.
+
+    Attributes:
+        secret: signs the addresses of pictures.
+        root: scheme, host and port of the server.
+        url_lifetime: seconds for which a picture's address works.
+    """
+
+    secret: bytes = field(repr=False)
+    root: str
+    url_lifetime: float
+
+    def answer(self, received: Received, *, spent: int) -> Reply:
+        """What is answered; `spent` is the play money charged so far, in micro-USD."""
+        try:
+            return self._route(received)(received, spent)
+        except Refusal as refusal:
+            return refused(refusal, received.request_id)
+
+    def _route(self, received: Received) -> Callable[[Received, int], Reply]:
+        path = received.target.partition("?")[0]
+        if path.startswith(pictures.FOLDER):
+            path = pictures.FOLDER
+        if path not in _ROUTES:
+            # The words of the gateway CometAPI resembles.
+            raise Refusal(404, f"Invalid URL ({received.method} {path})", code="")
+        method, handler = _ROUTES[path]
+        if received.method != method:
+            message = f"Method {received.method} is not allowed here"
+            raise Refusal(405, message, type=GATEWAY, code="", headers={"allow": method})
+        if path.startswith("/v1/"):
+            _require_key(received)
+        return partial(handler, self)
+
+    def _generations(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
+        fields = generation.parse(received.body)
+        seen: dict[str, Any] = {
+            name: value for name in ("prompt", "model") if isinstance(value := fields.get(name), str)
+        }
+        try:
+            order = generation.take(fields)
+        except Refusal as refusal:
+            return replace(refused(refusal, received.request_id), **seen)
+        now = int(received.now)
+        if order.request.stream:
+            reply = Reply(200, order.events(now), "text/event-stream", streams=True)
+        else:
+            reply = Reply(200, order.document(now, self._address))
+        return replace(reply, steps=order.steps, paints=order.paints, charge=order.charge, **seen)
+
+    def _address(self, painting: pictures.Painting, now: int) -> str:
+        expires = int(now + self.url_lifetime)
+        return self.root + pictures.address(painting, secret=self.secret, expires=expires)
+
+    def _picture(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
+        painting = pictures.painting_at(received.target, secret=self.secret, now=received.now)
+        return Reply(200, painting.file(), painting.mime, paints=True)
+
+    def _models(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
+        return _json({"object": "list", "data": [_listed(model) for model in MODELS]})
+
+    def _catalogue(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
+        rows = [_catalogued(model) for model in MODELS]
+        return _json({"success": True, "page": 0, "page_size": len(rows), "total": len(rows), "data": rows})
+
+    def _subscription(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
+        limit = {
+            "hard_limit_usd": BALANCE_USD,
+            "soft_limit_usd": BALANCE_USD,
+            "system_hard_limit_usd": BALANCE_USD,
+        }
+        return _json({"object": "billing_subscription", "has_payment_method": True, **limit})
+
+    def _usage(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
+        cents = spent * 100 / _MILLION
+        return _json({"object": "list", "total_usage": cents})
+
+
+# https://apidoc.cometapi.com/overview/models, https://apidoc.cometapi.com/tools/balance-api
+_ROUTES: dict[str, tuple[str, Callable[[App, Received, int], Reply]]] = {
+    GENERATIONS: ("POST", App._generations),  # noqa: SLF001 - its own table
+    "/v1/models": ("GET", App._models),  # noqa: SLF001
+    "/api/models": ("GET", App._catalogue),  # noqa: SLF001
+    "/v1/dashboard/billing/subscription": ("GET", App._subscription),  # noqa: SLF001
+    "/v1/dashboard/billing/usage": ("GET", App._usage),  # noqa: SLF001
+    pictures.FOLDER: ("GET", App._picture),  # noqa: SLF001
+}
+
+
+def _require_key(received: Received) -> None:
+    scheme, _, key = (received.headers.get("authorization") or "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Refusal(401, "Invalid token", type=GATEWAY, code="invalid_api_key")
+
+
+def _listed(model: Model) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": model.id, "object": "model", "created": 0, "owned_by": model.family}
+    if model.retired:
+        row["shutdown_date"] = model.retired.isoformat()
+    return row
+
+
+def _catalogued(model: Model) -> dict[str, Any]:
+    return {
+        "id": model.id,
+        "code": model.id.replace(".", "-"),
+        "name": model.id,
+        "provider": model.family,
+        "provider_code": model.family,
+        "description": model.notice,
+        "model_type": "image",
+        "features": ["text-to-image"],
+        "endpoints": {"image-generation": {"path": GENERATIONS, "method": "POST"}},
+        "pricing": _pricing(model),
+        "context_length": None,
+        "max_completion_tokens": None,
+        "api_doc_url": model.source,
+    }
+
+
+def _pricing(model: Model) -> dict[str, Any] | None:
+    if model.price is None:
+        return None
+    rates = {"input": model.price.text_in, "output": model.price.image_out, "per_request": model.price.flat}
+    dollars = {name: rate / _MILLION if rate is not None else None for name, rate in rates.items()}
+    return {"currency": "USD", **dollars, "per_second": None}

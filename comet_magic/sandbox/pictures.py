@@ -1,0 +1,104 @@
+"""Picture addresses that need no memory: they hold what to paint, until when, and a signature."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import zlib
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from .refusals import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from PIL.Image import Image
+
+FOLDER = "/pictures/"
+
+# An address must stay below the 8 KiB that clients and proxies take.
+_LONGEST_SUBJECT = 900
+_SUFFIX = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+
+
+@dataclass(frozen=True)
+class Painting:
+    """All that decides the bytes of one picture."""
+
+    subject: str
+    width: int
+    height: int
+    position: int
+    transparent: bool
+    output_format: str
+    compression: int | None
+
+    @property
+    def mime(self) -> str:
+        """The content type of the picture."""
+        return f"image/{self.output_format}"
+
+    def paint(self) -> Image:
+        """The picture; the same for the same painting."""
+        from .painter import paint
+
+        return paint(
+            self.subject,
+            width=self.width,
+            height=self.height,
+            position=self.position,
+            transparent=self.transparent,
+        )
+
+    def encode(self, image: Image) -> bytes:
+        """The picture, or a preview of it, as a file of the format asked for."""
+        from .painter import encode
+
+        return encode(image, self.output_format, self.compression)
+
+    def file(self) -> Iterator[bytes]:
+        """The bytes of the whole picture, painted when they are asked for."""
+        yield self.encode(self.paint())
+
+
+def subject(prompt: str) -> str:
+    """What the painter reads of a prompt: all of a short one; of a long one its beginning and its hash."""
+    if len(prompt) <= _LONGEST_SUBJECT:
+        return prompt
+    return f"{prompt[:_LONGEST_SUBJECT]} {hashlib.sha256(prompt.encode()).hexdigest()[:16]}"
+
+
+def address(painting: Painting, *, secret: bytes, expires: int) -> str:
+    """The path and query under which this server paints the picture until it expires."""
+    facts = json.dumps(astuple(painting), separators=(",", ":"), ensure_ascii=False).encode()
+    payload = base64.urlsafe_b64encode(zlib.compress(facts, 9)).rstrip(b"=").decode()
+    query = urlencode({"expires": expires, "signature": _signature(payload, str(expires), secret)})
+    return f"{FOLDER}{payload}{_SUFFIX[painting.output_format]}?{query}"
+
+
+def painting_at(target: str, *, secret: bytes, now: float) -> Painting:
+    """The painting behind an address.
+
+    Raises:
+        Refusal: 403 where the signature is wrong or the address has expired.
+    """
+    parts = urlsplit(target)
+    payload = parts.path.removeprefix(FOLDER).partition(".")[0]
+    query = parse_qs(parts.query)
+    expires, signature = (query.get(name, [""])[0] for name in ("expires", "signature"))
+    if not hmac.compare_digest(signature.encode(), _signature(payload, expires, secret).encode()):
+        raise Refusal(403, "The signature of this address is wrong", code="access_denied")
+    if now >= int(expires):
+        raise Refusal(403, "This address has expired", code="access_denied")
+    facts = zlib.decompress(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return Painting(*json.loads(facts))
+
+
+def _signature(payload: str, expires: str, secret: bytes) -> str:
+    digest = hmac.new(secret, f"{payload} {expires}".encode(), hashlib.sha256).digest()
+    # Standard base64, so that "+", "/" and "=" travel percent-encoded as they do in real signed addresses.
+    return base64.b64encode(digest).decode()

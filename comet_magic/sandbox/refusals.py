@@ -1,0 +1,90 @@
+"""How the vendor refuses: status, envelope, code. Pure; it decides nothing about requests."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# https://apidoc.cometapi.com/errors/error-codes-handling
+GATEWAY = "comet_api_error"
+# https://developers.openai.com/api/docs/guides/error-codes
+CALLER = "invalid_request_error"
+# https://developers.openai.com/api/docs/guides/image-generation
+PICTURE = "image_generation_user_error"
+
+# A gateway's or a proxy's own timeout: the work was begun, so a vendor may well charge for it.
+CHARGED_STATUSES = frozenset({504, 524})
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
+    """An answer that is not 200, with what the envelope says."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = CALLER,  # noqa: A002 - the envelope's own word
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.type = type
+        self.code = code
+        self.param = param
+        self.headers = dict(headers or {})
+
+    @property
+    def content_type(self) -> str:
+        """Cloudflare answers its own 524 with a page, everybody else with the envelope."""
+        return "text/html" if self.status == 524 else "application/json"
+
+    def body(self, request_id: str) -> bytes:
+        """The envelope as it stands on the wire; the gateway writes its request id into the message."""
+        if self.status == 524:
+            return f"<html><title>524: {self}</title></html>".encode()
+        message = f"{self} (request id: {request_id})" if self.type == GATEWAY else str(self)
+        error: dict[str, Any] = {
+            "message": message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+        return json.dumps({"error": error}).encode()
+
+
+def too_fast(wait: float) -> Refusal:
+    """The refusal of a caller who passed the rate, with the seconds to wait."""
+    headers = {"retry-after": str(max(1, -int(-wait // 1))), "retry-after-ms": str(int(wait * 1000) + 1)}
+    return Refusal(429, "Rate limit reached", type="requests", code="rate_limit_exceeded", headers=headers)
+
+
+def rehearsed(name: str) -> Refusal:
+    """The refusal that a rehearsal asks for by status or name."""
+    if name == "429":
+        return too_fast(0.2)
+    message, type_, code = _KNOWN.get(name, ("The upstream failed", GATEWAY, ""))
+    status = _STATUS.get(name) or int(name)
+    return Refusal(status, message, type=type_, code=code)
+
+
+_STATUS = {"moderation": 400, "quota": 429}
+
+_KNOWN: dict[str, tuple[str, str, str | None]] = {
+    "moderation": ("Your request was rejected by the safety system.", PICTURE, "moderation_blocked"),
+    "quota": ("Your credit balance is exhausted.", "insufficient_quota", "credit_balance_exhausted"),
+    "400": ("The request could not be validated", GATEWAY, "invalid_request"),
+    "401": ("Invalid token", GATEWAY, "invalid_api_key"),
+    "402": ("Payment required", GATEWAY, "insufficient_user_quota"),
+    "403": ("This key may not use this model", GATEWAY, "permission_denied"),
+    "404": ("The model does not exist", CALLER, "model_not_found"),
+    "413": ("Request entity too large", GATEWAY, ""),
+    "500": ("The server had an error while processing your request", "server_error", None),
+    "503": ("The server is overloaded", "service_unavailable_error", "server_is_overloaded"),
+    "524": ("A timeout occurred", GATEWAY, ""),
+}

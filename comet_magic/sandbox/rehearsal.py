@@ -1,0 +1,72 @@
+"""Failures and a pace on request, so that people can rehearse. Pure: no clock, no socket."""
+
+from __future__ import annotations
+
+import random
+import re
+from itertools import chain, repeat
+from typing import TYPE_CHECKING
+
+from comet_magic.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# What happens to the connection instead of a refusal, or to a good answer.
+HANG, CUT, DROP, EMPTY = "hang", "cut", "drop", "empty"
+NAMES = (HANG, CUT, DROP, EMPTY, "moderation", "quota")
+
+_ITEM = re.compile(r"(?P<what>[a-z]+|[45]\d\d)(?::(?P<count>\d+)|@(?P<share>0?\.\d+|1(?:\.0+)?))?")
+
+
+def failures(fail: str | int | Sequence[str | int] | None) -> Iterator[str]:
+    """What befalls each good request in turn: a status or a name, "" for nothing.
+
+    Args:
+        fail: a text such as `500` (always), `429:2` (the first two), `hang:1,500@0.2` (one that hangs, then a
+            fifth of them, chosen by a fixed seed), or a list with one status or name per request.
+    """
+    if fail is None:
+        return repeat("")
+    if isinstance(fail, (str, int)):
+        return chain(
+            chain.from_iterable(_befalls(*_parsed(item)) for item in str(fail).split(",")), repeat("")
+        )
+    return chain([_parsed(item)[0] for item in fail], repeat(""))
+
+
+def _parsed(item: str | int) -> tuple[str, str | None, str | None]:
+    match = _ITEM.fullmatch(str(item).strip())
+    if not match or not (match["what"].isdigit() or match["what"] in NAMES):
+        names = ", ".join(NAMES)
+        raise ConfigurationError(f"fail is {item!r}; it takes a status from 400 to 599 or one of {names}")
+    return match["what"], match["count"], match["share"]
+
+
+def _befalls(what: str, count: str | None, share: str | None) -> Iterator[str]:
+    if count is not None:
+        return repeat(what, int(count))
+    if share is None:
+        return repeat(what)
+    dice = random.Random(0)  # noqa: S311 - a rehearsal must repeat itself
+    return (what if dice.random() < float(share) else "" for _ in repeat(None))
+
+
+class Pace:
+    """Admits so many requests a second, with a burst of one second's worth."""
+
+    def __init__(self, rate: float) -> None:
+        if not rate > 0:
+            raise ConfigurationError(f"rate is {rate}; it takes requests per second above 0")
+        self._interval = 1 / rate
+        self._slack = max(1.0, rate) * self._interval - self._interval
+        self._free_at = 0.0
+
+    def wait(self, now: float) -> float:
+        """Seconds until a request would be admitted; 0 admits this one."""
+        start = max(self._free_at, now)
+        too_early = start - now - self._slack
+        if too_early > 1e-9:
+            return too_early
+        self._free_at = start + self._interval
+        return 0.0
