@@ -1,0 +1,21 @@
+"""The clients in front of the work: `Client` waits, `AsyncClient` is awaited, both submit to one engine."""
+
+from __future__ import annotations
+
+from .core import Plan
+from .fronts import AsyncClient, Client, agenerate, close_shared_client, generate, shared_client
+from .job import Abandoned, CallView, Job, wait
+
+__all__ = [
+    "Abandoned",
+    "AsyncClient",
+    "CallView",
+    "Client",
+    "Job",
+    "Plan",
+    "agenerate",
+    "close_shared_client",
+    "generate",
+    "shared_client",
+    "wait",
+]

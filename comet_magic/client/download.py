@@ -1,0 +1,140 @@
+"""Fetching a paid picture by its address: guarded at every hop, free to repeat, always from the beginning."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+import anyio
+
+from ..addresses import PictureURL, check_ip, parse_picture_url
+from ..errors import CometError, DownloadError, UnsafeURLError
+from ..text import clean_url
+from .http import HTTPFault, PictureDoor, pieces
+
+if TYPE_CHECKING:
+    import httpx
+
+MOST_TRIES = 4
+MOST_HOPS = 5
+FIRST_PAUSE = 0.25  # seconds; a picture may not be at its address yet
+_FINAL = (400, 401, 403, 405, 410, 451)
+
+
+class _Transient(Exception):  # noqa: N818 - a signal to try again, never seen outside
+    """A fault that may pass."""
+
+
+async def download(
+    url: str, *, base_url: str, door: PictureDoor, largest: int, timeout: float, pause: float = FIRST_PAUSE
+) -> bytes:
+    """The bytes at a picture's address, of at most `largest` bytes, within `timeout` seconds.
+
+    Raises:
+        UnsafeURLError: the address, or one it leads to, must not be fetched.
+        DownloadError: it does not give the bytes; `urls` holds the address.
+    """
+    problem = f"took longer than {timeout:g} s"
+    with anyio.move_on_after(timeout):
+        for number in range(MOST_TRIES):
+            if number:
+                await anyio.sleep(pause * 2 ** (number - 1))
+            try:
+                return await _follow(url, base_url=base_url, door=door, largest=largest)
+            except _Transient as fault:
+                problem = str(fault)
+    raise DownloadError(
+        f"the picture at {clean_url(url)} could not be fetched: {problem}",
+        hint="It is paid for: %cometimg_history --fetch ID tries again while its address lives.",
+        urls=(url,),
+    )
+
+
+async def _follow(url: str, *, base_url: str, door: PictureDoor, largest: int) -> bytes:
+    address = url
+    for _ in range(MOST_HOPS + 1):
+        target = _parsed(address, url, base_url)
+        ip = await _resolve(target, base_url, url)
+        try:
+            response = await door.get(target, ip)
+        except HTTPFault as fault:
+            raise _Transient(type(fault).__name__) from None
+        try:
+            if response.is_redirect or response.has_redirect_location:
+                address = urljoin(address, response.headers["location"])
+                continue
+            return await _body(response, url, largest)
+        finally:
+            await response.aclose()
+    raise DownloadError(f"{clean_url(url)} redirects more than {MOST_HOPS} times", urls=(url,))
+
+
+def _parsed(address: str, first: str, base_url: str) -> PictureURL:
+    try:
+        return parse_picture_url(address, base_url=base_url)
+    except UnsafeURLError as error:
+        problem = error
+    raise problem.with_facts(urls=(first,))
+
+
+async def _resolve(target: PictureURL, base_url: str, first: str) -> str:
+    """An address of the host, after every one it has was checked; the connection goes to this very address."""
+    if target.ip is not None:
+        candidates = [str(target.ip)]
+    else:
+        try:
+            found = await anyio.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as fault:
+            raise _Transient(f"no such host ({type(fault).__name__})") from None
+        candidates = sorted({str(entry[4][0]) for entry in found}, key=_ipv4_first)
+    if not candidates:
+        raise _Transient("no such host")
+    for ip in candidates:
+        try:
+            check_ip(ip, target, base_url=base_url)
+        except UnsafeURLError as error:
+            problem: CometError = error
+            break
+    else:
+        return candidates[0]
+    raise problem.with_facts(urls=(first,))
+
+
+def _ipv4_first(ip: str) -> tuple[int, str]:
+    return ipaddress.ip_address(ip.partition("%")[0]).version, ip
+
+
+async def _body(response: httpx.Response, url: str, largest: int) -> bytes:
+    status = response.status_code
+    if status in _FINAL or 300 <= status < 400:
+        expired = " (its address has expired or needs a login)" if status in (401, 403, 410) else ""
+        raise DownloadError(
+            f"the picture at {clean_url(url)} could not be fetched: HTTP {status}{expired}",
+            urls=(url,),
+            status_code=status,
+        )
+    if status != 200:
+        raise _Transient(f"HTTP {status}")
+    if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise DownloadError(
+            f"the picture at {clean_url(url)} came compressed, which was not asked for", urls=(url,)
+        )
+    if int(response.headers.get("content-length", "0")) > largest:
+        raise DownloadError(
+            f"the picture at {clean_url(url)} is larger than max_image_bytes, {largest}", urls=(url,)
+        )
+    body = bytearray()
+    try:
+        async for piece in pieces(response):
+            body += piece
+            if len(body) > largest:
+                break
+    except HTTPFault as fault:
+        raise _Transient(type(fault).__name__) from None
+    if len(body) > largest:
+        raise DownloadError(
+            f"the picture at {clean_url(url)} is larger than max_image_bytes, {largest}", urls=(url,)
+        )
+    return bytes(body)

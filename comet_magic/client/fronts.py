@@ -1,0 +1,219 @@
+"""`Client` and `AsyncClient`: thin doors to the core, and the one client that a process shares."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from typing import TYPE_CHECKING, Self, Unpack
+
+from ..errors import CometError
+from ..request import Options
+from ..settings import ClientOptions
+from .core import Config, Core, Plan, configure
+from .job import Job, wait
+
+if TYPE_CHECKING:
+    from ..archive import Archive, Spend
+    from ..images import Images
+
+HEARTBEAT = 0.2  # seconds; an interrupt of an awaited call acts when the loop next wakes
+
+
+class _Front:
+    """What both clients share."""
+
+    def __init__(self, **options: Unpack[ClientOptions]) -> None:
+        """Make a client; nothing is sent and nothing is written yet.
+
+        Args:
+            **options: `api_key`, `base_url` and the attributes of `comet_magic.settings.Settings`.
+
+        Raises:
+            MissingKeyError: no key was found.
+            ConfigurationError: a setting cannot be used.
+        """
+        self._core = Core(configure(**options))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._core!r})"
+
+    def submit(self, prompt: str, **options: Unpack[Options]) -> Job:
+        """Start a call and return at once; `Job` is a Future of `Images`."""
+        return self._core.submit(prompt, options)
+
+    def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
+        """What a call would send and cost; nothing is sent."""
+        return self._core.plan(prompt, options)
+
+    @property
+    def archive(self) -> Archive:
+        """Where the pictures and the ledger are."""
+        return self._core.archive
+
+    @property
+    def vendor(self) -> str:
+        """Whom the money is counted for: `cometapi`, `sandbox`, or a host."""
+        return self._core.base.vendor
+
+    @property
+    def base_url(self) -> str:
+        """Where requests go."""
+        return self._core.base.url
+
+    @property
+    def key_source(self) -> str:
+        """Where the key was found; never the key."""
+        return self._core.key.source
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Calls that still run, those in the background too."""
+        return self._core.jobs
+
+    def spend(self) -> Spend:
+        """What this client's session has spent at its vendor, with its upper bound."""
+        return self._core.archive.spend(vendor=self.vendor, session=self._core.session)
+
+
+class Client(_Front):
+    """A client whose calls wait for their pictures.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> with cm.start_sandbox() as sandbox, cm.Client(
+        ...     base_url=sandbox.base_url, api_key="sandbox", archive=None
+        ... ) as client:
+        ...     client.generate("a paper boat", size="256x256", model="dall-e-2").image.size
+        (256, 256)
+    """
+
+    def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
+        """Turn a prompt into pictures.
+
+        Args:
+            prompt: what to paint.
+            **options: the model's parameters and `timeout` (seconds), `max_cost` (USD), `reuse`, `on_event`.
+
+        Returns:
+            The pictures, also for one a list.
+
+        Raises:
+            CometError: as the class tells; `outcome` says whether money is gone.
+        """
+        return checked(wait(self.submit(prompt, **options)), options)
+
+    def close(self) -> None:
+        """Take no more calls; what was already sent runs on in the background."""
+        self._core.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncClient(_Front):
+    """A client whose calls are awaited, from any asyncio loop."""
+
+    async def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
+        """Turn a prompt into pictures; takes, gives and raises what `Client.generate` does.
+
+        Cancelling the await leaves calls that were already sent running in the background.
+        """
+        return checked(await finished(self.submit(prompt, **options)), options)
+
+    async def aclose(self) -> None:
+        """Take no more calls; what was already sent runs on in the background."""
+        await asyncio.to_thread(self._core.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+async def finished(job: Job) -> Images:
+    """A job's result, awaited with a heartbeat so that an interrupt acts within 0.2 s."""
+    future = asyncio.wrap_future(job)
+    try:
+        while not future.done():
+            await asyncio.wait({future}, timeout=HEARTBEAT)
+    except asyncio.CancelledError:
+        await asyncio.shield(asyncio.to_thread(job.abandon))
+        raise
+    return future.result()
+
+
+def checked(images: Images, options: Options) -> Images:
+    """The pictures, with a warning where they are fewer than asked for."""
+    asked = options.get("n") or 1
+    if len(images) < asked:
+        warnings.warn(f"{asked} pictures were asked for; the answer held {len(images)}", stacklevel=3)
+    return images
+
+
+# --- the one client of a process
+
+_shared: tuple[Config, Client] | None = None
+_lock = threading.Lock()
+
+
+def shared_client(**overrides: Unpack[ClientOptions]) -> Client:
+    """The client that `generate`, the magic and the panel share, so that one limiter serves all.
+
+    It is made anew when the key, the base URL or a setting has changed since.
+
+    Raises:
+        MissingKeyError: no key was found.
+    """
+    global _shared
+    config = configure(**overrides)
+    with _lock:
+        if _shared is not None and _shared[0] == config:
+            return _shared[1]
+        previous, _shared = _shared, (config, Client(**overrides))
+        client = _shared[1]
+    if previous is not None:
+        previous[1].close()
+    return client
+
+
+def close_shared_client() -> None:
+    """Close the shared client, if there is one."""
+    global _shared
+    with _lock:
+        previous, _shared = _shared, None
+    if previous is not None:
+        previous[1].close()
+
+
+def generate(prompt: str, **options: Unpack[Options]) -> Images:
+    """Turn a prompt into pictures with the process's shared client.
+
+    Args:
+        prompt: what to paint; up to 32,000 characters for GPT image models.
+        **options: `model`, `n`, `size` (`1536x1024`, `16:9`, `square`), `quality`, and the rest of
+            `comet_magic.request.Options`; `timeout` in seconds, `max_cost` in USD. What is not set is not sent.
+
+    Returns:
+        `Images`: a list of PIL images, also for one, with what they cost and where they were saved.
+
+    Raises:
+        MissingKeyError: no key was found; nothing was sent.
+        InvalidRequestError: a parameter breaks a rule of the model; nothing was sent.
+        CometError: whatever else; `outcome` says whether money is gone.
+    """
+    return shared_client().generate(prompt, **options)
+
+
+async def agenerate(prompt: str, **options: Unpack[Options]) -> Images:
+    """Turn a prompt into pictures, awaited; takes and gives what `generate` does."""
+    client = shared_client()
+    try:
+        return checked(await finished(client.submit(prompt, **options)), options)
+    except CometError as error:
+        problem = error
+    raise problem

@@ -1,0 +1,242 @@
+"""HTTP itself: the only place that knows the library. Two doors: the paid one with the key, the one for pictures without.
+
+Every request gets a connection of its own: an answer on a kept connection may belong to somebody else's request,
+and an idle one that was closed meanwhile would leave open whether a paid request arrived.
+"""
+
+from __future__ import annotations
+
+import http.cookiejar
+import logging
+import ssl
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from ..errors import AmbiguousError, APIConnectionError, APITimeoutError, CometError
+from ..text import clean, clean_url
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator
+
+    from ..addresses import PictureURL
+    from ..settings import BaseURL
+    from ..text import Secret
+
+USER_AGENT = "comet_magic"
+READ_SIZE = 256 * 1024
+
+
+class _CleanURLs(logging.Filter):
+    """httpx logs whole addresses, and a picture's may be signed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(clean_url(str(a)) if isinstance(a, httpx.URL) else a for a in record.args)
+        return True
+
+
+logging.getLogger("httpx").addFilter(_CleanURLs())
+
+
+class _KeyForOneOrigin(httpx.Auth):
+    """The one place where the key is revealed: to requests of its own origin."""
+
+    def __init__(self, secret: Secret, origin: str) -> None:
+        self._secret = secret
+        self._origin = origin
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        url = request.url
+        port = url.port or {"http": 80, "https": 443}[url.scheme]
+        if f"{url.scheme}://{url.host}:{port}" != self._origin:
+            raise httpx.UnsupportedProtocol("the key belongs to another origin")
+        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
+        yield request
+
+
+class _FreshConnections(httpx.AsyncBaseTransport):
+    """A connection for each request, closed with its answer."""
+
+    def __init__(self, context: ssl.SSLContext, proxy: str | None) -> None:
+        self._context = context
+        self._proxy = proxy
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        transport = httpx.AsyncHTTPTransport(
+            verify=self._context,
+            trust_env=False,
+            proxy=self._proxy,
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
+        )
+        return await transport.handle_async_request(request)
+
+
+def _no_cookies() -> http.cookiejar.CookieJar:
+    return http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+
+
+_context: ssl.SSLContext | None = None
+
+
+def _tls() -> ssl.SSLContext:
+    """One context per process: reading the certificates costs 20 ms."""
+    global _context  # noqa: PLW0603 - a cache
+    if _context is None:
+        _context = httpx.create_ssl_context()
+    return _context
+
+
+def _context_for(*urls: str | None) -> ssl.SSLContext:
+    if any(url is not None and url.startswith("https:") for url in urls):
+        return _tls()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, reads no certificates
+
+
+def environment_proxy(url: str) -> str | None:
+    """The proxy that the environment names for an address, or None."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if urllib.request.proxy_bypass(host):
+        return None
+    proxies = urllib.request.getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+@dataclass
+class Phase:
+    """How far a request went out; `begun` when its first bytes may have left, `whole` when its last have."""
+
+    begun: bool = False
+    whole: bool = False
+    on_begun: Callable[[], None] = lambda: None
+
+    async def trace(self, name: str, info: dict[str, Any]) -> None:
+        """Follow the library's documented trace events of the request itself, not of a proxy's CONNECT."""
+        request = info.get("request")
+        if request is not None and request.method == b"POST" and name.endswith(".started"):
+            if name.endswith("send_request_headers.started"):
+                self.begun = True
+                self.on_begun()
+        elif self.begun and name.endswith("send_request_body.complete"):
+            self.whole = True
+
+
+class APIDoor:
+    """The door with the key: no redirects, no cookies, no netrc, nothing encoded."""
+
+    def __init__(self, base: BaseURL, secret: Secret, *, connect_timeout: float) -> None:
+        proxy = environment_proxy(base.url)
+        self._base = base
+        self._connect_timeout = connect_timeout
+        self._client = httpx.AsyncClient(
+            auth=_KeyForOneOrigin(secret, base.origin),
+            transport=_FreshConnections(_context_for(base.url, proxy), proxy),
+            follow_redirects=False,
+            trust_env=False,
+            cookies=_no_cookies(),
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"},
+        )
+
+    def __repr__(self) -> str:
+        return f"APIDoor({self._base.url})"
+
+    async def send(
+        self, path: str, body: bytes, *, accept: str, idempotency_key: str, idle: float | None, phase: Phase
+    ) -> httpx.Response:
+        """POST once; the answer's body is still unread."""
+        request = self._client.build_request(
+            "POST",
+            self._base.url + path,
+            content=body,
+            headers={
+                "Content-Type": "application/json",
+                "Accept": accept,
+                "Idempotency-Key": idempotency_key,
+            },
+            timeout=httpx.Timeout(None, connect=self._connect_timeout, read=idle),
+            extensions={"trace": phase.trace},
+        )
+        return await self._client.send(request, stream=True)
+
+    async def get(self, url: str, *, with_key: bool) -> httpx.Response:
+        """GET a page of the API's own origin, whole and small (a catalogue, a balance)."""
+        request = self._client.build_request("GET", url, timeout=httpx.Timeout(30.0))
+        return await self._client.send(request, auth=httpx.USE_CLIENT_DEFAULT if with_key else None)
+
+
+class PictureDoor:
+    """The door for pictures: it never had the key, and connects to the very address that was checked."""
+
+    def __init__(self, *, proxy: str | None, connect_timeout: float) -> None:
+        self._proxy = proxy
+        self._connect_timeout = connect_timeout
+        self._clients: dict[str, httpx.AsyncClient] = {}
+
+    def _client(self, scheme: str) -> httpx.AsyncClient:
+        if scheme not in self._clients:
+            context = _context_for(f"{scheme}:", self._proxy)
+            self._clients[scheme] = httpx.AsyncClient(
+                transport=_FreshConnections(context, self._proxy),
+                follow_redirects=False,
+                trust_env=False,
+                cookies=_no_cookies(),
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"},
+            )
+        return self._clients[scheme]
+
+    async def get(self, url: PictureURL, ip: str) -> httpx.Response:
+        """GET once from a checked address; the body is still unread."""
+        client = self._client(url.scheme)
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        default_port = {"http": 80, "https": 443}[url.scheme]
+        literal = f"[{ip}]" if ":" in ip else ip
+        request = client.build_request(
+            "GET",
+            httpx.URL(scheme=url.scheme, host=literal, port=url.port, raw_path=url.target.encode("ascii")),
+            headers={"Host": host if url.port == default_port else f"{host}:{url.port}", "Accept": "image/*"},
+            timeout=httpx.Timeout(None, connect=self._connect_timeout),
+            extensions={"sni_hostname": url.host},
+        )
+        return await client.send(request, stream=True)
+
+
+HTTPFault = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError)
+
+
+def permanent(fault: BaseException) -> bool:
+    """Whether a fault is a refused certificate, which trying again cannot cure."""
+    seen: BaseException | None = fault
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError) or "CERTIFICATE" in str(seen).upper():
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def error_of(fault: BaseException, phase: Phase, host: str) -> CometError:
+    """Our error for a transport fault: what is known about the request decides, not the fault's name."""
+    what = clean(f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__, limit=200)
+    if phase.whole:
+        if isinstance(fault, httpx.TimeoutException):
+            return APITimeoutError(f"{host} was silent for too long ({what})", outcome="unknown")
+        return AmbiguousError(f"the answer of {host} was lost ({what})")
+    if permanent(fault):
+        return APIConnectionError(
+            f"{host} has no certificate that this machine trusts ({what})",
+            hint="If a company proxy re-signs traffic, name its certificate in SSL_CERT_FILE.",
+        )
+    if phase.begun:
+        return APIConnectionError(f"the request to {host} never went out whole ({what})")
+    return APIConnectionError(
+        f"{host} cannot be reached ({what})", hint="Check the network, the base URL and the proxy settings."
+    )
+
+
+async def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The raw body as it comes, nothing decoded."""
+    async for piece in response.aiter_raw():
+        yield piece

@@ -1,0 +1,133 @@
+"""May this be sent again? Only with positive reason to believe that no work was started.
+
+| what happened | server can have started | verdict |
+| --- | --- | --- |
+| no connection; the body was never sent whole | no | again |
+| certificate refused | no, and it will not change | stop |
+| 408, 425, 429, 521, 523, 525, 526; 503 and 529 with Retry-After; `x-should-retry: true` | no, the server says so | again |
+| a quota, policy or request code, whatever the status | no | stop |
+| any other 5xx, or sent and then silence, reset, a cut answer | perhaps | stop, unknown |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import APIConnectionError, CometError, RateLimitError, ServerError
+from .waiting import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_HINT = 60.0  # seconds a person waits for; a pipeline is more patient
+LONGEST_SUM = 120.0  # seconds of waiting in one call
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How patient a call is.
+
+    Attributes:
+        max_attempts: how often it is sent at the most.
+        base_delay: seconds after the first attempt.
+        patience: longest wait the server may ask for, seconds.
+        free_rate_limits: whether a 429 costs no attempt (a pipeline waits for all its calls at once).
+    """
+
+    max_attempts: int = 3
+    base_delay: float = 0.5
+    patience: float = LONGEST_HINT
+    free_rate_limits: bool = False
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How one attempt failed.
+
+    Attributes:
+        error: what it would be for the user.
+        number: which attempt, from 1.
+        counted: how many attempts count against the limit.
+        headers: of the answer, or {}.
+        asked: seconds the server asked to wait, or None.
+        permanent: true where trying again cannot help (a certificate).
+        waited: seconds waited in this call so far.
+        left: seconds until the call's deadline.
+        chance: a random number from 0 to 1.
+    """
+
+    error: CometError
+    number: int
+    counted: int
+    headers: Mapping[str, str]
+    asked: float | None
+    permanent: bool
+    waited: float
+    left: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Send again after `delay` seconds, or None: raise `error`."""
+
+    delay: float | None
+    error: CometError
+
+
+def judge(attempt: Attempt, policy: Policy) -> Verdict:
+    """Whether this attempt may be sent again and after how long; else the error to raise."""
+    stop = Verdict(None, attempt.error.with_facts(attempts=attempt.number, retry_after=attempt.asked))
+    if not _no_work_was_started(attempt) or attempt.counted >= policy.max_attempts:
+        return stop
+    if attempt.asked is not None and attempt.asked > policy.patience:
+        attempt.error.hint = f"The server asks to wait {_span(attempt.asked)}; run it again then."
+        return stop
+    own = backoff(attempt.number, base=policy.base_delay, chance=attempt.chance)
+    delay = max(own, attempt.asked or 0.0)
+    longest = max(LONGEST_SUM, policy.patience)
+    if attempt.waited + delay > longest or delay >= attempt.left:
+        return stop
+    return Verdict(delay, attempt.error)
+
+
+def counts(error: CometError, policy: Policy) -> bool:
+    """Whether a failed attempt counts against the limit of attempts."""
+    return not (policy.free_rate_limits and isinstance(error, RateLimitError))
+
+
+def _no_work_was_started(attempt: Attempt) -> bool:
+    told = attempt.headers.get("x-should-retry", "").strip().lower()
+    if told in ("true", "false") and attempt.error.status_code is not None:
+        return told == "true"
+    if isinstance(attempt.error, APIConnectionError):
+        return attempt.error.outcome == "not_sent" and not attempt.permanent
+    return isinstance(attempt.error, (RateLimitError, ServerError)) and attempt.error.outcome == "rejected"
+
+
+def _span(seconds: float) -> str:
+    if seconds == float("inf"):
+        return "without end"
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
+class RetryBudget:
+    """A bucket of 20 tokens: 1 for each repeat, 0.2 back for each success, so an outage cannot multiply the load."""
+
+    CAPACITY = 20.0
+    REFUND = 0.2
+
+    def __init__(self) -> None:
+        self._tokens = self.CAPACITY
+
+    def take(self) -> bool:
+        """Pay for one repeat; False when the bucket is empty."""
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def succeeded(self) -> None:
+        """Give a part of a token back."""
+        self._tokens = min(self.CAPACITY, self._tokens + self.REFUND)

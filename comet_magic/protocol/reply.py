@@ -1,0 +1,266 @@
+"""An answer's body, read piece by piece: pictures are decoded from base64 as they pass, the rest is parsed as JSON.
+
+The long `b64_json` strings never become text: each is replaced by a mark in a small skeleton, and the skeleton is
+parsed at the end. So one picture is held once, as bytes. https://apidoc.cometapi.com/images-generations
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pybase64
+
+from ..errors import BadImageError, BadResponseError, CometError, TooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_PICTURE = re.compile(rb'"b64_json"\s*:\s*"')
+_MARK = "picture:"
+_KEEP = 64  # a match of _PICTURE with some white space fits into this tail
+_WHITE = b" \t\r\n"
+LARGEST_SKELETON = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Item:
+    """One entry of an answer's `data`: bytes, or an address, or the error that its base64 is.
+
+    Where both bytes and an address came, the bytes count and nothing is downloaded.
+    """
+
+    data: bytes | None = None
+    url: str | None = None
+    revised_prompt: str | None = None
+    error: CometError | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer: `usage` as sent, or None; `reported` what the server says it used (size, quality, …)."""
+
+    items: tuple[Item, ...]
+    created: int | None = None
+    usage: Mapping[str, Any] | None = None
+    reported: Mapping[str, str] = field(default_factory=dict)
+
+
+class Base64Sink:
+    """Decodes base64 that comes in pieces; line breaks and a `data:` prefix are tolerated, other junk is not."""
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self._out = io.BytesIO()
+        self._rest = b""
+        self._head: bytes | None = b""  # until the prefix, if any, has passed
+        self._ended = False
+        self.error: CometError | None = None
+
+    def write(self, piece: bytes) -> None:
+        """Take the next piece."""
+        if self.error is not None:
+            return
+        if self._head is not None:
+            self._head += piece
+            if len(self._head) < 128:
+                return
+            piece, self._head = _without_prefix(self._head), None
+        self._decode(piece)
+
+    def _decode(self, piece: bytes) -> None:
+        if b"\\" in piece or b"\n" in piece or b"\r" in piece or b" " in piece:
+            piece = (
+                piece.replace(b"\\/", b"/").replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _WHITE)
+            )
+        piece = self._rest + piece
+        whole = len(piece) - len(piece) % 4
+        self._rest = piece[whole:]
+        if not whole:
+            return
+        try:
+            if self._ended:
+                raise binascii.Error("data after the padding")  # noqa: TRY301 - one path for every fault
+            decoded = pybase64.b64decode(memoryview(piece)[:whole], validate=True)
+        except (binascii.Error, ValueError):
+            self.error = BadImageError("a picture's base64 is damaged")
+            return
+        self._ended = piece[whole - 1 : whole] == b"="
+        self._out.write(decoded)
+        if self._out.tell() > self._largest:
+            self.error = TooLargeError(f"a picture is larger than max_image_bytes, {self._largest}")
+
+    def finish(self) -> bytes:
+        """The picture's bytes; check `error` first."""
+        if self._head is not None and self.error is None:
+            head, self._head = self._head, None
+            self._decode(_without_prefix(head))
+        if self._rest and self.error is None:
+            self.error = BadImageError("a picture's base64 is cut")
+        return self._out.getvalue()
+
+
+def _without_prefix(head: bytes) -> bytes:
+    head = head.lstrip(_WHITE)
+    return head.partition(b",")[2] if head[:5] == b"data:" else head
+
+
+class DocumentReader:
+    """Feeds on the pieces of one JSON document; `finish` gives the document and its pictures."""
+
+    def __init__(self, *, largest_picture: int) -> None:
+        self._largest = largest_picture
+        self._skeleton = bytearray()
+        self._scanned = 0  # where in the skeleton no match can begin any more
+        self._sink: Base64Sink | None = None
+        self._escape = b""
+        self.pictures: list[Base64Sink] = []
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next piece."""
+        while piece:
+            piece = self._text(piece) if self._sink is None else self._base64(piece)
+
+    def _text(self, piece: bytes) -> bytes:
+        self._skeleton += piece
+        if len(self._skeleton) > LARGEST_SKELETON:
+            raise TooLargeError(
+                f"the answer holds more than {LARGEST_SKELETON >> 20} MiB beside its pictures"
+            )
+        found = _PICTURE.search(self._skeleton, self._scanned)
+        if found is None:
+            self._scanned = max(self._scanned, len(self._skeleton) - _KEEP)
+            return b""
+        rest = bytes(self._skeleton[found.end() :])
+        del self._skeleton[found.end() :]
+        self._skeleton += f"{_MARK}{len(self.pictures)}".encode()
+        self._scanned = len(self._skeleton)
+        self._sink = Base64Sink(self._largest)
+        self.pictures.append(self._sink)
+        return rest
+
+    def _base64(self, piece: bytes) -> bytes:
+        assert self._sink is not None
+        end = piece.find(b'"')
+        value = self._escape + (piece if end < 0 else piece[:end])
+        self._escape = b""
+        if end < 0 and value.endswith(b"\\"):
+            value, self._escape = value[:-1], b"\\"
+        self._sink.write(value)
+        if end < 0:
+            return b""
+        self._sink = None
+        return piece[end:]
+
+    def finish(self) -> Any:
+        """The document; a picture's string is its `Base64Sink`'s mark, to be given to `picture`.
+
+        Raises:
+            BadResponseError: when it is no JSON, whatever the reason.
+        """
+        try:
+            return json.loads(bytes(self._skeleton), parse_constant=lambda _: None)
+        except (ValueError, RecursionError, MemoryError):
+            pass
+        raise BadResponseError("the answer is no readable JSON" if self._skeleton else "the answer is empty")
+
+    def picture(self, value: object) -> Base64Sink | None:
+        """The picture that a string of the document stands for, or None for an empty or absent one."""
+        if not isinstance(value, str) or not value:
+            return None
+        mark, _, number = value.partition(":")
+        if mark == "picture" and number.isdigit() and int(number) < len(self.pictures):
+            return self.pictures[int(number)]
+        sink = Base64Sink(self._largest)  # the key or the string was spelled with escapes
+        sink.write(value.encode("utf-8", "replace"))
+        return sink
+
+
+def read_reply(pieces: Iterable[bytes], *, largest_picture: int) -> Reply:
+    """The answer that a JSON body holds.
+
+    Args:
+        pieces: the body, cut anywhere.
+        largest_picture: bytes; a larger one becomes an item with an error.
+
+    Raises:
+        BadResponseError: no JSON, or no pictures in it.
+        TooLargeError: the text beside the pictures is too long.
+        CometError: what an error envelope inside a 200 says (its `body` goes through `refusal`).
+    """
+    reader = DocumentReader(largest_picture=largest_picture)
+    for piece in pieces:
+        reader.feed(piece)
+    return reply_of(reader.finish(), reader)
+
+
+def reply_of(document: Any, reader: DocumentReader) -> Reply:
+    """The reply that a parsed document holds; a stream's last event counts as an entry by itself."""
+    if not isinstance(document, dict):
+        raise BadResponseError(f"the answer is {_kind(document)} instead of an object with `data`")
+    if document.get("error"):
+        raise envelope_error(document)
+    entries = [document] if "b64_json" in document or "url" in document else document.get("data")
+    if not isinstance(entries, list) or not entries:
+        raise BadResponseError(
+            f"the answer holds no pictures: `data` is {_kind(entries)}{_task(document)}",
+            hint="An empty answer often means that the prompt was filtered.",
+        )
+    items = tuple(_item(entry, reader) for entry in entries)
+    if not any(item.data or item.url or item.error for item in items):
+        raise BadResponseError("the answer's `data` holds neither pictures nor addresses")
+    created = document.get("created", document.get("created_at"))
+    usage = document.get("usage")
+    return Reply(
+        items,
+        created=created if type(created) is int and abs(created) < 1 << 53 else None,
+        usage=usage if isinstance(usage, dict) else None,
+        reported={
+            name: document[name]
+            for name in ("size", "quality", "output_format", "background")
+            if isinstance(document.get(name), str)
+        },
+    )
+
+
+def envelope_error(document: dict[str, Any]) -> CometError:
+    """The error that an error envelope with status 200 is."""
+    from .refusal import refusal
+
+    return refusal(200, {}, json.dumps({"error": document["error"]}).encode())
+
+
+def _item(entry: object, reader: DocumentReader) -> Item:
+    if not isinstance(entry, dict):
+        return Item(error=BadResponseError(f"an entry of the answer is {_kind(entry)} instead of an object"))
+    revised = entry.get("revised_prompt")
+    revised = revised if isinstance(revised, str) and revised else None
+    sink = reader.picture(entry.get("b64_json"))
+    data = sink.finish() if sink else b""
+    url = entry.get("url")
+    url = url if isinstance(url, str) and url else None
+    if sink and (sink.error or data):
+        return Item(data=None if sink.error else data, revised_prompt=revised, error=sink.error)
+    if url is None:
+        return Item(error=BadResponseError("an entry of the answer holds neither a picture nor an address"))
+    return Item(url=url, revised_prompt=revised)
+
+
+def _kind(value: object) -> str:
+    names = {
+        dict: "an object",
+        list: "an empty list",
+        str: "a text",
+        bool: "true or false",
+        type(None): "missing",
+    }
+    return names.get(type(value), "a number")
+
+
+def _task(document: dict[str, Any]) -> str:
+    task = document.get("task_id") or document.get("id")
+    return f" (task {task[:80]})" if isinstance(task, str) else ""

@@ -1,0 +1,171 @@
+"""Server-sent events, read piece by piece at a cost that grows with the bytes and nothing else.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import AmbiguousError, BadResponseError, CometError, TooLargeError
+from .reply import DocumentReader, Reply, envelope_error, reply_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class StreamEvent:
+    """One event: its name (or "") and its data."""
+
+    name: str
+    data: bytes
+
+    @property
+    def kind(self) -> str:
+        """`partial`, `completed`, `error`, `end` or `other`: by name, else by the first bytes of the data."""
+        if self.data.strip() == b"[DONE]":
+            return "end"
+        name = self.name.encode() or self._type()
+        if name.endswith(b".partial_image"):
+            return "partial"
+        if name.endswith(b".completed"):
+            return "completed"
+        return "error" if name == b"error" or b'"error"' in self.data[:2048] else "other"
+
+    def _type(self) -> bytes:
+        # `type` stands before the picture in every event seen; a long search through base64 is not worth it
+        head = self.data[:512] + b" " + self.data[-512:]
+        for known in (b"image_generation.partial_image", b"image_generation.completed"):
+            if b'"' + known + b'"' in head:
+                return known
+        return b""
+
+
+class StreamReader:
+    """Feeds on pieces, gives whole events; a line or an event may not pass `largest` bytes."""
+
+    def __init__(self, *, largest: int) -> None:
+        self._largest = largest
+        self._line = bytearray()
+        self._name = ""
+        self._data: list[bytes] = []
+        self._held = 0
+        self._first = True
+        self._skip_newline = False
+
+    def feed(self, piece: bytes) -> Iterator[StreamEvent]:
+        """The events that this piece completes."""
+        start = 0
+        if self._skip_newline and piece[:1] == b"\n":  # the second half of a CRLF that was cut
+            start = 1
+        self._skip_newline = False if piece else self._skip_newline
+        carriage = piece.find(b"\r", start)
+        while True:
+            newline = piece.find(b"\n", start)
+            if 0 <= carriage < start:
+                carriage = piece.find(b"\r", start)
+            ends = [at for at in (newline, carriage) if at >= 0]
+            if not ends:
+                self._append(piece[start:])
+                return
+            end = min(ends)
+            self._append(piece[start:end])
+            start = end + 1
+            if end == carriage:
+                if start == len(piece):
+                    self._skip_newline = True
+                elif piece[start : start + 1] == b"\n":
+                    start += 1
+            event = self._take_line()
+            if event is not None:
+                yield event
+
+    def finish(self) -> Iterator[StreamEvent]:
+        """The event that the end of the stream completes, if any."""
+        for _ in range(2):  # an open line, then the blank one that never came
+            event = self._take_line()
+            if event is not None:
+                yield event
+
+    def _append(self, text: bytes) -> None:
+        self._line += text
+        if len(self._line) + self._held > self._largest:
+            raise TooLargeError(f"an event of the stream passes {self._largest >> 20} MiB")
+
+    def _take_line(self) -> StreamEvent | None:
+        line = bytes(self._line)
+        self._line = bytearray()
+        if self._first:
+            self._first, line = False, line.removeprefix(_BOM)
+        if not line:
+            return self._take_event()
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+            self._held += len(value)
+        elif name == b"event":
+            self._name = value[:200].decode("utf-8", "replace")
+        return None
+
+    def _take_event(self) -> StreamEvent | None:
+        data, name = self._data, self._name
+        self._data, self._name, self._held = [], "", 0
+        return StreamEvent(name, b"\n".join(data) if len(data) > 1 else data[0]) if data else None
+
+
+def read_preview(event: StreamEvent, *, largest_picture: int) -> bytes | None:
+    """The picture of a partial event, or None where it holds none that can be read."""
+    reader = DocumentReader(largest_picture=largest_picture)
+    try:
+        reader.feed(event.data)
+        document = reader.finish()
+    except CometError:
+        return None
+    sink = reader.picture(document.get("b64_json")) if isinstance(document, dict) else None
+    data = sink.finish() if sink else b""
+    return data if sink and not sink.error and data else None
+
+
+def read_final(event: StreamEvent, *, largest_picture: int) -> Reply:
+    """The reply that a completed event holds, or the error that an error event tells."""
+    reader = DocumentReader(largest_picture=largest_picture)
+    reader.feed(event.data)
+    document = reader.finish()
+    if event.kind == "error":
+        told = document if isinstance(document, dict) else {}
+        raise envelope_error(told if told.get("error") else {"error": told or {"message": str(document)}})
+    return reply_of(document, reader)
+
+
+def read_stream(pieces: Iterable[bytes], *, largest: int, largest_picture: int) -> Reply:
+    """The reply of a whole stream: that of its completed event, or of a plain answer sent as the only event.
+
+    Raises:
+        AmbiguousError: the stream ended before it was completed.
+        CometError: what its error event says.
+    """
+    reader = StreamReader(largest=largest)
+    last: StreamEvent | None = None
+    for event in _events(reader, pieces):
+        kind = event.kind
+        if kind in ("completed", "error"):
+            return read_final(event, largest_picture=largest_picture)
+        if kind == "other" and b'"data"' in event.data[:4096]:
+            last = event
+    if last is not None:
+        try:
+            return read_final(last, largest_picture=largest_picture)
+        except BadResponseError:
+            pass
+    raise AmbiguousError("the stream ended before the picture was complete")
+
+
+def _events(reader: StreamReader, pieces: Iterable[bytes]) -> Iterator[StreamEvent]:
+    for piece in pieces:
+        yield from reader.feed(piece)
+    yield from reader.finish()

@@ -1,0 +1,322 @@
+"""The defaults of the client; the key and the base URL, and where each was found.
+
+Nothing here is sent anywhere. A key is looked for at every call, so that a login or an edited `.env`
+counts at once; what is found is a value, also when nothing is.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypedDict
+from urllib.parse import urlsplit
+
+from .addresses import is_loopback_url
+from .errors import ConfigurationError, MissingKeyError
+from .text import Secret, clean_url
+
+MIB = 1024 * 1024
+DEFAULT_BASE_URL = "https://api.cometapi.com/v1"  # https://apidoc.cometapi.com/images-generations
+KEY_PAGE = "https://www.cometapi.com/console/token"
+KEY_VARIABLES = ("COMETAPI_KEY", "COMETAPI_API_KEY")  # the second spelling is some tools' alias of the first
+BASE_URL_VARIABLE = "COMETAPI_BASE_URL"
+ARCHIVE_VARIABLE = "COMETIMG_ARCHIVE"
+DEFAULT_ARCHIVE = "cometimg"
+KEYRING_SERVICE = "comet_magic"
+
+
+class ClientOptions(TypedDict, total=False):
+    """What `Client` and `AsyncClient` take; each is explained at `Settings`."""
+
+    api_key: str | None
+    base_url: str | None
+    timeout: float
+    connect_timeout: float
+    stream_idle_timeout: float
+    download_timeout: float
+    max_attempts: int
+    retry_base_delay: float
+    max_image_bytes: int
+    max_response_bytes: int
+    max_image_pixels: int
+    max_in_flight: int
+    archive: str | os.PathLike[str] | None
+    store_prompts: bool
+    max_cost: float | None
+    max_cost_session: float | None
+    max_cost_day: float | None
+    price_per_image: float | None
+    download_proxy: str | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one client.
+
+    Attributes:
+        timeout: seconds for a call from its admission: attempts and waits, not the queue.
+        connect_timeout: seconds to reach the server.
+        stream_idle_timeout: seconds of silence after which a stream is given up.
+        download_timeout: seconds for one picture by address, all tries together.
+        max_attempts: how often a request that surely did no work is sent; 1 never sends again.
+        retry_base_delay: seconds before the second attempt; doubles, up to 8.
+        max_image_bytes: largest picture, encoded.
+        max_response_bytes: largest answer for each picture asked for.
+        max_image_pixels: largest picture, width times height.
+        max_in_flight: calls sent side by side.
+        archive: folder of the archive; None keeps nothing on disk.
+        store_prompts: False keeps only a prompt's hash in the ledger.
+        max_cost: most that one call may cost, USD.
+        max_cost_session: most that this client may spend, USD.
+        max_cost_day: most that the archive may spend in a day, USD.
+        price_per_image: USD, for models whose price is unknown.
+        download_proxy: proxy for picture downloads; the environment's is not used for them.
+    """
+
+    timeout: float = 600.0
+    connect_timeout: float = 10.0
+    stream_idle_timeout: float = 120.0
+    download_timeout: float = 60.0
+    max_attempts: int = 3
+    retry_base_delay: float = 0.5
+    max_image_bytes: int = 64 * MIB
+    max_response_bytes: int = 64 * MIB
+    max_image_pixels: int = 64_000_000  # below the 89 million at which Pillow begins to warn
+    max_in_flight: int = 4
+    archive: str | os.PathLike[str] | None = DEFAULT_ARCHIVE
+    store_prompts: bool = True
+    max_cost: float | None = None
+    max_cost_session: float | None = None
+    max_cost_day: float | None = None
+    price_per_image: float | None = None
+    download_proxy: str | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type in ("float", "float | None") and value is not None:
+                _check_number(field.name, value)
+            if field.type == "int" and (type(value) is not int or value < 1):
+                raise ConfigurationError(f"{field.name} is {value!r}; a whole number from 1 up is taken")
+
+
+def _check_number(name: str, value: object) -> None:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or value <= 0:  # type: ignore[operator]  # `good` says it is a number
+        unit = "seconds" if name.endswith(("timeout", "delay")) else "USD"
+        raise ConfigurationError(f"{name} is {value!r}; {unit} above 0 are taken")
+
+
+def archive_folder(given: str | os.PathLike[str] | None) -> Path | None:
+    """The archive's folder: as given, else of the environment (`off` for none), else the default."""
+    if given != DEFAULT_ARCHIVE:
+        return None if given is None or str(given) == "off" else Path(given).expanduser()
+    named = os.environ.get(ARCHIVE_VARIABLE, "").strip()
+    return None if named == "off" else Path(named or DEFAULT_ARCHIVE).expanduser()
+
+
+# --- base URL
+
+
+@dataclass(frozen=True)
+class BaseURL:
+    """Where requests go.
+
+    Attributes:
+        url: the address without a slash at its end, as in `https://api.cometapi.com/v1`.
+        origin: scheme, host and port: what a key belongs to.
+        vendor: `cometapi`, `sandbox` for any loopback address, else the host.
+        source: `argument`, the environment variable's name, or `default`.
+    """
+
+    url: str
+    origin: str
+    vendor: str
+    source: str
+
+
+def resolve_base_url(given: str | None = None) -> BaseURL:
+    """The base URL: as given, else of the environment, else the vendor's.
+
+    Raises:
+        ConfigurationError: when it is no https address (http is taken on loopback).
+    """
+    if given is not None:
+        return _base_url(given, "argument")
+    named = os.environ.get(BASE_URL_VARIABLE, "").strip()
+    if named:
+        return _base_url(named, BASE_URL_VARIABLE)
+    return _base_url(DEFAULT_BASE_URL, "default")
+
+
+def _base_url(text: str, source: str) -> BaseURL:
+    hint = f"a base URL is like {DEFAULT_BASE_URL}"
+    shown = clean_url(text)
+    try:
+        parts = urlsplit(text.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if (
+        not host
+        or parts.scheme not in ("http", "https")
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
+        raise ConfigurationError(
+            f"base_url is {shown}; an address such as {DEFAULT_BASE_URL} is taken", hint=hint
+        )
+    if any(c.isspace() or c == "\\" for c in text.strip()):
+        raise ConfigurationError(f"base_url is {shown}; an address without spaces is taken", hint=hint)
+    if parts.scheme == "http" and not is_loopback_url(text):
+        raise ConfigurationError(
+            f"base_url is {shown}; https is taken, and http only on loopback",
+            hint="The key would travel in the clear: use https.",
+        )
+    path = parts.path.rstrip("/").removesuffix("/images/generations") or "/v1"
+    netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    origin = f"{parts.scheme}://{host}:{port or default_port}"
+    loopback = is_loopback_url(text)
+    vendor = "sandbox" if loopback else "cometapi" if origin == VENDOR_ORIGIN else host
+    return BaseURL(f"{parts.scheme}://{netloc}{path}", origin, vendor, source)
+
+
+VENDOR_ORIGIN = "https://api.cometapi.com:443"
+
+
+# --- key
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key and where it came from; `secret` is None when there is none."""
+
+    secret: Secret | None
+    source: str
+    notices: tuple[str, ...] = ()
+
+    def require(self, base: BaseURL) -> Secret:
+        """The secret, or a `MissingKeyError` that names the ways on."""
+        if self.secret is not None:
+            return self.secret
+        if self.source == "withheld":
+            raise MissingKeyError(
+                f"the key of the environment is not sent to {clean_url(base.url)}, which was given beside it",
+                hint="Pass api_key= for that address, use %cometimg_login, or set COMETAPI_BASE_URL.",
+            )
+        raise MissingKeyError(
+            "no API key was found",
+            hint=f"Set COMETAPI_KEY (get one at {KEY_PAGE}) or use %cometimg_login; "
+            "to try without one: comet_magic.start_sandbox().",
+        )
+
+
+_logins: dict[str, Secret] = {}
+
+
+def login(key: str, base: BaseURL) -> None:
+    """Remember a key for one origin until this process ends."""
+    _logins[base.origin] = check_key(key, "login")
+
+
+def logout() -> None:
+    """Forget every key given by login."""
+    _logins.clear()
+
+
+def check_key(key: str, source: str) -> Secret:
+    """The key as a secret; spaces at its ends are cut.
+
+    Raises:
+        ConfigurationError: when it holds what no header may hold; the key is not repeated.
+    """
+    text = key.strip()
+    if not text:
+        raise ConfigurationError(f"the key from {source} is empty", hint=f"Get a key at {KEY_PAGE}.")
+    if not all(33 <= ord(c) <= 126 for c in text):
+        raise ConfigurationError(
+            f"the key from {source} holds a space, a line break or a letter outside ASCII",
+            hint="Copy it again, only the key itself.",
+        )
+    return Secret(text)
+
+
+def find_key(given: str | None, base: BaseURL) -> Key:
+    """The key for a base URL: given, login, environment, keyring, `.env`, in this order.
+
+    The environment's key goes only to the vendor or to the environment's own base URL.
+    """
+    if given is not None:
+        return Key(check_key(given, "the argument"), "argument")
+    if base.origin in _logins:
+        return Key(_logins[base.origin], "%cometimg_login")
+    if base.source == "argument" and base.origin not in (VENDOR_ORIGIN, _environment_origin()):
+        return Key(None, "withheld")
+    return _environment_key() or _keyring_key(base) or _dotenv_key() or Key(None, "none")
+
+
+def _environment_origin() -> str | None:
+    named = os.environ.get(BASE_URL_VARIABLE, "").strip()
+    return _base_url(named, BASE_URL_VARIABLE).origin if named else None
+
+
+def _environment_key() -> Key | None:
+    return _from_mapping(os.environ, "{}")
+
+
+def _from_mapping(values: Any, source: str, notices: tuple[str, ...] = ()) -> Key | None:
+    for name in KEY_VARIABLES:
+        value = (values.get(name) or "").strip()
+        if value:
+            alias = (
+                (f"{name} is an alias: COMETAPI_KEY is the vendor's name",)
+                if name != KEY_VARIABLES[0]
+                else ()
+            )
+            where = source.format(name)
+            return Key(check_key(value, where), where, notices + alias)
+    return None
+
+
+def _keyring_key(base: BaseURL) -> Key | None:
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError:
+        return None
+    try:
+        value = keyring.get_password(KEYRING_SERVICE, urlsplit(base.url).hostname or "")
+    except (KeyringError, RuntimeError):  # headless machines have a backend that only fails
+        return None
+    return Key(check_key(value, "the keyring"), "keyring") if value else None
+
+
+def _dotenv_key() -> Key | None:
+    path = find_dotenv(Path.cwd())
+    if path is None:
+        return None
+    from dotenv import dotenv_values
+
+    open_to_others = path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+    notices = (
+        (f"{path.name} can be read by others: chmod 600 it",) if open_to_others and os.name == "posix" else ()
+    )
+    return _from_mapping(dotenv_values(path), "{} in " + str(path), notices)
+
+
+def find_dotenv(start: Path) -> Path | None:
+    """The nearest `.env` from a folder upwards, not above the git root or home; None if there is none."""
+    ends = [
+        folder for folder in (start, *start.parents) if (folder / ".git").exists() or folder == Path.home()
+    ]
+    for folder in (start, *start.parents):
+        if (folder / ".env").is_file():
+            return folder / ".env"
+        if not ends or folder == ends[0]:
+            return None
+    return None
