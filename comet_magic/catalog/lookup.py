@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
 
 from comet_magic.errors import InvalidRequestError
 
 from .model import Model
-from .rules import Flag, Interval, Kind, Rule, suggest
+from .rules import Flag, Interval, Rule, Text, suggest
 from .sizes import FreeSize, SizeList
 from .table import COMET, MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 DEFAULT_MODEL = "gpt-image-2"
 WIRE_PARAMETERS = (
@@ -51,22 +47,9 @@ _FAMILIES = (
 _RATIO = re.compile(r"(\d{1,5}(?:\.\d{1,5})?):(\d{1,5}(?:\.\d{1,5})?)")
 
 
-@dataclass(frozen=True)
-class Open(Rule):
-    """Any text: the rule of a model the table does not have."""
-
-    kind: ClassVar[Kind] = "text"
-
-    def admits(self, value: object) -> bool:
-        """Whether it is text at all."""
-        return isinstance(value, str)
-
-    def __str__(self) -> str:
-        return "a text"
-
-
+# Where only the type is checked: models that are not in the table.
 _OPEN: dict[str, Rule] = {
-    **dict.fromkeys(WIRE_PARAMETERS[3:], Open()),
+    **dict.fromkeys(WIRE_PARAMETERS[3:], Text()),
     "n": Interval(1, 100),
     "output_compression": Interval(0, 1_000_000),
     "partial_images": Interval(0, 1_000_000),
@@ -143,8 +126,3 @@ def output_tokens(model: Model, size: str, quality: str) -> int | None:
     """Output tokens of one picture of a settled size and quality, or None where no count is known."""
     counted = model.price.tokens if model.price else None
     return counted.count(size, quality) if counted else None
-
-
-def model_ids() -> Iterable[str]:
-    """Every id of the table, snapshots too."""
-    return _BY_ID

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
-
-from .rules import Interval
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
     from .prices import Tariff
-    from .rules import Rule
+    from .rules import Interval, Rule
 
 Answers = Literal["b64_json", "url", "either"]
 
@@ -58,8 +56,7 @@ class Model:
     @property
     def n(self) -> Interval:
         """How many pictures one request may ask for."""
-        rule = self.parameters["n"]
-        return rule if isinstance(rule, Interval) else Interval(1, 1)
+        return cast("Interval", self.parameters["n"])
 
     @property
     def streams(self) -> bool:

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from .money import MILLION
 from .sizes import edges
 
-MILLION = 1_000_000
 PARTIAL_TOKENS = 100  # each streamed preview; https://developers.openai.com/api/docs/guides/image-generation
 PROMPT_TOKENS = 16  # beside one token per character at most: a rough upper guess
 
@@ -109,6 +109,11 @@ class Tariff:
         return _round_up((PROMPT_TOKENS + characters) * (self.text_in or 0))
 
     @property
+    def by_tokens(self) -> bool:
+        """Whether a call is billed by its tokens, not by a printed price."""
+        return self.image_out is not None
+
+    @property
     def partial(self) -> int | None:
         """Micro-USD of one streamed preview."""
         return None if self.image_out is None else _round_up(PARTIAL_TOKENS * self.image_out)
@@ -117,11 +122,11 @@ class Tariff:
         """The cost of an answered call by its own count of tokens, rounded up; None where that is missing."""
         used = usage or {}
         made, given = _tokens(used, "output_tokens"), _tokens(used, "input_tokens")
-        if made is None or self.image_out is None:
+        if made is None or given is None or self.image_out is None:
             return None
         details = used.get("input_tokens_details")
         pictures = _tokens(details, "image_tokens") or 0 if isinstance(details, Mapping) else 0
-        words = max((given or 0) - pictures, 0)
+        words = max(given - pictures, 0)
         parts = words * (self.text_in or 0) + pictures * (self.image_in or 0) + made * self.image_out
         return _round_up(parts)
 

@@ -110,13 +110,13 @@ class Flag(Rule):
 
 @dataclass(frozen=True)
 class Text(Rule):
-    """Any text that is not empty: the server decides."""
+    """Any text of one line: the server decides."""
 
     kind: ClassVar[Kind] = "text"
 
     def admits(self, value: object) -> bool:
-        """Whether there is something to read."""
-        return isinstance(value, str) and bool(value.strip())
+        """Whether there is something to read and nothing that cannot be sent."""
+        return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
     def __str__(self) -> str:
-        return "a text that is not empty"
+        return "a text of one line"

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 REFERENCE = "https://developers.openai.com/api/reference/resources/images/methods/generate"
 GUIDE = "https://developers.openai.com/api/docs/guides/image-generation"
-SHUTDOWNS = "https://developers.openai.com/api/docs/deprecations"
 COMET = "https://apidoc.cometapi.com/images-generations"
 COMET_SEEDREAM = "https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation"
 
@@ -155,8 +154,10 @@ LIST_DALLE_2 = Tariff(
 # One customer's bill of February 2026; CometAPI publishes none.
 LOGGED_QWEN = Tariff(date="2026-02-05", grade="C", source=COMET, flat=40_000)
 
-END_OF_1_5 = date(2026, 12, 1)  # SHUTDOWNS, also the mini and chatgpt-image-latest
-END_OF_DALLE = date(2026, 5, 12)  # SHUTDOWNS
+# https://developers.openai.com/api/docs/deprecations
+END_OF_DALLE = date(2026, 5, 12)
+END_OF_1 = date(2026, 10, 23)
+END_OF_1_5 = date(2026, 12, 1)
 
 
 def _gpt(model_id: str, takes: Mapping[str, Rule], qualities: tuple[str, ...], *, price: Tariff | None,
@@ -181,7 +182,8 @@ def _gpt(model_id: str, takes: Mapping[str, Rule], qualities: tuple[str, ...], *
 def _seedream(model_id: str, low: int, words: tuple[str, ...]) -> Model:
     """A model of ByteDance: COMET_SEEDREAM for what is taken.
 
-    The bounds are the vendor's as other gateways print them: https://docs.siraya.ai/docs/api-reference/generative-model-api/Seedream/
+    The bounds are the vendor's as other gateways print them (C):
+    https://docs.siraya.ai/docs/api-reference/generative-model-api/Seedream/
     A prompt of more than about 1,000 characters is not refused, only read less closely.
     """
     usual = (
@@ -214,7 +216,7 @@ QWEN = Model(
     parameters=MappingProxyType(
         {
             "n": Interval(1, 1),  # COMET
-            # The five of the model's own vendor; CometAPI names none.
+            # The five of the model's own vendor, by what other gateways say (C); CometAPI names none.
             "size": SizeList(("1328x1328", "1664x928", "928x1664", "1472x1140", "1140x1472")),
             "output_format": Choice(("png", "jpeg", "webp")),
             "user": Text(),
@@ -284,7 +286,7 @@ MODELS: tuple[Model, ...] = (
     _gpt("gpt-image-2", TAKES_THREE, THREE, price=COMET_2, snapshots=("gpt-image-2-2026-04-21",)),
     _gpt("gpt-image-1.5", TAKES_OLD, THREE, price=COMET_1_5, retired=END_OF_1_5),
     _gpt("gpt-image-1-mini", TAKES_OLD, THREE, price=LIST_MINI, retired=END_OF_1_5),
-    _gpt("gpt-image-1", TAKES_OLD, THREE, price=LIST_1, retired=date(2026, 10, 23)),
+    _gpt("gpt-image-1", TAKES_OLD, THREE, price=LIST_1, retired=END_OF_1),
     _gpt("chatgpt-image-latest", TAKES_OLD, THREE, price=None, retired=END_OF_1_5),
     DALLE_3,
     DALLE_2,

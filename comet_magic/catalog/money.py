@@ -1,0 +1,64 @@
+"""Amounts of money: whole micro-USD inside, dollars where people read and write them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from comet_magic.errors import InvalidRequestError
+
+MILLION = 1_000_000
+_MOST = 1_000_000  # dollars; beyond it somebody mistook the unit
+
+
+@dataclass(frozen=True)
+class Price:
+    """From `low` to `high` micro-USD; None where it is not known."""
+
+    low: int | None
+    high: int | None
+
+    @property
+    def known(self) -> bool:
+        """Whether both ends are known."""
+        return self.low is not None and self.high is not None
+
+    def __add__(self, other: Price) -> Price:
+        return Price(_sum(self.low, other.low), _sum(self.high, other.high))
+
+    def times(self, count: int) -> Price:
+        """The price of `count` of the same."""
+        return Price(*(None if end is None else end * count for end in (self.low, self.high)))
+
+    def __str__(self) -> str:
+        ends = dict.fromkeys((dollars(self.low), dollars(self.high)))
+        return " to ".join(ends) if self.known else "unknown"
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def dollars(micro: int | None) -> str:
+    """An amount as people write it: "$0.0047", "$1.50"; "unknown" for None."""
+    if micro is None:
+        return "unknown"
+    places = 2 if micro >= MILLION else 4 if micro >= 100 else 6
+    whole, _, part = f"{Decimal(micro) / MILLION:.{places}f}".partition(".")
+    return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def parse_dollars(amount: str | float, *, name: str = "max_cost") -> int:
+    """An amount in USD as whole micro-USD: "5", "$0.50", 5.0.
+
+    Raises:
+        InvalidRequestError: it is no amount of money; `param` is `name`.
+    """
+    try:
+        dollar = Decimal(str(amount).strip().removeprefix("$"))
+    except InvalidOperation:
+        dollar = Decimal("NaN")
+    if not dollar.is_finite() or not 0 <= dollar <= _MOST:
+        said = f"{name} is {str(amount)[:40]}; an amount in USD such as 0.50 is taken"
+        raise InvalidRequestError(said, param=name)
+    return round(dollar * MILLION)

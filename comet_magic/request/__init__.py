@@ -1,0 +1,34 @@
+"""One request for pictures: frozen, checked against the catalog, priced, with its key.
+
+    ImageRequest("a boat", size="16:9", quality="low").body() -> what goes on the wire
+    request.key("cometapi") -> sha256 of all that changes the picture
+    request.estimate() -> Price, a range of micro-USD; cost_of(request, usage, images) -> micro-USD or None
+    request.to_dict(), ImageRequest.from_dict(facts) -> plain JSON and back, unchecked on the way back
+    request.notices, request.mime_hint, request.spec (its `catalog.Model`)
+    plan_requests("a boat", n=25) -> as many requests as the model needs
+    dollars(4704) -> "$0.0047"; parse_dollars("$5") -> 5_000_000
+
+Nothing here sends, stores, or knows the day.
+"""
+
+from __future__ import annotations
+
+from comet_magic.catalog.money import Price, dollars, parse_dollars
+
+from .extra import Extra
+from .image import ImageRequest
+from .options import CALL_OPTIONS, Options
+from .plan import MOST_PICTURES, cost_of, plan_requests
+
+__all__ = [
+    "CALL_OPTIONS",
+    "MOST_PICTURES",
+    "Extra",
+    "ImageRequest",
+    "Options",
+    "Price",
+    "cost_of",
+    "dollars",
+    "parse_dollars",
+    "plan_requests",
+]

@@ -1,0 +1,126 @@
+"""What a request may not be: each check raises `InvalidRequestError` with the parameter at fault."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.catalog import SIZE_WORDS, WIRE_PARAMETERS, Model, Rule, suggest
+from comet_magic.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .image import ImageRequest
+
+_UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+# https://developers.openai.com/api/reference/resources/images/methods/generate
+_OF_GIF_AND_SVG = ("svg", "frame_count", "frame_duration_ms")
+_NOT_TAKEN = {
+    "response_format": "Leave it out: the answer holds the picture itself.",
+    "partial_images": "It is for models that stream.",
+}
+
+
+def shown(value: object) -> str:
+    """A value as a message repeats it: short, on one line, never failing."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of very many digits"
+    text = str(value) if isinstance(value, str | int | float) else f"of type {type(value).__name__}"
+    text = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+    return (text if len(text) <= 80 else f"{text[:79]}…") or "empty"
+
+
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """Every name is one of those known."""
+    names = tuple(known)
+    for name in given:
+        if name not in names:
+            meant = suggest(name, names)
+            hint = f"Did you mean {meant}?" if meant else "Parameters the table does not know go into extra."
+            raise InvalidRequestError(f"{shown(name)} is no parameter", param=name, hint=hint)
+
+
+def check_model(model: object) -> None:
+    """The id can be sent at all."""
+    if not isinstance(model, str) or not model.strip() or not model.isprintable() or len(model) > 200:
+        raise InvalidRequestError(f"model is {shown(model)}; the id of a model is taken", param="model")
+
+
+def check_prompt(spec: Model, prompt: object) -> None:
+    """The prompt is text, neither blank nor too long, without control characters."""
+    if not isinstance(prompt, str):
+        said = f"prompt is {shown(prompt)}; a text is taken"
+    elif not prompt.strip():
+        said = "prompt is empty; say what the picture shows"
+    elif len(prompt) > spec.prompt_limit:
+        said = f"prompt has {len(prompt)} characters; {spec.id} takes {spec.prompt_limit}"
+    elif found := _UNSENDABLE.search(prompt):
+        said = f"prompt holds U+{ord(found[0]):04X} at character {found.start() + 1}, which is no text"
+    else:
+        return
+    raise InvalidRequestError(said, param="prompt")
+
+
+def check_value(spec: Model, name: str, value: object) -> None:
+    """The model takes this parameter and this value."""
+    rule = spec.parameters.get(name)
+    said, hint = f"{name} is {shown(value)}; {spec.id} takes {rule or f'no {name}'}", ""
+    if rule is None:
+        hint = _NOT_TAKEN.get(name, "")
+    elif name == "output_format" and value in ("gif", "svg"):
+        said, hint = f"output_format is {value}; png, jpeg and webp are opened here", ""
+    elif rule.admits(value):
+        return
+    else:
+        near, hint = _nearest(rule, value)
+        said += near
+    raise InvalidRequestError(said, param=name, hint=hint)
+
+
+def _nearest(rule: Rule, value: object) -> tuple[str, str]:
+    """What to add to the sentence, and what to do."""
+    near = rule.nearest(value)
+    if rule.kind == "size" and near:
+        return f", nearest {near}", f"Use size {near}."
+    if rule.kind == "size" and isinstance(value, str):
+        near = suggest(value, (*rule.choices(), *SIZE_WORDS))
+    return "", f"Did you mean {near}?" if isinstance(near, str) else ""
+
+
+def check_together(request: ImageRequest) -> None:
+    """Parameters that are right alone and wrong together.
+
+    https://developers.openai.com/api/reference/resources/images/methods/generate
+    """
+    picture = request.output_format or "png"
+    if request.background == "transparent" and picture == "jpeg":
+        said, param = "background is transparent; png and webp can be, jpeg can not", "background"
+    elif request.output_compression is not None and picture == "png" and request.spec.known:
+        said, param = "output_compression is set; jpeg and webp take it, png does not", "output_compression"
+    elif request.partial_images is not None and not request.stream:
+        said, param = (
+            f"partial_images is {request.partial_images}; it goes with stream only",
+            "partial_images",
+        )
+    elif request.stream and request.n > 1:
+        # "Streaming is only supported with n=1.": https://github.com/vercel/ai/issues/6102
+        said, param = f"n is {request.n}; {request.model} takes 1 with stream", "n"
+    else:
+        return
+    raise InvalidRequestError(said, param=param)
+
+
+def check_extra(extra: Mapping[str, Any]) -> None:
+    """Nothing in it has a name of its own here, or asks for pictures that are never opened."""
+    for name in extra:
+        if name in WIRE_PARAMETERS:
+            raise InvalidRequestError(f"extra holds {name}, which is set by its own name", param=name)
+        if name in _OF_GIF_AND_SVG:
+            raise InvalidRequestError(f"extra holds {name}; png, jpeg and webp are opened here", param=name)
+        if not name.strip():
+            raise InvalidRequestError("extra holds a parameter without a name", param="extra")

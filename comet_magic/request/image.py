@@ -1,0 +1,174 @@
+"""The request itself."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+from comet_magic.catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, find, resolve_size
+from comet_magic.catalog.money import Price
+from comet_magic.errors import InvalidRequestError
+
+from .checks import check_extra, check_model, check_names, check_prompt, check_together, check_value
+from .extra import Extra, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from comet_magic.catalog import Tariff
+
+_NO_EXTRA = Extra()
+_KEY_VERSION = "comet_magic/1"
+# They change how many, who asked and how the answer travels; not the picture.
+_NOT_IN_KEY = frozenset({"n", "user", "stream", "partial_images", "response_format", "safety_identifier"})
+_MOST_IN_SEQUENCE = 15  # https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """A request the model takes; what is None is not sent.
+
+    `size` takes words (square, portrait, landscape) and ratios (16:9) too and becomes the nearest size.
+
+    Raises:
+        InvalidRequestError: a rule of the model is broken; `param` names the parameter.
+    """
+
+    prompt: str
+    model: str = DEFAULT_MODEL
+    n: int = 1
+    size: str | None = None
+    quality: str | None = None
+    style: str | None = None
+    background: str | None = None
+    output_format: str | None = None
+    output_compression: int | None = None
+    response_format: str | None = None
+    moderation: str | None = None
+    user: str | None = None
+    stream: bool | None = None
+    partial_images: int | None = None
+    extra: Mapping[str, Any] = _NO_EXTRA
+
+    def __post_init__(self) -> None:
+        check_model(self.model)
+        check_prompt(self.spec, self.prompt)
+        self._settle()
+        for name, value in self._set():
+            check_value(self.spec, name, value)
+        check_together(self)
+        check_extra(self.extra)
+
+    def _settle(self) -> None:
+        """One spelling for what means the same, so that equal requests are equal."""
+        if isinstance(self.size, str):
+            object.__setattr__(self, "size", resolve_size(self.spec, self.size))
+        if self.stream is False:
+            object.__setattr__(self, "stream", None)
+        if not isinstance(self.extra, Extra):
+            object.__setattr__(self, "extra", Extra(self.extra))
+
+    @property
+    def spec(self) -> Model:
+        """What the catalog knows of the model."""
+        return find(self.model)
+
+    def _set(self) -> list[tuple[str, Any]]:
+        """What is set beside model, prompt and extra, in the order of the wire."""
+        pairs = ((name, getattr(self, name)) for name in WIRE_PARAMETERS[2:])
+        return [(name, value) for name, value in pairs if value is not None]
+
+    def body(self) -> dict[str, Any]:
+        """The JSON that goes on the wire: what is set and nothing else; `n` only when it is not 1."""
+        facts = self.to_dict()
+        return {**facts, **facts.pop("extra", {})}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The request as plain JSON values: what is set, `extra` as a member of its own."""
+        facts = {"model": self.model, "prompt": self.prompt, **dict(self._set())}
+        if self.n == 1:
+            del facts["n"]
+        return {**facts, "extra": dict(self.extra)} if self.extra else facts
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
+        """The request `to_dict` told of, taken as it was checked then: rules may have changed since.
+
+        Raises:
+            InvalidRequestError: a name is no parameter, or there is no prompt.
+        """
+        check_names(facts, [member.name for member in fields(cls)])
+        if not isinstance(facts.get("prompt"), str):
+            raise InvalidRequestError("prompt is missing", param="prompt")
+        request = cls("-")
+        for name, value in facts.items():
+            object.__setattr__(request, name, Extra(value) if name == "extra" else value)
+        return request
+
+    def key(self, vendor: str) -> str:
+        """The name of these pictures at this vendor: sha256 as hex of all that changes them.
+
+        What is not set is not part of it, so a later default of ours cannot change it.
+        """
+        parameters = {name: value for name, value in self._set() if name not in _NOT_IN_KEY}
+        extra = {name: value for name, value in self.extra.items() if name not in _NOT_IN_KEY}
+        facts = {"version": _KEY_VERSION, "vendor": vendor, "model": self.model, "prompt": self.prompt}
+        text = canonical({**facts, "parameters": parameters, "extra": extra})
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def estimate(self, price_per_image: int | None = None) -> Price:
+        """What it should cost in micro-USD: a range where `auto` chooses, None at both ends where unknown.
+
+        `price_per_image`, also micro-USD, stands in where the table has no price.
+        """
+        tariff = self.spec.price
+        costs = [tariff.picture(*outcome) if tariff else None for outcome in self.outcomes()]
+        known = [cost for cost in costs if cost is not None]
+        if tariff is None or len(known) < len(costs):
+            each, beside = [price_per_image], 0
+        else:
+            each, beside = [*known], self._beside(tariff)
+        prices = [cost for cost in each if cost is not None]
+        if not prices:
+            return Price(None, None)
+        return Price(min(prices) * self.n + beside, max(prices) * self.n * self._in_sequence() + beside)
+
+    def outcomes(self) -> list[tuple[str, str]]:
+        """Each size and quality the server may choose, "" where the model has no such word."""
+        sizes = self.spec.auto_sizes if self.size in (None, "auto") else (self.size,)
+        words = self.spec.auto_qualities if self.quality in (None, "auto") else (self.quality,)
+        return [(size or "", word or "") for size in sizes or ("",) for word in words or ("",)]
+
+    def _beside(self, tariff: Tariff) -> int:
+        """The prompt and the previews."""
+        return tariff.prompt(len(self.prompt)) + (self.partial_images or 0) * (tariff.partial or 0)
+
+    def _in_sequence(self) -> int:
+        """How many pictures the model may make where one was asked for."""
+        if self.extra.get("sequential_image_generation") != "auto":
+            return 1
+        options = self.extra.get("sequential_image_generation_options")
+        most = options.get("max_images") if isinstance(options, dict) else None
+        return most if type(most) is int and 1 <= most <= _MOST_IN_SEQUENCE else _MOST_IN_SEQUENCE
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a user should know before it is sent, one sentence each."""
+        spec = self.spec
+        retired = (
+            f"the vendor of {self.model} ends it on {spec.retired}; CometAPI may differ"
+            if spec.retired
+            else ""
+        )
+        preview = self.background == "transparent" and spec.transparent == "preview"
+        refused = (
+            f"a transparent background is a preview on {self.model}; it may be refused" if preview else ""
+        )
+        unpriced = "" if self.estimate().known else f"the price of {self.model} is not known before the call"
+        return tuple(notice for notice in (spec.notice, retired, refused, unpriced) if notice)
+
+    @property
+    def mime_hint(self) -> str:
+        """The type of picture asked for; what comes is told by its bytes."""
+        return f"image/{self.output_format or 'png'}"

@@ -1,0 +1,56 @@
+"""From a wish for n pictures to requests, and from an answer to its cost."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.errors import InvalidRequestError
+
+from .checks import check_names, shown
+from .image import ImageRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MOST_PICTURES = 100  # of one call, all its requests together; more is a dataset
+
+
+def plan_requests(prompt: str, **options: Any) -> tuple[ImageRequest, ...]:
+    """The requests that together ask for `n` pictures: several where the model takes fewer at once.
+
+    Takes what `ImageRequest` takes; None means not set.
+
+    Raises:
+        InvalidRequestError: a rule is broken, or `n` is not 1 to 100.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    check_names(given, [member.name for member in fields(ImageRequest)])
+    count = given.pop("n", 1)
+    if type(count) is not int or not 1 <= count <= MOST_PICTURES:
+        raise InvalidRequestError(f"n is {shown(count)}; a call takes 1 to {MOST_PICTURES}", param="n")
+    one = ImageRequest(prompt, **given)
+    most = 1 if one.stream else one.spec.n.high
+    parts = [min(most, count - start) for start in range(0, count, most)]
+    return tuple(one if part == 1 else replace(one, n=part) for part in parts)
+
+
+def cost_of(
+    request: ImageRequest,
+    usage: Mapping[str, Any] | None,
+    images: int,
+    price_per_image: int | None = None,
+) -> int | None:
+    """Micro-USD of an answered call, by its usage or else its printed price; None where neither tells.
+
+    `price_per_image` stands in where the table cannot tell.
+    """
+    tariff = request.spec.price
+    counted = tariff.of_usage(usage) if tariff else None
+    if counted is not None:
+        return counted
+    each = price_per_image
+    if tariff and not tariff.by_tokens:
+        printed = {tariff.picture(*outcome) for outcome in request.outcomes()}
+        each = printed.pop() if len(printed) == 1 else price_per_image
+    return None if each is None else each * images
