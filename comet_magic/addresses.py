@@ -1,0 +1,229 @@
+"""Which picture addresses may be fetched, as pure decisions: no lookup, no connection.
+
+A server chooses the address, so it is a stranger's text: it may point into the user's own network. First the
+text is judged (`parse_picture_url`), then each IP address its name resolves to (`check_ip`); the
+connection is to be made to the very address that was checked. Every hop of a redirect comes here again.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Literal
+from urllib.parse import quote
+
+from .errors import UnsafeURLError
+
+Address = IPv4Address | IPv6Address
+
+_LONGEST = 8192
+_LONGEST_NAME = 253
+_PORTS: dict[str, int] = {"https": 443, "http": 80}
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+
+_PARTS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<target>[^#]*)", re.IGNORECASE)
+_AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\[\]:@%]+)(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+# https://url.spec.whatwg.org/#ends-in-a-number-checker
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+# Names that mean a place inside a network, whatever they resolve to.
+# https://www.iana.org/assignments/special-use-domain-names/
+_INSIDE = ("local", "localhost", "localdomain", "internal", "intranet", "lan", "home.arpa", "corp", "private")
+_METADATA = frozenset({"metadata.azure.com", "metadata.packet.net", "metadata.tencentyun.com"})
+
+# https://www.iana.org/assignments/iana-ipv4-special-registry/
+_CLOSED_V4 = tuple(
+    map(
+        IPv4Network,
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.31.196.0/24",
+            "192.52.193.0/24",
+            "192.88.99.0/24",
+            "192.168.0.0/16",
+            "192.175.48.0/24",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/3",
+            # The host agent of Azure: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+            "168.63.129.16/32",
+        ),
+    )
+)
+# https://www.iana.org/assignments/ipv6-unicast-address-assignments/
+_OPEN_V6 = IPv6Network("2000::/3")
+# Teredo and other protocol addresses, documentation, 6to4.
+# https://www.iana.org/assignments/iana-ipv6-special-registry/
+_CLOSED_V6 = tuple(
+    map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"))
+)
+
+
+@dataclass(frozen=True)
+class PictureURL:
+    """An address that may be asked for, in the parts a connection needs.
+
+    Attributes:
+        url: the address as it is to be requested, without fragment.
+        scheme: `https`, or `http` beside a sandbox.
+        host: the name in ASCII, lower case, or the IP address without brackets.
+        port: 1 to 65535.
+        target: path and query, as they are sent.
+        ip: the address, where the host is one.
+    """
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    target: str
+    ip: Address | None
+
+
+def parse_picture_url(url: str, *, base_url: str) -> PictureURL:
+    """The parts of an address that may be fetched.
+
+    Raises:
+        UnsafeURLError: for any other; the address is in `urls`.
+    """
+    scheme, authority, target = _split(url)
+    if scheme != "https" and not (scheme == "http" and _is_loopback(base_url, schemes=("http",))):
+        raise _refused(url, f"the scheme is {scheme}; https is fetched")
+    host, ip, port = _place(url, authority, scheme)
+    literal = f"[{host}]" if isinstance(ip, IPv6Address) else host
+    where = literal if port == _PORTS[scheme] else f"{literal}:{port}"
+    path = target if target.startswith("/") else f"/{target}"
+    parsed = PictureURL(f"{scheme}://{where}{path}", scheme, host, port, path, ip)
+    if ip is not None:
+        check_ip(str(ip), parsed, base_url=base_url)
+    elif _is_inside(host) and not (host == "localhost" and _own_addresses(base_url, named=True)):
+        raise _refused(url, f"{host} is a name inside a network; public names are fetched")
+    return parsed
+
+
+def check_ip(ip: str, url: PictureURL, *, base_url: str) -> None:
+    """Nothing, where a connection to the address may be made.
+
+    Raises:
+        UnsafeURLError: unless the address is public, or is the very loopback address of the base URL.
+    """
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        raise _refused(url.url, "the name does not resolve to an IP address") from None
+    if not is_public(address) and address not in _own_addresses(base_url):
+        raise _refused(url.url, f"{url.host} is at {address}; public addresses are fetched")
+
+
+def is_public(address: Address) -> bool:
+    """Whether the address is an ordinary one of the open internet, by the registries of IANA.
+
+    Addresses that hold another address (mapped, NAT64, 6to4, Teredo) are not. `ipaddress` of the standard
+    library calls some of those and multicast global, and shared address space not private.
+    """
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _CLOSED_V4)
+    if address.scope_id is not None:
+        return False
+    return address in _OPEN_V6 and not any(address in network for network in _CLOSED_V6)
+
+
+def is_loopback_url(url: str) -> bool:
+    """Whether the address is http or https on this very machine: 127.0.0.0/8, ::1 or localhost."""
+    return _is_loopback(url, schemes=("http", "https"))
+
+
+def _is_loopback(url: str, *, schemes: tuple[str, ...]) -> bool:
+    try:
+        scheme, authority, _ = _split(url)
+        if scheme not in schemes:
+            return False
+        host, ip, _ = _place(url, authority, scheme)
+    except UnsafeURLError:
+        return False
+    return host == "localhost" or (ip is not None and ip.is_loopback)
+
+
+def _own_addresses(base_url: str, *, named: Literal[True] | None = None) -> tuple[Address, ...]:
+    """The loopback addresses the base URL names literally; with `named`, only where it says localhost."""
+    if not is_loopback_url(base_url):
+        return ()
+    scheme, authority, _ = _split(base_url)
+    _, ip, _ = _place(base_url, authority, scheme)
+    if ip is None:
+        return (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+    return () if named else (ip,)
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    if len(url) > _LONGEST:
+        raise _refused(url, f"the address has {len(url)} characters; {_LONGEST} are fetched")
+    if any(sign <= " " or sign in "\\\x7f" or "\x80" <= sign <= "\x9f" for sign in url):
+        raise _refused(url, "the address holds a blank, a backslash or a control character")
+    parts = _PARTS.match(url)
+    if parts is None:
+        raise _refused(url, "the address has no scheme and host; https://… is fetched")
+    try:
+        target = quote(parts["target"], safe=_PRINTABLE)
+    except UnicodeEncodeError:
+        raise _refused(url, "the address is not Unicode text") from None
+    return parts["scheme"].lower(), parts["authority"], target
+
+
+def _place(url: str, authority: str, scheme: str) -> tuple[str, Address | None, int]:
+    parts = _AUTHORITY.fullmatch(authority)
+    if parts is None:
+        raise _refused(url, "the address has credentials, an escape or no host; host or host:port is fetched")
+    port = int(parts["port"]) if parts["port"] else _PORTS[scheme]
+    if not 1 <= port <= 65535:
+        raise _refused(url, f"the port is {port}; 1 to 65535 are fetched")
+    host = parts["host"]
+    if host.startswith("["):
+        ip = _literal(url, host[1:-1])
+        return str(ip), ip, port
+    name = _ascii_name(url, host)
+    if _NUMBER.fullmatch(name.rpartition(".")[2]):
+        return name, _literal(url, name), port
+    return name, None, port
+
+
+def _literal(url: str, text: str) -> Address:
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise _refused(url, "the host is an unusual spelling of an IP address") from None
+
+
+def _ascii_name(url: str, host: str) -> str:
+    name = host.lower()
+    if not name.isascii():
+        # Stricter than the codec of the standard library: no fullwidth digits, no dots in disguise.
+        import idna
+
+        try:
+            name = idna.encode(name).decode("ascii")
+        except (UnicodeError, IndexError):
+            raise _refused(url, "the host is not a name of the internet") from None
+    name = name.removesuffix(".")
+    if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, name.split("."))):
+        raise _refused(url, "the host is not a name of the internet")
+    return name
+
+
+def _is_inside(name: str) -> bool:
+    return "." not in name or name in _METADATA or any(name.endswith(f".{end}") for end in _INSIDE)
+
+
+def _refused(url: str, reason: str) -> UnsafeURLError:
+    kept = quote(url[:_LONGEST], safe=_PRINTABLE, errors="replace")
+    return UnsafeURLError(f"the picture was not fetched: {reason}", urls=[kept])

@@ -1,0 +1,284 @@
+"""The one cleaner of every text that leaves the package, and the one holder of a key.
+
+Texts of servers and of users are data: they are made printable, short and free of keys here, and
+escaped for HTML here. What is said, and where, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import html as _html
+import re
+import weakref
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_HIDDEN = "[hidden]"
+
+# A shorter value is a word ("sandbox") that may stand in any sentence.
+_SHORTEST_KEY = 8
+# Of a key this long every part is hidden, of a shorter one only the whole.
+_LONG_KEY = 20
+_PART = 8
+
+
+class Secret:
+    """A key that cannot be printed, copied or pickled by accident.
+
+    `reveal` gives the value. As long as the object lives, `clean` hides the value in every text.
+    """
+
+    __slots__ = ("__weakref__", "_find", "_read", "_within")
+
+    def __init__(self, value: str) -> None:
+        self._read: Callable[[], str] = lambda: value
+        parts, whole = _parts(value), _fold(value)
+        self._find: Callable[[str], Iterator[tuple[int, int]]] = lambda view: _occurrences(view, parts)
+        self._within: Callable[[str], bool] = lambda view: len(whole) >= _SHORTEST_KEY and whole in view
+        _live[id(self)] = self
+
+    def reveal(self) -> str:
+        """The value itself."""
+        return self._read()
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(_raw(self._read()), _raw(other._read()))
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._read()))
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Secret is neither copied nor pickled")
+
+
+# By identity: in a set, two equal secrets would be one entry that dies with the first of them.
+_live: weakref.WeakValueDictionary[int, Secret] = weakref.WeakValueDictionary()
+
+
+def clean(text: object, *, limit: int = 500) -> str:
+    """The text as it may be shown: printable, without keys and signed queries, at most `limit` characters.
+
+    Control, bidi and zero-width characters and terminal sequences go, line breaks and tabs stay. Live keys
+    (exact, in other case, URL-encoded, JSON-escaped, base64, split by blanks), `Bearer …` and `sk-…`
+    are hidden, addresses lose user info and query. Cleaning twice changes nothing; nothing is raised.
+    """
+    plain = _plain(text)
+    window = 4 * limit + 4096
+    shown = _without_secrets(_printable(plain[:window]))
+    if len(plain) > window:
+        # A key or the user info of an address that the window cut in two was not recognised.
+        shown = shown[:-_EDGE]
+    shown = shown.strip()
+    if len(plain) > window or len(shown) > limit:
+        shown = shown[: max(limit - 1, 0)].rstrip() + "…"
+    return shown
+
+
+def clean_url(url: object) -> str:
+    """The address without user info, query and fragment, printable and short."""
+    address = _printable(_plain(url)[:_LONGEST_ADDRESS]).partition("?")[0].partition("#")[0]
+    return clean(address)
+
+
+def looks_like_key(text: str) -> bool:
+    """Whether the text holds something of the form of an API key, or a live key."""
+    shown = _printable(text)
+    views = [_view(shown, pattern) for pattern in (_NOISE, _ESCAPES)]
+    return bool(_KEY_FORM.search(shown)) or any(
+        secret._within(view)  # noqa: SLF001 - our own type
+        for secret in _secrets()
+        for view in views
+    )
+
+
+def html(text: object, limit: int = 500) -> str:
+    """The cleaned text as HTML, between two tags: no markup of its own, no formula, no link."""
+    escaped = _html.escape(clean(text, limit=limit))
+    # JupyterLab typesets formulas in HTML; no formula reaches over the border of an element.
+    # https://docs.mathjax.org/en/v3.2/input/tex/delimiters.html
+    return _FORMULA.sub(r"<span>\g<0></span>", escaped)
+
+
+# ── What is not printable ──────────────────────────────────────────────────────────────────────────
+
+# ECMA-48 sequences whole, 7 and 8 bit: control strings, CSI, and the short ones.
+# https://ecma-international.org/publications-and-standards/standards/ecma-48/
+_TERMINAL = re.compile(
+    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*+(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]?"
+    r"|\x1b[ -/]*+[0-~]"
+)
+_BREAK = re.compile(r"\r\n?|[\u2028\u2029]")
+# C0, C1, soft hyphen, bidi controls, zero-width and other format characters, tags and selectors that carry
+# hidden text. https://www.unicode.org/reports/tr36/
+_INVISIBLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def _plain(text: object) -> str:
+    if isinstance(text, str):
+        return text
+    if isinstance(text, bytes):
+        return text.decode("utf-8", "replace")
+    try:
+        return "" if text is None else str(text)
+    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError):
+        return f"<{type(text).__name__}>"
+
+
+def _printable(text: str) -> str:
+    text = _BREAK.sub("\n", _TERMINAL.sub("", text))
+    return _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
+
+
+# ── Keys in any form ───────────────────────────────────────────────────────────────────────────────
+
+_KEY_FORM = re.compile(r"(?<![A-Za-z0-9_-])sk-[A-Za-z0-9_-]{16,}", re.IGNORECASE)
+# A credential holds a digit; "a standard-bearer silhouetted at dusk" does not.
+_BEARER = re.compile(r"(\bbearer[\s:=]+)(?=[a-z._~+/=-]*\d)[\w.~+/=-]{4,}", re.IGNORECASE)
+
+# Keys are printable ASCII, so whatever else stands between two characters does not separate them.
+_NOISE = re.compile(r"[^\x21-\x7e]+")
+_ESCAPES = re.compile(
+    r"[^\x21-\x7e]+|(?:%|\\x|\\u00|&\#x0*)(?P<hex>[0-9a-f]{2});?|&\#0*(?P<decimal>[0-9]{2,3});|\\(?=[\"'/\\])",
+    re.IGNORECASE,
+)
+_NEIGHBOURS = 4
+# The standard and the URL-safe alphabet of base64 become one.
+_ALPHABET = str.maketrans("-_", "+/")
+_EDGE = 320
+
+
+def _raw(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
+
+
+def _fold(text: str) -> str:
+    return text.lower().translate(_ALPHABET)
+
+
+def _parts(value: str) -> frozenset[str]:
+    """What betrays the key in a folded text: of a long key every part of eight, else the whole."""
+    if len(value) < _SHORTEST_KEY:
+        return frozenset()
+    forms = {_fold(form) for form in (value, *_base64_forms(_raw(value)))}
+    if len(value) < _LONG_KEY:
+        return frozenset(forms)
+    return frozenset(form[at : at + _PART] for form in forms for at in range(len(form) - _PART + 1))
+
+
+def _base64_forms(value: bytes) -> Iterator[str]:
+    """The key inside a longer base64 text, at each alignment, without what its neighbours share."""
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + value).decode("ascii")
+        shared_end = len(whole) if (before + len(value)) % 3 == 0 else len(whole.rstrip("=")) - 1
+        yield whole[(0, 2, 3)[before] : shared_end]
+
+
+def _occurrences(view: str, parts: frozenset[str]) -> Iterator[tuple[int, int]]:
+    for part in parts:
+        at = view.find(part)
+        while at >= 0:
+            yield at, at + len(part)
+            at = view.find(part, at + 1)
+
+
+def _secrets() -> list[Secret]:
+    return [secret for reference in _live.valuerefs() if (secret := reference()) is not None]
+
+
+def _view(text: str, pattern: re.Pattern[str]) -> str:
+    """The text folded, without noise and escapes."""
+    return _fold(pattern.sub(_decoded, text))
+
+
+def _places(text: str, pattern: re.Pattern[str]) -> list[tuple[int, int]]:
+    """Where each character of the view stands in the text."""
+    places: list[tuple[int, int]] = []
+    at = 0
+    for match in pattern.finditer(text):
+        places.extend((i, i + 1) for i in range(at, match.start()))
+        at = match.end()
+        if _decoded(match):
+            places.append(match.span())
+    places.extend((i, i + 1) for i in range(at, len(text)))
+    return places
+
+
+def _decoded(match: re.Match[str]) -> str:
+    groups = match.groupdict()
+    code = int(groups["hex"], 16) if groups.get("hex") else int(groups.get("decimal") or 0)
+    return chr(code) if 0x21 <= code <= 0x7E else ""
+
+
+def _hide_live(text: str) -> str:
+    secrets = _secrets()
+    spans: list[tuple[int, int]] = []
+    for pattern in (_NOISE, _ESCAPES) if secrets else ():
+        view = _view(text, pattern)
+        found = {span for secret in secrets for span in secret._find(view)}  # noqa: SLF001 - our own type
+        places = _places(text, pattern) if found else []
+        spans += [(places[start][0], places[end - 1][1]) for start, end in found]
+    return _hide(text, sorted(spans)) if spans else text
+
+
+def _hide(text: str, spans: list[tuple[int, int]]) -> str:
+    """The text with each span, and what of a base64 form is left beside it, replaced by one mark."""
+    pieces: list[str] = []
+    at = 0
+    for start, end in spans:
+        before = _grown(text, start, -1)
+        if before > at or not pieces:
+            pieces += [text[at:before], _HIDDEN]
+        at = max(at, _grown(text, end, +1))
+    return "".join([*pieces, text[at:]])
+
+
+def _grown(text: str, at: int, step: int) -> int:
+    for _ in range(_NEIGHBOURS):
+        index = at if step > 0 else at - 1
+        if not 0 <= index < len(text) or not (text[index].isalnum() or (step > 0 and text[index] == "=")):
+            break
+        at += step
+    return at
+
+
+def _without_secrets(text: str) -> str:
+    text = _KEY_FORM.sub(_HIDDEN, _hide_live(text))
+    text = _BEARER.sub(rf"\1{_HIDDEN}", text)
+    return _ADDRESS.sub(_short_address, text)
+
+
+# ── Addresses and formulas ─────────────────────────────────────────────────────────────────────────
+
+_ADDRESS = re.compile(r"(https?:(?:\\?/){2})([^\s<>\"/?#\\]*)([^\s<>\"]*)", re.IGNORECASE)
+_LONGEST_HOST = 255
+_LONGEST_ADDRESS = 8192
+_FORMULA = re.compile(r"[$\\]")
+
+
+def _short_address(match: re.Match[str]) -> str:
+    scheme, authority, rest = match.groups()
+    host = authority.rpartition("@")[2]
+    if len(host) > _LONGEST_HOST:
+        return f"{scheme}…"
+    path, query, _ = rest.partition("?")
+    path, mark, fragment = path.partition("#")
+    # A fragment names a place in a page, unless it carries parameters.
+    signed = "=" in fragment
+    tail = f"{mark}…" if signed else f"{mark}{fragment}"
+    return f"{scheme}{host}{path}{tail}{'?…' if query else ''}"
