@@ -1,0 +1,80 @@
+"""`python -m tests.benchmarks [--quick] [--section NAME] [--write]` prints one table of medians and ratios."""
+
+import argparse
+import importlib
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from tests.benchmarks.harness import QUICK, Aim, Bench, Result, Scale, aims, has, table
+
+SECTIONS = {
+    "load": "tests.benchmarks.sections.load",
+    "picture": "tests.benchmarks.sections.picture",
+    "stream": "tests.benchmarks.sections.stream",
+    "batch": "tests.benchmarks.sections.batch",
+    "memory": "tests.benchmarks.sections.memory",
+    "display": "tests.benchmarks.sections.display",
+    "pipeline": "tests.benchmarks.sections.pipeline",
+    "archive": "tests.benchmarks.archive",
+    "painter": "tests.benchmarks.painter",
+}
+PACKAGES = ("httpx", "pybase64", "pillow", "openai", "httpx2", "aiohttp", "ipykernel")
+RESULTS = Path(__file__).with_name("RESULTS.md")
+NOTES = """\
+Medians of interleaved rounds, each contender in a process of its own, the endpoint in another one on the same
+machine. × is the median, round by round, of the ratio to `openai` (`display(PIL)` where pictures are shown).
+Times depend on the machine and on what else it does: compare the ratios, and those within one run only."""
+
+
+def versions() -> str:
+    """What was measured, where and when."""
+    found = [f"Python {platform.python_version()}", f"{os.cpu_count()} CPUs", platform.platform()]
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            found.append(f"{name} -")
+    return f"{datetime.now(UTC):%Y-%m-%d}: {', '.join(found)}"
+
+
+def report(scale: Scale, sections: Sequence[str]) -> str:
+    """Measures the sections and says what was found, in Markdown."""
+    results: list[Result] = []
+    promises: list[Aim] = []
+    with Bench(scale) as bench:
+        for name in sections:
+            if has(SECTIONS[name]):
+                section = importlib.import_module(SECTIONS[name])
+                results += section.run(bench)
+                promises += getattr(section, "AIMS", ())
+        sizes = ", ".join(f"{kind.upper()} {size:,} bytes" for kind, size in bench.server["bytes"].items())
+    parts = [
+        "# Results",
+        f"{versions()}; {sizes}.",
+        NOTES,
+        table(results),
+        "## Aims",
+        aims(promises, results),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Runs from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="all sections, small, in two minutes")
+    parser.add_argument("--section", action="append", choices=SECTIONS, help="only this one; may be repeated")
+    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} too")
+    given = parser.parse_args()
+    text = report(QUICK if given.quick else Scale(), given.section or list(SECTIONS))
+    print(text)
+    if given.write:
+        RESULTS.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""One contender in a process of its own: reads a task per line, answers with samples as JSON.
+
+A sample maps a column ("wall ms", "CPU ms", "peak MB", or anything else worth a word) to a number. A task
+answers `{"": sample}`, and `{": part": sample}` for parts of the whole.
+"""
+
+import asyncio
+import atexit
+import functools
+import gc
+import json
+import os
+import sys
+import threading
+from collections import defaultdict
+from pathlib import Path
+from statistics import median, quantiles
+from time import perf_counter, process_time, thread_time
+from typing import Any
+
+from tests.benchmarks.peers import PEERS, Peer, in_slots
+
+Sample = dict[str, float]
+BEAT = 0.005
+STATUS = Path("/proc/self/status")
+
+
+@functools.cache
+def peer(name: str, base_url: str, folder: str | None) -> Peer:
+    """The contender with its client, kept between the rounds and past its first call."""
+    made = PEERS[name](base_url, folder=folder)
+    made.one()
+    atexit.register(made.close)
+    return made
+
+
+def memory(field: str = "VmRSS") -> float:
+    """Resident MB now, or at its highest (`VmHWM`); not a number where the system does not say."""
+    if not STATUS.exists():
+        return float("nan")
+    return next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if field in line) / 1024
+
+
+def forget_peak() -> float:
+    """Starts the high-water mark anew; returns the resident MB."""
+    gc.collect()
+    if STATUS.exists():
+        Path("/proc/self/clear_refs").write_text("5")
+    return memory()
+
+
+class Meter:
+    """Wall and CPU of named parts of our own work, each without the parts that it calls."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, float] = defaultdict(float)
+        self.cpu: dict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+        self._nested = threading.local()
+
+    def metered(self, part: str, function: Any) -> Any:
+        @functools.wraps(function)
+        def call(*positional: Any, **named: Any) -> Any:
+            stack = self._nested.__dict__.setdefault("stack", [[0.0, 0.0]])
+            stack.append([0.0, 0.0])
+            wall, cpu = perf_counter(), thread_time()
+            try:
+                return function(*positional, **named)
+            finally:
+                wall, cpu = perf_counter() - wall, thread_time() - cpu
+                inner_wall, inner_cpu = stack.pop()
+                stack[-1][0] += wall
+                stack[-1][1] += cpu
+                with self._lock:
+                    self.wall[part] += wall - inner_wall
+                    self.cpu[part] += cpu - inner_cpu
+
+        return call
+
+    def watch(self) -> None:
+        """Meters the check, the files and the ledger wherever the package refers to them."""
+        from comet_magic import files, images
+        from comet_magic.archive import Archive
+
+        for name in ("claim", "received", "store", "settle"):
+            setattr(Archive, name, self.metered("ledger", getattr(Archive, name)))
+        parts = {images.check_picture: "check and decode"}
+        parts |= {
+            getattr(files, name): "file and fsync" for name in ("place", "write_whole", "embed_metadata")
+        }
+        metered = {function: self.metered(part, function) for function, part in parts.items()}
+        for module in [module for name, module in sys.modules.items() if name.startswith("comet_magic")]:
+            for name, value in list(vars(module).items()):
+                if callable(value) and getattr(value, "__hash__", None) and value in metered:
+                    setattr(module, name, metered[value])
+
+
+@functools.cache
+def meter() -> Meter:
+    """The meter of this process, watching since the first question for it."""
+    made = Meter()
+    made.watch()
+    return made
+
+
+def calls(
+    *, name: str, base_url: str, folder: str | None, count: int, parts: bool = False
+) -> dict[str, Sample]:
+    """Calls one after the other: the median wall and the mean CPU of one."""
+    contender = peer(name, base_url, folder)
+    parts = parts and name == "comet_magic"
+    if parts:
+        meter().wall.clear()
+        meter().cpu.clear()
+    walls = []
+    cpu = process_time()
+    for _ in range(count):
+        start = perf_counter()
+        contender.one()
+        walls.append(perf_counter() - start)
+    cpu = (process_time() - cpu) / count * 1e3
+    whole = {"wall ms": median(walls) * 1e3, "CPU ms": cpu}
+    return {"": whole} | (by_part(whole, count) if parts else {})
+
+
+def by_part(whole: Sample, count: int) -> dict[str, Sample]:
+    """What each part took, and what is left for the client: send, receive, base64."""
+    found = {
+        f": {part}": {"wall ms": wall / count * 1e3, "CPU ms": meter().cpu[part] / count * 1e3}
+        for part, wall in meter().wall.items()
+    }
+    rest = {column: value - sum(part[column] for part in found.values()) for column, value in whole.items()}
+    return {": send, receive, base64": rest} | found
+
+
+def peak(*, name: str, base_url: str, folder: str | None, count: int) -> dict[str, Sample]:
+    """How far one call lifts the resident memory, its result included; the median of `count`."""
+    contender = peer(name, base_url, folder)
+    lifts = []
+    for _ in range(count):
+        before = forget_peak()
+        kept = contender.one()
+        lifts.append(memory("VmHWM") - before)
+        del kept
+    return {"": {"peak MB": median(lifts)}}
+
+
+def alive(*, name: str, base_url: str, folder: str | None, count: int) -> dict[str, Sample]:
+    """MB still resident after `count` dropped results with the cyclic garbage collector off."""
+    contender = peer(name, base_url, folder)
+    for _ in range(3):
+        contender.one()
+    before = forget_peak()
+    gc.disable()
+    for _ in range(count):
+        contender.one()
+    after = memory()
+    gc.enable()
+    return {"": {"MB kept": after - before}}
+
+
+def previews(*, name: str, base_url: str, folder: str | None, count: int) -> dict[str, Sample]:
+    """Streams one after the other: the first preview, the whole, the CPU."""
+    contender = PEERS[name](base_url, folder=folder)
+    contender.preview()
+    firsts, walls = [], []
+    cpu = process_time()
+    for _ in range(count):
+        start = perf_counter()
+        firsts.append(contender.preview())
+        walls.append(perf_counter() - start)
+    cpu = (process_time() - cpu) / count * 1e3
+    contender.close()
+    return {"": {"wall ms": median(walls) * 1e3, "CPU ms": cpu, "first preview ms": median(firsts) * 1e3}}
+
+
+async def heartbeat(late: list[float]) -> None:
+    """Notes by how much each beat of the running loop is late."""
+    while True:
+        start = perf_counter()
+        await asyncio.sleep(BEAT)
+        late.append(perf_counter() - start - BEAT)
+
+
+async def timed_batch(contender: Peer, pictures: int) -> Sample:
+    """One batch with a heartbeat on its loop, and on our engine's where there is one."""
+    late, engine_late = [0.0], [0.0]
+    async with contender:
+        engine = await contender.engine_loop()
+        beats = [asyncio.ensure_future(heartbeat(late))]
+        if engine:
+            beats.append(asyncio.run_coroutine_threadsafe(heartbeat(engine_late), engine))
+        before, start, cpu = forget_peak(), perf_counter(), process_time()
+        took = await in_slots(contender, pictures)
+        wall, cpu = perf_counter() - start, process_time() - cpu
+        for beat in beats:
+            beat.cancel()
+    cuts = quantiles(took, n=100, method="inclusive")
+    return {
+        "wall ms": wall / pictures * 1e3,
+        "CPU ms": cpu / pictures * 1e3,
+        "peak MB": memory("VmHWM") - before,
+        "pictures/s": pictures / wall,
+        "p50 ms": cuts[49] * 1e3,
+        "p99 ms": cuts[98] * 1e3,
+        "p99/p50": cuts[98] / cuts[49],
+        "stall ms": max(late + engine_late) * 1e3,
+    }
+
+
+def batch(
+    *, name: str, base_url: str, folder: str | None, pictures: int, in_flight: int
+) -> dict[str, Sample]:
+    """Many pictures with so many in flight."""
+    contender = PEERS[name](base_url, folder=folder, in_flight=in_flight)
+    return {"": asyncio.run(timed_batch(contender, pictures))}
+
+
+def table(
+    *, name: str, base_url: str, folder: str | None, steps: list[int], in_flight: int
+) -> dict[str, Sample]:
+    """Tables of so many rows one after the other; memory after the first of them and after the last."""
+    contender = PEERS[name](base_url, folder=folder, in_flight=in_flight)
+    contender.table(in_flight)
+    levels, start, cpu = [forget_peak()], perf_counter(), process_time()
+    for rows in steps:
+        contender.table(rows)
+        levels.append(memory())
+    wall, cpu = perf_counter() - start, process_time() - cpu
+    return {
+        "": {
+            "wall ms": wall / sum(steps) * 1e3,
+            "CPU ms": cpu / sum(steps) * 1e3,
+            "peak MB": memory("VmHWM") - levels[0],
+            "rows/s": sum(steps) / wall,
+            "MB over the start": levels[-1] - levels[0],
+            "MB between the two": levels[-1] - levels[1],
+        }
+    }
+
+
+TASKS = {task.__name__: task for task in (calls, peak, alive, previews, batch, table)}
+
+
+def main() -> None:
+    """Answers tasks until standard input ends; whatever a library prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        order = json.loads(line)
+        print(json.dumps(TASKS[order.pop("task")](**order)), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
