@@ -1,6 +1,6 @@
 """Names safe on every system, whole-or-absent writes, and what a saved picture says about itself."""
 
-from .metadata import embed_metadata, read_metadata
+from .metadata import dimensions, embed_metadata, read_metadata
 from .names import SUFFIX, slug, sniff
 from .writing import (
     PART,
@@ -16,6 +16,7 @@ from .writing import (
 __all__ = [
     "PART",
     "SUFFIX",
+    "dimensions",
     "embed_metadata",
     "make_folder",
     "make_private_folder",

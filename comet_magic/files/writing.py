@@ -87,9 +87,8 @@ def make_folder(path: Path) -> None:
     if path.is_dir():
         return
     missing = [path, *(parent for parent in path.parents if not parent.exists())]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
-    for folder in missing:
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
         sync_folder(folder.parent)
 
 

@@ -1,0 +1,35 @@
+"""The archive: paid pictures are on disk before anyone sees them, and every call has its row."""
+
+from .records import (
+    Budget,
+    Call,
+    CopyTaken,
+    Entry,
+    OpenCall,
+    Orphan,
+    Outcome,
+    Repair,
+    Slot,
+    Spend,
+    State,
+    StoredPicture,
+    outcome_of,
+)
+from .store import Archive
+
+__all__ = [
+    "Archive",
+    "Budget",
+    "Call",
+    "CopyTaken",
+    "Entry",
+    "OpenCall",
+    "Orphan",
+    "Outcome",
+    "Repair",
+    "Slot",
+    "Spend",
+    "State",
+    "StoredPicture",
+    "outcome_of",
+]

@@ -1,0 +1,228 @@
+"""A call's life in the ledger: claimed, received, settled. Each function is one part of one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.text import clean, clean_url
+
+from .budget import Weight, check, move, weigh
+from .records import Budget, Call, CopyTaken, Slot, State, StoredPicture, outcome_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+    from comet_magic.errors import CometError
+    from comet_magic.request import ImageRequest
+
+# A copy that may be given to a new call: no picture, no address of one, and nobody at it.
+_FREE = "p.path IS NULL AND p.url IS NULL AND c.state NOT IN ('claimed', 'received', 'unknown')"
+_SLOT = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message
+    FROM pictures p JOIN calls c ON c.number = p.call"""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be claimed, for whom, and by which process."""
+
+    request: ImageRequest
+    vendor: str
+    reserve: int | None
+    session: str
+    run: str
+    owner: str
+    prompts: bool
+
+
+def claim(
+    connection: sqlite3.Connection, order: Order, *, budget: Budget, copies: Sequence[int] | None, redo: bool
+) -> Call:
+    """A row for the call, its copies and its money, or the reason why not.
+
+    Raises:
+        CopyTaken: a copy that was named is not free.
+        BudgetExceededError: it would pass a limit.
+    """
+    key = order.request.key(order.vendor)
+    chosen = _next_free(connection, key, order.request.n) if copies is None else tuple(copies)
+    if copies is not None:
+        _must_be_free(connection, key, chosen, redo=redo)
+    check(connection, _account(order), budget=budget, reserve=order.reserve)
+    return _insert(connection, order, key, chosen, "claimed")
+
+
+def refuse(
+    connection: sqlite3.Connection, order: Order, copies: Sequence[int] | None, error: CometError
+) -> None:
+    """A row that says that there was no money for it."""
+    key = order.request.key(order.vendor)
+    chosen = _next_free(connection, key, order.request.n) if copies is None else tuple(copies)
+    call = _insert(connection, order, key, chosen, "over_budget")
+    connection.execute(
+        "UPDATE calls SET ended = ?, error = ?, message = ? WHERE id = ?",
+        (time.time(), type(error).__name__, clean(error), call.id),
+    )
+
+
+def _account(order: Order) -> tuple[str, str, str]:
+    return order.vendor, date.today().isoformat(), order.session
+
+
+def _next_free(connection: sqlite3.Connection, key: str, count: int) -> tuple[int, ...]:
+    query = (
+        f"SELECT p.copy FROM pictures p JOIN calls c ON c.number = p.call WHERE p.key = ? AND NOT ({_FREE})"
+    )
+    taken = {copy for (copy,) in connection.execute(query, (key,))}
+    free = (copy for copy in range(len(taken) + count) if copy not in taken)
+    return tuple(copy for copy, _ in zip(free, range(count), strict=False))
+
+
+def _must_be_free(connection: sqlite3.Connection, key: str, copies: Sequence[int], *, redo: bool) -> None:
+    held = f"NOT ({_FREE})" if not redo else "(p.path IS NOT NULL OR c.state IN ('claimed', 'received'))"
+    query = f"{_SLOT} WHERE p.key = ? AND p.copy IN (SELECT value FROM json_each(?)) AND {held}"
+    taken = tuple(slot_of(row) for row in connection.execute(query, (key, json.dumps(list(copies)))))
+    if not taken:
+        return
+    what = {
+        "open": "is being made by another call",
+        "done": "is in the archive",
+        "unknown": "may have been made",
+    }
+    message = f"copy {taken[0].copy} of this picture {what.get(taken[0].outcome, 'has an address to fetch it from')}"
+    raise CopyTaken(message, taken=taken)
+
+
+def slot_of(row: Sequence[Any]) -> Slot:
+    """A row of the slot query as a value."""
+    key, copy, state, call_id, path, error, code, message = row
+    outcome = outcome_of(state, error, picture=path is not None)
+    return Slot(key, copy, outcome, call_id, path, error, code, message)
+
+
+def _insert(
+    connection: sqlite3.Connection, order: Order, key: str, copies: tuple[int, ...], state: State
+) -> Call:
+    request = order.request
+    facts = request.to_dict()
+    prompt = facts.pop("prompt")
+    reserved = order.reserve if state == "claimed" else 0
+    call = Call(uuid.uuid4().hex, key, copies, request, order.vendor, reserved)
+    account = _account(order)
+    cursor = connection.execute(
+        """INSERT INTO calls (id, key, vendor, model, prompt, prompt_sha256, request, copies, state, owner,
+            host, pid, session, run, day, created, reserved)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            *(call.id, key, order.vendor, request.model, prompt if order.prompts else None),
+            *(hashlib.sha256(prompt.encode()).hexdigest(), json.dumps(facts), json.dumps(copies), state),
+            *(order.owner, socket.gethostname(), os.getpid(), order.session, order.run, account[1]),
+            *(time.time(), reserved),
+        ),
+    )
+    _take(connection, key, copies, cursor.lastrowid)
+    move(connection, account, old=Weight(), new=weigh(state, reserved, None))
+    return call
+
+
+def _take(connection: sqlite3.Connection, key: str, copies: Sequence[int], number: int | None) -> None:
+    # A row that only says that there was no money is of no use once the copy is asked for again.
+    connection.execute(
+        """DELETE FROM calls WHERE state = 'over_budget' AND number IN
+        (SELECT call FROM pictures WHERE key = ? AND copy IN (SELECT value FROM json_each(?)))""",
+        (key, json.dumps(list(copies))),
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)",
+        [(key, copy, number, position) for position, copy in enumerate(copies)],
+    )
+
+
+def receive(
+    connection: sqlite3.Connection, call: Call, *, facts: Mapping[str, Any], urls: Sequence[str | None]
+) -> None:
+    """Note that the answer is here, with the addresses of its pictures."""
+    connection.execute(
+        """UPDATE calls SET state = 'received', received = ?, request_id = ?, status = ?, usage = ?
+        WHERE id = ?""",
+        (time.time(), facts["request_id"], facts["status"], packed(facts["usage"]), call.id),
+    )
+    for position, url in enumerate(urls):
+        copy = copy_of(connection, call, position)
+        connection.execute("UPDATE pictures SET url = ? WHERE key = ? AND copy = ?", (url, call.key, copy))
+
+
+def copy_of(connection: sqlite3.Connection, call: Call, position: int) -> int:
+    """The copy index of a call's picture: claimed, or the next free one for a picture nobody asked for."""
+    number, own = connection.execute(
+        """SELECT c.number, p.copy FROM calls c LEFT JOIN pictures p ON p.call = c.number AND p.position = ?
+        WHERE c.id = ?""",
+        (position, call.id),
+    ).fetchone()
+    if own is not None:
+        return int(own)
+    (copy,) = _next_free(connection, call.key, 1)
+    connection.execute(
+        "INSERT OR REPLACE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)",
+        (call.key, copy, number, position),
+    )
+    return copy
+
+
+def settle(
+    connection: sqlite3.Connection,
+    call_id: str,
+    state: State,
+    *,
+    facts: Mapping[str, Any],
+    error: CometError | None = None,
+    pictures: Sequence[StoredPicture] = (),
+) -> None:
+    """The end of a call: state, money and pictures together. `facts` are columns; None leaves one as it was."""
+    number, old_state, reserved, old_cost, *account = connection.execute(
+        "SELECT number, state, reserved, cost, vendor, day, session FROM calls WHERE id = ?", (call_id,)
+    ).fetchone()
+    cost = facts.get("cost")
+    told = (type(error).__name__, error.code, clean(error)) if error else (None, None, None)
+    connection.execute(
+        """UPDATE calls SET state = ?, ended = ?, cost = ?, usage = COALESCE(?, usage),
+            attempts = COALESCE(?, attempts), request_id = COALESCE(?, request_id),
+            status = COALESCE(?, status), error = ?, code = ?, message = ? WHERE number = ?""",
+        (
+            *(state, time.time(), cost, packed(facts.get("usage")), facts.get("attempts")),
+            *(facts.get("request_id"), facts.get("status"), *told, number),
+        ),
+    )
+    for picture in pictures:
+        record(connection, number, picture)
+    old, new = weigh(old_state, reserved, old_cost), weigh(state, reserved, cost)
+    move(connection, (account[0], account[1], account[2]), old=old, new=new)
+
+
+def record(connection: sqlite3.Connection, number: int, picture: StoredPicture) -> None:
+    """A picture that is on disk; its address loses its query."""
+    found = connection.execute(
+        "SELECT url FROM pictures WHERE key = ? AND copy = ?", (picture.key, picture.copy)
+    ).fetchone()
+    url = clean_url(found[0]) if found and found[0] else None
+    connection.execute(
+        """INSERT OR REPLACE INTO pictures (key, copy, call, position, url, path, mime, width, height, size,
+            sha256, revised_prompt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            *(picture.key, picture.copy, number, picture.position, url, picture.path, picture.mime),
+            *(picture.width, picture.height, picture.size, picture.sha256, picture.revised_prompt),
+        ),
+    )
+
+
+def packed(value: Any) -> str | None:
+    """A value as JSON, None as nothing."""
+    return None if value is None else json.dumps(value, default=str)

@@ -1,0 +1,252 @@
+"""The SQLite file: opened late, one connection behind one lock, safe between processes and after a fork.
+
+What is written in one transaction is durable when it ends (write-ahead log with synchronous=FULL: one fsync,
+a third of a millisecond on a local disk, a quarter of what a rollback journal takes).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.errors import ConfigurationError
+from comet_magic.files import make_private_folder
+from comet_magic.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+SCHEMA = 1
+BUSY = 30.0  # seconds to wait for another process's transaction
+
+_TABLES = """
+CREATE TABLE calls (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL,
+    vendor TEXT NOT NULL,
+    model TEXT NOT NULL,
+    prompt TEXT,            -- NULL where prompts are not kept
+    prompt_sha256 TEXT NOT NULL,
+    request TEXT NOT NULL,  -- JSON, without the prompt
+    copies TEXT NOT NULL,   -- JSON list
+    state TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    session TEXT NOT NULL,
+    run TEXT NOT NULL,
+    day TEXT NOT NULL,      -- of the local calendar
+    created REAL NOT NULL,
+    received REAL,
+    ended REAL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    reserved INTEGER,       -- micro-USD
+    cost INTEGER,           -- micro-USD
+    request_id TEXT,
+    status INTEGER,
+    usage TEXT,             -- JSON
+    error TEXT,
+    code TEXT,
+    message TEXT
+);
+CREATE INDEX calls_open ON calls (state) WHERE state IN ('claimed', 'received', 'unknown');
+CREATE TABLE pictures (
+    key TEXT NOT NULL,
+    copy INTEGER NOT NULL,
+    call INTEGER NOT NULL REFERENCES calls (number),
+    position INTEGER NOT NULL,
+    url TEXT,               -- with its query only until the picture is here
+    path TEXT,              -- NULL until the picture is here; '' where nothing is kept on disk
+    mime TEXT,
+    width INTEGER,
+    height INTEGER,
+    size INTEGER,
+    sha256 TEXT,
+    revised_prompt TEXT,
+    PRIMARY KEY (key, copy)
+) WITHOUT ROWID;
+CREATE INDEX pictures_call ON pictures (call, position);
+CREATE TABLE money (        -- micro-USD; always the sum over calls
+    vendor TEXT NOT NULL,
+    day TEXT NOT NULL,
+    session TEXT NOT NULL,
+    spent INTEGER NOT NULL,
+    reserved INTEGER NOT NULL,
+    uncertain INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL,
+    PRIMARY KEY (vendor, day, session)
+) WITHOUT ROWID;
+"""
+
+_forgotten: list[sqlite3.Connection] = []  # a parent's connections: closing them here would harm its locks
+
+
+class Ledger:
+    """The database of one archive; with no path it lives in memory and ends with this object."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything to read; asking makes nothing."""
+        return self._connection is not None if self.path is None else self.path.exists()
+
+    @contextlib.contextmanager
+    def transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """All of what is done inside, durable at the end, or nothing of it; alone among all processes.
+
+        Args:
+            create: make the ledger where there is none.
+
+        Raises:
+            ConfigurationError: the ledger cannot be opened or written, or is gone.
+        """
+        if not (create or self.exists):
+            raise ConfigurationError(f"the ledger {clean(self.path)} is gone", hint="Was its folder removed?")
+        with self._opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # a full disk has rolled back by itself
+                    connection.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """What a query finds, as tuples; nothing where there is no ledger yet.
+
+        Raises:
+            ConfigurationError: the ledger cannot be opened or read.
+        """
+        if not self.exists:
+            return []
+        with self._opened() as connection:
+            return connection.execute(query, values).fetchall()
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again, or begins anew in memory."""
+        self._after_fork()
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        self._after_fork()
+        reason = ""
+        with self._lock:
+            try:
+                yield self._current()
+            except (sqlite3.Error, OSError) as error:
+                reason = clean(error)
+        if reason:
+            hint = "Is its disk full, or does another program hold it? Otherwise name another folder."
+            raise ConfigurationError(f"the ledger {clean(self.path)} cannot be used: {reason}", hint=hint)
+
+    def _current(self) -> sqlite3.Connection:
+        """The connection to the file that bears the name now: its folder may have been removed or replaced."""
+        if self._connection is not None and self._inode != _inode(self.path):
+            self._connection.close()
+            self._connection = None
+        if self._connection is None:
+            self._connection = _open(self.path)
+            self._inode = _inode(self.path)
+            weakref.finalize(self, _close_here, self._connection, os.getpid())
+        return self._connection
+
+    def _after_fork(self) -> None:
+        if self._pid == os.getpid():
+            return
+        if self._connection is not None:
+            _forgotten.append(self._connection)
+        self._connection, self._lock, self._pid = None, threading.RLock(), os.getpid()
+
+
+def _close_here(connection: sqlite3.Connection, pid: int) -> None:
+    if pid == os.getpid():
+        connection.close()
+
+
+def _inode(path: Path | None) -> int:
+    try:
+        return path.stat().st_ino if path else 0
+    except FileNotFoundError:
+        return -1
+
+
+def _open(path: Path | None) -> sqlite3.Connection:
+    if path is not None:
+        _make_file(path)
+    connection = sqlite3.connect(
+        path or ":memory:", timeout=BUSY, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _make_file(path: Path) -> None:
+    """The file must be there before SQLite makes it, which would make it readable for others."""
+    if path.is_symlink():
+        raise ConfigurationError(f"the ledger {clean(path)} is a link", hint="Name the folder it leads to.")
+    if path.exists():
+        return
+    make_private_folder(path.parent)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+
+
+def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
+    version = _version(connection)
+    if version > SCHEMA:
+        message = f"the archive {clean(path)} was written by a newer comet_magic"
+        hint = "Upgrade with: pip install -U comet-magic; or name another folder for the archive."
+        raise ConfigurationError(message, hint=hint)
+    _switch_to_wal(connection)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")  # signed addresses are gone when they are deleted
+    connection.create_function("folded", 1, lambda text: (text or "").casefold(), deterministic=True)
+    if version < SCHEMA:
+        connection.execute("BEGIN IMMEDIATE")
+        if _version(connection) < SCHEMA:  # another process may have been quicker
+            for statement in _TABLES.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # SQLite does not wait here by itself when two processes switch at once. https://sqlite.org/wal.html
+    deadline = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                raise
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return

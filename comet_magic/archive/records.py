@@ -1,0 +1,241 @@
+"""What goes into the archive and what comes out, as values. No I/O.
+
+States: claimed → received → done; or rejected, unknown, cancelled, over_budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from comet_magic.errors import CometError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from comet_magic.request import ImageRequest
+
+State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled", "over_budget"]
+Outcome = Literal["open", "done", "refused", "failed", "unknown", "cancelled", "over_budget"]
+
+
+def outcome_of(state: str, error: str | None, *, picture: bool) -> Outcome:
+    """What a person sees of a picture asked for, from its call's state and error and whether it is there."""
+    if picture and state == "done":
+        return "done"
+    if state == "rejected":
+        return "refused" if error == "ContentPolicyError" else "failed"
+    simple: dict[str, Outcome] = {
+        "claimed": "open",
+        "received": "open",
+        "unknown": "unknown",
+        "cancelled": "cancelled",
+        "over_budget": "over_budget",
+    }
+    return simple.get(state, "failed")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits on money in micro-USD, each for one vendor; None is no limit."""
+
+    session: int | None = None
+    day: int | None = None
+    archive: int | None = None
+
+    @property
+    def limits(self) -> tuple[tuple[str, int], ...]:
+        """The limits that are set, as (scope, micro-USD)."""
+        scopes = (("session", self.session), ("day", self.day), ("archive", self.archive))
+        return tuple((scope, limit) for scope, limit in scopes if limit is not None)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that may be sent: its row, its copies and its money are on disk.
+
+    Attributes:
+        id: 32 hexadecimal digits; names the spool and the rescue file.
+        key: the hash of what was asked.
+        copies: the copy index of each picture asked for.
+        request: what was asked; None where prompts are not kept and the call was read back.
+        vendor: whom the money is counted for.
+        reserved: micro-USD set aside, None where the price is unknown.
+    """
+
+    id: str
+    key: str
+    copies: tuple[int, ...]
+    request: ImageRequest | None
+    vendor: str
+    reserved: int | None
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture in the archive: where it is and what it should be.
+
+    Attributes:
+        path: relative to the archive's folder, with slashes.
+        position: which picture of its call it was, from 0.
+        size: bytes.
+        cost: micro-USD: the call's cost shared among its pictures, None where unknown.
+    """
+
+    key: str
+    copy: int
+    call_id: str
+    position: int
+    path: str
+    mime: str
+    width: int
+    height: int
+    size: int
+    sha256: str
+    revised_prompt: str | None = None
+    request_id: str | None = None
+    cost: int | None = None
+
+
+class Slot(NamedTuple):
+    """One copy of one request: what became of it."""
+
+    key: str
+    copy: int
+    outcome: Outcome
+    call_id: str
+    path: str | None
+    error: str | None
+    code: str | None
+    message: str | None
+
+
+@dataclass(frozen=True)
+class OpenCall:
+    """A call whose end is not known: running, cut off, or lost.
+
+    Attributes:
+        alive: a living process is at it.
+        bound: the most it can have cost in micro-USD, None where the price is unknown.
+        urls: addresses (without their queries) of paid pictures that are not here.
+    """
+
+    id: str
+    created: datetime
+    state: State
+    vendor: str
+    model: str
+    prompt: str | None
+    copies: tuple[int, ...]
+    bound: int | None
+    request_id: str | None
+    alive: bool
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A paid answer that a dead process left unfinished; it is now this process's to finish, free of charge.
+
+    Attributes:
+        spool: the whole raw answer, or None.
+        head: status, content type and request id of that answer.
+        urls: addresses of pictures still to be fetched, by position.
+    """
+
+    call: Call
+    spool: Path | None
+    head: Mapping[str, Any]
+    urls: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One call in the history.
+
+    Attributes:
+        cost: micro-USD, None where unknown; `bound` is then the most it can be.
+        error: the name of the error's class, or None.
+    """
+
+    id: str
+    key: str
+    created: datetime
+    ended: datetime | None
+    vendor: str
+    model: str
+    prompt: str | None
+    request: ImageRequest | None
+    parameters: Mapping[str, Any]
+    state: State
+    outcome: Outcome
+    cost: int | None
+    bound: int | None
+    request_id: str | None
+    usage: Mapping[str, Any] | None
+    attempts: int
+    session: str
+    run: str
+    error: str | None
+    code: str | None
+    message: str | None
+    pictures: tuple[StoredPicture, ...]
+
+
+@dataclass(frozen=True)
+class Spend:
+    """Money in micro-USD.
+
+    Attributes:
+        spent: settled calls; where only a bound is known, the bound.
+        reserved: calls in flight.
+        uncertain: the most that calls of unknown outcome can have cost; budgets count it as spent.
+        calls: how many calls are counted.
+        unpriced: how many of them may have cost something that no number here holds.
+    """
+
+    spent: int = 0
+    reserved: int = 0
+    uncertain: int = 0
+    calls: int = 0
+    unpriced: int = 0
+
+    @property
+    def bound(self) -> int:
+        """The most that can have been spent, with what is in flight."""
+        return self.spent + self.reserved + self.uncertain
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a repair did, as paths and call ids.
+
+    Attributes:
+        settled: calls found done by their receipt or their files.
+        adopted: pictures on disk that no row knew.
+        removed: temporary files of dead writers.
+        missing: pictures with a row and without a file.
+        damaged: pictures whose bytes are not those that were stored.
+        unexplained: files that belong to nothing; they were left alone.
+    """
+
+    settled: tuple[str, ...] = ()
+    adopted: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+
+
+class CopyTaken(CometError):  # noqa: N818 - it is an answer to a claim, not a fault
+    """A copy that was asked for by number exists, is being made, or is uncertain.
+
+    Attributes:
+        taken: what became of each such copy.
+    """
+
+    def __init__(self, message: str, *, taken: tuple[Slot, ...] = (), **evidence: Any) -> None:
+        super().__init__(message, **evidence)
+        self.taken = taken

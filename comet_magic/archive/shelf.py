@@ -1,0 +1,127 @@
+"""The archive's folder: where each file lies, pictures put and checked, receipts written and read. No ledger."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.files import SUFFIX, make_folder, native, place, slug, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .records import StoredPicture
+
+_PIECE = 1 << 20
+_NAME = re.compile(r".*-(?P<key>[0-9a-f]{10})\.(?P<copy>\d+)(?:-\d+)?\.(?:png|jpg|webp)")
+
+
+def picture_name(key: str, copy: int, mime: str, prompt: str | None) -> str:
+    """Where a picture belongs, relative to the folder; the same for the same request on every machine."""
+    return f"images/{key[:2]}/{slug(prompt or '')}-{key[:10]}.{copy}{SUFFIX[mime]}"
+
+
+def receipt_name(key: str, copy: int) -> str:
+    """Where the receipt of an answer lies, named after the first picture it brought."""
+    return f"receipts/{key[:2]}/{key}.{copy}.json"
+
+
+def parsed_name(name: str) -> tuple[str, int] | None:
+    """The beginning of the key and the copy index in the name of a picture file."""
+    match = _NAME.fullmatch(name)
+    return (match["key"], int(match["copy"])) if match else None
+
+
+def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
+    """Bring a picture under its name, or beside it where that is taken by another; gives the name it got.
+
+    Raises:
+        OSError: the folder is gone, the disk is full, and the like.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the archive's folder is gone", str(folder))
+    wanted = PurePosixPath(name)
+    make_folder(folder / wanted.parent)
+    number = 1
+    while True:
+        ending = wanted.suffix if number == 1 else f"-{number}{wanted.suffix}"
+        candidate = str(wanted.with_name(wanted.stem + ending))
+        try:
+            _put_once(folder / candidate, part)
+        except FileExistsError:
+            if matches(folder / candidate, sha256):
+                if isinstance(part, Path):
+                    part.unlink(missing_ok=True)
+                return candidate
+            number += 1
+        else:
+            return candidate
+
+
+def _put_once(final: Path, part: Path | bytes) -> None:
+    if isinstance(part, bytes):
+        write_whole(final, part)
+        return
+    try:
+        place(part, final)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        write_whole(final, pieces(part))
+        part.unlink(missing_ok=True)
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    """A file's bytes, a megabyte at a time."""
+    with native(path).open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file."""
+    whole = hashlib.sha256()
+    for piece in pieces(path):
+        whole.update(piece)
+    return whole.hexdigest()
+
+
+def digest_of(data: bytes) -> str:
+    """The sha256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def matches(path: Path, sha256: str) -> bool:
+    """Whether there is a real file with these bytes."""
+    path = native(path)
+    return path.is_file() and not path.is_symlink() and digest(path) == sha256
+
+
+def write_receipt(
+    folder: Path, call_id: str, facts: Mapping[str, Any], pictures: tuple[StoredPicture, ...]
+) -> None:
+    """One JSON file for an answer, durable; it alone is enough to find the answer's pictures again."""
+    named = [{"copy": p.copy, "position": p.position, "path": p.path, "mime": p.mime, "width": p.width,
+              "height": p.height, "size": p.size, "sha256": p.sha256, "revised_prompt": p.revised_prompt}
+             for p in pictures]  # fmt: skip
+    name = folder / receipt_name(pictures[0].key, pictures[0].copy)
+    text = json.dumps({"version": 1, "id": call_id, **facts, "pictures": named}, indent=1, default=str)
+    try:
+        make_folder(name.parent)
+        write_whole(name, text.encode())
+    except FileExistsError:
+        if read_receipt(name).get("id") != call_id:
+            raise
+
+
+def read_receipt(path: Path) -> dict[str, Any]:
+    """A receipt's content; {} where there is none or it is not one."""
+    try:
+        content = json.loads(native(path).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) and content.get("version") == 1 else {}
