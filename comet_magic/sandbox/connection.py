@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Room for 32,000 characters of prompt in any spelling, and for reference pictures inside the body.
 LARGEST_BODY = 16 * 2**20
 _IDLE_SECONDS = 120.0
+_POLL_SECONDS = 0.25
 
 
 class ClientLeft(Exception):  # noqa: N818 - an event, not a fault
@@ -42,7 +43,9 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._crash: BaseException | None = None
         self._open: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="sandbox", daemon=True)
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(_POLL_SECONDS,), name="sandbox", daemon=True
+        )
 
     @property
     def port(self) -> int:
@@ -62,6 +65,8 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             handlers = dict(self._open)
         for connection in handlers:
             _shut(connection)
+        # Wakes the accepting thread on Linux; elsewhere it looks by itself soon.
+        _shut(self.socket)
         self.shutdown()
         self._thread.join()
         self.server_close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from itertools import chain, repeat
@@ -29,9 +30,7 @@ def failures(fail: str | int | Sequence[str | int] | None) -> Iterator[str]:
     if fail is None:
         return repeat("")
     if isinstance(fail, (str, int)):
-        return chain(
-            chain.from_iterable(_befalls(*_parsed(item)) for item in str(fail).split(",")), repeat("")
-        )
+        return chain(*[_befalls(*_parsed(item)) for item in str(fail).split(",")], repeat(""))
     return chain([_parsed(item)[0] for item in fail], repeat(""))
 
 
@@ -56,7 +55,7 @@ class Pace:
     """Admits so many requests a second, with a burst of one second's worth."""
 
     def __init__(self, rate: float) -> None:
-        if not rate > 0:
+        if not 0 < rate < math.inf:
             raise ConfigurationError(f"rate is {rate}; it takes requests per second above 0")
         self._interval = 1 / rate
         self._slack = max(1.0, rate) * self._interval - self._interval

@@ -28,6 +28,7 @@ PAINTINGS_AT_ONCE = 2
 # A comment line in a waiting stream, so that neither side takes the silence for death.
 _HEARTBEAT = b": keepalive\n\n"
 _HEARTBEAT_EVERY = 1.0
+_LONGEST = 1e8
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ def start_sandbox(
         port: the port on 127.0.0.1; 0 takes a free one.
         delay: seconds that every generation takes, as with a real model.
         rate: requests per second; what comes faster is refused with 429 and `retry-after`.
-        fail: failures to rehearse: `"500"` (always), `"429:2"` (the first two), `"500@0.2"` (a fifth of them),
-            or a list with one status or name per request. Names: hang, cut, drop, empty, moderation, quota.
+        fail: failures to rehearse: `"500"` (always), `"429:2"` (the first two), `"500@0.2"` (a fifth), or a
+            list with one status or name per request. Names: hang, cut, drop, empty, moderation, quota.
         url_lifetime: seconds for which a picture's address works.
 
     Raises:
@@ -95,6 +96,9 @@ class Sandbox:
         url_lifetime: float = 3600.0,
         report: Callable[[Served], None] | None = None,
     ) -> None:
+        for name, seconds in (("delay", delay), ("url_lifetime", url_lifetime)):
+            if not 0 <= seconds <= _LONGEST:
+                raise ConfigurationError(f"{name} is {seconds}; it takes seconds from 0 to {_LONGEST:.0f}")
         self._delay = delay
         self._pace = rehearsal.Pace(rate) if rate is not None else None
         self._failures = rehearsal.failures(fail)
