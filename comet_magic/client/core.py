@@ -13,7 +13,6 @@ import anyio
 
 from ..archive import Archive, Budget
 from ..errors import APIConnectionError, BudgetExceededError, CometError, ConfigurationError
-from ..images import Images, Picture
 from ..protocol import Policy, RetryBudget
 from ..request import CALL_OPTIONS, ImageRequest, Price, dollars, parse_dollars, plan_requests
 from ..settings import BaseURL, ClientOptions, Key, Settings, archive_folder, find_key, resolve_base_url
@@ -21,8 +20,9 @@ from .attempt import read_head
 from .engine import Lease
 from .http import APIDoor, PictureDoor
 from .job import Call, Job
-from .journey import Journey, together
+from .journey import Journey, Manners, Trip
 from .limiter import Limiter
+from .outcome import outcome
 from .spool import Spool
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ..archive import Call as Claim
     from ..archive import StoredPicture
+    from ..images import Picture
 
 
 @dataclass(frozen=True)
@@ -226,11 +227,11 @@ class Core:
         try:
             if not self._recovered:
                 self._recovered = True
-                await self.recover(job)
+                await self.recover()
             async with anyio.create_task_group() as group:
-                for call in job._calls:  # noqa: SLF001 - the job is ours
+                for call in job.parts:
                     group.start_soon(self._one, job, call, run, policy)
-            images, error = self._outcome(job, first)
+            images, error = outcome(job, first)
         except BaseException as fault:  # a fault of ours must reach the caller, who waits for it
             self._detach(job)
             job.set_exception(
@@ -247,14 +248,8 @@ class Core:
         with anyio.CancelScope() as scope:
             call.scope = scope
             try:
-                await self.journey.travel(
-                    job,
-                    call,
-                    claim=partial(self._claim, call, run),
-                    limiter=self._limiter,
-                    budget=self._retries,
-                    policy=policy,
-                )
+                manners = Manners(self._limiter, self._retries, policy)
+                await self.journey.travel(job, call, partial(self._claim, call, run), manners)
             except CometError as error:
                 call.errors.append(error)
         if scope.cancelled_caught:
@@ -273,21 +268,6 @@ class Core:
             copies=call.copies,
             run=run,
         )
-
-    def _outcome(self, job: Job, first: ImageRequest) -> tuple[Images, CometError | None]:
-        calls = job._calls  # noqa: SLF001 - the job is ours
-        pictures = [*job.reused, *(picture for call in calls for picture in call.pictures)]
-        costs = [call.cost for call in calls]
-        images = Images(
-            pictures,
-            prompt=first.prompt,
-            model=first.model,
-            created=next((call.created for call in calls if call.created is not None), None),
-            usage=_sum_usage([call.usage for call in calls if call.usage]),
-            cost=None if None in costs else sum(cost or 0 for cost in costs),
-        )
-        errors = [error for call in calls for error in call.errors]
-        return images, together(errors, pictures, images)
 
     def _detach(self, job: Job) -> None:
         with self._lock:
@@ -320,18 +300,17 @@ class Core:
 
     # --- what a crash left
 
-    async def recover(self, job: Job) -> None:
+    async def recover(self) -> None:
         """Finish paid answers that a dead process had received; nothing is sent."""
         for orphan in await anyio.to_thread.run_sync(self.archive.reconcile):
             if orphan.spool is None or orphan.call.request is None:
                 continue
             call = Call(0, orphan.call.request, call_id=orphan.call.id)
-            quiet = Job([call], price=Price(0, 0))
-            spool = Spool.left_behind(orphan.spool)
+            trip = Trip(Job([call], price=Price(0, 0)), call, orphan.call, Spool.left_behind(orphan.spool))
             try:
-                await self.journey.deliver(quiet, call, orphan.call, spool, read_head(spool))
+                await self.journey.deliver(trip, read_head(trip.spool))
             except CometError as error:
-                await self.journey.give_up(call, orphan.call, spool, error)
+                await self.journey.give_up(trip, error)
 
     def _load(self, stored: StoredPicture) -> Picture:
         return self.archive.load(stored)
@@ -343,17 +322,3 @@ def _wire(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _micro(amount: float | None, name: str) -> int | None:
     return None if amount is None else parse_dollars(amount, name=name)
-
-
-def _sum_usage(usages: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The usage of all answers: numbers added up, also inside."""
-    if len(usages) <= 1:
-        return usages[0] if usages else None
-    total: dict[str, Any] = {}
-    for usage in usages:
-        for name, value in usage.items():
-            if type(value) is int:
-                total[name] = total.get(name, 0) + value
-            elif isinstance(value, dict):
-                total[name] = _sum_usage([part for part in (total.get(name), value) if part])
-    return total

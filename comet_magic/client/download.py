@@ -28,16 +28,16 @@ class _Transient(Exception):  # noqa: N818 - a signal to try again, never seen o
 
 
 async def download(
-    url: str, *, base_url: str, door: PictureDoor, largest: int, timeout: float, pause: float = FIRST_PAUSE
+    url: str, *, base_url: str, door: PictureDoor, largest: int, seconds: float, pause: float = FIRST_PAUSE
 ) -> bytes:
-    """The bytes at a picture's address, of at most `largest` bytes, within `timeout` seconds.
+    """The bytes at a picture's address, of at most `largest` bytes, within `seconds`.
 
     Raises:
         UnsafeURLError: the address, or one it leads to, must not be fetched.
         DownloadError: it does not give the bytes; `urls` holds the address.
     """
-    problem = f"took longer than {timeout:g} s"
-    with anyio.move_on_after(timeout):
+    problem = f"took longer than {seconds:g} s"
+    with anyio.move_on_after(seconds):
         for number in range(MOST_TRIES):
             if number:
                 await anyio.sleep(pause * 2 ** (number - 1))

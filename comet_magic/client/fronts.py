@@ -8,8 +8,8 @@ import warnings
 from typing import TYPE_CHECKING, Self, Unpack
 
 from ..errors import CometError
-from ..request import Options
-from ..settings import ClientOptions
+from ..request import Options  # noqa: TC001 - Unpack reads it when a signature is shown
+from ..settings import ClientOptions  # noqa: TC001 - likewise
 from .core import Config, Core, Plan, configure
 from .job import Job, wait
 

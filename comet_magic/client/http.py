@@ -1,4 +1,4 @@
-"""HTTP itself: the only place that knows the library. Two doors: the paid one with the key, the one for pictures without.
+"""HTTP itself: the only place that knows the library. One door is paid and has the key, one fetches pictures.
 
 Every request gets a connection of its own: an answer on a kept connection may belong to somebody else's request,
 and an idle one that was closed meanwhile would leave open whether a paid request arrived.

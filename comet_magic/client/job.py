@@ -92,7 +92,7 @@ class Job(Future[Images]):
     ) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()
-        self._calls = tuple(calls)
+        self.parts = tuple(calls)
         self.price = price
         self.reused = tuple(reused)
         self.on_event = on_event
@@ -105,12 +105,12 @@ class Job(Future[Images]):
     @property
     def requests(self) -> tuple[ImageRequest, ...]:
         """The requests it is made of."""
-        return tuple(call.request for call in self._calls)
+        return tuple(call.request for call in self.parts)
 
     @property
     def calls(self) -> tuple[CallView, ...]:
         """How each request stands now."""
-        return tuple(call.view() for call in self._calls)
+        return tuple(call.view() for call in self.parts)
 
     def abandon(self) -> Abandoned:
         """Cancel what was not sent; what was sent runs on, and its pictures land in the archive."""
@@ -126,7 +126,7 @@ class Job(Future[Images]):
 
     def _abandon(self) -> Abandoned:
         self.abandoned = True
-        open_calls = [call for call in self._calls if call.state not in ("done", "failed")]
+        open_calls = [call for call in self.parts if call.state not in ("done", "failed")]
         waiting = [call for call in open_calls if not call.sent]
         for call in waiting:
             if call.scope is not None:
@@ -136,7 +136,7 @@ class Job(Future[Images]):
 
     def _drop(self) -> Abandoned:
         self.abandoned = True
-        open_calls = [call for call in self._calls if call.state not in ("done", "failed")]
+        open_calls = [call for call in self.parts if call.state not in ("done", "failed")]
         for call in open_calls:
             if call.scope is not None:
                 call.scope.cancel()

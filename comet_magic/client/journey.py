@@ -6,14 +6,14 @@ import hashlib
 import json
 import random
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
 
-from ..errors import CometError, DownloadError, PartialResultError, SaveError, UnsafeURLError
+from ..errors import CometError, DownloadError, SaveError, UnsafeURLError
 from ..images import Picture, check_picture
 from ..protocol import (
     Arrived,
@@ -51,6 +51,25 @@ T = TypeVar("T")
 WORKERS = 8  # threads for the disk, the ledger and the decoders
 
 
+@dataclass(frozen=True)
+class Trip:
+    """One claimed request under way: its job, its call, its claim in the ledger, its answer's body."""
+
+    job: Job
+    call: Call
+    claim: Claim
+    spool: Spool
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a client behaves toward a server: what all its calls share, and how patient this one is."""
+
+    limiter: Limiter
+    budget: RetryBudget
+    policy: Policy
+
+
 class Journey:
     """Takes calls from claim to picture; lives on the engine's loop."""
 
@@ -70,81 +89,61 @@ class Journey:
     async def _in_thread(self, act: Callable[..., T], *args: Any) -> T:
         return await run_sync(act, *args, limiter=self._threads)
 
-    async def travel(
-        self,
-        job: Job,
-        call: Call,
-        *,
-        claim: Callable[[], Claim],
-        limiter: Limiter,
-        budget: RetryBudget,
-        policy: Policy,
-    ) -> None:
+    async def travel(self, job: Job, call: Call, claim: Callable[[], Claim], manners: Manners) -> None:
         """The whole way; what comes of it is in `call`, and an error that ends it is raised."""
-        async with limiter.admit():
+        async with manners.limiter.admit():
             claimed = await self._in_thread(claim)
             call.call_id, call.reserved = claimed.id, claimed.reserved
-            spool = Spool(await self._in_thread(self._archive.spool, claimed))
+            trip = Trip(job, call, claimed, Spool(await self._in_thread(self._archive.spool, claimed)))
             try:
-                answer = await self._purchase(job, call, claimed, spool, limiter, budget, policy)
-                await self.deliver(job, call, claimed, spool, answer)
+                await self.deliver(trip, await self._purchase(trip, manners))
             except CometError as error:
-                await self.give_up(call, claimed, spool, error)
+                await self.give_up(trip, error)
                 raise
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
                     state = "unknown" if call.sent else "cancelled"
-                    await self._in_thread(self._settle, claimed, state, None, None)
-                    spool.close()
+                    await self._in_thread(self._settle, trip, state, None)
+                    trip.spool.close()
                 raise
-            limiter.succeeded()
-            budget.succeeded()
+            manners.limiter.succeeded()
+            manners.budget.succeeded()
 
     # --- sending
 
-    async def _purchase(
-        self,
-        job: Job,
-        call: Call,
-        claimed: Claim,
-        spool: Spool,
-        limiter: Limiter,
-        budget: RetryBudget,
-        policy: Policy,
-    ) -> Received:
-        timeout = job.timeout or self._settings.timeout
+    async def _purchase(self, trip: Trip, manners: Manners) -> Received:
+        call = trip.call
+        timeout = trip.job.timeout or self._settings.timeout
         deadline = anyio.current_time() + timeout
-        out = self._outgoing(job, call, claimed, deadline, timeout)
+        out = self._outgoing(trip, deadline, timeout)
         waited, counted = 0.0, 0
         for number in count(1):
-            self._tell(job, call, "sending")
-            answer = await attempt(self._api, out, spool, self._host)
+            self._tell(trip, "sending")
+            answer = await attempt(self._api, out, trip.spool, self._host)
             if isinstance(answer, Received):
                 call.request_id = request_id_of(answer.headers)
                 return answer
-            counted += counts(answer.error, policy)
-            verdict = judge(self._case(answer, number, counted, waited, deadline), policy)
+            counted += counts(answer.error, manners.policy)
+            verdict = judge(self._case(answer, number, counted, waited, deadline), manners.policy)
             call.request_id = answer.error.request_id
-            if verdict.delay is None or not budget.take():
+            if verdict.delay is None or not manners.budget.take():
                 raise verdict.error
             call.sent = False
             if answer.error.status_code == 429:
-                limiter.too_much(verdict.delay)
-            self._tell(
-                job, call, "retrying", f"{clean(answer.error, limit=80)}; again in {verdict.delay:.1f} s"
-            )
+                manners.limiter.too_much(verdict.delay)
+            self._tell(trip, "retrying", f"{clean(answer.error, limit=80)}; again in {verdict.delay:.1f} s")
             await anyio.sleep(verdict.delay)
-            await limiter.pause()
+            await manners.limiter.pause()
             waited += verdict.delay
         raise AssertionError("unreachable")
 
-    def _outgoing(self, job: Job, call: Call, claimed: Claim, deadline: float, timeout: float) -> Outgoing:
-        settings = self._settings
+    def _outgoing(self, trip: Trip, deadline: float, timeout: float) -> Outgoing:
+        settings, job, call = self._settings, trip.job, trip.call
         numbers = count()
 
         def begun() -> None:
             call.sent = True
-            self._tell(job, call, "waiting")
+            self._tell(trip, "waiting")
 
         def preview(data: bytes) -> None:
             if job.on_event is not None:
@@ -155,7 +154,7 @@ class Journey:
         return Outgoing(
             body=json.dumps(call.request.body(), ensure_ascii=False, separators=(",", ":")).encode(),
             stream=bool(call.request.stream),
-            call_id=claimed.id,
+            call_id=trip.claim.id,
             deadline=deadline,
             timeout=timeout,
             idle=settings.stream_idle_timeout,
@@ -181,31 +180,28 @@ class Journey:
 
     # --- receiving
 
-    async def deliver(self, job: Job, call: Call, claimed: Claim, spool: Spool, answer: Received) -> None:
+    async def deliver(self, trip: Trip, answer: Received) -> None:
         """From the spooled answer to checked pictures on disk and a settled call."""
-        self._tell(job, call, "decoding")
-        reply = await self._in_thread(self._read, answer, spool)
+        call = trip.call
+        self._tell(trip, "decoding")
+        reply = await self._in_thread(self._read, answer, trip.spool)
         call.created, call.usage = reply.created, dict(reply.usage) if reply.usage else None
-        asked = len(reply.items)
-        call.cost = cost_of(call.request, reply.usage, asked, self._price_per_image)
+        call.cost = cost_of(call.request, reply.usage, len(reply.items), self._price_per_image)
         urls = [item.url for item in reply.items]
         if any(urls):
-            await self._in_thread(self._received, call, claimed, answer, urls)
-        found: list[Picture | CometError] = [AssertionError()] * asked  # type: ignore[list-item]  # each is set below
+            await self._in_thread(self._received, trip, answer, urls)
+        found: dict[int, Picture | CometError] = {}
 
         async def finish(index: int, item: Item) -> None:
-            found[index] = await self._picture(job, call, claimed, index, item)
+            found[index] = await self._picture(trip, index, item)
 
-        if asked == 1:
-            await finish(0, reply.items[0])
-        else:
-            async with anyio.create_task_group() as group:
-                for index, item in enumerate(reply.items):
-                    group.start_soon(finish, index, item)
-        call.pictures = [one for one in found if isinstance(one, Picture)]
-        errors = [one for one in found if isinstance(one, CometError)]
-        await self._finish(call, claimed, spool, errors)
-        self._tell(job, call, "done")
+        async with anyio.create_task_group() as group:
+            for index, item in enumerate(reply.items):
+                group.start_soon(finish, index, item)
+        ended = [found[index] for index in sorted(found)]
+        call.pictures = [one for one in ended if isinstance(one, Picture)]
+        await self._finish(trip, [one for one in ended if isinstance(one, CometError)])
+        self._tell(trip, "done")
 
     def _read(self, answer: Received, spool: Spool) -> Reply:
         settings = self._settings
@@ -221,27 +217,27 @@ class Journey:
             error.status_code = error.status_code or answer.status
             raise
 
-    def _received(self, call: Call, claimed: Claim, answer: Received, urls: list[str | None]) -> None:
+    def _received(self, trip: Trip, answer: Received, urls: list[str | None]) -> None:
+        call = trip.call
         self._archive.received(
-            claimed, request_id=call.request_id, urls=urls, usage=call.usage, status=answer.status
+            trip.claim, request_id=call.request_id, urls=urls, usage=call.usage, status=answer.status
         )
 
-    async def _picture(
-        self, job: Job, call: Call, claimed: Claim, index: int, item: Item
-    ) -> Picture | CometError:
+    async def _picture(self, trip: Trip, index: int, item: Item) -> Picture | CometError:
         """One entry of the answer as a checked, stored picture, or the error that keeps it from being one."""
+        call = trip.call
         if item.error is not None:
             return item.error.with_facts(request_id=call.request_id)
         try:
             data = item.data
             if data is None:
-                self._tell(job, call, "downloading")
+                self._tell(trip, "downloading")
                 data = await self._download(item.url or "")
-            picture = await self._in_thread(self._keep, call, claimed, index, data, item)
+            picture = await self._in_thread(self._keep, trip, index, data, item)
         except CometError as error:
             return error.with_facts(request_id=error.request_id or call.request_id)
-        if job.on_event is not None:
-            job.on_event(Arrived(call.index, picture))
+        if trip.job.on_event is not None:
+            trip.job.on_event(Arrived(call.index, picture))
         return picture
 
     async def _download(self, url: str) -> bytes:
@@ -250,10 +246,11 @@ class Journey:
             base_url=self._base.url,
             door=self._pictures,
             largest=self._settings.max_image_bytes,
-            timeout=self._settings.download_timeout,
+            seconds=self._settings.download_timeout,
         )
 
-    def _keep(self, call: Call, claimed: Claim, index: int, data: bytes, item: Item) -> Picture:
+    def _keep(self, trip: Trip, index: int, data: bytes, item: Item) -> Picture:
+        call = trip.call
         mime, width, height = check_picture(data, max_pixels=self._settings.max_image_pixels)
         sha256 = hashlib.sha256(data).hexdigest()
         picture = Picture(
@@ -267,7 +264,7 @@ class Journey:
         )
         try:
             path = self._archive.store(
-                claimed,
+                trip.claim,
                 index,
                 data,
                 mime=mime,
@@ -285,44 +282,45 @@ class Journey:
 
     # --- the end
 
-    async def _finish(self, call: Call, claimed: Claim, spool: Spool, errors: list[CometError]) -> None:
+    async def _finish(self, trip: Trip, errors: list[CometError]) -> None:
         """Settle an answered call; the raw body stays only where it is still needed."""
+        call = trip.call
         broken = [error for error in errors if not isinstance(error, (DownloadError, UnsafeURLError))]
         if broken or call.errors:
-            rescue = await self._in_thread(self._rescue, claimed, spool)
+            rescue = await self._in_thread(self._rescue, trip)
             for error in errors:
                 error.rescue_path = rescue
         else:
-            await self._in_thread(self._discard, spool)
+            await self._in_thread(self._discard, trip.spool)
         state = "received" if any(error.urls for error in errors) else "done"
-        await self._in_thread(self._settle, claimed, state, call, errors[0] if errors else None)
+        await self._in_thread(self._settle, trip, state, errors[0] if errors else None)
         call.errors += errors
 
-    async def give_up(self, call: Call, claimed: Claim, spool: Spool, error: CometError) -> None:
+    async def give_up(self, trip: Trip, error: CometError) -> None:
         """Settle a call that got no pictures."""
-        error.request_id = error.request_id or call.request_id
+        error.request_id = error.request_id or trip.call.request_id
         with anyio.CancelScope(shield=True):
-            if error.outcome in ("unknown", "billed") and spool.size:
-                error.rescue_path = await self._in_thread(self._rescue, claimed, spool)
+            if error.outcome in ("unknown", "billed") and trip.spool.size:
+                error.rescue_path = await self._in_thread(self._rescue, trip)
             else:
-                await self._in_thread(self._discard, spool)
+                await self._in_thread(self._discard, trip.spool)
             state = {"unknown": "unknown", "billed": "done"}.get(error.outcome, "rejected")
-            await self._in_thread(self._settle, claimed, state, call, error)
+            await self._in_thread(self._settle, trip, state, error)
 
-    def _settle(self, claimed: Claim, state: str, call: Call | None, error: CometError | None) -> None:
+    def _settle(self, trip: Trip, state: str, error: CometError | None) -> None:
+        answered = state in ("done", "received")
         self._archive.settle(
-            claimed,
-            state,  # type: ignore[arg-type]  # one of the archive's words
-            cost=call.cost if call and state in ("done", "received") else None,
+            trip.claim,
+            state,
+            cost=trip.call.cost if answered else None,
             error=error,
-            usage=call.usage if call else None,
-            created=call.created if call else None,
+            usage=trip.call.usage if answered else None,
         )
 
-    def _rescue(self, claimed: Claim, spool: Spool) -> str | None:
-        spool.close()
+    def _rescue(self, trip: Trip) -> str | None:
+        trip.spool.close()
         try:
-            path = self._archive.rescue(claimed)
+            path = self._archive.rescue(trip.claim)
         except OSError:
             return None
         return str(path) if path else None
@@ -333,11 +331,12 @@ class Journey:
         if spool.path is not None:
             spool.path.with_suffix(".head").unlink(missing_ok=True)
 
-    def _tell(self, job: Job, call: Call, state: CallState, note: str = "") -> None:
-        call.state = state
+    def _tell(self, trip: Trip, state: CallState, note: str = "") -> None:
+        trip.call.state = state
+        job = trip.job
         if job.on_event is not None:
             elapsed = time.monotonic() - job.started
-            job.on_event(Progress(call.index, len(job.requests), state, elapsed, note))
+            job.on_event(Progress(trip.call.index, len(job.requests), state, elapsed, note))
 
 
 def _looks_like_a_stream(spool: Spool) -> bool:
@@ -346,30 +345,3 @@ def _looks_like_a_stream(spool: Spool) -> bool:
 
 def _disk(fault: OSError) -> str:
     return f"the pictures could not be saved in the archive: {clean(fault.strerror or fault, limit=120)}"
-
-
-def together(call_errors: list[CometError], pictures: list[Picture], images: Any) -> CometError | None:
-    """The one error that a call made of several parts ends with, or None.
-
-    Args:
-        call_errors: the errors of all parts.
-        pictures: the pictures that exist all the same.
-        images: those as `Images`.
-    """
-    if not call_errors:
-        return None
-    failures = [error for error in call_errors if not isinstance(error, SaveError)]
-    if not failures:
-        return call_errors[0].with_facts(images=images)
-    if not pictures:
-        return failures[0].with_facts(errors=tuple(failures) if len(failures) > 1 else ())
-    first = failures[0]
-    return PartialResultError(
-        f"{len(pictures)} of {len(pictures) + len(failures)} pictures arrived; the first failure: {first}",
-        hint=first.hint,
-        request_id=first.request_id,
-        images=images,
-        errors=failures,
-        urls=[url for error in failures for url in error.urls],
-        rescue_path=first.rescue_path,
-    )

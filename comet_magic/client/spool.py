@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PIECE = 256 * 1024
 
@@ -27,20 +27,19 @@ class Spool:
 
     def write(self, piece: bytes) -> None:
         """Append a piece."""
-        if self._memory is None:
+        if self._memory is None and self.path is not None:
             try:
-                self._write_file(piece)
+                self._write_file(self.path, piece)
             except OSError:
                 self._to_memory()
         if self._memory is not None:
             self._memory.write(piece)
         self.size += len(piece)
 
-    def _write_file(self, piece: bytes) -> None:
+    def _write_file(self, path: Path, piece: bytes) -> None:
         if self._file is None:
-            assert self.path is not None
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-            self._file = os.fdopen(os.open(self.path, flags, 0o600), "wb", buffering=0)
+            self._file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
         rest = memoryview(piece)
         while rest:
             rest = rest[self._file.write(rest) :]

@@ -1,0 +1,230 @@
+"""Which failed attempts may be sent again, after how long, and as which error the others end."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comet_magic import errors
+from comet_magic.protocol import Attempt, Policy, RetryBudget, backoff, judge, refusal, retry_after
+
+NOW = 1_795_348_800.0
+
+
+def envelope(code: str = "", kind: str = "comet_api_error", message: str = "no (request id: 2026ABCdef)") -> bytes:
+    return b'{"error": {"message": "%s", "type": "%s", "param": "size", "code": "%s"}}' % (
+        message.encode(),
+        kind.encode(),
+        code.encode(),
+    )
+
+
+def attempt(error: errors.CometError, **facts: object) -> Attempt:
+    defaults = {
+        "number": 1,
+        "counted": 1,
+        "headers": {},
+        "asked": None,
+        "permanent": False,
+        "waited": 0.0,
+        "left": 600.0,
+        "chance": 0.0,
+    }
+    return Attempt(error=error, **{**defaults, **facts})  # type: ignore[arg-type]
+
+
+def verdict_of(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> tuple[str, bool, str]:
+    """Class, whether it is sent again, outcome."""
+    error = refusal(status, headers or {}, body)
+    verdict = judge(attempt(error, headers=headers or {}), Policy())
+    return type(error).__name__, verdict.delay is not None, error.outcome
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 521, 523, 525, 526])
+def test_a_status_that_says_no_work_was_started_is_sent_again(status: int) -> None:
+    assert verdict_of(status)[1:] == (True, "rejected")
+
+
+@pytest.mark.parametrize("status", [503, 529])
+def test_an_overload_is_sent_again_only_where_the_server_asks_for_it(status: int) -> None:
+    assert verdict_of(status, {"retry-after": "1"}) == ("ServerError", True, "rejected")
+    assert verdict_of(status) == ("AmbiguousError", False, "unknown")
+
+
+@pytest.mark.parametrize("status", [500, 502, 504, 520, 522, 524, 527, 599, 999])
+def test_a_fault_that_may_come_after_the_work_is_never_sent_again(status: int) -> None:
+    assert verdict_of(status) == ("AmbiguousError", False, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (400, "BadRequestError"),
+        (401, "AuthenticationError"),
+        (402, "QuotaError"),
+        (403, "PermissionDeniedError"),
+        (404, "BadRequestError"),
+        (405, "BadRequestError"),
+        (409, "BadRequestError"),
+        (413, "BadRequestError"),
+        (415, "BadRequestError"),
+        (422, "BadRequestError"),
+        (451, "BadRequestError"),
+        (301, "BadRequestError"),
+        (307, "BadRequestError"),
+    ],
+)
+def test_a_refusal_is_final(status: int, name: str) -> None:
+    assert verdict_of(status) == (name, False, "rejected")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "name"),
+    [
+        (500, "invalid_request", "BadRequestError"),
+        (503, "model_not_found", "NotFoundError"),
+        (404, "model_not_found", "NotFoundError"),
+        (429, "insufficient_quota", "QuotaError"),
+        (429, "credit_balance_exhausted", "QuotaError"),
+        (403, "insufficient_user_quota", "QuotaError"),
+        (400, "billing_hard_limit_reached", "QuotaError"),
+        (400, "moderation_blocked", "ContentPolicyError"),
+        (400, "content_policy_violation", "ContentPolicyError"),
+        (400, "unknown_parameter", "BadRequestError"),
+        (500, "convert_request_failed", "BadRequestError"),
+        (401, "invalid_api_key", "AuthenticationError"),
+    ],
+)
+def test_the_code_decides_before_the_status(status: int, code: str, name: str) -> None:
+    found, again, outcome = verdict_of(status, body=envelope(code))
+    assert (found, again, outcome) == (name, False, "rejected")
+
+
+def test_a_users_mistake_that_a_gateway_passes_on_as_500_is_a_bad_request() -> None:
+    body = envelope("", "image_generation_user_error", "Transparent background is not supported")
+    assert verdict_of(500, body=body) == ("BadRequestError", False, "rejected")
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_server_that_vouches_is_sent_to_again(status: int) -> None:
+    assert verdict_of(status, {"x-should-retry": "true"})[1:] == (True, "rejected")
+
+
+def test_a_server_that_says_no_is_not_sent_to_again() -> None:
+    assert verdict_of(429, {"x-should-retry": "false"})[1] is False
+
+
+def test_an_error_envelope_inside_a_200_leaves_the_bill_open() -> None:
+    error = refusal(200, {}, envelope("server_error", "server_error"))
+    assert isinstance(error, errors.ServerError)
+    assert error.outcome == "unknown"
+    assert judge(attempt(error), Policy()).delay is None
+
+
+def test_a_refusal_carries_the_servers_own_words_and_ids() -> None:
+    error = refusal(400, {"x-request-id": "req_1"}, envelope("invalid_value"))
+    assert (error.code, error.param, error.request_id, error.status_code) == ("invalid_value", "size", "req_1", 400)
+    assert refusal(400, {}, envelope()).request_id == "2026ABCdef"
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"[" * 100_000, b'{"error": 5}', b'{"error": "so"}', b"\xff\xfe", b"null"])
+def test_a_body_of_any_shape_becomes_an_error(body: bytes) -> None:
+    assert isinstance(refusal(400, {}, body), errors.BadRequestError)
+
+
+def test_a_web_page_is_named_and_not_repeated() -> None:
+    page = b"<html><head><title>Just a moment</title></head><body>" + b"x" * 5000
+    error = refusal(403, {"content-type": "text/html"}, page)
+    assert "Just a moment" in str(error)
+    assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize("status", [301, 404])
+def test_a_wrong_address_gets_the_hint_about_the_base_url(status: int) -> None:
+    assert "/v1" in refusal(status, {"content-type": "text/html"}, b"<html>").hint
+
+
+def test_a_connection_that_never_was_is_tried_again_and_a_refused_certificate_is_not() -> None:
+    error = errors.APIConnectionError("no")
+    assert judge(attempt(error), Policy()).delay == 0.5
+    assert judge(attempt(error, permanent=True), Policy()).delay is None
+
+
+@pytest.mark.parametrize("error", [errors.AmbiguousError("x"), errors.APITimeoutError("x", outcome="unknown")])
+def test_an_answer_that_was_lost_is_never_asked_for_again(error: errors.CometError) -> None:
+    assert judge(attempt(error), Policy(max_attempts=10)).delay is None
+
+
+def test_attempts_are_limited_and_counted() -> None:
+    verdict = judge(attempt(refusal(429, {}, b""), number=3, counted=3), Policy(max_attempts=3))
+    assert verdict.delay is None
+    assert verdict.error.attempts == 3
+
+
+def test_the_servers_hint_is_a_floor_for_the_wait() -> None:
+    assert judge(attempt(refusal(429, {}, b""), asked=7.0), Policy()).delay == 7.0
+    assert judge(attempt(refusal(429, {}, b""), asked=0.1), Policy()).delay == 0.5
+
+
+def test_a_long_wait_ends_at_once_and_is_told() -> None:
+    verdict = judge(attempt(refusal(429, {}, b""), asked=3600.0), Policy())
+    assert verdict.delay is None
+    assert "60 min" in verdict.error.hint
+    assert verdict.error.retry_after == 3600.0
+
+
+def test_a_pipeline_waits_longer() -> None:
+    patient = Policy(patience=600.0, free_rate_limits=True)
+    assert judge(attempt(refusal(429, {}, b""), asked=300.0), patient).delay == 300.0
+
+
+def test_no_wait_goes_past_the_deadline_or_the_sum() -> None:
+    assert judge(attempt(refusal(429, {}, b""), asked=7.0, left=5.0), Policy()).delay is None
+    assert judge(attempt(refusal(429, {}, b""), asked=7.0, waited=115.0), Policy()).delay is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": "2.5"}, 2.5),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
+        ({"retry-after": formatdate(NOW + 30, usegmt=True)}, 30.0),
+        ({"retry-after": formatdate(NOW + 30, usegmt=True), "date": formatdate(NOW + 20, usegmt=True)}, 10.0),
+        ({"retry-after": formatdate(NOW - 30, usegmt=True)}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "later"}, None),
+        ({"retry-after": "1e999"}, float("inf")),
+        ({"retry-after": "Wed, 99 Foo 2026 99:99:99 GMT"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers, now=NOW) == seconds
+
+
+@given(st.text(), st.text(), st.text())
+def test_any_retry_after_is_a_wait_or_nothing(ms: str, seconds: str, date: str) -> None:
+    found = retry_after({"retry-after-ms": ms, "retry-after": seconds, "date": date}, now=NOW)
+    assert found is None or found >= 0
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0.01, 10))
+def test_a_backoff_doubles_within_bounds(number: int, chance: float, base: float) -> None:
+    delay = backoff(number, base=base, chance=chance)
+    assert 0.75 * min(8.0, base) <= delay <= 8.0
+    assert backoff(1, base=0.5, chance=0.0) * 2 == backoff(2, base=0.5, chance=0.0)
+
+
+def test_an_outage_cannot_multiply_the_load() -> None:
+    budget = RetryBudget()
+    assert [budget.take() for _ in range(21)].count(True) == 20
+    for _ in range(5):
+        budget.succeeded()
+    assert budget.take()
+    assert not budget.take()
