@@ -1,3 +1,144 @@
-"""Pictures from a notebook: one cell, one form, or a table of prompts."""
+"""Pictures from a notebook: one cell, one form, or a table of prompts.
+
+    %load_ext comet_magic                  import comet_magic as cm
+    %%cometimg --size 16:9 -o boats        images = cm.generate("a paper boat", size="16:9")
+    A paper boat at sunrise.               images.image.save("boat.png")
+
+Most names are loaded when they are first used: importing this package imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    AmbiguousError,
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadImageError,
+    BadRequestError,
+    BadResponseError,
+    BudgetExceededError,
+    CallAbandoned,
+    CometError,
+    ConfigurationError,
+    ContentPolicyError,
+    DownloadError,
+    InvalidRequestError,
+    MissingKeyError,
+    NotFoundError,
+    PartialResultError,
+    PermissionDeniedError,
+    QuotaError,
+    RateLimitError,
+    SaveError,
+    ServerError,
+    TooLargeError,
+    UnsafeURLError,
+)
+
+if TYPE_CHECKING:
+    from .client import AsyncClient, Client, agenerate, generate
+    from .files import read_metadata
+    from .images import Images
+    from .request import ImageRequest
+    from .sandbox import start_sandbox
 
 __version__ = "0.1.0"
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AmbiguousError",
+    "AsyncClient",
+    "AuthenticationError",
+    "BadImageError",
+    "BadRequestError",
+    "BadResponseError",
+    "BudgetExceededError",
+    "CallAbandoned",
+    "Client",
+    "CometError",
+    "ConfigurationError",
+    "ContentPolicyError",
+    "DownloadError",
+    "ImageRequest",
+    "Images",
+    "InvalidRequestError",
+    "MissingKeyError",
+    "NotFoundError",
+    "PartialResultError",
+    "PermissionDeniedError",
+    "QuotaError",
+    "RateLimitError",
+    "SaveError",
+    "ServerError",
+    "TooLargeError",
+    "UnsafeURLError",
+    "__version__",
+    "agenerate",
+    "generate",
+    "load_ipython_extension",
+    "read_metadata",
+    "start_sandbox",
+    "unload_ipython_extension",
+]
+
+_LATE = {
+    "AsyncClient": "client",
+    "Client": "client",
+    "agenerate": "client",
+    "generate": "client",
+    "read_metadata": "files",
+    "Images": "images",
+    "ImageRequest": "request",
+    "start_sandbox": "sandbox",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext comet_magic`: register the magics and the completion."""
+    from .notebook.magic import load
+
+    load(ipython)
+    _tell_of_open_calls()
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """`%unload_ext comet_magic`: take them out, and stop what they started."""
+    from .notebook.magic import unload
+
+    unload(ipython)
+
+
+def _tell_of_open_calls() -> None:
+    """One line if an earlier kernel left calls that may be billed; nothing is opened where there is no ledger."""
+    from .settings import DEFAULT_ARCHIVE, archive_folder
+
+    folder = archive_folder(DEFAULT_ARCHIVE)
+    if folder is None or not (folder / "ledger.sqlite").is_file():
+        return
+    from .archive import Archive
+
+    archive = Archive(folder)
+    count = len(archive.uncertain()) + sum(not call.alive for call in archive.open_calls())
+    archive.close()
+    if count:
+        calls = "1 call has" if count == 1 else f"{count} calls have"
+        print(f"{calls} an unknown outcome and may be billed: %cometimg_status")

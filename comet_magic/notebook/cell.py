@@ -1,0 +1,187 @@
+"""The journey of one `%cometimg` call: what was typed, the request, the waiting, the pictures, the name.
+
+Each step takes one value and hands on one value; what is shown is `live`'s, what is sent is the client's.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.errors import CometError
+from comet_magic.text import clean, looks_like_key
+
+from . import flags, options
+from .live import say
+from .options import wrong
+from .prompt import fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from comet_magic.client import Job
+    from comet_magic.images import Images
+    from comet_magic.request import ImageRequest
+
+    from .live import Live
+    from .session import Service
+
+KEY_ADVICE = (
+    "this cell holds what looks like an API key, so nothing was done with it: delete the cell (its text is "
+    "saved with the notebook), rotate the key at the vendor, and give the new one to %cometimg_login"
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was typed: the flags' values (None where not given) and the prompt, as typed."""
+
+    values: Mapping[str, Any]
+    prompt: str
+    wire: Mapping[str, Any]
+
+
+def read(line: str, body: str | None) -> Cell:
+    """The flags and the prompt of a magic's line and cell.
+
+    Raises:
+        UsageError: one line with the fix; a key is refused without being repeated.
+    """
+    refuse_key(line, body or "")
+    magic = "%cometimg" if body is None else "%%cometimg"
+    known = flags.flags_of("cometimg")
+    argv, rest = options.scan(line, known, magic=magic, verbatim=body is None)
+    values = vars(options.parse(argv, flags.parser_of("cometimg")))
+    if body is not None and rest:
+        raise wrong(f"{rest[:40]} is no flag; the prompt of %%cometimg stands below its line")
+    names = [flag.name for flag in flags.wire_flags()]
+    wire = {name: values[name] for name in names if values[name] is not None}
+    return Cell(values, rest.strip() if body is None else body.strip("\n"), wire)
+
+
+def refuse_key(*texts: str) -> None:
+    """Refuse text that holds a key, without repeating it."""
+    if any(looks_like_key(text) for text in texts):
+        raise wrong(KEY_ADVICE)
+
+
+def prompt_of(cell: Cell, namespaces: Sequence[Mapping[str, Any]], hidden: Mapping[str, Any]) -> str:
+    """The prompt as it will be sent: read from its file if it has one, its names filled in."""
+    prompt = cell.prompt
+    path = cell.values["prompt_file"]
+    if path is not None:
+        if prompt.strip():
+            raise wrong("--prompt-file gives the prompt, and there is one in the cell too; keep one of them")
+        prompt = _read_file(path)
+    if not cell.values["no_interpolate"]:
+        prompt, warnings = fill(prompt, *namespaces, hidden=hidden)
+        for warning in warnings:
+            say(warning)
+        refuse_key(prompt)
+    if not prompt.strip():
+        raise wrong(
+            "the prompt is empty; write it below the %%cometimg line, or behind the flags of %cometimg"
+        )
+    return prompt
+
+
+def _read_file(path: str) -> str:
+    problem = ""
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8").strip("\n")
+    except UnicodeDecodeError:
+        problem = "is not UTF-8 text"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    raise wrong(f"--prompt-file {path} {problem}")
+
+
+def check_target(path: str, count: int) -> None:
+    """Refuse a `--save` path that could not be written, before anything is paid."""
+    target = Path(path).expanduser()
+    folder = path.endswith(("/", "\\")) or target.is_dir()
+    names = [f"{target.stem}-{number}{target.suffix}" for number in range(1, count + 1)]
+    files = [] if folder else [target] if count == 1 else [target.with_name(name) for name in names]
+    taken = next((file.name for file in files if file.exists()), None)
+    if taken is not None:
+        raise wrong(f"--save {path}: {taken} exists and is never overwritten; take another name")
+    place = target if folder else target.parent
+    while folder and not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        problem = "is no folder" if place.exists() else "does not exist; make it first"
+        raise wrong(f"--save {path}: {place} {problem}")
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        reason = error.strerror
+    else:
+        return
+    raise wrong(f"--save {path}: {place} cannot be written: {reason}")
+
+
+def requests_of(prompt: str, call: Mapping[str, Any]) -> tuple[ImageRequest, ...]:
+    """What the call will send, checked; no key and no network is needed."""
+    from comet_magic.request import CALL_OPTIONS, plan_requests
+
+    return plan_requests(prompt, **{name: value for name, value in call.items() if name not in CALL_OPTIONS})
+
+
+def dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any]) -> None:
+    """Print the exact requests and what they would cost."""
+    from comet_magic.request import Price, parse_dollars
+    from comet_magic.settings import resolve_base_url
+
+    each = settings.get("price_per_image")
+    prices = [request.estimate(None if each is None else parse_dollars(each)) for request in requests]
+    bodies = [json.dumps(request.body(), ensure_ascii=False, indent=2) for request in requests]
+    url = resolve_base_url(settings.get("base_url")).url
+    for body in dict.fromkeys(bodies):
+        times = f"   ({bodies.count(body)} times)" if bodies.count(body) > 1 else ""
+        print(f"POST {url}/images/generations{times}\n{clean(body, limit=100_000)}")
+    print(f"price: {sum(prices, Price(0, 0))}; nothing was sent")
+
+
+def title_of(job: Job) -> str:
+    """What a call makes: "gpt-image-2, 3 pictures, $0.018"."""
+    count = sum(request.n for request in job.requests)
+    pictures = "" if count == 1 else f", {count} pictures"
+    model = job.requests[0].model if job.requests else "from the archive"
+    return f"{model}{pictures}, {job.price}"
+
+
+def run(
+    service: Service, prompt: str, call: Mapping[str, Any], *, live: Live, bind: Callable[[Images], None]
+) -> Images:
+    """Send the call, wait for it, bind and show what comes.
+
+    Raises:
+        CallAbandoned: on an interrupt.
+        CometError: as the call ended; pictures that exist are bound and shown before.
+    """
+    from comet_magic.client import wait
+
+    job = service.client.submit(prompt, **call, on_event=live.on_event)
+    live.begin(title_of(job), service.notice)
+    try:
+        images = wait(job, tick=live.tick)
+    except CometError as error:
+        if not error.images:
+            live.stop("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+        salvage(error, live=live, bind=bind)
+        raise
+    bind(images)
+    live.show(images)
+    return images
+
+
+def salvage(error: CometError, *, live: Live, bind: Callable[[Images], None]) -> None:
+    """Bind and show the pictures of a call that failed all the same."""
+    images: Any = error.images
+    bind(images)
+    live.show(images)
+    live.keep(images)

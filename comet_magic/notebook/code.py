@@ -1,0 +1,29 @@
+"""The cell that makes a request: what `--as-code` and the panel give back."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from .flags import wire_flags
+
+if TYPE_CHECKING:
+    from comet_magic.request import ImageRequest
+
+
+def cell_of(request: ImageRequest) -> str:
+    """The text of a `%%cometimg` cell that asks for exactly this request."""
+    words = ["%%cometimg"]
+    body = request.body()
+    for flag in wire_flags():
+        value = body.get(flag.name)
+        if value is not None and value is not False:
+            words.append(flag.short or flag.spelling)
+            words += [shlex.quote(str(value))] if flag.takes_value else []
+    for name, value in request.extra.items():
+        words += ["--raw", shlex.quote(f"{name}={json.dumps(value, ensure_ascii=False)}")]
+    if re.search(r"\{[^\W\d]", request.prompt):
+        words.append("--no-interpolate")
+    return f"{' '.join(words)}\n{request.prompt}\n"

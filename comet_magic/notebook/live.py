@@ -1,0 +1,171 @@
+"""One output of a cell that is progress, then previews, then the pictures.
+
+Events come on the engine's thread and are only noted; everything is shown from the main thread, in `tick`,
+because output that other threads print lands in whatever cell runs at that time.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.errors import CometError
+from comet_magic.protocol import Arrived, Preview, Progress
+from comet_magic.text import clean, html
+
+if TYPE_CHECKING:
+    from comet_magic.images import Images
+    from comet_magic.protocol import Event
+
+PATIENCE = 0.25  # seconds before the first sign of life: what is refused at once leaves no output behind
+REDRAW = 0.5  # seconds between two redraws
+EDGE = 512  # longest edge of a preview, pixels
+
+
+def say(message: str) -> None:
+    """A line beside the output, for what is worth knowing and stops nothing."""
+    print(clean(message, limit=1000), file=sys.stderr)
+
+
+def can_update(shell: Any) -> bool:
+    """Whether an output of this shell can be replaced: a kernel's can, unless `%%capture` records it."""
+    from IPython.core.displaypub import CapturingDisplayPublisher
+
+    return getattr(shell, "kernel", None) is not None and not isinstance(
+        shell.display_pub, CapturingDisplayPublisher
+    )
+
+
+def publish(data: dict[str, Any], metadata: dict[str, Any] | None = None, *, handle: Any = None) -> Any:
+    """Show a MIME bundle as a new output, or in the place of the handle's; returns the handle."""
+    from IPython.display import DisplayHandle
+
+    if handle is None:
+        make: Any = DisplayHandle  # partly typed
+        handle = make()
+        handle.display(data, raw=True, metadata=metadata or {})
+    else:
+        handle.update(data, raw=True, metadata=metadata or {})
+    return handle
+
+
+class Live:
+    """The output of one call.
+
+    Args:
+        inline: what the notebook keeps of the pictures: auto, full, preview or none.
+        max_bytes: pictures up to this size are shown in their own bytes with `auto`.
+        quiet: show nothing at all.
+    """
+
+    def __init__(self, shell: Any, *, inline: str, max_bytes: int, quiet: bool = False) -> None:
+        self._shell = shell
+        self._inline = inline
+        self._max_bytes = max_bytes
+        self._quiet = quiet
+        self._updates = not quiet and can_update(shell)
+        self._title = self._notice = ""
+        self._handle: Any = None
+        self._started = self._drawn = time.monotonic()
+        self._last: tuple[Any, ...] = ()
+        self._progress: dict[int, Progress] = {}
+        self._pictures: dict[
+            tuple[int, int], bytes
+        ] = {}  # by request: 0 its newest preview, then what arrived
+        self._thumbnails: dict[tuple[int, int], tuple[bytes, str]] = {}
+
+    def begin(self, title: str, notice: str) -> None:
+        """Say what is made; `notice` stands under everything this call shows."""
+        self._title, self._notice = title, notice
+        if not self._quiet and getattr(self._shell, "kernel", None) is None:
+            print(clean(". ".join(filter(None, (title, notice))), limit=1000))
+
+    def on_event(self, event: Event) -> None:
+        """Note an event; safe on any thread, and quick."""
+        match event:
+            case Progress(index=index):
+                self._progress[index] = event
+            case Preview(index=index, data=data):
+                self._pictures[index, 0] = data
+            case Arrived(index=index, picture=picture):
+                self._pictures.pop((index, 0), None)
+                self._pictures[index, 1 + sum(key[0] == index for key in self._pictures)] = picture.data
+
+    def tick(self) -> None:
+        """Redraw when something changed or a second passed; the waiting main thread calls it often."""
+        now = time.monotonic()
+        elapsed = now - self._started
+        if not self._updates or elapsed < PATIENCE or (self._last and now - self._drawn < REDRAW):
+            return
+        pictures = dict(self._pictures)
+        seen = (math.floor(elapsed), self._state(), *((place, id(data)) for place, data in pictures.items()))
+        if seen != self._last:
+            self._last, self._drawn = seen, now
+            self._draw(f"{self._state()}, {spell(elapsed)}", pictures)
+
+    def show(self, images: Images) -> None:
+        """Put the pictures in the place of the progress; as the cell's value they then stay unshown."""
+        if self._updates:
+            from comet_magic.images import bundle
+
+            data, metadata = bundle(images, inline=self._inline, max_bytes=self._max_bytes)
+            self._handle = publish(data, metadata, handle=self._handle)
+        if self._updates or self._quiet:
+            count = self._shell.execution_count
+            images._shown = lambda: bool(self._shell.execution_count == count)  # noqa: SLF001 - made for this
+
+    def keep(self, images: Images) -> None:
+        """Give a cell that fails its `_` and `Out[n]` all the same."""
+        self._shell.displayhook.update_user_ns(images)
+
+    def stop(self, word: str) -> None:
+        """Leave a last line where progress was shown; the error itself says the rest."""
+        if self._handle is not None:
+            self._draw(f"{word} after {spell(time.monotonic() - self._started)}", {})
+
+    def _state(self) -> str:
+        events = list(self._progress.values())
+        running = [event for event in events if event.state not in ("done", "failed")]
+        words: list[str] = [running[0].state if running else "working"]
+        total = max((event.total for event in events), default=1)
+        if total > 1:
+            words.append(f"{sum(event.state == 'done' for event in events)} of {total} done")
+        return ", ".join([*words, *dict.fromkeys(event.note for event in running if event.note)])
+
+    def _draw(self, line: str, pictures: dict[tuple[int, int], bytes]) -> None:
+        thumbnails = "".join(self._thumbnail(place, data) for place, data in sorted(pictures.items()))
+        notice = f'<div style="opacity:.75">{html(self._notice)}</div>' if self._notice else ""
+        # No colours of our own: the text takes those of the page, light or dark.
+        markup = (
+            f'<div class="comet-live" role="status" style="padding:2px 0">{html(self._title)}'
+            f'<span aria-hidden="true"> · {html(line)}</span>{notice}{thumbnails}</div>'
+        )
+        plain = clean(". ".join(filter(None, (f"{self._title} · {line}", self._notice))), limit=1000)
+        self._handle = publish({"text/html": markup, "text/plain": plain}, handle=self._handle)
+
+    def _thumbnail(self, place: tuple[int, int], data: bytes) -> str:
+        from comet_magic.images import preview
+
+        made, markup = self._thumbnails.get(place, (b"", ""))
+        if made is data:
+            return markup
+        try:
+            small, mime = preview(data, EDGE)
+        except (
+            CometError
+        ):  # a preview that cannot be read is no reason to stop: the picture itself is checked
+            return ""
+        source = f"data:{mime};base64,{base64.b64encode(small).decode()}"
+        style = f"max-width:min(100%,{EDGE}px);margin:4px 4px 0 0"
+        markup = f'<img src="{source}" alt="preview of picture {place[0] + 1}" style="{style}">'
+        self._thumbnails[place] = data, markup
+        return markup
+
+
+def spell(seconds: float) -> str:
+    """A duration as people say it: "8 s", "2 min 5 s"."""
+    minutes, rest = divmod(math.floor(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,258 @@
+"""The text after a magic's name, read into flags and the rest; nothing else.
+
+One list of flags per magic makes the parser, the help and the completion. Splitting follows the shell's
+quotes, but only among the flags: a prompt stays as typed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from IPython.core.error import UsageError
+from IPython.core.magic_arguments import MagicArgumentParser
+
+from comet_magic import text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+Kind = Literal["text", "name", "path", "integer", "number", "switch", "pair"]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag: its spellings, what it takes and the sentence that explains it."""
+
+    name: str
+    help: str
+    kind: Kind = "text"
+    short: str = ""
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    group: str = "this cell"
+
+    @property
+    def spelling(self) -> str:
+        """The long form, as it is typed."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a word follows the flag."""
+        return self.kind != "switch"
+
+
+def wrong(message: str) -> UsageError:
+    """The refusal of what was typed, in one clean line, the way IPython refuses it."""
+    # Exactly this class: IPython shows a subclass with its whole traceback.
+    return UsageError(" ".join(text.clean(message).split()))
+
+
+def scan(line: str, flags: Sequence[Flag], *, magic: str, verbatim: bool = False) -> tuple[list[str], str]:
+    """The flags of a line, as `--flag=value` words, and the rest of it.
+
+    With `verbatim` the rest begins at the first word that is no flag and stays exactly as typed; otherwise
+    words may stand between flags and `#` begins a comment. `--` ends the flags in both.
+    """
+    argv: list[str] = []
+    words: list[str] = []
+    end = len(line)
+    position = _skip(line, 0)
+    while position < end:
+        head = re.match(r"\S+", line[position:])
+        plain = head is None or not head[0].startswith("-") or head[0] == "-"
+        if verbatim and plain:
+            return argv, line[position:]
+        if line[position] == "#":
+            break
+        word, position = _word(line, position)
+        if word == "--":
+            return argv, " ".join([*words, line[position:]]).strip()
+        if plain:
+            words.append(word)
+            continue
+        flag, value = _match(word, flags, magic)
+        if flag.takes_value and value is None:
+            value, position = _value(line, position, flag, flags)
+        argv.append(flag.spelling if value is None else f"{flag.spelling}={value}")
+        position = _skip(line, position)
+    return argv, " ".join(words)
+
+
+def parse(argv: Sequence[str], parser: Any) -> argparse.Namespace:
+    """The values of the flags, None where a flag was not given."""
+    namespace: argparse.Namespace = parser.parse_args(list(argv))
+    return namespace
+
+
+def make_parser(magic: str, flags: Sequence[Flag], *, description: str, usage_line: str) -> Any:
+    """The parser of a magic; its `format_help()` is the text that `--help` and `?` show."""
+    make: Any = MagicArgumentParser  # partly typed
+    parser = make(magic, usage=_escape(usage_line), description=description)
+    parser.allow_abbrev = False
+    parser.color = False  # Python 3.14 colours help where it believes in a terminal
+    groups: dict[str, Any] = {}
+    for flag in flags:
+        if flag.group not in groups:
+            groups[flag.group] = parser.add_argument_group(flag.group)
+        group = groups[flag.group]
+        spellings = [*([flag.short] if flag.short else []), flag.spelling]
+        if not flag.takes_value:
+            group.add_argument(
+                *spellings, dest=flag.name, action="store_const", const=True, help=_escape(flag.help)
+            )
+            continue
+        group.add_argument(
+            *spellings,
+            dest=flag.name,
+            action="append" if flag.kind == "pair" else "store",
+            type=_reader(flag),
+            metavar=flag.metavar or flag.name.upper(),
+            help=_escape(flag.help),
+        )
+    return parser
+
+
+def _escape(sentence: str) -> str:
+    return sentence.replace("%", "%%")
+
+
+def _skip(line: str, position: int) -> int:
+    return position + len(line[position:]) - len(line[position:].lstrip())
+
+
+def _word(line: str, position: int) -> tuple[str, int]:
+    """The word at this place without its quotes, and the place behind it."""
+    stream = io.StringIO(line[position:])
+    lexer = shlex.shlex(stream, posix=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    if os.name == "nt":  # C:\pictures is a path there, not an escape
+        lexer.escape = ""
+    try:
+        word = lexer.get_token()
+    except ValueError:
+        word = None
+    if word is None:
+        raise wrong("a quote among the flags is not closed; -- before the prompt ends the flags")
+    return word, _skip(line, position + stream.tell())
+
+
+def _value(line: str, position: int, flag: Flag, flags: Sequence[Flag]) -> tuple[str, int]:
+    word, after = _word(line, position) if position < len(line) else ("--", position)
+    spellings = {"--", *(each.spelling for each in flags), *(each.short for each in flags if each.short)}
+    if word.split("=")[0] in spellings:
+        takes = ", ".join(flag.choices) or flag.help
+        raise wrong(f"{flag.spelling} needs a value: {takes}")
+    return word, after
+
+
+def _match(word: str, flags: Sequence[Flag], magic: str) -> tuple[Flag, str | None]:
+    """The flag that a word spells, and the value that hangs on it."""
+    spelled, has_value, value = word.partition("=")
+    for flag in flags:
+        if spelled == flag.spelling or (flag.short and spelled == flag.short):
+            if has_value and not flag.takes_value:
+                raise wrong(f"{flag.spelling} takes no value")
+            return flag, value if has_value else None
+    named = "--" + spelled.lstrip("-").replace("_", "-").lower()
+    for flag in flags:  # -n4, -mgpt-image-2; but -model is a slip of the fingers
+        glued = flag.short and word.startswith(flag.short) and not word.startswith("--")
+        if glued and flag.takes_value and named not in {each.spelling for each in flags}:
+            return flag, word[2:]
+    raise _unknown(spelled, named, flags, magic)
+
+
+def _unknown(spelled: str, named: str, flags: Sequence[Flag], magic: str) -> UsageError:
+    from comet_magic.catalog import suggest
+
+    if re.search(r"key|token|secret|password|auth", named):
+        return wrong(
+            "there is no flag for a key; %cometimg_login asks for it unseen. "
+            "If a real key stands in this cell: delete the cell, and rotate the key"
+        )
+    if named in {"--base-url", "--archive", "--max-in-flight", "--metadata"}:
+        return wrong(
+            f"{named} is a setting, not a flag: %config CometMagics.{named[2:].replace('-', '_')} = ..."
+        )
+    near = suggest(named[2:], [flag.name.replace("_", "-") for flag in flags]) if len(named) > 3 else None
+    if near:
+        return wrong(f"{spelled} is not a flag of {magic}; did you mean --{near}?")
+    if spelled.startswith("--") and any(flag.kind == "pair" for flag in flags):
+        name = named[2:].replace("-", "_")
+        return wrong(
+            f"{spelled} is not a flag of {magic}; --raw {name}=VALUE sends what the table does not know"
+        )
+    return wrong(
+        f"{spelled} is not a flag of {magic}; --help lists them, and -- before the prompt ends the flags"
+    )
+
+
+def _reader(flag: Flag) -> Callable[[str], Any]:
+    readers: dict[Kind, Callable[[str, Flag], Any]] = {
+        "integer": _integer,
+        "number": _number,
+        "pair": _pair,
+        "name": _identifier,
+    }
+    read = readers.get(flag.kind, _text)
+    return lambda word: read(word, flag)
+
+
+def _text(word: str, flag: Flag) -> str:
+    if flag.choices and word not in flag.choices:
+        from comet_magic.catalog import suggest
+
+        near = suggest(word, flag.choices)
+        advice = f"; did you mean {near}?" if near else ""
+        raise wrong(f"{flag.spelling} is {word or 'empty'}; it takes {', '.join(flag.choices)}{advice}")
+    if not word:
+        raise wrong(f"{flag.spelling} is empty")
+    return word
+
+
+def _integer(word: str, flag: Flag) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", word):
+        raise wrong(f"{flag.spelling} is {word or 'empty'}; it takes a whole number")
+    return int(word)
+
+
+def _number(word: str, flag: Flag) -> float:
+    try:
+        number = float(word.removeprefix("$"))
+    except ValueError:
+        number = math.nan
+    if not (0 < number < math.inf):
+        raise wrong(f"{flag.spelling} is {word or 'empty'}; it takes a number above 0")
+    return number
+
+
+def _identifier(word: str, flag: Flag) -> str:
+    import keyword
+
+    if not word.isidentifier() or keyword.iskeyword(word):
+        raise wrong(f"{flag.spelling} is {word or 'empty'}; it takes the name of a variable")
+    return word
+
+
+def _pair(word: str, flag: Flag) -> tuple[str, Any]:
+    name, has_value, value = word.partition("=")
+    if not has_value or not name:
+        raise wrong(f"{flag.spelling} is {word or 'empty'}; it takes name=value")
+    try:
+        return name, json.loads(value, parse_constant=_refuse_constant)
+    except ValueError:
+        quoted = json.dumps(value, ensure_ascii=False)
+    raise wrong(f"{flag.spelling} {name} is not JSON; text is written {flag.spelling} '{name}={quoted}'")
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(word)

@@ -1,0 +1,122 @@
+"""The client that the magic and the panel share: the real one, or, with no key at all, one on the sandbox.
+
+Nothing is made before it is asked for, and `close` takes everything down again.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from comet_magic.errors import MissingKeyError
+from comet_magic.settings import find_key, resolve_base_url
+
+if TYPE_CHECKING:
+    from comet_magic.client import Client, Job
+    from comet_magic.sandbox import Sandbox
+
+SANDBOX_NOTICE = "sandbox picture: set COMETAPI_KEY for real ones"
+NOWHERE = "http://127.0.0.1:9/v1"  # the discard port: for a client that only looks into the archive
+
+
+class Service(NamedTuple):
+    """A client, and the sentence that everything it makes is shown with."""
+
+    client: Client
+    notice: str
+
+
+class Session:
+    """Holds the sandbox and its client; the real client belongs to `comet_magic.client`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sandbox: Sandbox | None = None
+        self._client: Client | None = None
+        self._made_with: dict[str, Any] = {}
+        self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
+        self._said: set[str] = set()
+
+    def service(self, **settings: Any) -> Service:
+        """The client to use now.
+
+        Raises:
+            MissingKeyError: when a base URL is set but no key for it; only who set nothing is offline.
+        """
+        from comet_magic.client import shared_client
+
+        try:
+            return Service(shared_client(**settings), "")
+        except MissingKeyError as error:
+            missing = error
+        if resolve_base_url(settings.get("base_url")).source != "default":
+            raise missing
+        return Service(self._sandbox_client(_without_address(settings)), SANDBOX_NOTICE)
+
+    def looking(self, **settings: Any) -> Client:
+        """A client to look into the archive with: the one in use, else one that sends nothing."""
+        from comet_magic.client import Client, shared_client
+
+        try:
+            return shared_client(**settings)
+        except MissingKeyError:
+            pass
+        with self._lock:
+            client = self._client
+        return client or Client(base_url=NOWHERE, api_key="none", **_without_address(settings))
+
+    def key_notices(self, base_url: str | None) -> tuple[str, ...]:
+        """What is to be said about where the key was found; each sentence once."""
+        notices = find_key(None, resolve_base_url(base_url)).notices
+        fresh = tuple(notice for notice in notices if notice not in self._said)
+        self._said.update(fresh)
+        return fresh
+
+    def track(self, job: Job) -> None:
+        """Remember a job until it ends, also when its client is replaced."""
+        self._jobs.add(job)
+
+    def jobs(self, *clients: Client) -> tuple[Job, ...]:
+        """What still runs, oldest first: what the notebook started, and what runs on these clients."""
+        running = {job for job in self._jobs if not job.done()}
+        for client in (*clients, *((self._client,) if self._client else ())):
+            running.update(client.jobs)
+        return tuple(sorted(running, key=lambda job: job.started))
+
+    def close(self) -> None:
+        """Stop the sandbox and its client; the shared client is closed too."""
+        with self._lock:
+            client, sandbox = self._client, self._sandbox
+            self._client = self._sandbox = None
+        if "comet_magic.client" in sys.modules:
+            sys.modules["comet_magic.client"].close_shared_client()
+        if client is not None:
+            for job in client.jobs:
+                job.drop()
+            client.close()
+        if sandbox is not None:
+            sandbox.close()
+
+    def _sandbox_client(self, settings: dict[str, Any]) -> Client:
+        from comet_magic.client import Client
+        from comet_magic.sandbox import start_sandbox
+
+        with self._lock:
+            if self._sandbox is None:
+                self._sandbox = start_sandbox()
+            if self._client is None or settings != self._made_with:
+                replaced = self._client
+                self._client = Client(base_url=self._sandbox.base_url, api_key="sandbox", **settings)
+                self._made_with = settings
+                if replaced is not None:
+                    replaced.close()
+            return self._client
+
+
+def _without_address(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in ("base_url", "api_key")}
+
+
+session = Session()
