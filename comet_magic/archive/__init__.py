@@ -15,7 +15,7 @@ from .records import (
     StoredPicture,
     outcome_of,
 )
-from .store import Archive
+from .store import Archive, Settled
 
 __all__ = [
     "Archive",
@@ -27,6 +27,7 @@ __all__ = [
     "Orphan",
     "Outcome",
     "Repair",
+    "Settled",
     "Slot",
     "Spend",
     "State",

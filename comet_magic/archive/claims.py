@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from comet_magic.errors import CometError
     from comet_magic.request import ImageRequest
 
-# A copy that may be given to a new call: no picture, no address of one, and nobody at it.
-_FREE = "p.path IS NULL AND p.url IS NULL AND c.state NOT IN ('claimed', 'received', 'unknown')"
-_SLOT = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message
-    FROM pictures p JOIN calls c ON c.number = p.call"""
-
 
 @dataclass(frozen=True)
 class Order:
@@ -78,18 +73,17 @@ def _account(order: Order) -> tuple[str, str, str]:
 
 
 def _next_free(connection: sqlite3.Connection, key: str, count: int) -> tuple[int, ...]:
-    query = (
-        f"SELECT p.copy FROM pictures p JOIN calls c ON c.number = p.call WHERE p.key = ? AND NOT ({_FREE})"
-    )
+    query = "SELECT copy FROM slots WHERE key = ? AND NOT free"
     taken = {copy for (copy,) in connection.execute(query, (key,))}
     free = (copy for copy in range(len(taken) + count) if copy not in taken)
     return tuple(copy for copy, _ in zip(free, range(count), strict=False))
 
 
 def _must_be_free(connection: sqlite3.Connection, key: str, copies: Sequence[int], *, redo: bool) -> None:
-    held = f"NOT ({_FREE})" if not redo else "(p.path IS NOT NULL OR c.state IN ('claimed', 'received'))"
-    query = f"{_SLOT} WHERE p.key = ? AND p.copy IN (SELECT value FROM json_each(?)) AND {held}"
-    taken = tuple(slot_of(row) for row in connection.execute(query, (key, json.dumps(list(copies)))))
+    query = """SELECT key, copy, state, id, path, error, code, message FROM slots
+        WHERE key = ?1 AND copy IN (SELECT value FROM json_each(?2)) AND CASE WHEN ?3
+        THEN path IS NOT NULL OR state IN ('claimed', 'received') ELSE NOT free END"""
+    taken = tuple(slot_of(row) for row in connection.execute(query, (key, json.dumps(list(copies)), redo)))
     if not taken:
         return
     what = {
@@ -128,21 +122,25 @@ def _insert(
             *(time.time(), reserved),
         ),
     )
-    _take(connection, key, copies, cursor.lastrowid)
+    _take(connection, call, cursor.lastrowid, for_good=state == "claimed")
     move(connection, account, old=Weight(), new=weigh(state, reserved, None))
     return call
 
 
-def _take(connection: sqlite3.Connection, key: str, copies: Sequence[int], number: int | None) -> None:
-    # A row that only says that there was no money is of no use once the copy is asked for again.
-    connection.execute(
-        """DELETE FROM calls WHERE state = 'over_budget' AND number IN
-        (SELECT call FROM pictures WHERE key = ? AND copy IN (SELECT value FROM json_each(?)))""",
-        (key, json.dumps(list(copies))),
-    )
+def _take(connection: sqlite3.Connection, call: Call, number: int | None, *, for_good: bool) -> None:
+    places = [(call.key, copy, number, position) for position, copy in enumerate(call.copies)]
+    # A call that there was no money for is of no interest once its copy is asked for again.
+    former = """SELECT call FROM slots WHERE key = ? AND copy IN (SELECT value FROM json_each(?))
+        AND state = 'over_budget'"""
+    for (one,) in connection.execute(former, (call.key, json.dumps(call.copies))).fetchall():
+        connection.execute("DELETE FROM pictures WHERE call = ?", (one,))
+        connection.execute("DELETE FROM calls WHERE number = ?", (one,))
+    # Without money nothing is taken: what became of a copy before stays known.
     connection.executemany(
-        "INSERT OR REPLACE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)",
-        [(key, copy, number, position) for position, copy in enumerate(copies)],
+        "INSERT OR REPLACE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)"
+        if for_good
+        else "INSERT OR IGNORE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)",
+        places,
     )
 
 
@@ -156,8 +154,9 @@ def receive(
         (time.time(), facts["request_id"], facts["status"], packed(facts["usage"]), call.id),
     )
     for position, url in enumerate(urls):
-        copy = copy_of(connection, call, position)
-        connection.execute("UPDATE pictures SET url = ? WHERE key = ? AND copy = ?", (url, call.key, copy))
+        if url is not None:
+            place = (call.key, copy_of(connection, call, position))
+            connection.execute("UPDATE pictures SET url = ? WHERE key = ? AND copy = ?", (url, *place))
 
 
 def copy_of(connection: sqlite3.Connection, call: Call, position: int) -> int:

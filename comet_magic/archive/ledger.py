@@ -18,6 +18,8 @@ from comet_magic.errors import ConfigurationError
 from comet_magic.files import make_private_folder
 from comet_magic.text import clean
 
+from .forks import watch
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -73,6 +75,14 @@ CREATE TABLE pictures (
     PRIMARY KEY (key, copy)
 ) WITHOUT ROWID;
 CREATE INDEX pictures_call ON pictures (call, position);
+CREATE VIEW slots AS        -- every copy with its call; free: it may be given to a new call
+SELECT p.*, c.id, c.state, c.owner, c.request_id, c.error, c.code, c.message,
+    p.path IS NULL AND p.url IS NULL AND c.state NOT IN ('claimed', 'received', 'unknown') AS free
+FROM pictures p JOIN calls c ON c.number = p.call;
+CREATE VIEW kept AS         -- every picture that is here, with its share of the call's cost
+SELECT p.*, c.id, c.request_id,
+    c.cost / (SELECT COUNT(*) FROM pictures s WHERE s.call = p.call AND s.path IS NOT NULL) AS cost
+FROM pictures p JOIN calls c ON c.number = p.call WHERE p.path IS NOT NULL;
 CREATE TABLE money (        -- micro-USD; always the sum over calls
     vendor TEXT NOT NULL,
     day TEXT NOT NULL,
@@ -85,8 +95,26 @@ CREATE TABLE money (        -- micro-USD; always the sum over calls
     PRIMARY KEY (vendor, day, session)
 ) WITHOUT ROWID;
 """
+# The columns of `calls`, in their order.
+COLUMNS = (
+    *(
+        "number",
+        "id",
+        "key",
+        "vendor",
+        "model",
+        "prompt",
+        "prompt_sha256",
+        "request",
+        "copies",
+        "state",
+        "owner",
+    ),
+    *("host", "pid", "session", "run", "day", "created", "received", "ended", "attempts", "reserved", "cost"),
+    *("request_id", "status", "usage", "error", "code", "message"),
+)
 
-_forgotten: list[sqlite3.Connection] = []  # a parent's connections: closing them here would harm its locks
+_forgotten: list[sqlite3.Connection | None] = []  # a parent's
 
 
 class Ledger:
@@ -95,9 +123,9 @@ class Ledger:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
+        watch(self)
 
     @property
     def exists(self) -> bool:
@@ -139,7 +167,6 @@ class Ledger:
 
     def close(self) -> None:
         """Close the connection; the next use opens it again, or begins anew in memory."""
-        self._after_fork()
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -147,7 +174,6 @@ class Ledger:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        self._after_fork()
         reason = ""
         with self._lock:
             try:
@@ -169,12 +195,10 @@ class Ledger:
             weakref.finalize(self, _close_here, self._connection, os.getpid())
         return self._connection
 
-    def _after_fork(self) -> None:
-        if self._pid == os.getpid():
-            return
-        if self._connection is not None:
-            _forgotten.append(self._connection)
-        self._connection, self._lock, self._pid = None, threading.RLock(), os.getpid()
+    def after_fork(self) -> None:
+        """Forget the connection without closing it: that would end the parent's locks."""
+        _forgotten.append(self._connection)
+        self._connection, self._lock = None, threading.RLock()
 
 
 def _close_here(connection: sqlite3.Connection, pid: int) -> None:
@@ -222,7 +246,7 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")  # signed addresses are gone when they are deleted
-    connection.create_function("folded", 1, lambda text: (text or "").casefold(), deterministic=True)
+    connection.create_function("holds", 2, _holds, deterministic=True)
     if version < SCHEMA:
         connection.execute("BEGIN IMMEDIATE")
         if _version(connection) < SCHEMA:  # another process may have been quicker
@@ -230,6 +254,11 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
         connection.execute("COMMIT")
+
+
+def _holds(text: str | None, words: str) -> bool:
+    folded = (text or "").casefold()
+    return all(word in folded for word in words.split())
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -6,7 +6,6 @@ process ends, however it ends, so a process id used twice, a container or a rest
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import sys
@@ -14,6 +13,8 @@ import weakref
 from typing import TYPE_CHECKING
 
 from comet_magic.files import make_folder
+
+from .forks import watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,32 +43,35 @@ _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Owner:
-    """This process's sign of life in one archive; it ends with the process or with `close`."""
+    """This process's sign of life in one archive; it ends with the process, with `close`, or with the object."""
 
     def __init__(self, folder: Path) -> None:
         make_folder(folder)
         self.token = secrets.token_hex(8)
         self._path = folder / f"{self.token}.lock"
-        self._descriptor = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-        _try_lock(self._descriptor)
-        _living.add(self)
+        descriptor = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+        _try_lock(descriptor)
+        self._end = weakref.finalize(self, _sign_off, descriptor, self._path, os.getpid())
+        watch(self)
 
     @property
     def holds(self) -> bool:
         """Whether it stands: not after a fork, nor when somebody removed the folder."""
-        return self._descriptor >= 0 and self._path.exists()
+        return self._end.alive and self._path.exists()
 
     def close(self) -> None:
         """End the sign of life; the calls of this owner count as left behind."""
-        if self._descriptor >= 0:
-            self._path.unlink(missing_ok=True)
-            self.forget()
+        self._end()
 
-    def forget(self) -> None:
-        """Let go of the descriptor only: after a fork the lock is the parent's."""
-        with contextlib.suppress(OSError):
-            os.close(self._descriptor)
-        self._descriptor = -1
+    def after_fork(self) -> None:
+        """Let go of the descriptor only; a child that shared the lock would keep its parent alive for ever."""
+        self._end()
+
+
+def _sign_off(descriptor: int, path: Path, pid: int) -> None:
+    if pid == os.getpid():
+        path.unlink(missing_ok=True)
+    os.close(descriptor)
 
 
 def is_alive(folder: Path, token: str) -> bool:
@@ -84,16 +88,3 @@ def is_alive(folder: Path, token: str) -> bool:
         return False
     finally:
         os.close(descriptor)
-
-
-_living: weakref.WeakSet[Owner] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    # A lock is shared with a forked child: it would keep the parent alive beyond its death.
-    for owner in list(_living):
-        owner.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

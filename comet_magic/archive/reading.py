@@ -12,34 +12,27 @@ from comet_magic.request import ImageRequest
 from comet_magic.text import clean_url
 
 from .claims import slot_of
+from .ledger import COLUMNS
 from .records import Call, Entry, OpenCall, Slot, StoredPicture, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .ledger import Ledger
 
 _KEYS_AT_ONCE = 5_000  # so that a plan of a hundred thousand rows never holds the ledger for long
 
-_PICTURE = """SELECT p.call, p.key, p.copy, c.id, p.position, p.path, p.mime, p.width, p.height, p.size, p.sha256,
-    p.revised_prompt, c.request_id,
-    c.cost / (SELECT COUNT(*) FROM pictures s WHERE s.call = p.call AND s.path IS NOT NULL)
-    FROM pictures p JOIN calls c ON c.number = p.call"""
-_CALL = "SELECT id, key, copies, request, prompt, vendor, reserved FROM calls"
-_ENTRY = """SELECT number, id, key, created, ended, vendor, model, prompt, request, state, cost, reserved,
-    request_id, usage, attempts, session, run, error, code, message FROM calls"""
-
 
 def stored(ledger: Ledger, key: str) -> list[StoredPicture]:
     """The pictures of a request on disk, newest first."""
-    query = f"{_PICTURE} WHERE p.key = ? AND p.path > '' ORDER BY p.call DESC, p.copy DESC"
-    return [StoredPicture(*row[1:]) for row in ledger.rows(query, (key,))]
+    query = """SELECT key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt,
+        request_id, cost FROM kept WHERE key = ? AND path != '' ORDER BY call DESC, copy DESC"""
+    return [StoredPicture(*row) for row in ledger.rows(query, (key,))]
 
 
 def find_copy(ledger: Ledger, key: str, copy: int) -> StoredPicture | None:
     """One picture on disk, or None."""
-    rows = ledger.rows(f"{_PICTURE} WHERE p.key = ? AND p.copy = ? AND p.path > ''", (key, copy))
-    return StoredPicture(*rows[0][1:]) if rows else None
+    return next((picture for picture in stored(ledger, key) if picture.copy == copy), None)
 
 
 def have(ledger: Ledger, keys: Iterable[str]) -> dict[str, list[Slot]]:
@@ -47,9 +40,8 @@ def have(ledger: Ledger, keys: Iterable[str]) -> dict[str, list[Slot]]:
     found: dict[str, list[Slot]] = {}
     remaining = iter(dict.fromkeys(keys))
     while batch := list(islice(remaining, _KEYS_AT_ONCE)):
-        query = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message
-            FROM json_each(?) k JOIN pictures p ON p.key = k.value JOIN calls c ON c.number = p.call
-            ORDER BY p.key, p.copy"""
+        query = """SELECT key, copy, state, id, path, error, code, message FROM slots
+            WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key, copy"""
         for row in ledger.rows(query, (json.dumps(batch),)):
             found.setdefault(row[0], []).append(slot_of(row))
     return found
@@ -63,31 +55,42 @@ def call_of(row: Sequence[Any]) -> Call:
 
 def find_call(ledger: Ledger, call_id: str) -> Call | None:
     """A call by its whole id, or None."""
-    rows = ledger.rows(f"{_CALL} WHERE id = ?", (call_id,))
+    query = "SELECT id, key, copies, request, prompt, vendor, reserved FROM calls WHERE id = ?"
+    rows = ledger.rows(query, (call_id,))
     return call_of(rows[0]) if rows else None
+
+
+def receipt_facts(ledger: Ledger, call_id: str) -> dict[str, Any]:
+    """What a receipt says of its call, and what is enough to make the call's row again."""
+    rows = ledger.rows("SELECT * FROM calls WHERE id = ?", (call_id,))
+    row = dict(zip(COLUMNS, rows[0], strict=True)) if rows else {}
+    names = ("key", "copies", "vendor", "model", "prompt", "prompt_sha256", "request", "created", "session", "run",
+             "day", "reserved", "request_id", "status", "usage")  # fmt: skip
+    facts = {name: row.get(name) for name in names}
+    return {**facts, **{name: json.loads(facts[name] or "null") for name in ("copies", "request", "usage")}}
 
 
 def missing_urls(ledger: Ledger, call_id: str) -> tuple[tuple[int, str], ...]:
     """Positions and addresses of a call's pictures that are not here."""
-    query = """SELECT p.position, p.url FROM pictures p JOIN calls c ON c.number = p.call
-        WHERE c.id = ? AND p.path IS NULL AND p.url IS NOT NULL ORDER BY p.position"""
+    query = (
+        "SELECT position, url FROM slots WHERE id = ? AND path IS NULL AND url IS NOT NULL ORDER BY position"
+    )
     return tuple((position, url) for position, url in ledger.rows(query, (call_id,)))
 
 
-def open_calls(ledger: Ledger, states: Sequence[str], is_alive: Callable[[str], bool]) -> list[OpenCall]:
-    """The calls in these states, oldest first."""
-    marks = ", ".join(f"'{state}'" for state in states)
-    query = f"""SELECT id, created, state, vendor, model, prompt, copies, reserved, request_id, owner
-        FROM calls WHERE state IN ({marks}) ORDER BY number"""
+def open_calls(ledger: Ledger, *, uncertain: bool, is_alive: Callable[[str], bool]) -> list[OpenCall]:
+    """The calls whose end is open, or those whose end is unknown, oldest first."""
+    query = """SELECT id, created, state, vendor, model, prompt, copies, reserved, request_id, owner FROM calls
+        WHERE state IN ('claimed', 'received', 'unknown') AND (state = 'unknown') = ? ORDER BY number"""
     calls = []
-    for call_id, created, state, vendor, model, prompt, copies, reserved, request_id, owner in ledger.rows(
-        query
+    for call_id, created, state, vendor, model, prompt, copies, bound, request_id, owner in ledger.rows(
+        query, (uncertain,)
     ):
         urls = tuple(clean_url(url) for _, url in missing_urls(ledger, call_id))
-        alive = state != "unknown" and is_alive(owner)
         when, numbers = datetime.fromtimestamp(created), tuple(json.loads(copies))
+        alive = not uncertain and is_alive(owner)
         calls.append(
-            OpenCall(call_id, when, state, vendor, model, prompt, numbers, reserved, request_id, alive, urls)
+            OpenCall(call_id, when, state, vendor, model, prompt, numbers, bound, request_id, alive, urls)
         )
     return calls
 
@@ -96,75 +99,57 @@ def history(
     ledger: Ledger, *, words: str, limit: int | None, model: str | None, since: date | datetime | None
 ) -> list[Entry]:
     """Calls, newest first, whose prompt holds every word."""
-    conditions, values = ["state != 'over_budget'"], list[Any]()
-    for word in words.split():
-        conditions.append("INSTR(folded(prompt), ?) > 0")
-        values.append(word.casefold())
-    if model:
-        conditions.append("model = ?")
-        values.append(model)
-    if since:
-        start = since if isinstance(since, datetime) else datetime.combine(since, time())
-        conditions.append("created >= ?")
-        values.append(start.timestamp())
-    query = f"{_ENTRY} WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"
-    return list(_entries(ledger, ledger.rows(query, [*values, -1 if limit is None else limit])))
+    start = None
+    if since is not None:
+        start = (since if isinstance(since, datetime) else datetime.combine(since, time())).timestamp()
+    query = """SELECT * FROM calls WHERE state != 'over_budget' AND (?1 IS NULL OR model = ?1)
+        AND (?2 IS NULL OR created >= ?2) AND (?3 = '' OR holds(prompt, ?3)) ORDER BY number DESC LIMIT ?4"""
+    values = (model, start, words.strip(), -1 if limit is None else limit)
+    return _entries(ledger, query, values)
 
 
 def entry(ledger: Ledger, call_id: str) -> Entry | None:
     """The call whose id begins so, or None where none or several do."""
-    if not call_id.isalnum():
-        return None
-    rows = ledger.rows(f"{_ENTRY} WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", (call_id.lower(),))
-    return next(_entries(ledger, rows)) if len(rows) == 1 else None
+    query = "SELECT * FROM calls WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2"
+    found = _entries(ledger, query, (call_id.lower(),)) if call_id.isalnum() else []
+    return found[0] if len(found) == 1 else None
 
 
 def run_entries(ledger: Ledger, run: str) -> list[Entry]:
     """Every call of a run, oldest first, with those that there was no money for."""
-    return list(_entries(ledger, ledger.rows(f"{_ENTRY} WHERE run = ? ORDER BY number", (run,))))
+    return _entries(ledger, "SELECT * FROM calls WHERE run = ? ORDER BY number", (run,))
 
 
-def _entries(ledger: Ledger, rows: Sequence[Sequence[Any]]) -> Iterator[Entry]:
-    pictures = _pictures_of(ledger, [row[0] for row in rows])
-    for row in rows:
-        yield _entry(row, tuple(pictures.get(row[0], ())))
+def _entries(ledger: Ledger, query: str, values: Sequence[Any]) -> list[Entry]:
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in ledger.rows(query, values)]
+    pictures = _pictures_of(ledger, [row["number"] for row in rows])
+    return [_entry(row, tuple(pictures.get(row["number"], ()))) for row in rows]
 
 
-def _pictures_of(ledger: Ledger, numbers: Sequence[int]) -> dict[int, list[StoredPicture]]:
-    query = f"""{_PICTURE} WHERE p.path IS NOT NULL AND p.call IN (SELECT value FROM json_each(?))
-        ORDER BY p.call, p.position"""
+def _pictures_of(ledger: Ledger, numbers: list[int]) -> dict[int, list[StoredPicture]]:
+    query = """SELECT call, key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt,
+        request_id, cost FROM kept WHERE call IN (SELECT value FROM json_each(?)) ORDER BY call, position"""
     found: dict[int, list[StoredPicture]] = {}
-    for row in ledger.rows(query, (json.dumps(list(numbers)),)) if numbers else ():
-        found.setdefault(row[0], []).append(StoredPicture(*row[1:]))
+    for number, *facts in ledger.rows(query, (json.dumps(numbers),)):
+        found.setdefault(number, []).append(StoredPicture(*facts))
     return found
 
 
-def _entry(row: Sequence[Any], pictures: tuple[StoredPicture, ...]) -> Entry:
-    (_, call_id, key, created, ended, vendor, model, prompt, request, state, cost, reserved, request_id,
-     usage, attempts, session, run, error, code, message) = row  # fmt: skip
-    settled_free = state in {"rejected", "cancelled", "over_budget"}
+def _entry(row: dict[str, Any], pictures: tuple[StoredPicture, ...]) -> Entry:
+    free = row["state"] in {"rejected", "cancelled", "over_budget"}
+    cost = 0 if free and row["cost"] is None else row["cost"]
+    same = ("id", "key", "vendor", "model", "prompt", "state", "request_id", "attempts", "session", "run",
+            "error", "code", "message")  # fmt: skip
     return Entry(
-        id=call_id,
-        key=key,
-        created=datetime.fromtimestamp(created),
-        ended=datetime.fromtimestamp(ended) if ended else None,
-        vendor=vendor,
-        model=model,
-        prompt=prompt,
-        request=_request(request, prompt),
-        parameters=json.loads(request),
-        state=state,
-        outcome=outcome_of(state, error, picture=bool(pictures)),
-        cost=0 if settled_free and cost is None else cost,
-        bound=cost if cost is not None or settled_free else reserved,
-        request_id=request_id,
-        usage=json.loads(usage) if usage else None,
-        attempts=attempts,
-        session=session,
-        run=run,
-        error=error,
-        code=code,
-        message=message,
+        **{name: row[name] for name in same},
+        created=datetime.fromtimestamp(row["created"]),
+        ended=datetime.fromtimestamp(row["ended"]) if row["ended"] else None,
+        request=_request(row["request"], row["prompt"]),
+        parameters=json.loads(row["request"]),
+        outcome=outcome_of(row["state"], row["error"], picture=bool(pictures)),
+        cost=cost,
+        bound=row["reserved"] if cost is None else cost,
+        usage=json.loads(row["usage"]) if row["usage"] else None,
         pictures=pictures,
     )
 

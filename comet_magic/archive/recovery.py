@@ -1,25 +1,23 @@
-"""What a crash left: open rows of dead processes at every opening, the whole folder by hand."""
+"""What a crash left: the open rows of dead processes. Quick, for every opening; `repair` looks at everything."""
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comet_magic.files import dimensions, native, sniff
 
 from . import claims, reading, shelf
 from .owners import is_alive
-from .records import Call, Orphan, Repair, StoredPicture
+from .records import Call, Orphan, StoredPicture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from .ledger import Ledger
-
-_OLD = 3600.0  # seconds after which a temporary file cannot be one that is being written
+    from .spools import Spools
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class Recovery:
 
     ledger: Ledger
     folder: Path
+    spools: Spools
     token: str  # the owner that takes over what a dead one left
 
     def reconcile(self) -> list[Orphan]:
@@ -37,10 +36,9 @@ class Recovery:
         alive = {owner: owner == self.token or is_alive(self.folder / "owners", owner) for _, owner in rows}
         for call_id, owner in rows:
             if not alive[owner] and self._take_over(call_id, owner):
-                orphan = self._resolve(call_id)
-                if orphan is not None:
-                    orphans.append(orphan)
-        return orphans
+                call = reading.find_call(self.ledger, call_id)
+                orphans.append(self._resolve(call) if call else None)
+        return [orphan for orphan in orphans if orphan]
 
     def _take_over(self, call_id: str, owner: str) -> bool:
         """One process takes a call, whoever else looks at the same time."""
@@ -52,9 +50,7 @@ class Recovery:
             )
             return cursor.rowcount == 1
 
-    def _resolve(self, call_id: str) -> Orphan | None:
-        call = reading.find_call(self.ledger, call_id)
-        assert call is not None
+    def _resolve(self, call: Call) -> Orphan | None:
         receipt = self._receipt_of(call)
         if receipt:
             self._settle_by_receipt(call, receipt)
@@ -63,22 +59,21 @@ class Recovery:
         if orphan.spool:
             return orphan
         found = tuple(self._pictures_on_disk(call))
-        if orphan.urls or found:
-            with self.ledger.transaction() as connection:
-                self._record(connection, call, found)
-            orphan = self.orphan(call)
-            if orphan.urls:
-                return orphan
         with self.ledger.transaction() as connection:
-            claims.settle(connection, call_id, "done" if found else "unknown", facts={})
+            number = connection.execute("SELECT number FROM calls WHERE id = ?", (call.id,)).fetchone()[0]
+            for picture in found:
+                claims.record(connection, number, picture)
+        orphan = self.orphan(call)
+        if orphan.urls:
+            return orphan
+        with self.ledger.transaction() as connection:
+            claims.settle(connection, call.id, "done" if found else "unknown", facts={})
         return None
 
     def orphan(self, call: Call) -> Orphan:
         """What is needed to finish a call."""
-        body = self.folder / "spool" / f"{call.id}.body"
-        head = _read_head(body.with_suffix(".head"))
-        whole = body.is_file() and head.get("size") == body.stat().st_size
-        return Orphan(call, body if whole else None, head, reading.missing_urls(self.ledger, call.id))
+        spool, head = self.spools.find(call.id)
+        return Orphan(call, spool, head, reading.missing_urls(self.ledger, call.id))
 
     def _receipt_of(self, call: Call) -> dict[str, Any]:
         for copy in call.copies:
@@ -88,7 +83,7 @@ class Recovery:
         return {}
 
     def _settle_by_receipt(self, call: Call, receipt: dict[str, Any]) -> None:
-        pictures = tuple(_pictures_in(receipt))
+        pictures = tuple(pictures_in(receipt))
         with self.ledger.transaction() as connection:
             claims.settle(connection, call.id, "done", facts=receipt, pictures=pictures)
 
@@ -97,37 +92,19 @@ class Recovery:
         for position, copy in enumerate(call.copies):
             folder = native(self.folder / "images" / call.key[:2])
             for path in sorted(folder.glob(f"*-{call.key[:10]}.{copy}.*")):
-                picture = _examined(self.folder, path, call, copy, position)
+                picture = examined(self.folder, path, call, copy, position)
                 if picture is not None:
                     yield picture
                     break
 
-    def _record(self, connection: Any, call: Call, pictures: tuple[StoredPicture, ...]) -> None:
-        (number,) = connection.execute("SELECT number FROM calls WHERE id = ?", (call.id,)).fetchone()
-        for picture in pictures:
-            claims.record(connection, number, picture)
 
-    # --- the whole folder, by hand --------------------------------------------------------------------
-
-    def repair(self) -> Repair:
-        """Look at every file and every receipt, mend what can be mended, and tell what was done."""
-        return Repair()
-
-
-def _read_head(path: Path) -> dict[str, Any]:
-    try:
-        head = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return head if isinstance(head, dict) else {}
-
-
-def _pictures_in(receipt: dict[str, Any]) -> Iterator[StoredPicture]:
+def pictures_in(receipt: dict[str, Any]) -> Iterator[StoredPicture]:
+    """The pictures that a receipt tells of."""
     for facts in receipt["pictures"]:
         yield StoredPicture(key=receipt["key"], call_id=receipt["id"], **facts)
 
 
-def _examined(folder: Path, path: Path, call: Call, copy: int, position: int) -> StoredPicture | None:
+def examined(folder: Path, path: Path, call: Call, copy: int, position: int) -> StoredPicture | None:
     """A picture found on disk as what the ledger says of one; None where it is not one."""
     if path.is_symlink() or not path.is_file():
         return None
@@ -135,7 +112,12 @@ def _examined(folder: Path, path: Path, call: Call, copy: int, position: int) ->
     mime, extent = sniff(data), dimensions(data)
     if mime is None or extent is None:
         return None
-    name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "replace")
+    name = relative(folder, path)
     return StoredPicture(
         call.key, copy, call.id, position, name, mime, *extent, len(data), shelf.digest_of(data)
     )
+
+
+def relative(folder: Path, path: Path) -> str:
+    """A file's path as the ledger writes it, whatever the locale."""
+    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "replace")

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
-import shutil
-import tempfile
 import threading
-import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from comet_magic.errors import BudgetExceededError, CometError, ConfigurationError
-from comet_magic.files import make_folder, make_private_folder, native, place, write_whole
+from comet_magic.files import make_private_folder, native
 from comet_magic.text import clean
 
-from . import budget as money
 from . import claims, reading, shelf
-from .ledger import Ledger
-from .owners import Owner, is_alive
-from .records import Budget, Call, Entry, OpenCall, Orphan, Repair, Slot, Spend, StoredPicture
+from .forks import watch
+from .owners import Owner
+from .reader import Reader
+from .records import Budget, Call, Orphan, Repair, StoredPicture
 from .recovery import Recovery
+from .repair import repair
+from .spools import Spools
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import date, datetime
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from comet_magic.request import ImageRequest
 
+    from .ledger import Ledger
+
 _IN_MEMORY = "memory"
+_UNLIMITED = Budget()
 Settled = Literal["done", "rejected", "unknown", "cancelled"]
 
 
-class Archive:
+class Archive(Reader):
     """A folder with a ledger, the original bytes and a receipt per answer; without a folder, a ledger in memory.
 
     Making one touches nothing; the folder is made by the first claim, and questions to an archive that is not
@@ -45,12 +45,16 @@ class Archive:
     """
 
     def __init__(self, folder: Path | str | None, *, store_prompts: bool = True) -> None:
-        self.folder = None if folder is None else native(Path(folder)).absolute()
+        super().__init__(folder)
         self.store_prompts = store_prompts
-        self._ledger = Ledger(self.folder / "ledger.sqlite" if self.folder else None)
+        self._spools = Spools(self.folder)
+        self.after_fork()
+        watch(self)
+
+    def after_fork(self) -> None:
+        """Begin with nothing at work: in a child, the calls in flight are its parent's."""
         self._lock = threading.Lock()
         self._owner: Owner | None = None
-        self._spool: Path | None = None
         self._pending: dict[str, dict[int, StoredPicture]] = {}
 
     def __repr__(self) -> str:
@@ -64,7 +68,7 @@ class Archive:
         *,
         vendor: str,
         reserve: int | None,
-        budget: Budget = Budget(),
+        budget: Budget = _UNLIMITED,
         session: str = "",
         copies: Sequence[int] | None = None,
         run: str = "",
@@ -89,7 +93,7 @@ class Archive:
         """
         order = claims.Order(request, vendor, reserve, session, run, self._ready(), self.store_prompts)
         try:
-            with self._ledger.transaction(create=True) as connection:
+            with self._known.transaction(create=True) as connection:
                 return claims.claim(connection, order, budget=budget, copies=copies, redo=redo)
         except BudgetExceededError as error:
             if run:
@@ -112,7 +116,7 @@ class Archive:
             OSError: the ledger cannot be written.
         """
         facts = {"request_id": request_id, "usage": usage, "status": status}
-        with self._writing() as connection:
+        with self._after_paying(), self._ledger.transaction() as connection:
             claims.receive(connection, call, facts=facts, urls=urls)
 
     def store(
@@ -134,8 +138,8 @@ class Archive:
         Raises:
             OSError: the disk is full, the folder is gone, and the like; `part` is untouched.
         """
-        with self._writing() as connection:
-            copy = claims.copy_of(connection, call, index)
+        with self._after_paying():
+            copy = self._copy_of(call, index)
         path = ""
         size = len(part) if isinstance(part, bytes) else native(part).stat().st_size
         if self.folder is not None:
@@ -145,7 +149,15 @@ class Archive:
         picture = StoredPicture(call.key, copy, call.id, index, path, mime, width, height, size, sha256, told)
         with self._lock:
             self._pending.setdefault(call.id, {})[index] = picture
-        return self.folder / path if self.folder else None
+        return native(self.folder / path) if self.folder else None
+
+    def _copy_of(self, call: Call, index: int) -> int:
+        query = "SELECT copy FROM slots WHERE id = ? AND position = ?"
+        known = self._ledger.rows(query, (call.id, index))
+        if known:
+            return int(known[0][0])
+        with self._ledger.transaction() as connection:
+            return claims.copy_of(connection, call, index)
 
     def settle(
         self,
@@ -171,7 +183,7 @@ class Archive:
             OSError: the receipt or the ledger cannot be written.
         """
         with self._lock:
-            kept = self._pending.pop(call.id, {})
+            kept = self._pending.get(call.id, {})
         pictures = tuple(kept[index] for index in sorted(kept))
         facts = {
             "cost": cost,
@@ -181,35 +193,27 @@ class Archive:
             "status": error.status_code if error else None,
         }
         failure: OSError | None = None
-        try:
-            self._write_receipt(call, facts, pictures)
-        except OSError as problem:  # the money must be settled all the same
-            failure = problem
-        with self._writing() as connection:
-            claims.settle(connection, call.id, state, facts=facts, error=error, pictures=pictures)
+        with self._after_paying():
+            try:
+                self._write_receipt(call, facts, pictures)
+            except OSError as problem:  # the money must be settled all the same
+                failure = problem
+            with self._ledger.transaction() as connection:
+                claims.settle(connection, call.id, state, facts=facts, error=error, pictures=pictures)
+        with self._lock:
+            self._pending.pop(call.id, None)
         if failure:
             raise failure
         if state in {"rejected", "cancelled"} or (state == "done" and error is None):
-            self._drop_spool(call)
+            self._spools.drop(call.id)
 
     def _write_receipt(
         self, call: Call, facts: Mapping[str, Any], pictures: tuple[StoredPicture, ...]
     ) -> None:
-        if self.folder is None or not pictures:
-            return
-        row = self._ledger.rows(
-            """SELECT vendor, model, request, prompt, prompt_sha256, created, request_id, status, usage,
-            reserved, session, run, day FROM calls WHERE id = ?""",
-            (call.id,),
-        )
-        names = ("vendor", "model", "request", "prompt", "prompt_sha256", "created", "request_id", "status",
-                 "usage", "reserved", "session", "run", "day")  # fmt: skip
-        known = dict(zip(names, row[0], strict=True)) if row else {}
-        for name in ("request", "usage"):
-            known[name] = json.loads(known[name]) if known.get(name) else None
-        told = {name: value for name, value in facts.items() if value is not None}
-        content = {"key": call.key, "copies": call.copies, **known, **told}
-        shelf.write_receipt(self.folder, call.id, content, pictures)
+        if self.folder is not None and pictures:
+            row = reading.receipt_facts(self._ledger, call.id)
+            told = {name: value for name, value in facts.items() if value is not None}
+            shelf.write_receipt(self.folder, call.id, {**row, **told}, pictures)
 
     # --- the raw answer -------------------------------------------------------------------------------
 
@@ -219,7 +223,7 @@ class Archive:
         Raises:
             OSError: the folder cannot be made.
         """
-        return self._spool_folder() / f"{call.id}.body"
+        return self._spools.path(call.id)
 
     def spooled(self, call: Call, head: Mapping[str, Any]) -> None:
         """Note that the raw answer is whole, so that a crash from here on costs nothing.
@@ -231,10 +235,7 @@ class Archive:
         Raises:
             OSError: the note cannot be written.
         """
-        body = self.spool(call)
-        content = {**head, "size": native(body).stat().st_size}
-        with contextlib.suppress(FileExistsError):
-            write_whole(body.with_suffix(".head"), json.dumps(content, default=str).encode())
+        self._spools.finish(call.id, head)
 
     def rescue(self, call: Call) -> Path:
         """Keep the raw answer of a call for good; gives its new path.
@@ -242,94 +243,7 @@ class Archive:
         Raises:
             OSError: there is none, or it cannot be moved.
         """
-        body = self.spool(call)
-        kept = (self.folder or Path(tempfile.mkdtemp(prefix="cometimg-"))) / "rescue" / body.name
-        make_folder(kept.parent)
-        with contextlib.suppress(FileExistsError):
-            place(body, kept)
-        body.with_suffix(".head").unlink(missing_ok=True)
-        return kept
-
-    def _spool_folder(self) -> Path:
-        if self.folder is not None:
-            if not self.folder.is_dir():
-                raise FileNotFoundError(errno.ENOENT, "the archive's folder is gone", str(self.folder))
-            make_folder(self.folder / "spool")
-            return self.folder / "spool"
-        with self._lock:
-            if self._spool is None or not self._spool.is_dir():
-                self._spool = Path(tempfile.mkdtemp(prefix="cometimg-"))
-                weakref.finalize(self, shutil.rmtree, self._spool, ignore_errors=True)
-            return self._spool
-
-    def _drop_spool(self, call: Call) -> None:
-        with contextlib.suppress(OSError):
-            body = self.spool(call)
-            body.unlink(missing_ok=True)
-            body.with_suffix(".head").unlink(missing_ok=True)
-
-    # --- what is there --------------------------------------------------------------------------------
-
-    def stored(self, key: str) -> list[StoredPicture]:
-        """The pictures of a request on disk, newest first; by `copy` they are in the order they were made."""
-        return reading.stored(self._ledger, key)
-
-    def find_copy(self, key: str, copy: int) -> StoredPicture | None:
-        """One picture on disk, or None."""
-        return reading.find_copy(self._ledger, key, copy)
-
-    def path_of(self, stored: StoredPicture) -> Path:
-        """Where a stored picture is."""
-        return native((self.folder or Path()) / stored.path)
-
-    def load(self, stored: StoredPicture) -> bytes:
-        """The bytes of a stored picture, as they came.
-
-        Raises:
-            OSError: the file is gone, or is not what was stored.
-        """
-        data = self.path_of(stored).read_bytes()
-        if shelf.digest_of(data) != stored.sha256:
-            raise OSError(errno.EIO, "this is not the picture that was stored", str(self.path_of(stored)))
-        return data
-
-    def have(self, keys: Iterable[str]) -> dict[str, list[Slot]]:
-        """What became of every copy of these keys; a key that was never asked for is not in it."""
-        return reading.have(self._ledger, keys)
-
-    def open_calls(self) -> list[OpenCall]:
-        """The calls that are running, here or in another process, or were cut off."""
-        return reading.open_calls(self._ledger, ("claimed", "received"), self._lives)
-
-    def uncertain(self) -> list[OpenCall]:
-        """The calls that may have been billed and brought nothing."""
-        return reading.open_calls(self._ledger, ("unknown",), self._lives)
-
-    def history(
-        self,
-        words: str = "",
-        *,
-        limit: int | None = 20,
-        model: str | None = None,
-        since: date | datetime | None = None,
-    ) -> list[Entry]:
-        """Calls, newest first, whose prompt holds every word."""
-        return reading.history(self._ledger, words=words, limit=limit, model=model, since=since)
-
-    def entry(self, call_id: str) -> Entry | None:
-        """The call whose id begins so, or None where none or several do."""
-        return reading.entry(self._ledger, call_id)
-
-    def run_entries(self, run: str) -> list[Entry]:
-        """Every call of a run, oldest first, with those that there was no money for."""
-        return reading.run_entries(self._ledger, run)
-
-    def spend(
-        self, vendor: str | None = None, session: str | None = None, since: date | None = None
-    ) -> Spend:
-        """The money of a vendor, a session, or all, from a day on."""
-        day = since.isoformat()[:10] if since else None
-        return money.spend(self._ledger, vendor=vendor, session=session, since=day)
+        return self._spools.keep(call.id)
 
     # --- what a crash left ----------------------------------------------------------------------------
 
@@ -338,16 +252,21 @@ class Archive:
 
         A receipt makes a call done, files are adopted, and a call that left nothing becomes unknown.
         """
-        return self._recovery().reconcile() if self.folder and self._ledger.exists else []
+        return self._recovery(self.folder).reconcile() if self.folder and self._known.exists else []
 
     def orphan(self, call_id: str) -> Orphan | None:
         """What is known to finish a call: its raw answer, the addresses of its missing pictures; or None."""
-        call = reading.find_call(self._ledger, call_id)
-        return self._recovery().orphan(call) if call and self.folder else None
+        call = reading.find_call(self._known, call_id)
+        return self._recovery(self.folder).orphan(call) if call and self.folder else None
 
     def repair(self) -> Repair:
-        """Look at every file and every receipt, mend what can be mended, and tell what was done."""
-        return self._recovery().repair() if self.folder else Repair()
+        """Look at every file and every receipt, mend what can be mended, and tell what was done.
+
+        Raises:
+            ConfigurationError: the folder or the ledger cannot be used.
+            OSError: a file cannot be read.
+        """
+        return repair(self._recovery(self.folder)) if self.folder else Repair()
 
     def close(self) -> None:
         """Close the ledger and end this process's sign of life; the archive can be used again."""
@@ -357,9 +276,15 @@ class Archive:
         if owner:
             owner.close()
 
-    def _recovery(self) -> Recovery:
-        assert self.folder is not None
-        return Recovery(self._ledger, self.folder, self._ready())
+    def _recovery(self, folder: Path) -> Recovery:
+        return Recovery(self._ledger, folder, self._spools, self._ready())
+
+    @property
+    def _known(self) -> Ledger:
+        """The ledger, made again from the receipts where somebody removed it."""
+        if self.folder and not self._ledger.exists and (self.folder / "receipts").is_dir():
+            self.repair()
+        return self._ledger
 
     def _ready(self) -> str:
         """The token of this process, after the folder was made and written to."""
@@ -370,18 +295,12 @@ class Archive:
                 self._owner = _signed_on(self.folder)
             return self._owner.token
 
-    def _lives(self, token: str) -> bool:
-        if self.folder is None or (self._owner and self._owner.token == token):
-            return True
-        return is_alive(self.folder / "owners", token)
-
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[Any]:
-        """A transaction after something was paid for, whose failure is one of the disk, not of a setting."""
+    def _after_paying(self) -> Iterator[None]:
+        """From here on a ledger that cannot be used is a failure of the disk, not of a setting."""
         reason = ""
         try:
-            with self._ledger.transaction() as connection:
-                yield connection
+            yield
         except ConfigurationError as error:
             reason = str(error)
         if reason:

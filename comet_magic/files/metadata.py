@@ -186,10 +186,10 @@ def _into_webp(data: bytes, text: bytes) -> bytes:
 
 def _extended_header(kind: bytes, body: bytes) -> bytes:
     if kind == b"VP8L":
-        (bits,) = struct.unpack_from("<I", body, 1)
+        bits = int.from_bytes(body[1:5], "little")
         width, height, alpha = bits & 0x3FFF, bits >> 14 & 0x3FFF, bits >> 28 & 1
     elif kind == b"VP8 ":
-        across, down = struct.unpack_from("<HH", body, 6)
+        across, down = int.from_bytes(body[6:8], "little"), int.from_bytes(body[8:10], "little")
         width, height, alpha = (across & 0x3FFF) - 1, (down & 0x3FFF) - 1, 0
     else:
         raise ValueError("no picture in front")

@@ -111,7 +111,7 @@ def make_private_folder(path: Path) -> None:
         _write(probe, [b"?"], 0o600)
         probe.unlink()
     except OSError as error:
-        reason = error.strerror or type(error).__name__
+        reason = "it is a file" if path.is_file() else error.strerror or type(error).__name__
     else:
         return
     message = f"the folder {clean(path)} cannot be written: {reason}"

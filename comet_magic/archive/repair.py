@@ -1,0 +1,189 @@
+"""The whole folder looked at, by hand: every receipt, every picture, every temporary file."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.files import PART, native
+
+from . import claims, reading, shelf
+from .budget import Weight, move, weigh
+from .owners import is_alive
+from .records import Repair
+from .recovery import examined, pictures_in, relative
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from .records import StoredPicture
+    from .recovery import Recovery
+
+_OLD = 3600.0  # seconds after which a temporary file cannot be one that is being written
+
+
+@dataclass
+class _Findings:
+    settled: list[str] = field(default_factory=list)
+    adopted: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
+
+
+def repair(recovery: Recovery) -> Repair:
+    """Look at everything, mend what can be mended, and tell what was done.
+
+    Pictures are only ever adopted, never removed; a picture whose file is gone loses its place in the ledger,
+    so that its copy can be made again, and gets it back when the file does.
+    """
+    with recovery.ledger.transaction(create=True):
+        pass
+    findings = _Findings()
+    _settle_open(recovery, findings)
+    _read_receipts(recovery, findings)
+    _adopt_pictures(recovery, findings)
+    _check_pictures(recovery, findings)
+    _remove_leftovers(recovery, findings)
+    return Repair(**{name: tuple(sorted(found)) for name, found in vars(findings).items()})
+
+
+def _settle_open(recovery: Recovery, findings: _Findings) -> None:
+    query = "SELECT id FROM calls WHERE state IN ('claimed', 'received')"
+    before = {call_id for (call_id,) in recovery.ledger.rows(query)}
+    recovery.reconcile()
+    findings.settled += before - {call_id for (call_id,) in recovery.ledger.rows(query)}
+
+
+# --- receipts -----------------------------------------------------------------------------------------
+
+
+def _read_receipts(recovery: Recovery, findings: _Findings) -> None:
+    """Every answer that a receipt proves has its row and its pictures."""
+    proved = []
+    for path in sorted((recovery.folder / "receipts").glob("*/*.json")):
+        receipt = shelf.read_receipt(path)
+        if receipt:
+            proved.append(receipt)
+        else:
+            findings.unexplained.append(relative(recovery.folder, path))
+    for receipt in sorted(proved, key=lambda one: float(one["created"])):
+        _believe(recovery, receipt, findings)
+
+
+def _believe(recovery: Recovery, receipt: dict[str, Any], findings: _Findings) -> None:
+    query = """SELECT c.state, (SELECT COUNT(*) FROM pictures p WHERE p.call = c.number AND p.path IS NOT NULL)
+        FROM calls c WHERE c.id = ?"""
+    row = recovery.ledger.rows(query, (receipt["id"],))
+    if row and (row[0] == ("done", len(receipt["pictures"])) or row[0][0] in {"claimed", "received"}):
+        return
+    there = [one for one in pictures_in(receipt) if shelf.matches(recovery.folder / one.path, one.sha256)]
+    with recovery.ledger.transaction() as connection:
+        number = _row_of(connection, receipt)
+        adopted = [one for one in there if _adopt(connection, number, one)]
+    findings.adopted += [one.path for one in adopted]
+    if not row or row[0][0] != "done":
+        findings.settled.append(receipt["id"])
+
+
+def _row_of(connection: sqlite3.Connection, receipt: dict[str, Any]) -> int:
+    """The number of the receipt's call, which is done now; its row is made where it was lost."""
+    found = connection.execute("SELECT number, state FROM calls WHERE id = ?", (receipt["id"],)).fetchone()
+    if found is None:
+        connection.execute(
+            """INSERT INTO calls (id, key, vendor, model, prompt, prompt_sha256, request, copies, state, owner,
+                host, pid, session, run, day, created, reserved)
+            VALUES (:id, :key, :vendor, :model, :prompt, :prompt_sha256, :request, :copies, 'claimed', '',
+                '', 0, :session, :run, :day, :created, :reserved)""",
+            {**receipt, "request": json.dumps(receipt["request"]), "copies": json.dumps(receipt["copies"])},
+        )
+        account = (receipt["vendor"], receipt["day"], receipt["session"])
+        move(connection, account, old=Weight(), new=weigh("claimed", receipt["reserved"], None))
+    if found is None or found[1] != "done":
+        claims.settle(connection, receipt["id"], "done", facts=receipt)
+    number = connection.execute("SELECT number FROM calls WHERE id = ?", (receipt["id"],)).fetchone()[0]
+    return int(number)
+
+
+def _adopt(connection: sqlite3.Connection, number: int, picture: StoredPicture) -> bool:
+    """Whether the picture got its place; another picture keeps the place it has."""
+    holder = connection.execute(
+        "SELECT call, path, free FROM slots WHERE key = ? AND copy = ?", (picture.key, picture.copy)
+    ).fetchone()
+    if holder and (holder[1] is not None or not (holder[2] or holder[0] == number)):
+        return False
+    claims.record(connection, number, picture)
+    return True
+
+
+# --- pictures -----------------------------------------------------------------------------------------
+
+
+def _adopt_pictures(recovery: Recovery, findings: _Findings) -> None:
+    """A picture without a receipt belongs to the call that asked for its copy and never got it."""
+    known = {path for (path,) in recovery.ledger.rows("SELECT path FROM pictures WHERE path != ''")}
+    for path in sorted((recovery.folder / "images").glob("*/*")):
+        name = relative(recovery.folder, path)
+        if name in known or name.endswith(PART):
+            continue
+        if _adopt_file(recovery, path):
+            findings.adopted.append(name)
+        else:
+            findings.unexplained.append(name)
+
+
+def _adopt_file(recovery: Recovery, path: Path) -> bool:
+    prefix, copy = shelf.parsed_name(path.name) or ("", 0)
+    query = """SELECT id, call, position, state FROM slots WHERE key >= ?1 AND key < ?1 || 'g' AND copy = ?2
+        AND path IS NULL AND state IN ('unknown', 'done')"""
+    asked = recovery.ledger.rows(query, (prefix, copy)) if prefix else []
+    if len(asked) != 1:
+        return False
+    call_id, number, position, state = asked[0]
+    call = reading.find_call(recovery.ledger, call_id)
+    picture = examined(recovery.folder, path, call, copy, position) if call else None
+    if picture is None:
+        return False
+    with recovery.ledger.transaction() as connection:
+        claims.record(connection, number, picture)
+        if state != "done":
+            claims.settle(connection, call_id, "done", facts={})
+    return True
+
+
+def _check_pictures(recovery: Recovery, findings: _Findings) -> None:
+    """Whether every picture of the ledger is where it was put, as it was put."""
+    gone = []
+    for path, sha256 in recovery.ledger.rows("SELECT path, sha256 FROM pictures WHERE path != ''"):
+        if not native(recovery.folder / path).is_file():
+            gone.append(path)
+        elif not shelf.matches(recovery.folder / path, sha256):
+            findings.damaged.append(path)
+    findings.missing += gone
+    with recovery.ledger.transaction() as connection:
+        connection.executemany("UPDATE pictures SET path = NULL WHERE path = ?", [(path,) for path in gone])
+
+
+# --- leftovers ----------------------------------------------------------------------------------------
+
+
+def _remove_leftovers(recovery: Recovery, findings: _Findings) -> None:
+    locks = (recovery.folder / "owners").glob("*.lock")
+    others = [lock.stem for lock in locks if lock.stem != recovery.token and is_alive(lock.parent, lock.stem)]
+    own = recovery.folder / "owners" / f"{recovery.token}.lock"
+    # With nobody else at work, whatever is older than this process's sign of life has no living writer.
+    before = time.time() - _OLD if others else own.stat().st_mtime
+    for path in recovery.folder.rglob(f"*{PART}"):
+        if path.lstat().st_mtime < before:
+            path.unlink(missing_ok=True)
+            findings.removed.append(relative(recovery.folder, path))
+    query = "SELECT id FROM calls WHERE state IN ('done', 'rejected', 'cancelled') AND error IS NULL"
+    ended = {call_id for (call_id,) in recovery.ledger.rows(query)}
+    for path in (recovery.folder / "spool").glob("*"):
+        if path.stem in ended:
+            path.unlink(missing_ok=True)
+            findings.removed.append(relative(recovery.folder, path))

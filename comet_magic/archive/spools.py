@@ -1,0 +1,79 @@
+"""Raw answers: where they are while they arrive, the note that one is whole, the ones kept for good."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.files import make_folder, native, place, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Spools:
+    """The raw answers of one archive, or with no folder those of one process."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._kept = folder or Path(tempfile.gettempdir())
+        self._passing: Path | None = None
+
+    def path(self, call_id: str) -> Path:
+        """Where the raw answer of a call goes; its folder is there.
+
+        Raises:
+            OSError: the folder is gone or cannot be made.
+        """
+        if self._folder is None:
+            return self._temporary() / f"{call_id}.body"
+        if not self._folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "the archive's folder is gone", str(self._folder))
+        make_folder(self._folder / "spool")
+        return self._folder / "spool" / f"{call_id}.body"
+
+    def finish(self, call_id: str, head: Mapping[str, Any]) -> None:
+        """Note that the raw answer is whole."""
+        body = self.path(call_id)
+        content = {**head, "size": native(body).stat().st_size}
+        with contextlib.suppress(FileExistsError):
+            write_whole(body.with_suffix(".head"), json.dumps(content, default=str).encode())
+
+    def find(self, call_id: str) -> tuple[Path | None, dict[str, Any]]:
+        """The raw answer of a call where it is whole, and its head."""
+        body = self._kept / "spool" / f"{call_id}.body"
+        try:
+            head = json.loads(body.with_suffix(".head").read_bytes())
+            whole = head["size"] == body.stat().st_size
+        except (OSError, ValueError, KeyError, TypeError):
+            return None, {}
+        return (body, head) if whole else (None, {})
+
+    def keep(self, call_id: str) -> Path:
+        """Move the raw answer to where it stays."""
+        body = self.path(call_id)
+        rescue = (self._folder or Path(tempfile.mkdtemp(prefix="cometimg-"))) / "rescue"
+        make_folder(rescue)
+        with contextlib.suppress(FileExistsError):
+            place(body, rescue / body.name)
+        body.with_suffix(".head").unlink(missing_ok=True)
+        return rescue / body.name
+
+    def drop(self, call_id: str) -> None:
+        """Remove the raw answer: its pictures are safe."""
+        with contextlib.suppress(OSError):
+            body = self.path(call_id)
+            body.unlink(missing_ok=True)
+            body.with_suffix(".head").unlink(missing_ok=True)
+
+    def _temporary(self) -> Path:
+        if self._passing is None or not self._passing.is_dir():
+            self._passing = Path(tempfile.mkdtemp(prefix="cometimg-"))
+            weakref.finalize(self, shutil.rmtree, self._passing, ignore_errors=True)
+        return self._passing
