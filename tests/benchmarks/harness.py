@@ -47,10 +47,13 @@ class Scale:
     in_flight: tuple[int, ...] = (1, 8, 32, 64, 128)
     steps: tuple[int, int] = (2000, 8000)
     rows: int = 2000
+    tables: int = 3
     whole_grid: bool = True
 
 
-QUICK = Scale(3, calls=6, streams=2, pictures=192, waves=2, steps=(200, 800), rows=200, whole_grid=False)
+QUICK = Scale(
+    3, calls=4, streams=2, pictures=128, waves=1, steps=(100, 300), rows=64, tables=1, whole_grid=False
+)
 
 
 @dataclass(frozen=True)

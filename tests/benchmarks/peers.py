@@ -48,6 +48,16 @@ class Peer:
                 os.fsync(file.fileno())
         return data
 
+    def warm(self) -> None:
+        """The first call, which imports and connects."""
+        self.preview() if "-stream/" in self.base_url else self.one()
+
+    def decode(self) -> None:
+        """From nothing to a picture in memory."""
+        from PIL import Image
+
+        Image.open(io.BytesIO(self.one())).load()
+
     def close(self) -> None:
         """Closes what the synchronous calls have opened."""
         self.client.close()
@@ -60,6 +70,13 @@ class Peer:
                 await in_slots(self, rows)
 
         asyncio.run(slots())
+
+    async def __aenter__(self) -> "Peer":
+        self.many = self.opened()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await (self.many.aclose if hasattr(self.many, "aclose") else self.many.close)()
 
     async def engine_loop(self) -> asyncio.AbstractEventLoop | None:
         """Another loop than the caller's that does the work, after one call for warmth."""
@@ -88,12 +105,8 @@ class Comet(Peer):
 
     @property
     def options(self) -> dict[str, object]:
-        return {
-            "api_key": KEY,
-            "base_url": self.base_url,
-            "archive": self.folder,
-            "max_in_flight": self.in_flight,
-        }
+        where = {"api_key": KEY, "base_url": self.base_url, "archive": self.folder}
+        return {**where, "max_in_flight": self.in_flight}
 
     @cached_property
     def client(self):
@@ -108,18 +121,21 @@ class Comet(Peer):
     def one(self) -> object:
         return self.client.generate(self.prompt)
 
+    def decode(self) -> None:
+        self.one().image.load()
+
     def preview(self) -> float:
         from comet_magic.protocol import Preview
 
-        seen: list[float] = []
-
-        def note(event: object) -> None:
-            if isinstance(event, Preview):
-                seen.append(time.perf_counter())
-
+        seen: list[tuple[float, object]] = []
         start = time.perf_counter()
-        self.client.generate(self.prompt, stream=True, partial_images=3, on_event=note)
-        return seen[0] - start
+        self.client.generate(
+            self.prompt,
+            stream=True,
+            partial_images=3,
+            on_event=lambda event: seen.append((time.perf_counter(), event)),
+        )
+        return next(at for at, event in seen if isinstance(event, Preview)) - start
 
     def table(self, rows: int) -> None:
         import comet_magic
@@ -128,12 +144,9 @@ class Comet(Peer):
             super().table(rows)
             return
         os.environ |= {"COMETAPI_KEY": KEY, "COMETAPI_BASE_URL": self.base_url}
-        comet_magic.generate_dataset(
-            [{"caption": self.prompt} for _ in range(rows)],
-            f"{self.folder}/{next(self.numbers)}",
-            prompt="caption",
-            max_in_flight=self.in_flight,
-        )
+        frame = [{"caption": self.prompt} for _ in range(rows)]
+        folder = f"{self.folder}/{next(self.numbers)}"
+        comet_magic.generate_dataset(frame, folder, prompt="caption", max_in_flight=self.in_flight)
 
     async def engine_loop(self) -> asyncio.AbstractEventLoop | None:
         loops: list[asyncio.AbstractEventLoop] = []
@@ -145,11 +158,10 @@ class Comet(Peer):
         await self.many.generate(self.prompt, on_event=note)
         return loops[0] if loops else None
 
-    async def __aenter__(self) -> "Peer":
+    def opened(self):
         from comet_magic.client import AsyncClient
 
-        self.many = await AsyncClient(**self.options).__aenter__()
-        return self
+        return AsyncClient(**self.options)
 
     async def __aexit__(self, *error: object) -> None:
         await self.many.__aexit__(*error)
@@ -185,14 +197,10 @@ class Openai(Peer):
             first = first or time.perf_counter() - start
         return first
 
-    async def __aenter__(self) -> "Peer":
+    def opened(self):
         from openai import AsyncOpenAI
 
-        self.many = AsyncOpenAI(base_url=self.base_url, api_key=KEY)
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.many.close()
+        return AsyncOpenAI(base_url=self.base_url, api_key=KEY)
 
     async def each(self) -> bytes:
         reply = await self.many.images.generate(**BODY)
@@ -226,14 +234,10 @@ class Httpx(Peer):
                     first = first or time.perf_counter() - start
         return first
 
-    async def __aenter__(self) -> "Peer":
+    def opened(self):
         import httpx
 
-        self.many = httpx.AsyncClient(timeout=600)
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.many.aclose()
+        return httpx.AsyncClient(timeout=600)
 
     async def each(self) -> bytes:
         reply = await self.many.post(self.url, json=BODY, headers=self.headers)
@@ -282,16 +286,11 @@ class Aiohttp(Peer):
                 scanned = max(0, len(waiting) - 1)
         return first
 
-    async def __aenter__(self) -> "Peer":
+    def opened(self):
         import aiohttp
 
-        timeout = aiohttp.ClientTimeout(total=600)
-        connector = aiohttp.TCPConnector(limit=0)
-        self.many = aiohttp.ClientSession(headers=self.headers, connector=connector, timeout=timeout)
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.many.close()
+        timeout, connector = aiohttp.ClientTimeout(total=600), aiohttp.TCPConnector(limit=0)
+        return aiohttp.ClientSession(headers=self.headers, connector=connector, timeout=timeout)
 
     async def each(self) -> bytes:
         async with self.many.post(self.url, json=BODY) as reply:

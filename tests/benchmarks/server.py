@@ -19,10 +19,17 @@ from PIL import Image
 
 EDGE = 1024
 LENGTH = re.compile(rb"^content-length: *(\d+)", re.MULTILINE | re.IGNORECASE)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nx-request-id: req_bench\r\n%b\r\n\r\n"
+USAGE = {
+    "input_tokens": 12,
+    "input_tokens_details": {"text_tokens": 12, "image_tokens": 0},
+    "output_tokens": 196,
+    "total_tokens": 208,
+}
 TARGET = re.compile(rb"^[A-Z]+ /([a-z-]+)/?(\d*)")
 
 
-def picture(*, grain: float) -> Image.Image:
+def picture(grain: float) -> Image.Image:
     """Gradients under seeded noise, which is what makes the file as large as a photograph's."""
     noise = random.Random(7)
     slope = Image.linear_gradient("L")
@@ -33,54 +40,24 @@ def picture(*, grain: float) -> Image.Image:
     )
 
 
-def encoded(image: Image.Image, form: str) -> bytes:
-    """The picture as a file of `form`."""
-    file = io.BytesIO()
-    image.save(file, form, quality=85)
-    return file.getvalue()
-
-
-def head(kind: str, length: int | None) -> bytes:
-    """The head of a 200; chunked where there is no length."""
-    size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-    return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nx-request-id: req_bench\r\n{size}\r\n\r\n".encode()
-
-
 def whole(kind: str, body: bytes) -> list[bytes]:
     """A reply in one piece."""
-    return [head(kind, len(body)) + body]
+    return [HEAD % (kind.encode(), b"Content-Length: %d" % len(body)) + body]
 
 
 def answer(item: dict[str, object], form: str) -> list[bytes]:
     """The JSON reply with one picture."""
-    usage = {
-        "input_tokens": 12,
-        "input_tokens_details": {"text_tokens": 12, "image_tokens": 0},
-        "output_tokens": 196,
-        "total_tokens": 208,
-    }
-    reply = {"created": 1790000000, "data": [item], "output_format": form, "quality": "low", "usage": usage}
+    reply = {"created": 1790000000, "data": [item], "output_format": form, "quality": "low", "usage": USAGE}
     return whole("application/json", json.dumps(reply).encode())
 
 
 def events(data: str, form: str) -> list[bytes]:
     """Three partial pictures and the completed one, as server-sent events."""
-    names = ["partial_image"] * 3 + ["completed"]
-    pieces = [head("text/event-stream", None)]
-    for index, name in enumerate(names):
-        event = {
-            "type": f"image_generation.{name}",
-            "b64_json": data,
-            "created_at": 1790000000,
-            "output_format": form,
-            "size": f"{EDGE}x{EDGE}",
-            "quality": "low",
-            "background": "opaque",
-        }
-        if name == "partial_image":
-            event["partial_image_index"] = index
-        else:
-            event["usage"] = {"input_tokens": 12, "output_tokens": 496, "total_tokens": 508}
+    common = {"b64_json": data, "created_at": 1790000000, "output_format": form, "size": f"{EDGE}x{EDGE}"}
+    made = [{"type": "image_generation.partial_image", "partial_image_index": n, **common} for n in range(3)]
+    made.append({"type": "image_generation.completed", **common, "usage": USAGE})
+    pieces = [HEAD % (b"text/event-stream", b"Transfer-Encoding: chunked")]
+    for event in made:
         text = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
         pieces.append(b"%x\r\n%b\r\n" % (len(text), text))
     pieces[-1] += b"0\r\n\r\n"
@@ -91,12 +68,16 @@ def replies(port: int) -> dict[bytes, list[bytes]]:
     """Every reply by kind, each a list of pieces."""
     made: dict[bytes, list[bytes]] = {}
     for form, grain in (("png", 0.08), ("jpeg", 0.18)):
-        data = encoded(picture(grain=grain), form)
-        text = base64.b64encode(data).decode()
-        made[form.encode()] = answer({"b64_json": text}, form)
-        made[f"{form}-url".encode()] = answer({"url": f"http://127.0.0.1:{port}/{form}-file"}, form)
-        made[f"{form}-file".encode()] = whole(f"image/{form}", data)
-        made[f"{form}-stream".encode()] = events(text, form)
+        file = io.BytesIO()
+        picture(grain).save(file, form, quality=85)
+        text = base64.b64encode(file.getvalue()).decode()
+        url = f"http://127.0.0.1:{port}/{form}-file"
+        made |= {
+            form.encode(): answer({"b64_json": text}, form),
+            f"{form}-url".encode(): answer({"url": url}, form),
+            f"{form}-file".encode(): whole(f"image/{form}", file.getvalue()),
+            f"{form}-stream".encode(): events(text, form),
+        }
     return made
 
 
@@ -123,11 +104,8 @@ class Endpoint(asyncio.Protocol):
             self.answer(request)
 
     def answer(self, request: bytes) -> None:
-        found = TARGET.match(request)
-        kind, delay = found.groups()
-        pieces = self.replies[kind]
-        last = b"connection: close" in request.lower()
-        send = partial(self.send, pieces, last=last)
+        kind, delay = TARGET.match(request).groups()
+        send = partial(self.send, self.replies[kind], last=b"connection: close" in request.lower())
         if int(delay or 0):
             self.loop.call_later(int(delay) / 1000, send)
         else:

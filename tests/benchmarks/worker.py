@@ -29,7 +29,7 @@ STATUS = Path("/proc/self/status")
 def peer(name: str, base_url: str, folder: str | None) -> Peer:
     """The contender with its client, kept between the rounds and past its first call."""
     made = PEERS[name](base_url, folder=folder)
-    made.one()
+    made.warm()
     atexit.register(made.close)
     return made
 
@@ -104,23 +104,26 @@ def meter() -> Meter:
 
 
 def calls(
-    *, name: str, base_url: str, folder: str | None, count: int, parts: bool = False
+    *, name: str, base_url: str, folder: str | None, count: int, stream: bool = False
 ) -> dict[str, Sample]:
-    """Calls one after the other: the median wall and the mean CPU of one."""
+    """Calls one after the other: the median wall and the mean CPU of one; ours by part too."""
     contender = peer(name, base_url, folder)
-    parts = parts and name == "comet_magic"
+    call = contender.preview if stream else contender.one
+    parts = name == "comet_magic" and folder is not None
     if parts:
         meter().wall.clear()
         meter().cpu.clear()
-    walls = []
+    walls, previews = [], []
     cpu = process_time()
     for _ in range(count):
         start = perf_counter()
-        contender.one()
+        preview = call()
         walls.append(perf_counter() - start)
-    cpu = (process_time() - cpu) / count * 1e3
-    whole = {"wall ms": median(walls) * 1e3, "CPU ms": cpu}
-    return {"": whole} | (by_part(whole, count) if parts else {})
+        if stream:
+            previews.append(preview)
+    whole = {"wall ms": median(walls) * 1e3, "CPU ms": (process_time() - cpu) / count * 1e3}
+    first = {"first preview ms": median(previews) * 1e3} if stream else {}
+    return {"": whole | first} | (by_part(whole, count) if parts else {})
 
 
 def by_part(whole: Sample, count: int) -> dict[str, Sample]:
@@ -159,21 +162,6 @@ def alive(*, name: str, base_url: str, folder: str | None, count: int) -> dict[s
     return {"": {"MB kept": after - before}}
 
 
-def previews(*, name: str, base_url: str, folder: str | None, count: int) -> dict[str, Sample]:
-    """Streams one after the other: the first preview, the whole, the CPU."""
-    contender = PEERS[name](base_url, folder=folder)
-    contender.preview()
-    firsts, walls = [], []
-    cpu = process_time()
-    for _ in range(count):
-        start = perf_counter()
-        firsts.append(contender.preview())
-        walls.append(perf_counter() - start)
-    cpu = (process_time() - cpu) / count * 1e3
-    contender.close()
-    return {"": {"wall ms": median(walls) * 1e3, "CPU ms": cpu, "first preview ms": median(firsts) * 1e3}}
-
-
 async def heartbeat(late: list[float]) -> None:
     """Notes by how much each beat of the running loop is late."""
     while True:
@@ -190,7 +178,8 @@ async def timed_batch(contender: Peer, pictures: int) -> Sample:
         beats = [asyncio.ensure_future(heartbeat(late))]
         if engine:
             beats.append(asyncio.run_coroutine_threadsafe(heartbeat(engine_late), engine))
-        before, start, cpu = forget_peak(), perf_counter(), process_time()
+        forget_peak()
+        start, cpu = perf_counter(), process_time()
         took = await in_slots(contender, pictures)
         wall, cpu = perf_counter() - start, process_time() - cpu
         for beat in beats:
@@ -199,7 +188,7 @@ async def timed_batch(contender: Peer, pictures: int) -> Sample:
     return {
         "wall ms": wall / pictures * 1e3,
         "CPU ms": cpu / pictures * 1e3,
-        "peak MB": memory("VmHWM") - before,
+        "peak MB": memory("VmHWM"),
         "pictures/s": pictures / wall,
         "p50 ms": cuts[49] * 1e3,
         "p99 ms": cuts[98] * 1e3,
@@ -231,7 +220,7 @@ def table(
         "": {
             "wall ms": wall / sum(steps) * 1e3,
             "CPU ms": cpu / sum(steps) * 1e3,
-            "peak MB": memory("VmHWM") - levels[0],
+            "peak MB": memory("VmHWM"),
             "rows/s": sum(steps) / wall,
             "MB over the start": levels[-1] - levels[0],
             "MB between the two": levels[-1] - levels[1],
@@ -239,7 +228,7 @@ def table(
     }
 
 
-TASKS = {task.__name__: task for task in (calls, peak, alive, previews, batch, table)}
+TASKS = {task.__name__: task for task in (calls, peak, alive, batch, table)}
 
 
 def main() -> None:

@@ -25,46 +25,15 @@ EXTENSIONS = {
     "openai": f"from openai import OpenAI\nimages = OpenAI(api_key={KEY!r}).images\n",
     "httpx": "import httpx, ipywidgets, PIL.Image\nclient = httpx.Client()\n",
 }
-BY_JSON = """
-import base64, io, sys
-import {package}
-from PIL import Image
-{reply}
-Image.open(io.BytesIO(base64.b64decode(item["b64_json"]))).load()
+PROGRAM = """
+import os, sys
+from tests.benchmarks.peers import PEERS
+peer = PEERS[sys.argv[1]](sys.argv[2])
+peer.decode()
+peer.close()
 """
-POST = f"""(sys.argv[1] + "/images/generations", headers={{"Authorization": "Bearer {KEY}"}},
-    json={{"model": "gpt-image-2", "prompt": "a paper boat"}})"""
-PROGRAMS = {
-    "comet_magic": f"""
-import sys
-import comet_magic as cm
-with cm.Client(api_key={KEY!r}, base_url=sys.argv[1], archive=None) as client:
-    client.generate("a paper boat").image.load()
-""",
-    "openai": f"""
-import base64, io, sys
-from openai import OpenAI
-from PIL import Image
-client = OpenAI(api_key={KEY!r}, base_url=sys.argv[1])
-item = client.images.generate(model="gpt-image-2", prompt="a paper boat").data[0]
-Image.open(io.BytesIO(base64.b64decode(item.b64_json))).load()
-""",
-    "httpx": BY_JSON.format(package="httpx", reply=f'item = httpx.post{POST}.json()["data"][0]'),
-    "aiohttp": BY_JSON.format(
-        package="aiohttp, asyncio",
-        reply=f"""
-async def get():
-    async with aiohttp.ClientSession() as session, session.post{POST} as reply:
-        return (await reply.json())["data"][0]
-item = asyncio.run(get())
-""",
-    ),
-}
-
-
 # Not the system's account: it counts what the parent had before the program was loaded.
 SAY_PEAK = """
-import os
 if os.path.exists("/proc/self/status"):
     print(next(line.split()[1] for line in open("/proc/self/status") if "VmHWM" in line))
 """
@@ -94,25 +63,25 @@ def loaded(bench: Bench) -> Result:
 
 
 def cold(bench: Bench) -> Result:
-    """A small program per contender, with everything it imports."""
+    """A small program for each, with everything it imports."""
     result = Result(COLD)
     for number in range(bench.scale.rounds + 1):
-        for name, program in PROGRAMS.items():
-            if PEERS[name].installed():
-                sample = whole_process(program, bench.base_url("png"), bench.env)
+        for name, peer in PEERS.items():
+            if peer.installed():
+                sample = whole_process(name, bench.base_url("png"), bench.env)
                 if number:  # as above
                     result.add(name, sample)
     return result
 
 
-def whole_process(program: str, base_url: str, env: dict[str, str]) -> dict[str, float]:
+def whole_process(name: str, base_url: str, env: dict[str, str]) -> dict[str, float]:
     """Wall, CPU and peak memory of the program from start to end, as the system accounts for them."""
-    start, command = perf_counter(), [sys.executable, "-c", program + SAY_PEAK, base_url]
+    start, command = perf_counter(), [sys.executable, "-c", PROGRAM + SAY_PEAK, name, base_url]
     process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     said = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"a program ended with {process.returncode}:\n{program}")
+        raise RuntimeError(f"{name} ended with {process.returncode}")
     wall, cpu = perf_counter() - start, usage.ru_utime + usage.ru_stime
     return {"wall ms": wall * 1e3, "CPU ms": cpu * 1e3, "peak MB": float(said or "nan") / 1024}

@@ -26,6 +26,6 @@ def run(bench: Bench) -> list[Result]:
         TLS: bench.base_url("png", tls=True),
     }
     return [
-        bench.compare(work, EVERYONE, "calls", base_url=base_url, count=bench.scale.calls, parts=True)
+        bench.compare(work, EVERYONE, "calls", base_url=base_url, count=bench.scale.calls)
         for work, base_url in works.items()
     ]
