@@ -1,0 +1,118 @@
+"""From bytes of a stranger to a picture that is known to open.
+
+Only the PNG, JPEG and WEBP decoders of Pillow can be reached, by their classes: nothing is registered, no
+setting of Pillow is changed or relied upon, so any number of threads may do this at once.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import BadImageError, TooLargeError
+from ..files import sniff
+from ..text import clean
+from .structure import Structure, broken, read_structure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+# What Pillow has been seen to raise on damaged files, and a warning where warnings are errors.
+_RAISED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+    zlib.error,
+)
+
+
+def check_picture(data: bytes, *, max_pixels: int) -> tuple[str, int, int]:
+    """MIME type, width and height of a picture that was decoded to its last pixel.
+
+    Args:
+        data: the whole file.
+        max_pixels: the largest product of width and height; a larger picture is not decoded.
+
+    Raises:
+        BadImageError: it is no png, jpeg or webp, or it is damaged or cut.
+        TooLargeError: it has too many pixels.
+    """
+    mime, structure = _inspected(data, max_pixels)
+    image = _opened(mime, structure)
+    with mapped():
+        displayable(image)
+    return mime, structure.width, structure.height
+
+
+def open_within(data: bytes, *, max_pixels: int) -> ImageFile:
+    """A picture that nobody checked yet, unloaded; loading it may raise whatever Pillow raises."""
+    mime, structure = _inspected(data, max_pixels)
+    return _opened(mime, structure)
+
+
+def open_checked(data: bytes, mime: str) -> ImageFile:
+    """A picture that `check_picture` accepted, unloaded: its pixels are decoded when they are asked for."""
+    return _opened(mime, read_structure(data, mime))
+
+
+def displayable(image: Image) -> Image:
+    """The picture as RGB, or as RGBA where anything can be seen through."""
+    image.load()
+    if image.mode.startswith(("I", "F")):
+        image = image.convert("L")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """Turns whatever Pillow raises on a damaged file into a BadImageError."""
+    from PIL.Image import DecompressionBombError
+
+    try:
+        yield
+        return
+    except (*_RAISED, DecompressionBombError) as error:
+        reason = clean(error, limit=120) or type(error).__name__
+    raise broken(reason)
+
+
+def _inspected(data: bytes, max_pixels: int) -> tuple[str, Structure]:
+    mime = sniff(data)
+    if mime is None:
+        raise BadImageError("the bytes are no picture that is opened; png, jpeg and webp are")
+    structure = read_structure(data, mime)
+    if structure.width * structure.height > max_pixels:
+        size = f"{structure.width}x{structure.height}"
+        raise TooLargeError(f"the picture is {size}; up to {max_pixels:,} pixels are opened")
+    return mime, structure
+
+
+def _opened(mime: str, structure: Structure) -> ImageFile:
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    decoders: dict[str, Callable[[io.BytesIO], ImageFile]]
+    decoders = {"image/png": PngImageFile, "image/jpeg": JpegImageFile, "image/webp": WebPImageFile}
+    with mapped():
+        image = decoders[mime](io.BytesIO(structure.bare))
+    if image.size != (structure.width, structure.height):
+        raise broken("it has two sizes")
+    return image

@@ -1,0 +1,55 @@
+"""One picture as it arrived, and what is known of the call it came from: values, no behaviour."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, checked.
+
+    Attributes:
+        data: the provider's bytes, untouched.
+        mime: `image/png`, `image/jpeg` or `image/webp`, by the bytes.
+        width: in pixels.
+        height: in pixels.
+        path: its file in the archive, or None.
+        revised_prompt: what the model made of the prompt, as sent by the server.
+        request_id: the server's id of the call.
+        cost: micro-USD, or None where unknown.
+        sha256: of the bytes, in hex; worked out where it is not given.
+        reused: it was in the archive already, so nothing was paid.
+    """
+
+    data: bytes = field(repr=False)
+    mime: str
+    width: int
+    height: int
+    path: str | None = None
+    revised_prompt: str | None = None
+    request_id: str | None = None
+    cost: int | None = None
+    sha256: str = ""
+    reused: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.sha256:
+            object.__setattr__(self, "sha256", hashlib.sha256(self.data).hexdigest())
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What all pictures of one call share; `cost` is in micro-USD, None where any part is unknown."""
+
+    prompt: str = ""
+    model: str = ""
+    created: int | None = None
+    usage: Mapping[str, Any] | None = None
+    cost: int | None = None
+    notice: str = ""

@@ -1,0 +1,288 @@
+"""`Images`: what a call returns, a list of PIL pictures that shows, saves and explains itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
+
+from ..errors import ConfigurationError, InvalidRequestError
+from .check import open_checked
+from .display import MOST_BYTES, Bundle, describe, present, show
+from .picture import Facts, Picture
+from .preview import contact_sheet
+from .saving import save_pictures
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from PIL.Image import Image
+
+
+class Range(Protocol):
+    """A price with two ends, in micro-USD."""
+
+    @property
+    def low(self) -> int | None: ...
+    @property
+    def high(self) -> int | None: ...
+
+
+class Images(list["Image"]):
+    """The pictures of one call as PIL pictures, opened from the provider's bytes when pixels are asked for.
+
+    Always a list, also of one; a slice is `Images` again. The aligned tuples (`data`, `paths`...) tell what
+    arrived, whatever is done to the list.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Picture] = (),
+        *,
+        prompt: str = "",
+        model: str = "",
+        created: int | None = None,
+        usage: Mapping[str, Any] | None = None,
+        cost: int | Range | None = None,
+        notice: str = "",
+    ) -> None:
+        self._pictures = tuple(pictures)
+        self._facts = Facts(prompt, model, created, usage, _exact(cost), notice)
+        # Set by the magic that has shown these pictures already: whether that was in the running cell.
+        self._shown: Callable[[], bool] | None = None
+        super().__init__(
+            present(open_checked(picture.data, picture.mime), picture, self._facts)
+            for picture in self._pictures
+        )
+
+    # ── What is known ──────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """What arrived, with all that is known of each."""
+        return self._pictures
+
+    @property
+    def image(self) -> Image:
+        """The only picture.
+
+        Raises:
+            InvalidRequestError: there are none or several.
+        """
+        if len(self) != 1:
+            raise InvalidRequestError(
+                f"there are {len(self)} pictures; image gives the only one",
+                hint="Take one by its number: images[0]",
+                outcome="billed",
+                images=self,
+            )
+        return self[0]
+
+    @property
+    def prompt(self) -> str:
+        """The prompt as it was sent."""
+        return self._facts.prompt
+
+    @property
+    def model(self) -> str:
+        """The model that was asked."""
+        return self._facts.model
+
+    @property
+    def created(self) -> int | None:
+        """When the server made them, seconds since 1970."""
+        return self._facts.created
+
+    @property
+    def usage(self) -> Mapping[str, Any] | None:
+        """What the server counted, as it sent it; of the whole call, also in a slice."""
+        return self._facts.usage
+
+    @property
+    def cost(self) -> int | None:
+        """What it cost in micro-USD; None where any part is unknown."""
+        return self._facts.cost
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What it cost in USD; None where any part is unknown."""
+        return None if self.cost is None else self.cost / 1_000_000
+
+    @property
+    def notice(self) -> str:
+        """One sentence that every caption carries, or ""."""
+        return self._facts.notice
+
+    @property
+    def data(self) -> tuple[bytes, ...]:
+        """The provider's bytes, untouched."""
+        return tuple(picture.data for picture in self._pictures)
+
+    @property
+    def mime_types(self) -> tuple[str, ...]:
+        """Their kinds, by the bytes."""
+        return tuple(picture.mime for picture in self._pictures)
+
+    @property
+    def paths(self) -> tuple[str | None, ...]:
+        """Their files in the archive."""
+        return tuple(picture.path for picture in self._pictures)
+
+    @property
+    def revised_prompts(self) -> tuple[str | None, ...]:
+        """What the model made of the prompt. Text of a server: never put it into HTML as it is."""
+        return tuple(picture.revised_prompt for picture in self._pictures)
+
+    @property
+    def request_ids(self) -> tuple[str | None, ...]:
+        """The server's ids of the calls they came from."""
+        return tuple(picture.request_id for picture in self._pictures)
+
+    # ── What can be done ───────────────────────────────────────────────────────────────────────────
+
+    def with_notice(self, notice: str) -> Images:
+        """The same pictures with one more sentence in every caption."""
+        return _restored(self._pictures, replace(self._facts, notice=notice))
+
+    def save(self, path: str | os.PathLike[str], *, metadata: bool = True) -> list[Path]:
+        """Write the pictures, pixels untouched; gives the paths.
+
+        Args:
+            path: a folder (it exists, or the path ends in a slash), where names are made from the prompt; or
+                a file, which gets `-1`, `-2`... for several pictures, and the suffix that fits the bytes.
+            metadata: whether the files tell the request they came from.
+
+        Raises:
+            SaveError: the name is taken (then nothing was written), asks for another kind of file, or the
+                disk refused.
+        """
+        facts = self._facts if metadata else None
+        return save_pictures(self._pictures, self.prompt, path, facts=facts, images=self)
+
+    def sheet(self, columns: int | None = None, width: int = 1024) -> Image:
+        """All pictures on one, a contact sheet.
+
+        Args:
+            columns: pictures in a row; by default about as many as rows.
+            width: of the sheet, in pixels.
+
+        Raises:
+            InvalidRequestError: there are no pictures, or no room for them.
+        """
+        wanted = columns or math.ceil(math.sqrt(len(self._pictures)))
+        if not self._pictures or not 1 <= wanted <= width:
+            raise InvalidRequestError(
+                f"a sheet of {len(self._pictures)} pictures in {wanted} columns, {width} pixels wide; "
+                "it takes at least one picture and a pixel for each"
+            )
+        return contact_sheet(self._pictures, columns=wanted, width=width)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per picture: the PIL picture and what is known of it; `cost` in micro-USD.
+
+        Raises:
+            ConfigurationError: pandas is not installed.
+        """
+        pandas = _pandas()
+        if pandas is None:
+            raise ConfigurationError("pandas is not installed", hint="pip install 'comet-magic[data]'")
+        facts = {"prompt": self.prompt, "model": self.model}
+        rows = [
+            {"image": image, **facts, **_row(picture)}
+            for image, picture in zip(self, self._pictures, strict=False)  # the list is the user's to change
+        ]
+        frame: pd.DataFrame = pandas.DataFrame(rows, columns=["image", *facts, *_COLUMNS])
+        return frame
+
+    # ── How it behaves ─────────────────────────────────────────────────────────────────────────────
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> Images: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Image | Images:
+        if not isinstance(index, slice):
+            return super().__getitem__(index)
+        chosen = self._pictures[index]
+        cost = self.cost if len(chosen) == len(self._pictures) else _sum([picture.cost for picture in chosen])
+        part = _restored(chosen, replace(self._facts, cost=cost))
+        part[:] = super().__getitem__(index)
+        return part
+
+    def copy(self) -> Images:
+        """The same pictures in another list."""
+        return self[:]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self._pictures, self._facts)
+
+    def __repr__(self) -> str:
+        return f"<Images: {describe(self._pictures, self._facts)}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
+        printer.text(repr(self))
+
+    def _repr_mimebundle_(
+        self,
+        include: object = None,  # noqa: ARG002 - IPython's protocol
+        exclude: object = None,  # noqa: ARG002
+    ) -> Bundle:
+        return bundle(self)
+
+    def _ipython_display_(self) -> None:
+        if self._shown is None or not self._shown():
+            # IPython then asks for the MIME bundle.
+            raise NotImplementedError
+
+
+def bundle(
+    images: Images, *, inline: str = "auto", max_bytes: int = MOST_BYTES
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The MIME bundle of pictures and its metadata: exactly one image, and the caption as `text/plain`.
+
+    Args:
+        images: several are shown as one contact sheet.
+        inline: `auto` shows the provider's bytes up to `max_bytes`, else a preview; `full` the bytes of any
+            size; `preview` always a preview; `none` the caption only. A webp is always converted.
+        max_bytes: of the picture, before base64.
+    """
+    return show(images.pictures, images._facts, inline=inline, max_bytes=max_bytes)  # noqa: SLF001 - its own floor
+
+
+def caption(images: Images) -> str:
+    """One line of plain text: model, size, cost, file and notice."""
+    return describe(images.pictures, images._facts)  # noqa: SLF001 - its own floor
+
+
+_COLUMNS = ("size", "cost", "revised_prompt", "request_id", "path", "sha256")
+
+
+def _row(picture: Picture) -> dict[str, Any]:
+    known = {"size": f"{picture.width}x{picture.height}"}
+    return known | {name: getattr(picture, name) for name in _COLUMNS if name != "size"}
+
+
+def _restored(pictures: Sequence[Picture], facts: Facts) -> Images:
+    return Images(pictures, **{item.name: getattr(facts, item.name) for item in fields(facts)})
+
+
+def _exact(cost: int | Range | None) -> int | None:
+    if cost is None or isinstance(cost, int):
+        return cost
+    return cost.low if cost.low == cost.high else None
+
+
+def _sum(costs: Sequence[int | None]) -> int | None:
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
+
+
+def _pandas() -> Any:
+    try:
+        import pandas as pd
+    except ImportError:
+        return None
+    return pd
