@@ -25,6 +25,7 @@ USAGE = {
     "total_tokens": 209,
     "input_tokens_details": {"text_tokens": 13, "image_tokens": 0},
 }
+PIECE = 256 * 1024
 LONGEST = 20.0  # no handler outlives this, however a client behaves
 
 
@@ -196,7 +197,10 @@ class Exchange:
         if ctype is not None:
             fields.append(("Content-Type", ctype))
         fields.append(("Connection", self.head.headers.get("connection", "keep-alive")))
-        await self.send(self.headers(status, fields) + data)
+        head = self.headers(status, fields)
+        await self.send(head + data[:PIECE])
+        for at in range(PIECE, len(data), PIECE):
+            await self.send(data[at : at + PIECE])
 
     async def deliver(self, items: object = None, **facts: Any) -> None:
         """A good answer: charged and delivered."""

@@ -24,6 +24,7 @@ PICTURES = (
         for name in (
             "png-truncated",
             "png-bad-crc",
+            "png-bad-pixels",
             "jpeg-truncated",
             "webp-truncated",
             "png-signature-only",

@@ -71,14 +71,20 @@ def empty_sides() -> bytes:
 
 
 def bad_crc(png: bytes) -> bytes:
-    """The same PNG with one wrong byte inside its pixels."""
-    at = png.index(b"IDAT") + 8
+    """The same PNG with a wrong checksum of its header."""
+    return png[:32] + bytes([png[32] ^ 0xFF]) + png[33:]
+
+
+def bad_pixels(png: bytes) -> bytes:
+    """The same PNG with one wrong byte inside its packed pixels."""
+    at = png.index(b"IDAT") + 30
     return png[:at] + bytes([png[at] ^ 0xFF]) + png[at + 1 :]
 
 
 @functools.cache
 def text_bomb() -> bytes:
-    packed = zlib.compress(bytes(64 * 1024 * 1024), 9)
+    packer = zlib.compressobj(9)
+    packed = b"".join([packer.compress(bytes(1024 * 1024)) for _ in range(64)]) + packer.flush()
     return with_chunk(picture("text bomb"), chunk(b"zTXt", b"Comment\0\0" + packed))
 
 

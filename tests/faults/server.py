@@ -224,7 +224,7 @@ class FaultServer:
         first = True
         while not writer.is_closing() and (head := await read_head(reader)) is not None:
             self._look_for_leaks("the API", head, allowed="authorization")
-            if head.method != "POST" or not head.target.endswith("/v1/images/generations"):
+            if head.method != "POST" or not head.target.split("?")[0].endswith("/v1/images/generations"):
                 self.strays.append(f"{head.method} {head.target}")
                 writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 return

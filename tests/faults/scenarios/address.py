@@ -170,7 +170,7 @@ async def drawing(x: Exchange) -> None:
 
 @hosted("url-bomb")
 async def bomb(x: Exchange) -> None:
-    await serve(x, pictures.blank(25_000, 25_000))
+    await serve(x, await asyncio.to_thread(pictures.blank, 25_000, 25_000))
 
 
 @hosted("url-empty")
@@ -288,7 +288,7 @@ async def huge(x: Exchange) -> None:
 
 @hosted("url-gzip-bomb")
 async def packed_bomb(x: Exchange) -> None:
-    await serve(x, zeros(512 * MEBI), Content_Encoding="gzip")
+    await serve(x, await asyncio.to_thread(zeros, 256 * MEBI), Content_Encoding="gzip")
 
 
 @hosted("url-gzip-unasked")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from tests.faults import pictures
@@ -20,6 +21,7 @@ FILES: dict[str, Callable[[Exchange], bytes]] = {
     "png-signature-only": lambda x: x.picture()[:8],
     "png-header-only": lambda x: x.picture()[:33],
     "png-bad-crc": lambda x: pictures.bad_crc(x.picture()),
+    "png-bad-pixels": lambda x: pictures.bad_pixels(x.picture()),
     "png-text-bomb": lambda _: pictures.text_bomb(),
     "png-text-evil": lambda x: pictures.text_evil(x.picture()),
     "png-trailing": lambda x: x.picture() + pictures.HTML,
@@ -68,7 +70,8 @@ def pictured(name: str) -> None:
     @scenario(name)
     async def answer(x: Exchange) -> None:
         x.charge()
-        await x.reply(x.envelope([x.item(FILES[name](x))]))
+        data = await asyncio.to_thread(FILES[name], x)
+        await x.reply(x.envelope([x.item(data)]))
 
 
 def worded(name: str) -> None:
