@@ -107,11 +107,16 @@ def resolve_size(model: Model, text: str) -> str:
         return text
     if ratio is None:
         return next((known for known in rule.choices() if known.lower() == word), word)
-    size = rule.of_ratio(ratio)
+    size = _of_ratio(rule, ratio)
     if size is None:
         taken = f"ratios up to {rule.ratio}:1" if isinstance(rule, FreeSize) else str(rule)
         raise InvalidRequestError(f"size is {text}; {model.id} takes {taken}", param="size")
     return size
+
+
+@lru_cache(maxsize=256)
+def _of_ratio(rule: SizeList | FreeSize, ratio: float) -> str | None:
+    return rule.of_ratio(ratio)
 
 
 def _ratio(word: str) -> float | None:

@@ -26,10 +26,9 @@ _HEAD = (
 
 def square_price(model: Model) -> Price:
     """What a picture of the default size costs without its prompt, from lowest to highest quality."""
-    size = model.auto_sizes[0]
-    costs = [
-        model.price.picture(size, word) if model.price else None for word in model.auto_qualities or ("",)
-    ]
+    rule, size = model.parameters.get("quality"), model.auto_sizes[0]
+    words = [word for word in rule.choices() if word != "auto"] if rule else [""]
+    costs = [model.price.picture(size, word) if model.price else None for word in words]
     known = [cost for cost in costs if cost is not None]
     return Price(min(known), max(known)) if known else Price(None, None)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PIXELS = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})")
+_ROUND = 16  # sizes that are proposed are multiples of it
 _ROOM = 1.5  # a ratio may become up to half as many pixels again as the model's usual square has
 
 
@@ -126,23 +127,26 @@ class FreeSize(Rule):
     def nearest(self, value: object) -> str | None:
         """The legal size that takes the least stretching; None for what is no size."""
         asked = edges(value)
-        if not asked:
-            return None
-        ways = (size for width in self._multiples() for size in self._around(width, asked[1]))
+        if not asked or self._fits(*asked):
+            return f"{asked[0]}x{asked[1]}" if asked else None
+        widths = range(self._step, self.edge + 1, self._step)
+        ways = (size for width in widths for size in self._around(width, asked[1]))
         # Of equally near sizes the larger one: nobody asked for fewer pixels.
         best = min(ways, key=lambda size: (round(_distance(size, asked), 12), -size[0] * size[1]))
         return f"{best[0]}x{best[1]}"
 
-    def _multiples(self) -> range:
-        return range(self.grid, self.edge + 1, self.grid)
+    @property
+    def _step(self) -> int:
+        """What is proposed is round, also where the model would take any number."""
+        return max(self.grid, _ROUND)
 
     def _around(self, width: int, height: float) -> Iterator[tuple[int, int]]:
         """The legal sizes of this width whose heights are next to the one given, below and above."""
-        lowest = ceil(max(self.low / width, width / self.ratio, 1) / self.grid)
-        highest = floor(min(self.high / width, width * self.ratio, self.edge) / self.grid)
+        lowest = ceil(max(self.low / width, width / self.ratio, 1) / self._step)
+        highest = floor(min(self.high / width, width * self.ratio, self.edge) / self._step)
         if lowest <= highest:
-            for step in {floor(height / self.grid), ceil(height / self.grid)}:
-                yield width, min(max(step, lowest), highest) * self.grid
+            for steps in {floor(height / self._step), ceil(height / self._step)}:
+                yield width, min(max(steps, lowest), highest) * self._step
 
     def of_ratio(self, ratio: float) -> str | None:
         """One of the usual sizes if it has the ratio, else the smallest of the closest near the default.
@@ -156,7 +160,7 @@ class FreeSize(Rule):
                 return size
         width, height = _sure(self.usual[0])
         least, most = width * height, min(width * height * _ROOM, self.high)
-        spread = range(self.grid, floor(sqrt(most * ratio)) + 1, self.grid)
+        spread = range(self._step, floor(sqrt(most * ratio)) + 1, self._step)
         ways = [size for wide in spread for size in self._around(wide, wide / ratio)]
         near = [size for size in ways if least <= size[0] * size[1] <= most]
         best = min(near, key=lambda size: (_off(size, ratio), size[0] * size[1]))

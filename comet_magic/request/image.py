@@ -66,6 +66,8 @@ class ImageRequest:
             object.__setattr__(self, "size", resolve_size(self.spec, self.size))
         if self.stream is False:
             object.__setattr__(self, "stream", None)
+        if self.n is None:
+            object.__setattr__(self, "n", 1)
         if not isinstance(self.extra, Extra):
             object.__setattr__(self, "extra", Extra(self.extra))
 
@@ -81,15 +83,15 @@ class ImageRequest:
 
     def body(self) -> dict[str, Any]:
         """The JSON that goes on the wire: what is set and nothing else; `n` only when it is not 1."""
-        facts = self.to_dict()
-        return {**facts, **facts.pop("extra", {})}
+        return {**self._facts(), **self.extra}
 
     def to_dict(self) -> dict[str, Any]:
         """The request as plain JSON values: what is set, `extra` as a member of its own."""
+        return {**self._facts(), "extra": dict(self.extra)} if self.extra else self._facts()
+
+    def _facts(self) -> dict[str, Any]:
         facts = {"model": self.model, "prompt": self.prompt, **dict(self._set())}
-        if self.n == 1:
-            del facts["n"]
-        return {**facts, "extra": dict(self.extra)} if self.extra else facts
+        return {name: value for name, value in facts.items() if name != "n" or value != 1}
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
@@ -156,11 +158,7 @@ class ImageRequest:
     def notices(self) -> tuple[str, ...]:
         """What a user should know before it is sent, one sentence each."""
         spec = self.spec
-        retired = (
-            f"the vendor of {self.model} ends it on {spec.retired}; CometAPI may differ"
-            if spec.retired
-            else ""
-        )
+        retired = f"{self.model}: shutdown at its vendor is {spec.retired}" if spec.retired else ""
         preview = self.background == "transparent" and spec.transparent == "preview"
         refused = (
             f"a transparent background is a preview on {self.model}; it may be refused" if preview else ""
