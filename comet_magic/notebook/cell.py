@@ -6,6 +6,8 @@ Each step takes one value and hands on one value; what is shown is `live`'s, wha
 from __future__ import annotations
 
 import json
+import mimetypes
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from . import flags, options
 from .live import say
 from .options import wrong
 from .prompt import fill
+from .session import session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from .live import Live
     from .session import Service
 
+PICTURES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 KEY_ADVICE = (
     "this cell holds what looks like an API key, so nothing was done with it: delete the cell (its text is "
     "saved with the notebook), rotate the key at the vendor, and give the new one to %cometimg_login"
@@ -99,28 +103,40 @@ def _read_file(path: str) -> str:
     raise wrong(f"--prompt-file {path} {problem}")
 
 
-def check_target(path: str, count: int) -> None:
+def check_target(path: str, requests: Sequence[ImageRequest]) -> None:
     """Refuse a `--save` path that could not be written, before anything is paid."""
     target = Path(path).expanduser()
-    folder = path.endswith(("/", "\\")) or target.is_dir()
-    names = [f"{target.stem}-{number}{target.suffix}" for number in range(1, count + 1)]
-    files = [] if folder else [target] if count == 1 else [target.with_name(name) for name in names]
-    taken = next((file.name for file in files if file.exists()), None)
-    if taken is not None:
-        raise wrong(f"--save {path}: {taken} exists and is never overwritten; take another name")
+    folder = path.endswith(("/", os.sep)) or target.is_dir()
+    problem = "" if folder else _taken(target, requests)
     place = target if folder else target.parent
     while folder and not place.exists() and place != place.parent:
         place = place.parent
-    if not place.is_dir():
-        problem = "is no folder" if place.exists() else "does not exist; make it first"
-        raise wrong(f"--save {path}: {place} {problem}")
+    if not problem and not place.is_dir():
+        problem = f"{place} is no folder" if place.exists() else f"{place} does not exist; make it first"
+    if problem:
+        raise wrong(f"--save {path}: {problem}")
     try:
         tempfile.TemporaryFile(dir=place).close()
     except OSError as error:
-        reason = error.strerror
-    else:
-        return
-    raise wrong(f"--save {path}: {place} cannot be written: {reason}")
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise wrong(f"--save {path}: {place} cannot be written: {problem}")
+
+
+def _taken(target: Path, requests: Sequence[ImageRequest]) -> str:
+    """What is wrong with a file's name: another kind of file, or one that is there already."""
+    mime = mimetypes.guess_type(target.name)[0] or ""
+    if mime.startswith("image/") and mime not in PICTURES:
+        return f"{target.suffix} is not written: pictures are kept as they came, png, jpg or webp"
+    stem = target.stem if mime in PICTURES else target.name
+    expected = requests[0].mime_hint
+    suffix = target.suffix if mime == expected else PICTURES.get(expected, ".png")
+    count = sum(request.n for request in requests)
+    numbers = [""] if count == 1 else [f"-{number}" for number in range(1, count + 1)]
+    taken = [
+        name for name in (f"{stem}{number}{suffix}" for number in numbers) if (target.parent / name).exists()
+    ]
+    return f"{taken[0]} exists and is never overwritten; take another name" if taken else ""
 
 
 def requests_of(prompt: str, call: Mapping[str, Any]) -> tuple[ImageRequest, ...]:
@@ -165,18 +181,29 @@ def run(
     from comet_magic.client import wait
 
     job = service.client.submit(prompt, **call, on_event=live.on_event)
+    session.track(job)
     live.begin(title_of(job), service.notice)
     try:
-        images = wait(job, tick=live.tick)
+        images = noticed(wait(job, tick=live.tick), service.notice)
     except CometError as error:
         if not error.images:
             live.stop("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
+        error.images = noticed(error.images, service.notice)
         salvage(error, live=live, bind=bind)
         raise
     bind(images)
     live.show(images)
+    asked = call.get("n", 1)
+    if len(images) < asked:
+        say(f"{asked} pictures were asked for; the answer held {len(images)}")
     return images
+
+
+def noticed(images: Any, notice: str) -> Images:
+    """The pictures with a sentence in every caption."""
+    pictures: Images = images.with_notice(notice) if notice else images
+    return pictures
 
 
 def salvage(error: CometError, *, live: Live, bind: Callable[[Images], None]) -> None:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.error import UsageError
 
-from .options import scan
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -71,6 +69,10 @@ def _find(spelling: str, flags: tuple[Flag, ...]) -> Flag | None:
 
 
 def _in_prompt(before: str, flags: tuple[Flag, ...], magic: str) -> bool:
+    from .options import scan
+
+    if re.search(r"(?:^|\s)--\s", before):
+        return True
     try:
         return bool(scan(before, flags, magic=magic, verbatim=True)[1])
     except UsageError:

@@ -19,8 +19,6 @@ from traitlets import Bool, Float, Integer, Unicode, observe
 
 from comet_magic.errors import CometError, InvalidRequestError
 
-from . import options
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -57,6 +55,12 @@ def _helped(method: Any) -> Any:
 
     method.getdoc = getdoc
     return method
+
+
+def _wrong(message: str) -> Exception:
+    from .options import wrong
+
+    return wrong(message)
 
 
 def _show_help(magic: str) -> None:
@@ -117,10 +121,10 @@ class CometMagics(Magics):
             return self._answer(typed, prompt)
         except InvalidRequestError as error:
             problem = ". ".join(filter(None, (str(error), error.hint)))
-        raise options.wrong(problem)
+        raise _wrong(problem)
 
     def _answer(self, typed: Cell, prompt: str) -> Images | None:
-        from .cell import check_target, dry_run, requests_of, run, salvage
+        from .cell import check_target, dry_run, requests_of, run
         from .live import Live, say
         from .session import session
 
@@ -134,7 +138,7 @@ class CometMagics(Magics):
             dry_run(requests, settings)
             return None
         if values["save"]:
-            check_target(values["save"], sum(request.n for request in requests))
+            check_target(values["save"], requests)
         service = session.service(**settings)
         for notice in session.key_notices(self.base_url):
             say(notice)
@@ -143,9 +147,9 @@ class CometMagics(Magics):
         images = run(service, prompt, call, live=live, bind=bind)
         if values["save"]:
             try:
-                images.save(values["save"])
-            except CometError as error:
-                salvage(error.with_facts(images=images), live=live, bind=bind)
+                images.save(values["save"], metadata=self.metadata)
+            except CometError:
+                live.keep(images)
                 raise
         return images
 
@@ -167,9 +171,9 @@ class CometMagics(Magics):
         if (
             chosen not in INLINE
         ):  # a bad %config value is printed by IPython and then kept from before, but be sure
-            raise options.wrong(f"CometMagics.inline is {chosen}; it takes {', '.join(INLINE)}")
+            raise _wrong(f"CometMagics.inline is {chosen}; it takes {', '.join(INLINE)}")
         if self.inline_max_kb < 1:
-            raise options.wrong(f"CometMagics.inline_max_kb is {self.inline_max_kb}; it takes 1 and more")
+            raise _wrong(f"CometMagics.inline_max_kb is {self.inline_max_kb}; it takes 1 and more")
         return chosen, self.inline_max_kb * 1000
 
     def _binder(self, name: str | None) -> Callable[[Images], None]:
@@ -205,7 +209,7 @@ class CometMagics(Magics):
 
         words, values = self._read("cometimg_login", line)
         if words:
-            raise options.wrong(f"%cometimg_login takes no key on its line. If that was one: {KEY_ADVICE}")
+            raise _wrong(f"%cometimg_login takes no key on its line. If that was one: {KEY_ADVICE}")
         if values is not None:
             reports.login(self.base_url, keep=bool(values["keyring"]))
 
@@ -258,7 +262,7 @@ class CometMagics(Magics):
 
     def _read(self, magic: str, line: str) -> tuple[str, Mapping[str, Any] | None]:
         """The words and flags of a line; None for the flags when its help was asked for and shown."""
-        from . import flags
+        from . import flags, options
         from .cell import refuse_key
 
         refuse_key(line)
@@ -271,7 +275,7 @@ class CometMagics(Magics):
 
     def _no_words(self, magic: str, words: str) -> None:
         if words:
-            raise options.wrong(f"{magic} takes flags only; {words.split(maxsplit=1)[0][:40]} is none")
+            raise _wrong(f"{magic} takes flags only; {words.split(maxsplit=1)[0][:40]} is none")
 
     @observe("debug")
     def _switch_tracebacks(self, change: Any) -> None:

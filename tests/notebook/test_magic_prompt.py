@@ -1,0 +1,84 @@
+"""The names in a prompt."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comet_magic.notebook.prompt import fill
+
+NAMES = {
+    "color": "red",
+    "boats": ["sloop", "dinghy"],
+    "sizes": {"small": 3, "1": "one", "two words": 2},
+    "row": SimpleNamespace(caption="a hat", _private=4),
+}
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("a {color} boat", "a red boat"),
+        ("{boats[0]} and {boats[-1]}", "sloop and dinghy"),
+        ("{sizes[small]} {sizes['small']} {sizes[1]} {sizes[\"two words\"]}", "3 3 one 2"),
+        ("{row.caption} {row._private}", "a hat 4"),
+        ("{{color}} is {color}", "{color} is red"),
+    ],
+)
+def test_known_names_attributes_and_indexes_are_filled_in(typed: str, sent: str) -> None:
+    assert fill(typed, NAMES) == (sent, ())
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        '{"a": {"b": 1}}',
+        "$5 for {}",
+        "{0} { color }",
+        "100% {{}} }{",
+        "{color!r}",
+        "{color:>9}",
+        "{color()}",
+        "{row.__class__}",
+    ],
+)
+def test_other_braces_stay_as_they_were_typed(typed: str) -> None:
+    assert fill(typed, NAMES) == (typed, ())
+
+
+def test_an_undefined_name_is_warned_about_with_the_nearest_and_left_as_typed() -> None:
+    text, warnings = fill("a {colour} boat, {colour}", NAMES)
+
+    assert text == "a {colour} boat, {colour}"
+    assert len(warnings) == 1
+    assert "did you mean {color}?" in warnings[0]
+
+
+def test_a_hidden_name_is_never_suggested() -> None:
+    _, (warning,) = fill("{colour}", NAMES, hidden={"color": 1})
+
+    assert "{color}" not in warning
+    assert "--no-interpolate" in warning
+
+
+@pytest.mark.parametrize("typed", ["{boats[9]}", "{sizes[none]}", "{row.size}", "{color.real}", "{row[0]}"])
+def test_what_cannot_be_read_is_left_as_typed_with_a_warning(typed: str) -> None:
+    text, (warning,) = fill(typed, NAMES)
+
+    assert text == typed
+    assert "left as typed" in warning
+
+
+def test_the_nearer_namespace_wins() -> None:
+    assert fill("{color}", {"color": "blue"}, NAMES).text == "blue"
+
+
+@given(st.text())
+def test_a_prompt_without_known_names_never_changes_but_for_doubled_braces(typed: str) -> None:
+    text, _ = fill(typed, {})
+
+    assert len(text) <= len(typed)
+    assert text == typed or "{{" in typed
