@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from PIL import Image
 
+import comet_magic
 from comet_magic.__main__ import main
 from comet_magic.errors import ConfigurationError
 from comet_magic.sandbox import Sandbox, start_sandbox
@@ -27,6 +29,12 @@ SMALL = {"model": "dall-e-2", "prompt": "a paper boat", "size": "256x256", "resp
 # Answered with an address, so nothing is painted and the answer is there at once.
 QUICK = {"model": "dall-e-2", "prompt": "a paper boat", "size": "256x256"}
 SETTLED = {"background", "output_format", "quality", "size"}
+# A process of its own finds the package wherever this one did.
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(comet_magic.__file__).parents[1]),
+    "PYTHONUNBUFFERED": "1",
+}
 USAGE = {"input_tokens", "output_tokens", "total_tokens", "input_tokens_details"}
 
 
@@ -472,7 +480,7 @@ def test_a_client_that_leaves_before_its_body_is_whole_is_not_charged(sandbox):
 
 def test_a_client_that_leaves_while_its_picture_is_painted_is_noticed(sandbox):
     with open_raw(sandbox) as connection:
-        connection.sendall(raw_post({"model": "gpt-image-2", "prompt": "boat", "size": "3840x2160"}))
+        connection.sendall(raw_post({"model": "gpt-image-2", "prompt": "boat", "size": "2048x2048"}))
         assert sandbox.until(lambda log: log and log[0].charged)
 
     assert sandbox.until(lambda log: log[0].disconnected, timeout=30)
@@ -685,9 +693,8 @@ def test_a_stream_can_break_off_too(http):
 
 def test_the_command_prints_two_lines_to_paste_and_serves_until_it_is_interrupted(http):
     command = [sys.executable, "-m", "comet_magic", "sandbox", "--port", "0", "--fail", "429:1"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as process:
         address, key = process.stdout.readline(), process.stdout.readline()
         url = address.strip().removeprefix("export COMETAPI_BASE_URL=")
@@ -725,11 +732,9 @@ def test_without_a_command_the_usage_is_shown(capsys, monkeypatch):
 
 def test_the_package_loads_its_server_when_one_is_started():
     code = "import sys, comet_magic.sandbox as s; assert 'http.server' not in sys.modules; s.start_sandbox().close()"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=ENVIRONMENT)
 
 
 def test_the_package_has_no_other_names():
-    import comet_magic.sandbox
-
     with pytest.raises(AttributeError, match="nothing"):
         _ = comet_magic.sandbox.nothing

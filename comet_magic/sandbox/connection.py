@@ -82,11 +82,13 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             if self.closing.is_set():
                 return
             self._open[request] = threading.current_thread()
-        try:
-            super().finish_request(request, client_address)
-        finally:
-            with self._lock:
-                del self._open[request]
+        super().finish_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Ends one connection: the last a handler's thread does, after its crash, if any, was noted."""
+        super().shutdown_request(request)
+        with self._lock:
+            self._open.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keeps a handler's crash for `close`; a client that went away is none."""
