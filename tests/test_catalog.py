@@ -309,6 +309,8 @@ def test_every_size_that_is_offered_is_taken(model):
         ("gpt-image-2", "1920x1080", "1920x1080"),
         ("gpt-image-1", "16:9", "1536x1024"),
         ("gpt-image-1", "9:16", "1024x1536"),
+        ("gpt-image-1", "1.1:1", "1024x1024"),
+        ("doubao-seedream-5-0-260128", "16:1", "8192x512"),
         ("dall-e-3", "landscape", "1792x1024"),
         ("dall-e-2", "square", "1024x1024"),
         ("qwen-image", "16:9", "1664x928"),

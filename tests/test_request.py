@@ -374,6 +374,12 @@ def test_a_request_survives_json_pickle_and_copying(options, prompt, extra):
     assert deepcopy(request) == request
 
 
+def test_a_null_in_the_facts_is_the_same_as_not_set():
+    assert ImageRequest.from_dict({"prompt": "boat", "n": None, "size": None, "extra": None}) == ImageRequest(
+        "boat"
+    )
+
+
 def test_a_request_of_an_older_table_comes_back_unchecked():
     request = ImageRequest.from_dict({"prompt": "boat", "model": "gpt-image-2", "quality": "retired-word"})
     assert request.body()["quality"] == "retired-word"

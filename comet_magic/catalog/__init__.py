@@ -5,7 +5,7 @@
     resolve_size(model, "16:9") -> "1536x864"
     output_tokens(model, size, quality) -> int | None
     suggest(word, words) -> the word that was probably meant, or None
-    model_table() -> the table as Markdown
+    model_table() -> the table as Markdown; square_price(model) -> what one square picture costs
 
     model.parameters["quality"] is a rule: admits(value), str(rule), choices(), nearest(value), kind.
 
@@ -18,7 +18,7 @@ from .lookup import DEFAULT_MODEL, RATIOS, SIZE_WORDS, WIRE_PARAMETERS, find, ou
 from .model import Model
 from .prices import Tariff
 from .rules import Choice, Flag, Interval, Rule, Text, enumerate_words, suggest
-from .show import model_table
+from .show import model_table, square_price
 from .sizes import FreeSize, SizeList
 from .table import MODELS
 
@@ -42,5 +42,6 @@ __all__ = [
     "model_table",
     "output_tokens",
     "resolve_size",
+    "square_price",
     "suggest",
 ]

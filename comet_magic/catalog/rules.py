@@ -9,6 +9,7 @@ The rules of sizes are in `sizes`. Nothing here knows a model, a price or the wi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -33,14 +34,14 @@ def suggest(word: str, words: Iterable[str]) -> str | None:
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(ABC):
     """What one parameter of one model may be; as text it ends the sentence "n is 4; qwen-image takes"."""
 
     kind: ClassVar[Kind]
 
+    @abstractmethod
     def admits(self, value: object) -> bool:
         """Whether the value may be sent."""
-        raise NotImplementedError
 
     def choices(self) -> tuple[str, ...]:
         """The values to offer; () where they are open."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from math import ceil, floor, log, sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from .rules import Kind, Rule, enumerate_words
 
@@ -38,8 +38,8 @@ def _off(size: tuple[int, int], ratio: float) -> float:
     return round(abs(log(size[0] / size[1]) - log(ratio)), 9)
 
 
-def _same_side(size: tuple[int, int], ratio: float) -> bool:
-    return ratio == 1 or (size[0] >= size[1] if ratio > 1 else size[0] <= size[1])
+def _own(size: str) -> tuple[int, int]:
+    return cast("tuple[int, int]", edges(size))
 
 
 @dataclass(frozen=True)
@@ -61,25 +61,16 @@ class SizeList(Rule):
     def nearest(self, value: object) -> str | None:
         """The size of the list that takes the least stretching."""
         asked = edges(value)
-        return min(self.usual, key=lambda size: _distance(_sure(size), asked)) if asked else None
+        return min(self.usual, key=lambda size: _distance(_own(size), asked)) if asked else None
 
     def of_ratio(self, ratio: float) -> str | None:
-        """The size whose ratio is nearest, never a landscape or a square for a portrait."""
-        sides = [size for size in self.usual if _same_side(_sure(size), ratio)]
-        if ratio != 1:
-            sides = [size for size in sides if _sure(size)[0] != _sure(size)[1]]
-        # The first of equals: the lists begin with the model's default.
-        return min(sides, key=lambda size: _off(_sure(size), ratio), default=None)
+        """The size whose ratio is nearest, the first of equals; no square for anything else."""
+        if ratio != 1 and all(width == height for width, height in map(_own, self.usual)):
+            return None
+        return min(self.usual, key=lambda size: _off(_own(size), ratio))
 
     def __str__(self) -> str:
         return enumerate_words(self.choices())
-
-
-def _sure(size: str) -> tuple[int, int]:
-    found = edges(size)
-    if found is None:
-        raise ValueError(size)
-    return found
 
 
 @dataclass(frozen=True)
@@ -127,13 +118,15 @@ class FreeSize(Rule):
     def nearest(self, value: object) -> str | None:
         """The legal size that takes the least stretching; None for what is no size."""
         asked = edges(value)
-        if not asked or self._fits(*asked):
-            return f"{asked[0]}x{asked[1]}" if asked else None
+        if asked is None:
+            return None
+        if self._fits(*asked):
+            return "{}x{}".format(*asked)
         widths = range(self._step, self.edge + 1, self._step)
         ways = (size for width in widths for size in self._around(width, asked[1]))
         # Of equally near sizes the larger one: nobody asked for fewer pixels.
         best = min(ways, key=lambda size: (round(_distance(size, asked), 12), -size[0] * size[1]))
-        return f"{best[0]}x{best[1]}"
+        return "{}x{}".format(*best)
 
     @property
     def _step(self) -> int:
@@ -156,15 +149,15 @@ class FreeSize(Rule):
         if not 1 / self.ratio <= ratio <= self.ratio:
             return None
         for size in self.usual:
-            if _off(_sure(size), ratio) == 0:
+            if _off(_own(size), ratio) == 0:
                 return size
-        width, height = _sure(self.usual[0])
+        width, height = _own(self.usual[0])
         least, most = width * height, min(width * height * _ROOM, self.high)
         spread = range(self._step, floor(sqrt(most * ratio)) + 1, self._step)
         ways = [size for wide in spread for size in self._around(wide, wide / ratio)]
         near = [size for size in ways if least <= size[0] * size[1] <= most]
         best = min(near, key=lambda size: (_off(size, ratio), size[0] * size[1]))
-        return f"{best[0]}x{best[1]}"
+        return "{}x{}".format(*best)
 
     def __str__(self) -> str:
         grid = f" in multiples of {self.grid}" if self.grid > 1 else ""

@@ -105,7 +105,8 @@ class ImageRequest:
             raise InvalidRequestError("prompt is missing", param="prompt")
         request = cls("-")
         for name, value in facts.items():
-            object.__setattr__(request, name, Extra(value) if name == "extra" else value)
+            if value is not None:
+                object.__setattr__(request, name, Extra(value) if name == "extra" else value)
         return request
 
     def key(self, vendor: str) -> str:
