@@ -25,6 +25,8 @@ _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _PARTS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<target>[^#]*)", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\[\]:@%]+)(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+# Blanks, controls, backslashes and lone surrogates.
+_UNFIT = re.compile(r"[\x00-\x20\\\x7f-\x9f\ud800-\udfff]")
 # https://url.spec.whatwg.org/#ends-in-a-number-checker
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
@@ -98,7 +100,7 @@ def parse_picture_url(url: str, *, base_url: str) -> PictureURL:
     """
     scheme, authority, target = _split(url)
     if scheme != "https" and not (scheme == "http" and _is_loopback(base_url, schemes=("http",))):
-        raise _refused(url, f"the scheme is {scheme}; https is fetched")
+        raise _refused(url, f"the scheme is {scheme[:20]}; https is fetched")
     host, ip, port = _place(url, authority, scheme)
     literal = f"[{host}]" if isinstance(ip, IPv6Address) else host
     where = literal if port == _PORTS[scheme] else f"{literal}:{port}"
@@ -117,10 +119,9 @@ def check_ip(ip: str, url: PictureURL, *, base_url: str) -> None:
     Raises:
         UnsafeURLError: unless the address is public, or is the very loopback address of the base URL.
     """
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        raise _refused(url.url, "the name does not resolve to an IP address") from None
+    address = _address(ip)
+    if address is None:
+        raise _refused(url.url, f"{url.host} does not resolve to an IP address")
     if not is_public(address) and address not in _own_addresses(base_url):
         raise _refused(url.url, f"{url.host} is at {address}; public addresses are fetched")
 
@@ -168,16 +169,12 @@ def _own_addresses(base_url: str, *, named: Literal[True] | None = None) -> tupl
 def _split(url: str) -> tuple[str, str, str]:
     if len(url) > _LONGEST:
         raise _refused(url, f"the address has {len(url)} characters; {_LONGEST} are fetched")
-    if any(sign <= " " or sign in "\\\x7f" or "\x80" <= sign <= "\x9f" for sign in url):
-        raise _refused(url, "the address holds a blank, a backslash or a control character")
+    if _UNFIT.search(url):
+        raise _refused(url, "the address holds a blank, a backslash or a character that is none")
     parts = _PARTS.match(url)
     if parts is None:
         raise _refused(url, "the address has no scheme and host; https://… is fetched")
-    try:
-        target = quote(parts["target"], safe=_PRINTABLE)
-    except UnicodeEncodeError:
-        raise _refused(url, "the address is not Unicode text") from None
-    return parts["scheme"].lower(), parts["authority"], target
+    return parts["scheme"].lower(), parts["authority"], quote(parts["target"], safe=_PRINTABLE)
 
 
 def _place(url: str, authority: str, scheme: str) -> tuple[str, Address | None, int]:
@@ -189,35 +186,39 @@ def _place(url: str, authority: str, scheme: str) -> tuple[str, Address | None, 
         raise _refused(url, f"the port is {port}; 1 to 65535 are fetched")
     host = parts["host"]
     if host.startswith("["):
-        ip = _literal(url, host[1:-1])
-        return str(ip), ip, port
-    name = _ascii_name(url, host)
-    if _NUMBER.fullmatch(name.rpartition(".")[2]):
-        return name, _literal(url, name), port
-    return name, None, port
+        name, ip, numeric = host[1:-1], _address(host[1:-1]), True
+    else:
+        name = _ascii_name(url, host)
+        ip, numeric = _address(name), bool(_NUMBER.fullmatch(name.rpartition(".")[2]))
+    if numeric and (ip is None or (ip.version == 6) != host.startswith("[")):
+        raise _refused(url, "the host is an unusual spelling of an IP address")
+    return str(ip or name), ip, port
 
 
-def _literal(url: str, text: str) -> Address:
+def _address(text: str) -> Address | None:
     try:
         return ip_address(text)
     except ValueError:
-        raise _refused(url, "the host is an unusual spelling of an IP address") from None
+        return None
 
 
 def _ascii_name(url: str, host: str) -> str:
-    name = host.lower()
-    if not name.isascii():
-        # Stricter than the codec of the standard library: no fullwidth digits, no dots in disguise.
-        import idna
-
-        try:
-            name = idna.encode(name).decode("ascii")
-        except (UnicodeError, IndexError):
-            raise _refused(url, "the host is not a name of the internet") from None
+    name = host.lower() if host.isascii() else _idna(host.lower())
     name = name.removesuffix(".")
     if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, name.split("."))):
         raise _refused(url, "the host is not a name of the internet")
     return name
+
+
+def _idna(name: str) -> str:
+    """The name in ASCII, or "" where it is none."""
+    # Stricter than the codec of the standard library, which turns fullwidth digits into an address.
+    import idna
+
+    try:
+        return ".".join(idna.alabel(label).decode("ascii") if label else "" for label in name.split("."))
+    except (UnicodeError, IndexError):
+        return ""
 
 
 def _is_inside(name: str) -> bool:

@@ -276,9 +276,9 @@ def _short_address(match: re.Match[str]) -> str:
     host = authority.rpartition("@")[2]
     if len(host) > _LONGEST_HOST:
         return f"{scheme}…"
-    path, query, _ = rest.partition("?")
-    path, mark, fragment = path.partition("#")
+    path, mark, query = rest.partition("?")
+    place, hash_mark, fragment = path.partition("#")
     # A fragment names a place in a page, unless it carries parameters.
-    signed = "=" in fragment
-    tail = f"{mark}…" if signed else f"{mark}{fragment}"
-    return f"{scheme}{host}{path}{tail}{'?…' if query else ''}"
+    if "=" in fragment:
+        path = f"{place}{hash_mark}…"
+    return f"{scheme}{host}{path}{mark}{'…' if query else ''}"

@@ -1,0 +1,294 @@
+import ipaddress
+
+import pytest
+
+from comet_magic.addresses import check_ip, is_loopback_url, is_public, parse_picture_url
+from comet_magic.errors import UnsafeURLError
+
+PUBLIC = "https://api.cometapi.com/v1"
+SANDBOX = "http://127.0.0.1:8000/v1"
+
+HOSTS_INSIDE = [
+    host
+    for line in (
+        "127.0.0.1 127.1 127.0.1 127.255.255.254 2130706433 0x7f000001 0x7f.1 0x7f.0.0.1 0177.0.0.1 017700000001",
+        "127.0.0.1. 0 0.0.0.0 0.0 00000000 10.0.0.1 10.255.255.255 012.0.0.1 100.64.0.1 100.100.100.200",
+        "100.127.255.255 168.63.129.16 169.254.0.1 169.254.169.254 169.254.170.2 2852039166 0xa9fea9fe",
+        "172.16.0.1 172.31.255.255 192.0.0.1 192.0.0.192 192.0.2.1 192.88.99.1 192.168.0.1 192.168.255.255",
+        "198.18.0.1 198.51.100.1 203.0.113.1 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255 256.1.1.1",
+        "1.2.3 1.2.3.4.5 1.2.3.0x4 08.8.8.8",
+        "[::] [::1] [0:0:0:0:0:0:0:1] [::ffff:127.0.0.1] [::ffff:7f00:1] [::ffff:8.8.8.8] [::127.0.0.1]",
+        "[64:ff9b::7f00:1] [64:ff9b::8.8.8.8] [64:ff9b:1::1] [100::1] [2001::1] [2001:0:4136:e378:8000:63bf:3fff:fdd2]",
+        "[2001:10::1] [2001:20::1] [2001:db8::1] [2002:7f00:1::] [2002:808:808::1] [3fff::1] [5f00::1]",
+        "[fc00::1] [fd00:ec2::254] [fe80::1] [fe80::1%25eth0] [fe80::1%eth0] [fec0::1] [ff02::1] [ff0e::1]",
+        "[::1%1] [1::2::3] [127.0.0.1] [] [::1 ::1 [::1",
+        "localhost LOCALHOST localhost. localhost.localdomain ip6-localhost foo.localhost metadata",
+        "metadata.google.internal METADATA.GOOGLE.INTERNAL. instance-data.ec2.internal metadata.azure.com",
+        "metadata.azure.internal metadata.packet.net metadata.tencentyun.com printer.local nas.lan host.home.arpa",
+        "wiki.corp kubernetes.default.svc.cluster.local router intranet x.intranet x.private",
+        "①②⑦.⓪.⓪.① １２７.0.0.1 127。0。0。1 ⓛocalhost localhost。 ℡.example 127．0．0．1 example。com",
+        ".example.com example..com -example.com example-.com exa_mple-.com a..",
+        "example.com.. %6cocalhost 127.0.0.1%00.example.com example.com%2f@127.0.0.1",
+    )
+    for host in line.split()
+]
+
+
+class TestHostsInsideANetwork:
+    @pytest.mark.parametrize("host", HOSTS_INSIDE)
+    def test_are_refused(self, host):
+        with pytest.raises(UnsafeURLError):
+            parse_picture_url(f"https://{host}/a.png", base_url=PUBLIC)
+
+    @pytest.mark.parametrize("host", HOSTS_INSIDE)
+    def test_are_refused_with_a_port_too(self, host):
+        with pytest.raises(UnsafeURLError):
+            parse_picture_url(f"https://{host}:443/a.png", base_url=PUBLIC)
+
+    def test_are_refused_beside_a_sandbox_as_well(self):
+        allowed = []
+        for host in HOSTS_INSIDE:
+            try:
+                parse_picture_url(f"http://{host}/a.png", base_url=SANDBOX)
+            except UnsafeURLError:
+                continue
+            allowed.append(host)
+        # The very address of the base URL, also in its full form with a dot.
+        assert allowed == ["127.0.0.1", "127.0.0.1."]
+
+    def test_with_long_names_are_refused(self):
+        for host in ("a" * 64 + ".com", ".".join(["abcdefgh"] * 30) + ".com", "ä" * 5000 + ".com"):
+            with pytest.raises(UnsafeURLError):
+                parse_picture_url(f"https://{host}/", base_url=PUBLIC)
+
+
+class TestOtherAddresses:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            " ",
+            "a.png",
+            "/a.png",
+            "//cdn.example.com/a.png",
+            "https:/cdn.example.com/a.png",
+            "https:cdn.example.com",
+            "https://",
+            "https:///a.png",
+            "https://?a",
+            "https://#a",
+            "https://:443/a",
+            "://cdn.example.com",
+            "file:///etc/passwd",
+            "ftp://cdn.example.com/a.png",
+            "gopher://cdn.example.com/_x",
+            "javascript:alert(1)",
+            "data:image/png;base64,AAAA",
+            "ws://cdn.example.com/",
+            "httpss://cdn.example.com/",
+            "h" * 8000 + "://cdn.example.com/",
+            "http://cdn.example.com/a.png",
+            "HTTP://cdn.example.com/a.png",
+            "https://user:pw@cdn.example.com/a.png",
+            "https://user@cdn.example.com/a.png",
+            "https://@cdn.example.com/a.png",
+            "https://cdn.example.com@127.0.0.1/a.png",
+            "https://cdn.example.com:443@127.0.0.1/a.png",
+            "https://127.0.0.1#@cdn.example.com/",
+            "https://127.0.0.1?@cdn.example.com/",
+            "https:\\\\cdn.example.com\\a.png",
+            "https://127.0.0.1\\@cdn.example.com/",
+            "https://cdn.example.com\\.evil.example/",
+            "https://cdn.example.com/a\\b",
+            "https://cdn.example.com/\r\nX-Injected: 1",
+            "https://cdn.example.com/%0a\n",
+            "\nhttps://cdn.example.com/",
+            " https://cdn.example.com/",
+            "https://cdn.example.com/a b",
+            "https://cdn.example.com/\x00",
+            "https://cdn.example.com/\x7f",
+            "https://cdn.example.com/\x85",
+            "https://cdn.exa\tmple.com/",
+            "https://cdn.example.com:0/",
+            "https://cdn.example.com:65536/",
+            "https://cdn.example.com:99999999999/",
+            "https://cdn.example.com:-1/",
+            "https://cdn.example.com:+443/",
+            "https://cdn.example.com:4_4/",
+            "https://cdn.example.com:４４３/",
+            "https://cdn.example.com:/",
+            "https://cdn.example.com:443:443/",
+            "https://cdn.example.com:abc/",
+            "https://[2606:4700::1111",
+            "https://2606:4700::1111/",
+            "https://[2606:4700::1111]x/",
+            "https://[2606:4700::1111]:443:1/",
+            "https://x[2606:4700::1111]/",
+            "https://cdn.example.com/\ud800",
+            "https://cdn!.example.com/",
+            "https://cdn,example.com/",
+            "https://cdn.example.com;127.0.0.1/",
+            "https://*.example.com/",
+            "https://cdn.example.com/" + "a" * 8192,
+        ],
+    )
+    def test_that_are_not_plain_https_addresses_are_refused(self, url):
+        with pytest.raises(UnsafeURLError) as caught:
+            parse_picture_url(url, base_url=PUBLIC)
+        assert caught.value.outcome == "billed"
+        assert len(str(caught.value)) < 250
+
+    def test_are_kept_printable_in_the_error(self):
+        with pytest.raises(UnsafeURLError) as caught:
+            parse_picture_url("https://a.example.com/\x1b[31m\u202e\ud800?sig=1", base_url=PUBLIC)
+        assert caught.value.urls == ("https://a.example.com/%1B[31m%E2%80%AE??sig=1",)
+        assert "sig" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("url", "scheme", "host", "port", "target"),
+        [
+            ("https://cdn.example.com/a.png", "https", "cdn.example.com", 443, "/a.png"),
+            ("HTTPS://CDN.Example.COM", "https", "cdn.example.com", 443, "/"),
+            ("https://cdn.example.com.:8443/a#f", "https", "cdn.example.com", 8443, "/a"),
+            ("https://cdn.example.com:443?a=%2F&b=c+d#f?g", "https", "cdn.example.com", 443, "/?a=%2F&b=c+d"),
+            ("https://cdn.example.com/a;b=1/'x'|{y}\"", "https", "cdn.example.com", 443, "/a;b=1/'x'|{y}\""),
+            ("https://a_b.s3.example.com/a@b:c", "https", "a_b.s3.example.com", 443, "/a@b:c"),
+            (
+                "https://cdn.example.com/图.png?q=é",
+                "https",
+                "cdn.example.com",
+                443,
+                "/%E5%9B%BE.png?q=%C3%A9",
+            ),
+            ("https://bücher.example/a", "https", "xn--bcher-kva.example", 443, "/a"),
+            ("https://xn--bcher-kva.example/a", "https", "xn--bcher-kva.example", 443, "/a"),
+            ("https://8.8.8.8:1/a", "https", "8.8.8.8", 1, "/a"),
+            ("https://localhost.example.com:65535/a", "https", "localhost.example.com", 65535, "/a"),
+            ("https://10.example.com/", "https", "10.example.com", 443, "/"),
+            ("https://[2606:4700:0:0::1111]/a", "https", "2606:4700::1111", 443, "/a"),
+        ],
+    )
+    def test_come_in_the_parts_a_connection_needs(self, url, scheme, host, port, target):
+        parsed = parse_picture_url(url, base_url=PUBLIC)
+        assert (parsed.scheme, parsed.host, parsed.port, parsed.target) == (scheme, host, port, target)
+
+    def test_are_spelled_in_one_way(self):
+        def again(url):
+            return parse_picture_url(url, base_url=PUBLIC).url
+
+        assert again("HTTPS://CDN.example.com.:443?a#b") == "https://cdn.example.com/?a"
+        assert again("https://[2606:4700:0::1111]:8443/") == "https://[2606:4700::1111]:8443/"
+        assert again(again("https://bücher.example:444/ü")) == "https://xn--bcher-kva.example:444/%C3%BC"
+
+    def test_tell_the_ip_address_where_the_host_is_one(self):
+        def ip(host):
+            return parse_picture_url(f"https://{host}/", base_url=PUBLIC).ip
+
+        assert ip("8.8.8.8") == ipaddress.ip_address("8.8.8.8")
+        assert ip("[2606:4700::1111]") == ipaddress.ip_address("2606:4700::1111")
+        assert ip("dns.example.com") is None
+
+
+class TestBesideASandbox:
+    def test_its_literal_address_is_fetched_on_any_port(self):
+        parsed = parse_picture_url("http://127.0.0.1:9999/p.png?e=1", base_url=SANDBOX)
+        assert (parsed.host, parsed.port, parsed.scheme) == ("127.0.0.1", 9999, "http")
+        assert parse_picture_url("http://[::1]/p", base_url="http://[::1]:8000/v1").host == "::1"
+
+    @pytest.mark.parametrize("base", [PUBLIC, "http://[::1]:8000/v1", "http://127.0.0.2:8000/v1"])
+    def test_another_literal_address_is_not(self, base):
+        with pytest.raises(UnsafeURLError, match=r"127\.0\.0\.1"):
+            parse_picture_url("https://127.0.0.1:8000/p", base_url=base)
+
+    def test_localhost_is_fetched_where_the_base_url_says_so(self):
+        base = "http://localhost:8000/v1"
+        url = parse_picture_url("http://localhost:9000/p", base_url=base)
+        check_ip("127.0.0.1", url, base_url=base)
+        check_ip("::1", url, base_url=base)
+        parse_picture_url("http://127.0.0.1:9000/p", base_url=base)
+        with pytest.raises(UnsafeURLError):
+            check_ip("127.0.0.2", url, base_url=base)
+        with pytest.raises(UnsafeURLError, match="inside a network"):
+            parse_picture_url("http://localhost:9000/p", base_url=SANDBOX)
+
+    def test_http_is_fetched_only_beside_plain_http(self):
+        assert parse_picture_url("http://cdn.example.com/p", base_url=SANDBOX).port == 80
+        assert parse_picture_url("https://cdn.example.com/p", base_url=SANDBOX).port == 443
+        for base in (PUBLIC, "https://127.0.0.1:8000/v1", "http://10.0.0.1/v1", "nonsense"):
+            with pytest.raises(UnsafeURLError, match="scheme is http"):
+                parse_picture_url("http://cdn.example.com/p", base_url=base)
+
+
+class TestAResolvedName:
+    URL = parse_picture_url("https://cdn.example.com/a.png", base_url=PUBLIC)
+
+    @pytest.mark.parametrize(
+        "ip", ["8.8.8.8", "1.1.1.1", "223.255.255.255", "2606:4700::1111", "2a00:1450::1"]
+    )
+    def test_at_a_public_address_is_fetched(self, ip):
+        check_ip(ip, self.URL, base_url=PUBLIC)
+
+    @pytest.mark.parametrize(
+        "ip",
+        [
+            *(host.strip("[]") for host in HOSTS_INSIDE if host[:1] in "[0123456789"),
+            "fe80::1%eth0",
+            "2606:4700::1111%eth0",
+            "not an address",
+            "8.8.8.8 ",
+            "8.8.8.8/32",
+            "",
+        ],
+    )
+    def test_anywhere_else_is_refused(self, ip):
+        with pytest.raises(UnsafeURLError) as caught:
+            check_ip(ip, self.URL, base_url=PUBLIC)
+        assert caught.value.urls == ("https://cdn.example.com/a.png",)
+
+    def test_at_loopback_is_refused_also_beside_a_sandbox_elsewhere(self):
+        with pytest.raises(UnsafeURLError):
+            check_ip("127.0.0.1", self.URL, base_url="http://127.0.0.2:8000")
+        check_ip("127.0.0.2", self.URL, base_url="http://127.0.0.2:8000")
+
+    def test_is_judged_by_the_registries_and_not_by_the_standard_library(self):
+        for ip in ("224.0.0.1", "64:ff9b::808:808", "2002:808:808::1", "100.64.0.1"):
+            assert not is_public(ipaddress.ip_address(ip))
+        first_and_last = "9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 172.15.255.255 172.32.0.0"
+        assert all(is_public(ipaddress.ip_address(ip)) for ip in first_and_last.split())
+
+
+class TestLoopback:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://127.0.0.1",
+            "http://127.0.0.1:8000/v1",
+            "https://127.9.9.9/",
+            "http://localhost:1/v1",
+            "http://LOCALHOST",
+            "http://[::1]:8000/v1",
+        ],
+    )
+    def test_is_this_machine(self, url):
+        assert is_loopback_url(url)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            PUBLIC,
+            "",
+            "127.0.0.1:8000",
+            "ftp://127.0.0.1",
+            "http://127.1",
+            "http://0.0.0.0:8000",
+            "http://10.0.0.1",
+            "http://[::ffff:127.0.0.1]",
+            "http://localhost.example.com",
+            "http://localhost@example.com",
+            "http://example.com#@localhost",
+            "http://127.0.0.1\\@example.com",
+            "http://127.0.0.1:99999",
+        ],
+    )
+    def test_is_nothing_else(self, url):
+        assert not is_loopback_url(url)
