@@ -47,10 +47,8 @@ class Owner:
 
     def __init__(self, folder: Path) -> None:
         make_folder(folder)
-        self.token = secrets.token_hex(8)
-        self._path = folder / f"{self.token}.lock"
-        descriptor = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-        _try_lock(descriptor)
+        self._path, descriptor = _signed_on(folder)
+        self.token = self._path.stem
         self._end = weakref.finalize(self, _sign_off, descriptor, self._path, os.getpid())
         watch(self)
 
@@ -66,6 +64,16 @@ class Owner:
     def after_fork(self) -> None:
         """Let go of the descriptor only; a child that shared the lock would keep its parent alive for ever."""
         self._end()
+
+
+def _signed_on(folder: Path) -> tuple[Path, int]:
+    while True:
+        path = folder / f"{secrets.token_hex(8)}.lock"
+        descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+        # Who cleans up may have taken the new file for a dead one's before it was locked.
+        if _try_lock(descriptor) and path.exists():
+            return path, descriptor
+        os.close(descriptor)  # pragma: no cover - a window of microseconds
 
 
 def _sign_off(descriptor: int, path: Path, pid: int) -> None:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _KEYWORD = b"comet_magic"
 _PNG_HEAD = 8
 _SEGMENT = 65_000  # bytes of ours in one JPEG segment; its length is 16 bits
-_EXIF_IFD, _USER_COMMENT, _ASCII = 0x8769, 0x9286, b"ASCII\0\0\0"
+_USER_COMMENT = 0x9286
+_OUR_IFD = struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x8769, 4, 1, 26, 0)  # one entry: the EXIF part, at 26
+_MARK = b'ASCII\0\0\0{"comet_magic":'
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the markers of a frame: size and kind
 _EXIF = b"Exif\0\0"
 Block = tuple[bytes, bytes]  # kind and payload
@@ -40,7 +42,7 @@ def embed_metadata(data: bytes, mime: str, facts: Mapping[str, Any]) -> bytes:
         return data
     try:
         return embed(data, text)
-    except (struct.error, IndexError, ValueError, SyntaxError):
+    except (struct.error, IndexError, ValueError):
         return data
 
 
@@ -56,7 +58,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         return {}
     try:
         facts = json.loads(read(data) or b"{}")
-    except (struct.error, IndexError, ValueError, SyntaxError, RecursionError):
+    except (struct.error, IndexError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
 
@@ -211,24 +213,14 @@ def _webp_extent(data: bytes) -> tuple[int, int]:
 
 
 def _exif_with(old: bytes, text: bytes) -> bytes:
-    from PIL import Image
-
-    exif = Image.Exif()
-    if old:
-        exif.load(_EXIF + old)
-    exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = _ASCII + text
-    whole: bytes = exif.tobytes()
-    return whole.removeprefix(_EXIF)
+    """A block with the text as its comment; in one of somebody else, behind all that its offsets point to."""
+    others = old.partition(_MARK)[0]
+    if not others or others[: len(_OUR_IFD)] == _OUR_IFD:
+        comment = struct.pack("<HHHIII", 1, _USER_COMMENT, 7, len(_MARK) + len(text) + 1, 44, 0)
+        others = _OUR_IFD + comment
+    return others + _MARK + text + b"}"
 
 
 def _comment_of(block: bytes) -> bytes:
-    if not block:
-        return b""
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif.load(_EXIF + block)
-    comment = exif.get_ifd(_EXIF_IFD).get(_USER_COMMENT, b"")
-    if not isinstance(comment, bytes) or not comment.startswith(_ASCII):
-        return b""
-    return bytes(comment[len(_ASCII) :])
+    text = block.partition(_MARK)[2]
+    return text[: text.rfind(b"}")]

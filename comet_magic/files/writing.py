@@ -33,7 +33,7 @@ def write_whole(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o600)
         OSError: the disk is full, the folder cannot be written, and the like.
     """
     path = native(path)
-    part = path.with_name(f".{_cut(path.name, 100)}.{secrets.token_hex(6)}{PART}")
+    part = _part_beside(path)
     try:
         _write(part, [data] if isinstance(data, bytes) else data, mode)
         _give_name(part, path)
@@ -68,17 +68,28 @@ def write_new(path: Path, data: bytes | Iterable[bytes]) -> Path:
     Raises:
         OSError: the disk is full, the folder cannot be written, and the like.
     """
-    whole = data if isinstance(data, bytes) else b"".join(data)
+    path = native(path)
+    part = _part_beside(path)
+    try:
+        _write(part, [data] if isinstance(data, bytes) else data, 0o600)
+        final = _first_free(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return final
+
+
+def _first_free(part: Path, path: Path) -> Path:
     number = 1
     while True:
         ending = ("" if number == 1 else f"-{number}") + path.suffix
-        candidate = path.with_name(_cut(path.stem, _LONGEST_NAME - len(os.fsencode(native(ending)))) + ending)
+        final = path.with_name(_cut(path.stem, _LONGEST_NAME - len(os.fsencode(ending))) + ending)
         try:
-            write_whole(candidate, whole)
+            _give_name(part, final)
         except FileExistsError:
             number += 1
         else:
-            return candidate
+            return final
 
 
 def make_folder(path: Path) -> None:
@@ -137,6 +148,10 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def _part_beside(path: Path) -> Path:
+    return path.with_name(f".{_cut(path.name, 100)}.{secrets.token_hex(6)}{PART}")
+
+
 def _write_once(path: Path, data: bytes) -> None:
     try:
         write_whole(path, data)
@@ -173,4 +188,4 @@ def _give_name(part: Path, final: Path) -> None:
 
 
 def _cut(name: str, most: int) -> str:
-    return name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore") or "image"
+    return native(name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore")).name or "image"

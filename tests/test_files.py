@@ -1,0 +1,477 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import unicodedata
+import zlib
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from comet_magic.errors import ConfigurationError
+from comet_magic.files import (
+    SUFFIX,
+    dimensions,
+    embed_metadata,
+    make_folder,
+    make_private_folder,
+    native,
+    place,
+    read_metadata,
+    slug,
+    sniff,
+    write_new,
+    write_whole,
+)
+
+from .processes import run, start
+
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+FORMATS = [
+    pytest.param("PNG", "image/png", "RGB", {}, id="png"),
+    pytest.param("PNG", "image/png", "RGBA", {}, id="png-alpha"),
+    pytest.param("JPEG", "image/jpeg", "RGB", {"comment": b"a camera's own"}, id="jpeg"),
+    pytest.param("WEBP", "image/webp", "RGB", {}, id="webp"),
+    pytest.param("WEBP", "image/webp", "RGBA", {}, id="webp-alpha"),
+    pytest.param("WEBP", "image/webp", "RGB", {"lossless": True}, id="webp-lossless"),
+    pytest.param("WEBP", "image/webp", "RGBA", {"lossless": True}, id="webp-lossless-alpha"),
+]
+
+
+@cache
+def picture(kind: str = "PNG", mode: str = "RGB", **options: object) -> bytes:
+    red, green = Image.linear_gradient("L").resize((63, 41)), Image.radial_gradient("L").resize((63, 41))
+    image = Image.merge("RGB", (red, green, red.rotate(90))).convert(mode)
+    if mode == "RGBA":
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*.part"))
+
+
+# --- names --------------------------------------------------------------------------------------------
+
+
+@given(st.text(st.characters(), max_size=400))
+@example("../../etc/passwd")
+@example("CON")
+@example("con.png")
+@example("LPT9 ")
+@example("a" * 400)
+@example("漢" * 400)
+@example("🏴‍☠️❤️👩‍👩‍👧")
+@example("\u202etxt.exe")
+@example("\ud800\0\x1b[2J")
+@example("ﷺ" * 30)
+@example("e\u0301" * 60)
+@example("ㅤ")
+def test_a_prompt_becomes_a_name_that_every_system_takes(prompt: str) -> None:
+    name = slug(prompt)
+
+    assert name == slug(prompt)
+    assert 0 < len(name.encode()) <= 66
+    assert unicodedata.is_normalized("NFC", name)
+    assert not set(name) & set('<>:"/\\|?*. ')
+    assert all(unicodedata.category(c)[0] in "LMN" or c == "-" for c in name)
+    assert not name.startswith("-")
+    assert not name.endswith("-")
+    assert name.lower() not in RESERVED
+
+
+@given(st.text(st.characters(), max_size=60))
+def test_such_a_name_is_found_again_on_this_disk(
+    tmp_path_factory: pytest.TempPathFactory, prompt: str
+) -> None:
+    folder = tmp_path_factory.mktemp("names")
+    path = folder / f"{slug(prompt)}.png"
+
+    write_whole(path, b"1")
+
+    assert [found.name for found in folder.iterdir()] == [path.name]
+    assert path.is_relative_to(folder)
+
+
+def test_a_name_reads_like_the_prompt() -> None:
+    assert slug("A paper boat, floating on CALM water!") == "a-paper-boat-floating-on-calm-water"
+    assert slug("नमस्ते दुनिया") == "नमस्ते-दुनिया"
+    assert slug("Ein Schiff aus Papier für Zoë") == "ein-schiff-aus-papier-für-zoë"
+
+
+def test_a_name_is_cut_between_words_where_that_keeps_half_of_it() -> None:
+    assert slug("a lighthouse in a storm", max_bytes=20) == "a-lighthouse-in-a"
+    assert slug("a" * 5 + " " + "b" * 50, max_bytes=20) == "aaaaa-bbbbbbbbbbbbbb"
+
+
+def test_a_letter_is_not_cut_from_its_marks() -> None:
+    name = slug("x" * 18 + "क्षि", max_bytes=22)
+
+    assert name == "x" * 18
+
+
+@pytest.mark.parametrize(
+    ("kind", "mime"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
+)
+def test_a_picture_is_known_by_its_first_bytes(kind: str, mime: str) -> None:
+    assert sniff(picture(kind)) == mime
+    assert dimensions(picture(kind)) == (63, 41)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a" + bytes(40), b"<svg xmlns=''>", b"RIFF\0\0\0\0WAVE", b"%PDF-1.7"]
+)
+def test_other_files_are_no_pictures(data: bytes) -> None:
+    assert sniff(data) is None
+    assert dimensions(data) is None
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_cut_in_its_head_has_no_size(kind: str) -> None:
+    assert dimensions(picture(kind)[:15]) is None
+
+
+# --- whole or absent ----------------------------------------------------------------------------------
+
+
+def test_a_file_is_private_whole_and_without_leftovers(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a.png", (b"12", b"34"))
+
+    assert (tmp_path / "a.png").read_bytes() == b"1234"
+    assert stat.S_IMODE((tmp_path / "a.png").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_an_existing_file_is_never_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"old")
+
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "a.png", b"new")
+
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    (tmp_path / "a.png").symlink_to(victim)
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "a.png", b"new")
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "dangling.png", b"new")
+
+    assert victim.read_bytes() == b"mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    def cut_off() -> object:
+        yield b"first"
+        raise OSError("the source broke")
+
+    with pytest.raises(OSError, match="source broke"):
+        write_whole(tmp_path / "a.png", cut_off())
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    script = f"""
+import resource
+from pathlib import Path
+from comet_magic.files import write_whole
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_whole(Path({str(tmp_path)!r}) / "a.png", bytes(5000))
+except OSError as error:
+    print(type(error).__name__)
+"""
+    assert run(script) == "OSError\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_part_gets_its_name(tmp_path: Path) -> None:
+    part = tmp_path / "spool.body"
+    part.write_bytes(b"1")
+
+    place(part, tmp_path / "a.png")
+
+    assert (tmp_path / "a.png").read_bytes() == b"1"
+    assert not part.exists()
+
+
+def test_a_part_whose_name_is_taken_stays_where_it_is(tmp_path: Path) -> None:
+    part = tmp_path / "spool.body"
+    part.write_bytes(b"new")
+    (tmp_path / "a.png").write_bytes(b"old")
+
+    with pytest.raises(FileExistsError):
+        place(part, tmp_path / "a.png")
+
+    assert part.read_bytes() == b"new"
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+
+
+def test_a_part_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"mine")
+    (tmp_path / "part").symlink_to(tmp_path / "victim")
+
+    with pytest.raises(OSError, match="symbolic link"):
+        place(tmp_path / "part", tmp_path / "a.png")
+
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
+    names = [write_new(tmp_path / "boat.png", [b"%d" % n]).name for n in range(3)]
+
+    assert names == ["boat.png", "boat-2.png", "boat-3.png"]
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"0", b"1", b"2"]
+
+
+def test_a_name_too_long_is_shortened(tmp_path: Path) -> None:
+    first = write_new(tmp_path / ("é" * 400 + ".png"), b"1")
+    second = write_new(tmp_path / ("é" * 400 + ".png"), b"2")
+
+    assert first.suffix == second.suffix == ".png"
+    assert first.stem.startswith("é" * 100)
+    assert second.stem.endswith("-2")
+    assert len(os.fsencode(second.name)) <= 255
+
+
+def test_a_folder_without_links_still_never_overwrites(tmp_path: Path) -> None:
+    script = f"""
+import errno, os, sys
+from pathlib import Path
+def no_links(event, args):
+    if event == "os.link":
+        raise OSError(errno.EPERM, "this file system knows no links")
+sys.addaudithook(no_links)
+from comet_magic.files import write_whole
+folder = Path({str(tmp_path)!r})
+write_whole(folder / "a.png", b"first")
+try:
+    write_whole(folder / "a.png", b"second")
+except FileExistsError:
+    print((folder / "a.png").read_bytes(), sorted(os.listdir(folder)))
+"""
+    assert run(script) == "b'first' ['a.png']\n"
+
+
+def test_two_processes_with_one_name_lose_nothing(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from comet_magic.files import write_new
+for n in range(100):
+    write_new(Path({str(tmp_path)!r}) / "boat.png", f"{{sys.argv[1]}} {{n}}".encode())
+"""
+    writers = [start(script, name) for name in ("a", "b")]
+
+    assert [writer.communicate(timeout=60) for writer in writers] == [("", "")] * 2
+    written = sorted(path.read_text() for path in tmp_path.iterdir())
+    assert written == sorted(f"{name} {n}" for name in ("a", "b") for n in range(100))
+
+
+def test_a_locale_that_cannot_spell_the_name_writes_it_all_the_same(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from comet_magic.files import native, write_new
+assert sys.getfilesystemencoding() == "ascii", sys.getfilesystemencoding()
+path = write_new(Path({str(tmp_path)!r}) / "b\\xf6t-\\u6f22.png", b"1")
+print(ascii(native(path).read_bytes()))
+"""
+    plain = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert run(script, env=plain) == "b'1'\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["böt-漢.png"]
+
+
+# --- folders ------------------------------------------------------------------------------------------
+
+
+def test_a_private_folder_is_private_and_unseen_by_git(tmp_path: Path) -> None:
+    make_private_folder(tmp_path / "deep" / "cometimg")
+
+    folder = tmp_path / "deep" / "cometimg"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [path.name for path in folder.iterdir()] == [".gitignore"]
+    assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_a_folder_with_other_things_in_it_is_left_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "notes.txt").write_text("mine")
+
+    make_private_folder(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cometimg").write_text("")
+
+    with pytest.raises(ConfigurationError, match="it is a file") as caught:
+        make_private_folder(tmp_path / "cometimg")
+
+    assert caught.value.outcome == "not_sent"
+    assert caught.value.__context__ is None
+
+
+def test_a_folder_below_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigurationError, match="cannot be written: Not a directory"):
+        make_private_folder(tmp_path / "file" / "cometimg")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+
+    with pytest.raises(ConfigurationError, match="Permission denied"):
+        make_private_folder(tmp_path)
+
+
+def test_a_place_where_nothing_can_be_made_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        make_private_folder(Path("/proc/cometimg"))
+
+
+def test_making_a_folder_twice_is_no_fault(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+
+
+def test_a_native_path_is_the_same_path() -> None:
+    assert native("a/ö") == Path("a/ö")
+
+
+# --- metadata -----------------------------------------------------------------------------------------
+
+FACTS = {"prompt": 'a boat 🛶 in "quotes"\n', "model": "gpt-image-2", "n": 1, "extra": {"seed": 7}}
+LONG = {"prompt": "漢字🛶" * 10_000}
+
+
+@pytest.mark.parametrize("facts", [FACTS, LONG], ids=["short", "long"])
+@pytest.mark.parametrize(("kind", "mime", "mode", "options"), FORMATS)
+def test_facts_come_back_and_no_pixel_moves(
+    tmp_path: Path, kind: str, mime: str, mode: str, options: dict[str, object], *, facts: dict[str, object]
+) -> None:
+    before = picture(kind, mode, **options)
+
+    after = embed_metadata(embed_metadata(before, mime, {"older": True}), mime, facts)
+
+    path = tmp_path / f"a{SUFFIX[mime]}"
+    path.write_bytes(after)
+    assert read_metadata(path) == facts
+    with Image.open(io.BytesIO(before)) as old, Image.open(path) as new:
+        assert (old.mode, old.size) == (new.mode, new.size)
+        assert old.tobytes() == new.tobytes()
+        assert kind != "JPEG" or new.info["comment"] == b"a camera's own" or facts is LONG
+
+
+def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    found, at = [], 8
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        found.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
+        crc = data[at + 8 + length : at + 12 + length]
+        assert zlib.crc32(data[at + 4 : at + 8 + length]) == int.from_bytes(crc, "big")
+        at += 12 + length
+    return found
+
+
+def test_a_png_gets_one_valid_chunk_and_keeps_the_others() -> None:
+    before = picture("PNG")
+
+    after = embed_metadata(embed_metadata(before, "image/png", {"a": 1}), "image/png", FACTS)
+
+    names = [name for name, _ in chunks(after)]
+    assert names.count(b"iTXt") == 1
+    assert [chunk for chunk in chunks(after) if chunk[0] != b"iTXt"] == chunks(before)
+
+
+def test_exif_of_others_is_kept(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation
+    exif[0x010F] = "a maker"
+    for kind, mime in (("JPEG", "image/jpeg"), ("WEBP", "image/webp")):
+        path = tmp_path / f"a{SUFFIX[mime]}"
+        path.write_bytes(embed_metadata(picture(kind, exif=exif.tobytes()), mime, FACTS))
+
+        with Image.open(path) as image:
+            assert image.getexif()[0x0112] == 6
+            assert image.getexif()[0x010F] == "a maker"
+        assert read_metadata(path) == FACTS
+
+
+def test_an_xmp_chunk_stays_behind_the_exif(tmp_path: Path) -> None:
+    before = picture("WEBP", xmp=b"<x/>")
+
+    (tmp_path / "a.webp").write_bytes(embed_metadata(before, "image/webp", FACTS))
+
+    assert read_metadata(tmp_path / "a.webp") == FACTS
+    with Image.open(tmp_path / "a.webp") as image:
+        assert image.info["xmp"] == b"<x/>"
+
+
+def test_an_outside_reader_finds_the_facts(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(embed_metadata(picture("PNG"), "image/png", FACTS))
+    (tmp_path / "a.jpg").write_bytes(embed_metadata(picture("JPEG"), "image/jpeg", FACTS))
+
+    with Image.open(tmp_path / "a.png") as png, Image.open(tmp_path / "a.jpg") as jpeg:
+        assert json.loads(png.text["comet_magic"]) == FACTS
+        comment = jpeg.getexif().get_ifd(0x8769)[0x9286].removeprefix(b"ASCII\0\0\0")
+        assert json.loads(comment) == {"comet_magic": FACTS}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_without_facts_has_none(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "a").write_bytes(picture(kind))
+    (tmp_path / "text").write_text("no picture")
+
+    assert read_metadata(tmp_path / "a") == {}
+    assert read_metadata(tmp_path / "text") == {}
+
+
+def test_a_mime_that_is_not_the_bytes_changes_nothing() -> None:
+    data = picture("PNG")
+
+    assert embed_metadata(data, "image/jpeg", FACTS) == data
+    assert embed_metadata(b"GIF89a", "image/gif", FACTS) == b"GIF89a"
+
+
+@pytest.mark.parametrize("mime", ["image/png", "image/jpeg", "image/webp"])
+@given(st.data())
+def test_broken_pictures_are_left_alone_and_never_crash(mime: str, data: st.DataObject) -> None:
+    whole = bytearray(embed_metadata(picture(mime.split("/")[1].upper()), mime, FACTS))
+    for _ in range(data.draw(st.integers(1, 8))):
+        whole[data.draw(st.integers(12, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(whole[: data.draw(st.integers(0, len(whole)))])
+
+    for broken in (bytes(whole), cut):
+        assert isinstance(embed_metadata(broken, mime, FACTS), bytes)
+        dimensions(broken)
+
+
+@given(st.binary(max_size=200))
+def test_reading_facts_never_crashes(tmp_path_factory: pytest.TempPathFactory, noise: bytes) -> None:
+    folder = tmp_path_factory.mktemp("noise")
+    for number, head in enumerate((b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBP")):
+        (folder / str(number)).write_bytes(head + noise)
+        assert isinstance(read_metadata(folder / str(number)), dict)
