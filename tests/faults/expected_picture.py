@@ -136,7 +136,7 @@ ADDRESSES = (
     unsafe("trap-two", doors=True),
     Row("F:url-one-trap", "PartialResultError", n=2, gets=1, images=1),
     *(unsafe(f"redirect-{name}", gets=1) for name in ("trap", "localhost", "metadata", "file", "userinfo")),
-    gone("redirect-garbage", ends="UnsafeURLError|DownloadError"),
+    gone("redirect-garbage", (1, 4), "UnsafeURLError|DownloadError"),
     gone("redirect-nowhere", (1, 4)),
     gone("redirect-empty", (1, 6), "DownloadError|UnsafeURLError"),
     gone("redirect-loop", (1, 6), "DownloadError|UnsafeURLError"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.faults.row import MEBI, Row
 
 SMALL = {"max_response_bytes": 4 * MEBI}
-LONG_BODY = {"model": "some-unlisted-model", "extra": {"image": "x" * 12 * MEBI}}
+LONG_BODY = {"model": "some-unlisted-model", "extra": {"image": "x" * 6 * MEBI}}
 BACKOFF = {"retry_base_delay": 0.5}
 
 CONNECTING = (
@@ -188,7 +188,7 @@ RESENT = (
         for kind in ("past-date", "negative", "nan", "garbage", "empty-hint", "zero", "html")
     ),
     Row("F:429-overflow", "RateLimitError", within=0.5),
-    Row("F:429-huge", "RateLimitError", within=0.5, says=("3600",), doors=True),
+    Row("F:429-huge", "RateLimitError", within=0.5, says=("60 min",), doors=True),
     Row("F:429-huge-ms", "RateLimitError", within=0.5),
     Row("F:429-bare", "RateLimitError", posts=3, client=BACKOFF, gaps=0.37, at_least=1.1, within=2.0),
     Row("F:429-bare", "RateLimitError", posts=1, client={"max_attempts": 1}, within=0.5),

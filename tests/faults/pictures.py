@@ -63,7 +63,8 @@ def blank(width: int, height: int) -> bytes:
 
 
 def header_bomb() -> bytes:
-    return SIGNATURE + header(2_000_000_000, 2_000_000_000, 8, 2) + chunk(b"IDAT", zlib.compress(bytes(64)))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(64)))
+    return SIGNATURE + header(2_000_000_000, 2_000_000_000, 8, 2) + pixels + chunk(b"IEND", b"")
 
 
 def empty_sides() -> bytes:
