@@ -7,7 +7,7 @@ pytest.importorskip("trustme")
 from tests.benchmarks.__main__ import report
 from tests.benchmarks.harness import COLUMNS, Aim, Result, Scale, aims, table
 
-TINY = Scale(1, calls=1, streams=1, pictures=2, in_flight=(2,), steps=(2, 2), rows=2, tables=1)
+TINY = Scale(1, calls=1, streams=1, pictures=2, in_flight=(2,), steps=(2, 2), rows=2, slow_rounds=1)
 
 
 def rows(text: str) -> list[list[str]]:

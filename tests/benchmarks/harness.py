@@ -37,7 +37,7 @@ COLUMNS = ("wall ms", "CPU ms", "peak MB")
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: rounds, calls in a round, pictures in a batch, rows of a table."""
+    """How much is measured: rounds (of slow things fewer), calls in a round, pictures in a batch."""
 
     rounds: int = 5
     calls: int = 15
@@ -47,12 +47,12 @@ class Scale:
     in_flight: tuple[int, ...] = (1, 8, 32, 64, 128)
     steps: tuple[int, int] = (2000, 8000)
     rows: int = 2000
-    tables: int = 3
+    slow_rounds: int = 3
     whole_grid: bool = True
 
 
 QUICK = Scale(
-    3, calls=4, streams=2, pictures=128, waves=1, steps=(100, 300), rows=64, tables=1, whole_grid=False
+    3, calls=4, streams=2, pictures=96, waves=1, steps=(64, 192), rows=64, slow_rounds=1, whole_grid=False
 )
 
 

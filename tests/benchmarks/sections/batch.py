@@ -28,7 +28,7 @@ def measured(bench: Bench, in_flight: int, delay: int) -> Result:
         f"{in_flight} in flight, {delay} ms",
         (US, US_ARCHIVED, *PLAIN),
         "batch",
-        rounds=3 if bench.scale.rounds > 3 else None,
+        rounds=min(3, bench.scale.rounds),
         base_url=bench.base_url("jpeg", delay=delay),
         pictures=min(bench.scale.pictures, in_flight * waves),
         in_flight=in_flight,

@@ -52,7 +52,7 @@ def loaded(bench: Bench) -> Result:
         (folder / f"on_{name}.py").write_text(f"{code}\ndef load_ipython_extension(ipython): ...\n")
     env = {**bench.env, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
     names = {"comet_magic": "comet_magic"} | {name: f"on_{name}" for name in EXTENSIONS}
-    for number in range(min(3, bench.scale.rounds) + 1):
+    for number in range(bench.scale.slow_rounds + 1):
         for name, module in names.items():
             if PEERS[name].installed():
                 with Kernel(env, folder) as kernel:
