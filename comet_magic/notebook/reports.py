@@ -23,6 +23,7 @@ from .tables import table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from comet_magic.archive import Archive, OpenCall
     from comet_magic.catalog import Model
     from comet_magic.client import Client, Job
     from comet_magic.settings import BaseURL
@@ -134,25 +135,24 @@ def status(settings: Mapping[str, Any]) -> None:
     running = list(_running(session.jobs(client)))
     if running:
         publish(table(("running", "for", "state", "can cost", "request id"), running))
-    uncertain = [
-        (
-            f"{call.created:%Y-%m-%d %H:%M}",
-            call.model,
-            _bound(call.bound),
-            call.request_id or "",
-            call.prompt or "",
-        )
-        for call in client.archive.uncertain()
-    ]
+    uncertain = [_uncertain_row(call) for call in _uncertain(client.archive)]
     if uncertain:
         note = (
             "An uncertain call was sent and its answer was lost: it counts as spent, and is not sent again."
         )
         publish(
-            table(
-                ("uncertain since", "model", "cost at most", "request id", "prompt"), uncertain, notes=[note]
-            )
+            table(("uncertain since", "model", "can cost", "request id", "prompt"), uncertain, notes=[note])
         )
+
+
+def _uncertain(archive: Archive) -> list[OpenCall]:
+    """Calls that were lost, and those that a process left open when it died."""
+    return [*archive.uncertain(), *(call for call in archive.open_calls() if not call.alive)]
+
+
+def _uncertain_row(call: OpenCall) -> tuple[str, ...]:
+    since = f"{call.created.astimezone():%Y-%m-%d %H:%M}"
+    return since, call.model, f"at most {_bound(call.bound)}", call.request_id or "", call.prompt or ""
 
 
 def _key_line(source: str, base: BaseURL) -> str:
@@ -185,7 +185,13 @@ def _running(jobs: tuple[Job, ...]) -> Iterator[tuple[str, str, str, str, str]]:
                 continue
             state = f"{call.state}, in the background" if job.abandoned else call.state
             elapsed = spell(time.monotonic() - job.started)
-            yield call.request.model, elapsed, state, _bound(call.reserved), call.request_id or ""
+            yield (
+                call.request.model,
+                elapsed,
+                state,
+                f"at most {_bound(call.reserved)}",
+                call.request_id or "",
+            )
 
 
 def _bound(micro: int | None) -> str:

@@ -46,8 +46,13 @@ def _cell(value: Any) -> str:
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[str]:
-    texts = [["" if isinstance(value, Thumbnail) else str(value) for value in row] for row in rows]
-    widths = [max(len(text) for text in column) for column in zip(*texts, strict=True)]
+    columns = [
+        ["" if isinstance(value, Thumbnail) else str(value) for value in column]
+        for column in zip(*rows, strict=True)
+    ]
+    columns = [column for column in columns if any(column)]
+    widths = [max(len(text) for text in column) for column in columns]
+    texts = list(zip(*columns, strict=True))
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in texts

@@ -1,0 +1,239 @@
+"""Real kernels, started once and given back clean after each test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import KernelManager
+
+import comet_magic
+from comet_magic.sandbox import Sandbox, start_sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+EXECUTABLES = [sys.executable, *filter(None, os.environ.get("COMET_TEST_KERNELS", "").split(os.pathsep))]
+PACKAGE = Path(comet_magic.__file__).parent.parent
+KEY = "sk-" + "kernelTESTKEY0123456789abcdef"
+
+
+@dataclass
+class Output:
+    """One output of a cell, as a notebook keeps it: an update replaces what its display id showed."""
+
+    kind: str
+    data: dict[str, Any]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    display_id: str | None = None
+
+    @property
+    def pictures(self) -> list[str]:
+        return [mime for mime in self.data if mime.startswith("image/")]
+
+
+@dataclass
+class Ran:
+    """What came of a cell."""
+
+    status: str
+    outputs: list[Output] = field(default_factory=list)
+    updates: list[Output] = field(default_factory=list)
+    stdout: str = ""
+    stderr: str = ""
+    error: dict[str, Any] | None = None
+    reply: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def traceback(self) -> list[str]:
+        return list(self.error["traceback"]) if self.error else []
+
+    @property
+    def shown(self) -> list[Output]:
+        """The outputs a person sees."""
+        return [output for output in self.outputs if output.data]
+
+
+class Kernel:
+    """A running kernel and a client of it."""
+
+    def __init__(self, executable: str, folder: Path) -> None:
+        spec = KernelSpec(
+            argv=[executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], display_name="test"
+        )
+        self._manager = KernelManager(connection_file=str(folder / "kernel.json"))
+        self._manager._kernel_spec = spec
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COMET")}
+        environment |= {
+            "PYTHONPATH": str(PACKAGE),
+            "HOME": str(folder),
+            "IPYTHONDIR": str(folder / "ipython"),
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+        self._manager.start_kernel(env=environment, cwd=str(folder))
+        self.client = self._manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+    def kill(self) -> None:
+        """End the process at once, as a crash would."""
+        self._manager.signal_kernel(signal.SIGKILL)
+        while self._manager.is_alive():
+            time.sleep(0.01)
+
+    def start(self, code: str, **options: Any) -> str:
+        return str(self.client.execute(code, **options))
+
+    def finish(
+        self, message_id: str, *, timeout: float = 60, watch: Callable[[Output], None] | None = None
+    ) -> Ran:
+        """Collect what a cell says until the kernel is idle again."""
+        ran, begun = Ran("?"), time.monotonic()
+        while True:
+            message = self.client.get_iopub_msg(timeout=max(0.1, timeout - (time.monotonic() - begun)))
+            if message["parent_header"].get("msg_id") != message_id:
+                continue
+            ran.messages.append(message)
+            content = message["content"]
+            if message["msg_type"] == "status" and content["execution_state"] == "idle":
+                break
+            _collect(ran, message["msg_type"], content)
+            if watch is not None and message["msg_type"] in ("display_data", "update_display_data"):
+                watch((ran.updates or ran.outputs)[-1])
+        ran.seconds = time.monotonic() - begun
+        ran.reply = self._reply(message_id, timeout)
+        ran.status = ran.reply["status"]
+        return ran
+
+    def _reply(self, message_id: str, timeout: float) -> dict[str, Any]:
+        while True:
+            reply = self.client.get_shell_msg(timeout=timeout)
+            if reply["parent_header"].get("msg_id") == message_id:
+                return dict(reply["content"])
+
+    def run(self, code: str, *, timeout: float = 60) -> Ran:
+        return self.finish(self.start(code), timeout=timeout)
+
+    def value(self, expression: str) -> Any:
+        """The value of an expression, by its repr."""
+        import ast
+
+        message_id = self.client.execute("", user_expressions={"value": expression}, store_history=False)
+        result = self.finish(message_id).reply["user_expressions"]["value"]
+        assert result["status"] == "ok", result
+        return ast.literal_eval(result["data"]["text/plain"])
+
+    def interrupt(self) -> None:
+        self._manager.interrupt_kernel()
+
+    def complete(self, code: str) -> dict[str, Any]:
+        message_id = self.client.complete(code, len(code))
+        return self._reply(message_id, 30)
+
+    def inspect(self, code: str) -> str:
+        message_id = self.client.inspect(code, len(code))
+        return str(self._reply(message_id, 30)["data"].get("text/plain", ""))
+
+
+def _collect(ran: Ran, kind: str, content: dict[str, Any]) -> None:
+    if kind == "stream":
+        setattr(ran, content["name"], getattr(ran, content["name"]) + content["text"])
+    elif kind == "error":
+        ran.error = content
+    elif kind in ("display_data", "execute_result", "update_display_data"):
+        shown = content.get("transient", {}).get("display_id")
+        output = Output(kind, content["data"], content["metadata"], shown)
+        if kind != "update_display_data":
+            ran.outputs.append(output)
+            return
+        ran.updates.append(output)
+        for old in ran.outputs:
+            if old.display_id == shown:
+                old.data, old.metadata = output.data, output.metadata
+
+
+@pytest.fixture(scope="session", params=EXECUTABLES, ids=lambda path: Path(path).parent.parent.name)
+def running_kernel(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kernel]:
+    kernel = Kernel(request.param, tmp_path_factory.mktemp("kernel"))
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture(params=EXECUTABLES, ids=lambda path: Path(path).parent.parent.name)
+def fresh_kernel(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kernel]:
+    """A kernel of the test's own, in which nothing was ever imported."""
+    kernel = Kernel(request.param, tmp_path_factory.mktemp("kernel"))
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture
+def bare_kernel(running_kernel: Kernel, tmp_path: Path) -> Iterator[Kernel]:
+    """A kernel in the test's folder, with nothing loaded."""
+    while True:
+        try:
+            running_kernel.client.get_iopub_msg(timeout=0)
+        except Empty:
+            break
+    running_kernel.run(f"import os; os.chdir({str(tmp_path)!r})")
+    yield running_kernel
+    running_kernel.run(
+        "%unload_ext comet_magic\n%reset -f\n"
+        "import os, gc, sys\n"
+        "for name in [name for name in os.environ if name.startswith('COMET')]: del os.environ[name]\n"
+        "get_ipython().config.pop('CometMagics', None)\n"
+        "if 'comet_magic.settings' in sys.modules: sys.modules['comet_magic.settings'].logout()\n"
+    )
+
+
+@pytest.fixture
+def kernel(bare_kernel: Kernel) -> Kernel:
+    """A kernel with the extension loaded and no key."""
+    loaded = bare_kernel.run("%load_ext comet_magic")
+    assert loaded.status == "ok", loaded.error
+    return bare_kernel
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with start_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def slow_sandbox() -> Iterator[Sandbox]:
+    """One that takes a minute: whoever meets it has to be interrupted."""
+    with start_sandbox(delay=60) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def connect(kernel: Kernel) -> Callable[[Sandbox], Kernel]:
+    """Give the kernel a key and the address of a sandbox, as a person's environment would."""
+
+    def connect(sandbox: Sandbox) -> Kernel:
+        kernel.run(
+            f"import os; os.environ['COMETAPI_KEY'] = {KEY!r}; os.environ['COMETAPI_BASE_URL'] = {sandbox.base_url!r}"
+        )
+        return kernel
+
+    return connect

@@ -1,0 +1,228 @@
+"""A cell in a real kernel: one output, one picture, one name."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comet_magic.sandbox import Sandbox
+
+from .conftest import KEY, Kernel
+
+Connect = Callable[[Sandbox], Kernel]
+SMALL = "-m dall-e-2 --size 256x256"
+
+
+def test_loading_imports_nothing_heavy_and_creates_nothing(fresh_kernel: Kernel, tmp_path: Path) -> None:
+    names = "('httpx', 'anyio', 'PIL', 'ipywidgets')"
+    heavy = f"{{name for name in __import__('sys').modules if name.split('.')[0] in {names}}}"
+    fresh_kernel.run(f"before = {heavy}; import os; os.chdir({str(tmp_path)!r})")
+
+    ran = fresh_kernel.run("%load_ext comet_magic")
+
+    assert (ran.status, ran.stdout, ran.stderr, ran.outputs) == ("ok", "", "", [])
+    assert fresh_kernel.value(f"sorted({heavy} - before)") == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"%%cometimg {SMALL}\na cat's hat",
+        f"%cometimg {SMALL} a cat's hat",
+        f"%%time\n%cometimg {SMALL} a cat's hat",
+        f"%%cometimg {SMALL}\n\n\na cat's hat\n\n",
+        f"x = %cometimg {SMALL} a cat's hat",
+        f"x = %cometimg {SMALL} a cat's hat\nx",
+    ],
+)
+def test_a_cell_shows_its_picture_once_in_one_format(kernel: Kernel, code: str) -> None:
+    ran = kernel.run(code)
+
+    assert ran.status == "ok", ran.error
+    assert [output.pictures for output in ran.shown] == [["image/png"]]
+    (output,) = ran.shown
+    assert set(output.data) == {"image/png", "text/plain"}
+    assert output.metadata["image/png"]["alt"] == "a cat's hat"
+    assert "sandbox picture: set COMETAPI_KEY for real ones" in output.data["text/plain"]
+
+
+def test_the_value_is_bound_as_the_underscore_and_in_out(kernel: Kernel) -> None:
+    ran = kernel.run(f"%%cometimg {SMALL}\na boat")
+    count = ran.reply["execution_count"]
+
+    assert kernel.value(f"(type(_).__name__, _ is Out[{count}], _.image.size)") == (
+        "Images",
+        True,
+        (256, 256),
+    )
+
+
+def test_what_was_shown_by_its_own_cell_shows_itself_again_in_the_next(kernel: Kernel) -> None:
+    kernel.run(f"x = %cometimg {SMALL} a boat")
+
+    ran = kernel.run("x")
+
+    assert [(output.kind, output.pictures) for output in ran.shown] == [("execute_result", ["image/png"])]
+
+
+def test_out_names_the_pictures_and_shows_them(kernel: Kernel) -> None:
+    ran = kernel.run(f"%%cometimg {SMALL} -o boats -n 2\na boat")
+
+    assert [len(output.pictures) for output in ran.shown] == [1]
+    assert kernel.value("(len(boats), boats is _, boats.prompt)") == (2, True, "a boat")
+
+
+def test_quiet_shows_nothing_and_returns_the_pictures(kernel: Kernel) -> None:
+    ran = kernel.run(f"%%cometimg {SMALL} -q -o boats\na boat")
+
+    assert ran.shown == []
+    assert kernel.value("boats is _") is True
+
+
+def test_a_loop_shows_each_picture_once(kernel: Kernel) -> None:
+    ran = kernel.run(f"for color in ('red', 'blue'):\n    %cometimg {SMALL} a {{color}} boat")
+
+    assert [output.metadata["image/png"]["alt"] for output in ran.shown] == ["a red boat", "a blue boat"]
+
+
+def test_capture_records_one_picture_and_no_progress(kernel: Kernel) -> None:
+    kernel.run(f"%%capture caught\n%cometimg {SMALL} a boat")
+
+    assert kernel.value("[sorted(each.data) for each in caught.outputs]") == [["image/png", "text/plain"]]
+
+
+@pytest.mark.parametrize(
+    ("inline", "formats"),
+    [("none", []), ("full", ["image/png"]), ("preview", ["image/jpeg"]), ("auto", ["image/png"])],
+)
+def test_inline_decides_what_the_notebook_keeps(kernel: Kernel, inline: str, formats: list[str]) -> None:
+    ran = kernel.run(f"%cometimg {SMALL} --inline {inline} a boat")
+
+    (output,) = ran.shown
+    assert output.pictures in (formats, ["image/png"] if inline == "preview" else formats)
+
+
+def test_the_providers_bytes_are_shown_as_they_came(kernel: Kernel) -> None:
+    ran = kernel.run(f"x = %cometimg {SMALL} a boat")
+
+    (output,) = ran.shown
+    shown = base64.b64decode(output.data["image/png"])
+    assert kernel.value("x.data[0]") == shown
+    assert Path(kernel.value("x.paths[0]")).read_bytes() == shown
+
+
+def test_a_real_key_uses_its_address_and_stands_in_no_message(connect: Connect, sandbox: Sandbox) -> None:
+    kernel = connect(sandbox)
+
+    ran = kernel.run(f"x = %cometimg {SMALL} a boat")
+    status = kernel.run("%cometimg_status")
+
+    assert [entry.path for entry in sandbox.log if entry.charged] == ["/v1/images/generations"]
+    assert "set COMETAPI_KEY" not in str(ran.messages)
+    assert "from COMETAPI_KEY" in status.outputs[0].data["text/plain"]
+    assert KEY[3:15] not in str(ran.messages) + str(status.messages)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        'say "hi"',
+        '{"a": {"b": 1}}',
+        "$5; 100% done;",
+        "%matplotlib",
+        "一只猫在睡觉",
+        "🐈‍⬛ 🚢",
+        "x" * 900,
+        "a\n\n b\n",
+    ],
+)
+def test_a_prompt_of_any_letters_arrives_as_typed(connect: Connect, sandbox: Sandbox, prompt: str) -> None:
+    ran = connect(sandbox).run(f"%%cometimg {SMALL}\n{prompt}")
+
+    assert ran.status == "ok", ran.error
+    assert [entry.prompt for entry in sandbox.log if entry.charged] == [prompt.strip("\n")]
+
+
+def test_a_prompt_of_32000_characters_is_sent_whole(connect: Connect, sandbox: Sandbox) -> None:
+    ran = connect(sandbox).run(f"%%cometimg --size 1024x640 --quality low\n{'boat ' * 6400}")
+
+    assert ran.status == "ok", ran.error
+    assert [len(entry.prompt or "") for entry in sandbox.log if entry.charged] == [32_000]
+
+
+def test_names_of_the_notebook_and_of_a_function_are_filled_in(connect: Connect, sandbox: Sandbox) -> None:
+    kernel = connect(sandbox)
+    kernel.run("color = 'red'")
+
+    ran = kernel.run(
+        f"def paint(place):\n    %cometimg {SMALL} a {{color}} boat at {{place}}, {{colour}}\npaint('sea')"
+    )
+
+    assert [entry.prompt for entry in sandbox.log if entry.charged] == ["a red boat at sea, {colour}"]
+    assert "did you mean {color}?" in ran.stderr
+
+
+def test_interpolation_can_be_switched_off(connect: Connect, sandbox: Sandbox) -> None:
+    kernel = connect(sandbox)
+    kernel.run("color = 'red'")
+
+    ran = kernel.run(f"%cometimg {SMALL} --no-interpolate a {{color}} boat")
+
+    assert [entry.prompt for entry in sandbox.log if entry.charged] == ["a {color} boat"]
+    assert "color" not in ran.stderr
+
+
+def test_a_prompt_can_come_from_a_file(connect: Connect, sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("a boat from a file\n")
+
+    connect(sandbox).run(f"%cometimg {SMALL} --prompt-file prompt.txt")
+
+    assert [entry.prompt for entry in sandbox.log if entry.charged] == ["a boat from a file"]
+
+
+def test_saving_puts_a_file_beside_the_archive(kernel: Kernel, tmp_path: Path) -> None:
+    ran = kernel.run(f"x = %cometimg {SMALL} -n 2 --save boat.png a boat")
+
+    assert ran.status == "ok", ran.error
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["boat-1.png", "boat-2.png"]
+
+
+def test_a_dry_run_shows_the_request_and_its_price_and_sends_nothing(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    ran = connect(sandbox).run("%cometimg -m dall-e-3 -n 3 --dry-run a boat")
+
+    assert '"prompt": "a boat"' in ran.stdout
+    assert "(3 times)" in ran.stdout
+    assert "price: $0.12; nothing was sent" in ran.stdout
+    assert (ran.outputs, sandbox.log) == ([], [])
+
+
+def test_streaming_ends_in_one_output_that_is_the_picture(connect: Connect, sandbox: Sandbox) -> None:
+    ran = connect(sandbox).run("%cometimg --stream --partial-images 2 --size 1024x640 --quality low a boat")
+
+    assert ran.status == "ok", ran.error
+    assert [output.pictures for output in ran.shown] in ([["image/png"]], [["image/jpeg"]])
+
+
+def test_a_wait_shows_that_it_lives_before_the_picture_comes(connect: Connect) -> None:
+    from comet_magic.sandbox import start_sandbox
+
+    seen: list[dict[str, Any]] = []
+    with start_sandbox(delay=2.5) as sandbox:
+        kernel = connect(sandbox)
+        ran = kernel.finish(
+            kernel.start(f"%cometimg {SMALL} a <b>boat</b>"),
+            watch=lambda output: seen.append(dict(output.data)),
+        )
+
+    progress = [data["text/html"] for data in seen if "text/html" in data]
+    assert len(progress) >= 2
+    assert all('role="status"' in markup and "dall-e-2" in markup for markup in progress)
+    assert any("1 s" in markup for markup in progress)
+    assert [output.pictures for output in ran.shown] == [["image/png"]]
