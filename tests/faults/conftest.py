@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -44,7 +44,20 @@ def connects(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
         connect(self, address)  # type: ignore[arg-type]  # whatever the caller gave
 
     monkeypatch.setattr(socket.socket, "connect", counting)
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere(socket.getaddrinfo))
     return counted
+
+
+def nowhere(ask: Any) -> Any:
+    """A name service that knows no name of the domains for tests, and does not ask for them either."""
+
+    def answer(host: Any, *rest: Any, **more: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        if name.endswith((".test", ".invalid")):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return ask(host, *rest, **more)
+
+    return answer
 
 
 @pytest.fixture

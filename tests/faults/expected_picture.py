@@ -144,6 +144,7 @@ ADDRESSES = (
     gone("redirect-tls", (1, 4)),
     gone("tls-selfsigned", 0),
     gone("dead", 0),
+    gone("name", 0),
 )
 DOWNLOADS = (
     fetched("ok", doors=True),

@@ -1,82 +1,102 @@
-"""Every fault has one honest ending: the table, driven through `AsyncClient`."""
+"""Every fault has one honest ending: the table, driven through `AsyncClient`, its core through the other doors."""
 
 from __future__ import annotations
 
-import asyncio
-import pickle
-import time
-import warnings
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from comet_magic import AsyncClient, CometError
-from tests.faults.ending import Ending, Peak, differences, left_behind, marked, remembered, secrets_in
-from tests.faults.expected import ROWS
-from tests.faults.scenarios.payload import large_answer
+from tests.faults.drive import awaited, problems, waited
+from tests.faults.ending import CONTROL, SIGNATURE, marked, secrets_in
+from tests.faults.expected import DOORS, ROWS
+from tests.faults.row import within
+from tests.notebook.conftest import Kernel
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.faults.row import Row
     from tests.faults.server import FaultServer
 
-
-def settings(row: Row, server: FaultServer, folder: Path) -> dict[str, Any]:
-    """The client's arguments for a row."""
-    if row.base.startswith("front:"):
-        base = server.front(row.base.removeprefix("front:"))
-    else:
-        base = getattr(server, row.base, row.base)
-    usual = {"timeout": 20, "retry_base_delay": 0.02, "archive": folder}
-    return {"base_url": base, "api_key": server.key, **usual, **row.client}
+TABLE = [pytest.param(row, marks=() if row.core else pytest.mark.full, id=str(row)) for row in ROWS]
+# The magic's client has no argument for these.
+CELLS = [row for row in DOORS if row.base == "base_url" and set(row.client) <= {"timeout"}]
 
 
-async def attempted(row: Row, prompt: str, arguments: dict[str, Any]) -> tuple[Any, CometError | None]:
-    """The pictures of a call through `AsyncClient`, or its error."""
-    try:
-        async with AsyncClient(**arguments) as client:
-            return await client.generate(prompt, **row.arguments), None
-    except CometError as error:
-        return (), error
-
-
-def ending_of(row: Row, prompt: str, arguments: dict[str, Any], connects: Counter[int]) -> Ending:
-    port = urlsplit(arguments["base_url"]).port or 0
-    before = connects[port]
-    if row.prompt.startswith("F:image-27mb"):
-        large_answer(row.n)
-    with warnings.catch_warnings(record=True) as warned, Peak(watch=row.mib is not None) as peak:
-        warnings.simplefilter("always")
-        started = time.monotonic()
-        images, error = asyncio.run(attempted(row, prompt, arguments))
-        seconds = time.monotonic() - started
-    said = tuple(str(each.message) for each in warned)
-    return Ending(images, error, seconds, peak.growth, connects[port] - before, said)
-
-
-@pytest.mark.parametrize(
-    "row", [pytest.param(row, marks=() if row.core else pytest.mark.full, id=str(row)) for row in ROWS]
-)
+@pytest.mark.parametrize("row", TABLE)
 def test_every_fault_has_one_honest_ending(
-    row: Row,
-    server: FaultServer,
-    connects: Counter[int],
-    heard: Callable[[], list[str]],
-    tmp_path: Path,
+    row: Row, server: FaultServer, connects: Counter[int], heard: Callable[[], list[str]], tmp_path: Path
 ) -> None:
+    found = problems(row, awaited, server, connects, tmp_path / "pictures") + heard()
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("row", DOORS, ids=str)
+def test_the_ending_is_the_same_where_a_program_waits(
+    row: Row, server: FaultServer, connects: Counter[int], tmp_path: Path
+) -> None:
+    found = problems(row, waited, server, connects, tmp_path / "pictures")
+    assert not found, "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def shell(faults: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel that was told of the fault server by its environment."""
+    import sys
+
+    kernel = Kernel(sys.executable, tmp_path_factory.mktemp("shell"))
+    told = {"COMETAPI_BASE_URL": faults.base_url, "COMETAPI_KEY": faults.key}
+    for code in (f"import os; os.environ.update({told!r})", "%load_ext comet_magic"):
+        assert kernel.run(code).error is None
+    yield kernel
+    kernel.close()
+
+
+def cell(row: Row, prompt: str) -> str:
+    """The cell that asks for a row."""
+    flags = ["-o shown"]
+    options = {**row.arguments, **row.client}
+    for name, value in options.items():
+        flag = "-n" if name == "n" else "--" + name.replace("_", "-")
+        flags.append(flag if value is True else f"{flag} {value}")
+    return f"%%cometimg {' '.join(flags)}\n{prompt}"
+
+
+def wrong_in_notebook(row: Row, ran: Any, kept: int) -> Iterator[str]:
+    name = ran.error["ename"] if ran.error else "ok"
+    if name not in row.classes:
+        yield f"ended with {name}; {row.ends} was due: {ran.error or ran.stderr}"
+    due = row.images if row.images is not None else row.n if name == "ok" else 0
+    if kept != due:
+        yield f"{kept} pictures are bound; {due} were due"
+    if len(ran.traceback) > 8:
+        yield f"a traceback of {len(ran.traceback)} lines"
+    told = str(ran.messages)
+    yield from (
+        f"a message holds {form}" for form in [*secrets_in(told), *([SIGNATURE] * (SIGNATURE in told))]
+    )
+    for text in ("\n".join(ran.traceback), ran.stdout, ran.stderr):
+        if CONTROL.search(text):
+            yield f"control characters in {text!r}"
+    for output in ran.outputs + ran.updates:
+        if {"image/svg+xml", "image/webp", "text/markdown", "text/latex"} & set(output.data):
+            yield f"an output of kind {set(output.data)}"
+        if "<script" in output.data.get("text/html", "") or "onerror=" in output.data.get("text/html", ""):
+            yield f"a script in {output.data['text/html'][:300]}"
+        if CONTROL.search(output.data.get("text/plain", "")):
+            yield f"control characters in {output.data['text/plain']!r}"
+
+
+@pytest.mark.parametrize("row", CELLS, ids=str)
+def test_the_ending_is_the_same_in_a_notebook(row: Row, server: FaultServer, shell: Kernel) -> None:
     prompt = marked(row)
-    ending = ending_of(row, prompt, settings(row, server, tmp_path / "pictures"), connects)
-    found = differences(row, ending, server.counts(prompt), prompt)
-    if ending.error is not None:
-        found += remembered(ending.error)
-        found += [
-            f"its pickle holds {form}" for form in secrets_in(pickle.dumps(ending.error).decode("latin-1"))
-        ]
-    found += left_behind(tmp_path / "pictures")
-    found += [f"{path} was made" for path in tmp_path.iterdir() if path.name != "pictures"]
-    found += heard()
+    shell.run("shown = ()")
+    ran = shell.run(cell(row, prompt))
+    counts = server.counts(prompt)
+    found = list(wrong_in_notebook(row, ran, shell.value("len(shown)")))
+    for name, value, limits in (("POSTs", counts.posts, row.posts), ("GETs", counts.gets, row.gets)):
+        if not within(value, limits):
+            found.append(f"{value} {name}; {limits} was due")
     assert not found, "\n".join(found)

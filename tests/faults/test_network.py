@@ -1,0 +1,249 @@
+"""What lies around a call: names, proxies, logins of the machine, connections, threads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from comet_magic import AsyncClient, Client, CometError, UnsafeURLError
+from tests.faults.ending import marked
+from tests.faults.pictures import picture
+from tests.faults.row import Row
+from tests.faults.server import TLS_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.faults.server import FaultServer
+
+PUBLIC = "93.184.216.34"
+LONG = [pytest.param(20), pytest.param(200, marks=pytest.mark.full)]
+
+
+@pytest.fixture
+def arguments(server: FaultServer, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "base_url": server.base_url,
+        "api_key": server.key,
+        "archive": tmp_path / "pictures",
+        "timeout": 20,
+        "retry_base_delay": 0.02,
+    }
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
+    """Answers of the name service: for each name one list of addresses after another, the last again and again."""
+    answers: dict[str, list[list[str]]] = {}
+    ask = socket.getaddrinfo
+
+    def answer(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in answers:
+            return ask(host, port, *rest, **more)
+        turn = answers[name].pop(0) if len(answers[name]) > 1 else answers[name][0]
+        return [info for address in turn for info in ask(address, port, *rest, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    return answers
+
+
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hosts that were connected to; those beyond this machine cannot be reached."""
+    hosts: list[str] = []
+    connect = socket.socket.connect
+
+    def noting(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple):
+            hosts.append(address[0])
+            if not address[0].startswith(("127.", "::1")):
+                raise OSError(101, "Network is unreachable")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", noting)
+    return hosts
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [["127.0.0.1"]],
+        [["127.0.0.2"]],
+        [[PUBLIC], ["127.0.0.1"]],
+        [[PUBLIC, "127.0.0.1"]],
+        [["127.0.0.1", PUBLIC]],
+        [["10.0.0.1"]],
+        [["::ffff:127.0.0.1"]],
+    ],
+    ids=str,
+)
+def test_a_name_is_resolved_once_and_only_the_checked_address_is_connected_to(
+    arguments: dict[str, Any], server: FaultServer, names: Any, reached: list[str], turns: list[list[str]]
+) -> None:
+    names["rebind.test"] = [list(turn) for turn in turns]
+    prompt = marked(Row("F:url-name"))
+    with Client(**arguments, connect_timeout=1) as client, pytest.raises(CometError) as caught:
+        client.generate(prompt)
+    assert type(caught.value).__name__ in ("UnsafeURLError", "DownloadError")
+    assert (server.counts(prompt).posts, server.counts(prompt).gets) == (1, 0)
+    assert set(reached) <= {"127.0.0.1", PUBLIC}
+    assert reached.count("127.0.0.1") == 1  # the API
+
+
+def test_a_public_api_may_not_point_to_this_machine(
+    arguments: dict[str, Any], server: FaultServer, names: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
+    names[TLS_NAME] = [["127.0.0.1"]]
+    prompt = marked(Row("F:url-ok"))
+    with (
+        Client(**arguments | {"base_url": server.trusted_url}) as client,
+        pytest.raises(UnsafeURLError) as caught,
+    ):
+        client.generate(prompt)
+    assert caught.value.urls
+    assert server.counts(prompt).gets == 0
+
+
+def proxies(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, url)
+        monkeypatch.setenv(name.lower(), url)
+
+
+def test_the_api_is_reached_by_the_environments_proxy_and_a_picture_is_not(
+    arguments: dict[str, Any], server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxies(monkeypatch, server.proxy_url)
+    before, prompt = len(server.proxied), marked(Row("F:url-ok"))
+    with Client(**arguments) as client:
+        assert client.generate(prompt).data == (picture(prompt),)
+    assert [line.split("/")[-1] for line in server.proxied[before:]] == ["generations"]
+
+
+def test_a_tunnel_of_the_proxy_carries_the_api_encrypted(
+    arguments: dict[str, Any], server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxies(monkeypatch, server.proxy_url)
+    monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
+    before, prompt = len(server.proxied), marked(Row("F:normal"))
+    with Client(**arguments | {"base_url": server.trusted_url}) as client:
+        assert client.generate(prompt).data == (picture(prompt),)
+    assert [line.split(" ")[0] for line in server.proxied[before:]] == ["CONNECT"]
+
+
+def test_a_proxy_for_pictures_is_used_only_where_it_is_given_and_does_not_open_traps(
+    arguments: dict[str, Any], server: FaultServer
+) -> None:
+    before, prompt, trap = len(server.proxied), marked(Row("F:url-ok")), marked(Row("F:url-trap-two"))
+    with Client(**arguments, download_proxy=server.proxy_url) as client:
+        assert client.generate(prompt).data == (picture(prompt),)
+        with pytest.raises(UnsafeURLError):
+            client.generate(trap)
+    assert len(server.proxied[before:]) == 1
+
+
+def test_a_login_of_the_machine_is_given_to_nobody(
+    arguments: dict[str, Any], server: FaultServer, tmp_path: Path
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password stolen\ndefault login a password b\n")
+    netrc.chmod(0o600)
+    prompt, normal = marked(Row("F:url-401")), marked(Row("F:normal"))
+    with Client(**arguments) as client:
+        with pytest.raises(CometError):
+            client.generate(prompt)
+        client.generate(normal)
+    assert server.counts(prompt).gets == 1
+
+
+def test_a_cookie_of_the_picture_host_goes_nowhere(arguments: dict[str, Any], server: FaultServer) -> None:
+    prompts = [marked(Row("F:url-cookie")), marked(Row("F:normal")), marked(Row("F:url-cookie"))]
+    with Client(**arguments) as client:
+        assert [client.generate(prompt).data for prompt in prompts] == [(picture(each),) for each in prompts]
+
+
+@pytest.mark.parametrize("loops", LONG)
+def test_an_idle_connection_that_drops_costs_nothing(
+    arguments: dict[str, Any], server: FaultServer, loops: int
+) -> None:
+    prompts = [marked(Row("F:keepalive-drop" if turn % 2 else "F:normal")) for turn in range(loops)]
+    with Client(**arguments) as client:
+        found = [client.generate(prompt).data for prompt in prompts]
+    assert found == [(picture(prompt),) for prompt in prompts]
+    assert [server.counts(prompt).posts for prompt in prompts] == [1] * loops
+
+
+@pytest.mark.parametrize("loops", LONG)
+def test_a_ghost_on_the_connection_is_never_an_answer(
+    arguments: dict[str, Any], server: FaultServer, loops: int
+) -> None:
+    prompts = [marked(Row("F:normal" if turn % 2 else "F:desync")) for turn in range(loops)]
+
+    async def call() -> list[Any]:
+        async with AsyncClient(**arguments) as client:
+            return [(await client.generate(prompt)).data for prompt in prompts]
+
+    assert asyncio.run(call()) == [(picture(prompt),) for prompt in prompts]
+
+
+def test_threads_share_a_client_and_each_gets_its_own_picture(
+    arguments: dict[str, Any], server: FaultServer
+) -> None:
+    prompts = [f"{marked(Row('F:normal'))}{number}" for number in range(64)]
+    with Client(**arguments, max_in_flight=8) as client, ThreadPoolExecutor(16) as threads:
+        found = list(threads.map(lambda prompt: client.generate(prompt).data, prompts))
+    assert found == [(picture(prompt),) for prompt in prompts]
+
+
+MIXED = (
+    "normal",
+    "500",
+    "close-no-response",
+    "rst-mid-body",
+    "429-huge",
+    "url-404",
+    "png-truncated",
+    "sse-cut",
+)
+
+
+def test_faults_leave_no_connection_no_file_and_no_thread_open(
+    arguments: dict[str, Any], server: FaultServer
+) -> None:
+    def batch(client: Client) -> None:
+        for number in range(6 * len(MIXED)):
+            try:
+                client.generate(f"{marked(Row('F:' + MIXED[number % len(MIXED)]))}{number}")
+            except CometError:
+                continue
+
+    process = psutil.Process()
+    with Client(**arguments) as client:
+        batch(client)
+        files, threads = process.num_fds(), threading.active_count()
+        batch(client)
+        settled(lambda: process.num_fds() <= files + 2)
+        assert process.num_fds() <= files + 2
+        assert threading.active_count() <= threads + 1
+
+
+def settled(done: Callable[[], bool]) -> None:
+    """Waits for the kernel of the system to close what was closed."""
+    for _ in range(200):
+        if done():
+            return
+        threading.Event().wait(0.01)
+
+
+def test_the_key_is_on_no_command_line(server: FaultServer) -> None:
+    assert not any(server.key in word for word in psutil.Process(os.getpid()).cmdline())
