@@ -9,19 +9,20 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import BadImageError, TooLargeError
+from ..errors import BadImageError
 from ..files import sniff
 from ..text import clean
 from .structure import Structure, broken, read_structure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
+
+T = TypeVar("T")
 
 # What Pillow has been seen to raise on damaged files, and a warning where warnings are errors.
 _RAISED = (
@@ -55,8 +56,7 @@ def check_picture(data: bytes, *, max_pixels: int) -> tuple[str, int, int]:
     """
     mime, structure = _inspected(data, max_pixels)
     image = _opened(mime, structure)
-    with mapped():
-        displayable(image)
+    guarded(lambda: displayable(image))
     return mime, structure.width, structure.height
 
 
@@ -74,20 +74,19 @@ def open_checked(data: bytes, mime: str) -> ImageFile:
 def displayable(image: Image) -> Image:
     """The picture as RGB, or as RGBA where anything can be seen through."""
     image.load()
-    if image.mode.startswith(("I", "F")):
-        image = image.convert("L")
+    if image.mode == "I;16":
+        # By itself the conversion makes white of all but the darkest grey.
+        image = image.point(lambda value: value / 256).convert("L")
     mode = "RGBA" if image.has_transparency_data else "RGB"
     return image if image.mode == mode else image.convert(mode)
 
 
-@contextmanager
-def mapped() -> Iterator[None]:
-    """Turns whatever Pillow raises on a damaged file into a BadImageError."""
+def guarded(work: Callable[[], T]) -> T:
+    """What the work gives; a BadImageError for whatever Pillow raises on a damaged file."""
     from PIL.Image import DecompressionBombError
 
     try:
-        yield
-        return
+        return work()
     except (*_RAISED, DecompressionBombError) as error:
         reason = clean(error, limit=120) or type(error).__name__
     raise broken(reason)
@@ -97,11 +96,7 @@ def _inspected(data: bytes, max_pixels: int) -> tuple[str, Structure]:
     mime = sniff(data)
     if mime is None:
         raise BadImageError("the bytes are no picture that is opened; png, jpeg and webp are")
-    structure = read_structure(data, mime)
-    if structure.width * structure.height > max_pixels:
-        size = f"{structure.width}x{structure.height}"
-        raise TooLargeError(f"the picture is {size}; up to {max_pixels:,} pixels are opened")
-    return mime, structure
+    return mime, read_structure(data, mime, max_pixels=max_pixels)
 
 
 def _opened(mime: str, structure: Structure) -> ImageFile:
@@ -111,8 +106,7 @@ def _opened(mime: str, structure: Structure) -> ImageFile:
 
     decoders: dict[str, Callable[[io.BytesIO], ImageFile]]
     decoders = {"image/png": PngImageFile, "image/jpeg": JpegImageFile, "image/webp": WebPImageFile}
-    with mapped():
-        image = decoders[mime](io.BytesIO(structure.bare))
+    image = guarded(lambda: decoders[mime](io.BytesIO(structure.bare)))
     if image.size != (structure.width, structure.height):
         raise broken("it has two sizes")
     return image

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..text import clean
-from .check import displayable, mapped, open_checked
+from .check import displayable, open_checked
 from .preview import EDGE, contact_sheet, encoded, fitting, shrunk
 
 if TYPE_CHECKING:
@@ -86,9 +86,8 @@ def _one(picture: Picture, inline: str, max_bytes: int) -> tuple[bytes, str]:
     if fits and inline != "preview" and picture.mime in _SHOWN:
         return picture.data, picture.mime
     edge = max(picture.width, picture.height) if inline == "full" else EDGE
-    with mapped():
-        image = shrunk(open_checked(picture.data, picture.mime), edge)
-        data, mime = encoded(image) if inline == "full" else fitting(image, max_bytes)[:2]
+    image = shrunk(open_checked(picture.data, picture.mime), edge)
+    data, mime = encoded(image) if inline == "full" else fitting(image, max_bytes)[:2]
     if picture.mime in _SHOWN and len(picture.data) <= len(data):
         return picture.data, picture.mime
     return data, mime

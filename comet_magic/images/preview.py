@@ -6,7 +6,7 @@ import io
 import math
 from typing import TYPE_CHECKING
 
-from .check import displayable, mapped, open_checked, open_within
+from .check import displayable, guarded, open_checked, open_within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +36,7 @@ def preview(data: bytes, edge: int) -> tuple[bytes, str]:
         TooLargeError: it has too many pixels.
     """
     image = open_within(data, max_pixels=_MOST_PIXELS)
-    with mapped():
-        return encoded(shrunk(image, edge))
+    return guarded(lambda: encoded(shrunk(image, edge)))
 
 
 def fitting(image: Image, max_bytes: int, *, edge: int = EDGE) -> tuple[bytes, str, Image]:

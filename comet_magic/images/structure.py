@@ -11,14 +11,17 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from ..errors import BadImageError
+from ..errors import BadImageError, TooLargeError
 
 _CUT = "it ends too early"
 
 # A picture of 64 MiB in chunks of 2 KiB has half as many.
-_MOST_CHUNKS = 65_536
+_MOST_PIECES = 65_536
 # Progressive files have about ten scans; each one costs a pass over all pixels.
 _MOST_SCANS = 256
+
+
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -30,21 +33,19 @@ class Structure:
     bare: bytes
 
 
-def read_structure(data: bytes, mime: str) -> Structure:
+def read_structure(data: bytes, mime: str, *, max_pixels: int | None = None) -> Structure:
     """The structure of a whole file.
 
     Raises:
         BadImageError: it is cut, damaged, empty or built against decoders.
+        TooLargeError: its header promises too many pixels, whatever follows.
     """
+    walk = {"image/png": _png, "image/jpeg": _jpeg, "image/webp": _webp}[mime]
     try:
-        structure = {"image/png": _png, "image/jpeg": _jpeg, "image/webp": _webp}[mime](data)
+        return walk(data, max_pixels)
     except (struct.error, IndexError):
-        structure = None
-    if structure is None:
-        raise broken(_CUT)
-    if not structure.width or not structure.height:
-        raise broken("it has no pixels")
-    return structure
+        pass  # a number that lies behind the end
+    raise broken(_CUT)
 
 
 def broken(reason: str) -> BadImageError:
@@ -52,80 +53,90 @@ def broken(reason: str) -> BadImageError:
     return BadImageError(f"the picture is broken: {reason}")
 
 
+def _allowed(width: int, height: int, max_pixels: int | None) -> tuple[int, int]:
+    if not width or not height:
+        raise broken("it has no pixels")
+    if max_pixels is not None and width * height > max_pixels:
+        raise TooLargeError(f"the picture is {width}x{height}; up to {max_pixels:,} pixels are opened")
+    return width, height
+
+
+def _without(data: bytes, left_out: list[Span]) -> bytes:
+    """The data without these spans; the very same object where there are none."""
+    if not left_out:
+        return data
+    view = memoryview(data)
+    edges = [0, *(edge for span in left_out for edge in span), len(data)]
+    return b"".join(view[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True))
+
+
 # https://www.w3.org/TR/png-3/#5DataRep
+_PNG_START = 8
 _PNG_LEFT_OUT = frozenset({b"acTL", b"fcTL", b"fdAT", b"tEXt", b"zTXt", b"iTXt", b"eXIf"})
 
 
-def _png(data: bytes) -> Structure:
-    kept = [data[:8]]
-    at, kind, size = 8, b"", (0, 0)
-    for _ in range(_MOST_CHUNKS):
+def _png(data: bytes, max_pixels: int | None) -> Structure:
+    width, height = struct.unpack_from(">II", data, _PNG_START + 8)
+    _allowed(width, height, max_pixels)
+    left_out: list[Span] = []
+    at = _PNG_START
+    for _ in range(_MOST_PIECES):
         start = at
         length, kind = struct.unpack_from(">I4s", data, at)
         at += 12 + length
         if at > len(data):
             raise broken(_CUT)
         _check_crc(data, start, at, kind)
-        if (kind == b"IHDR") != (start == 8):
+        if (kind == b"IHDR") != (start == _PNG_START):
             raise broken("its header is not in its place")
-        if kind == b"IHDR":
-            size = struct.unpack_from(">II", data, start + 8)
-        if kind not in _PNG_LEFT_OUT:
-            kept.append(data[start:at])
+        if kind in _PNG_LEFT_OUT:
+            left_out.append((start, at))
         if kind == b"IEND":
-            break
-    else:
-        raise broken("it is made of too many pieces")
-    whole = sum(map(len, kept)) == len(data)
-    return Structure(*size, data if whole else b"".join(kept))
+            return Structure(width, height, _without(data[:at], left_out))
+    raise broken("it is made of too many pieces")
 
 
 def _check_crc(data: bytes, start: int, end: int, kind: bytes) -> None:
     # Pillow does not look at the checksums of pixel data. Lower case: not needed for the picture.
-    critical = not kind[0] & 0x20
-    if (
-        critical
-        and zlib.crc32(memoryview(data)[start + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]
-    ):
+    if kind[:1].islower():
+        return
+    (stated,) = struct.unpack_from(">I", data, end - 4)
+    if zlib.crc32(memoryview(data)[start + 4 : end - 4]) != stated:
         raise broken("a checksum is wrong")
 
 
 # https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+_SOS, _APP1, _FILL = 0xDA, 0xE1, 0xFF
+# What has no length does not stand between two segments of a header.
+_OUT_OF_PLACE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 _EXIF = b"Exif\0"
 
 
-def _jpeg(data: bytes) -> Structure:
-    kept = [data[:2]]
+def _jpeg(data: bytes, max_pixels: int | None) -> Structure:
+    left_out: list[Span] = []
     at, size = 2, (0, 0)
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MOST_PIECES):
         start = at
-        marker, length = struct.unpack_from(">xBH", data, at)
-        if data[at] != 0xFF or length < 2 or marker in (0x00, 0xFF, _EOI):
+        prefix, marker, length = struct.unpack_from(">BBH", data, at)
+        if prefix != 0xFF or marker in _OUT_OF_PLACE:
             raise broken("a marker is missing")
         if marker == _SOS:
-            break
-        at += 2 + length
-        if at > len(data):
-            raise broken(_CUT)
+            _check_scans(data, start)
+            return Structure(*_allowed(*size, max_pixels), _without(data, left_out))
+        at += 1 if marker == _FILL else 2 + length
         if marker in _SOF:
-            size = _frame(data, start, size)
-        if not (marker == _APP1 and data.startswith(_EXIF, start + 4)):
-            kept.append(data[start:at])
-    else:
-        raise broken("it is made of too many pieces")
-    _check_scans(data, at)
-    kept.append(data[at:])
-    whole = sum(map(len, kept)) == len(data)
-    return Structure(*size, data if whole else b"".join(kept))
+            size = _frame(data, start, size, max_pixels)
+        if marker == _FILL or (marker == _APP1 and data.startswith(_EXIF, start + 4)):
+            left_out.append((start, at))
+    raise broken("it is made of too many pieces")
 
 
-def _frame(data: bytes, start: int, known: tuple[int, int]) -> tuple[int, int]:
+def _frame(data: bytes, start: int, known: tuple[int, int], max_pixels: int | None) -> tuple[int, int]:
     if known != (0, 0):
         raise broken("it has two headers")
     height, width = struct.unpack_from(">HH", data, start + 5)
-    return width, height
+    return _allowed(width, height, max_pixels)
 
 
 def _check_scans(data: bytes, start: int) -> None:
@@ -135,11 +146,8 @@ def _check_scans(data: bytes, start: int) -> None:
         raise broken("it is made of too many scans")
 
 
-def _webp(data: bytes) -> Structure:
+def _webp(data: bytes, max_pixels: int | None) -> Structure:
     # https://developers.google.com/speed/webp/docs/riff_container
-    (size,) = struct.unpack_from("<I", data, 4)
-    if size + 8 > len(data):
-        raise broken(_CUT)
     kind = data[12:16]
     if kind == b"VP8X":
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
@@ -150,4 +158,7 @@ def _webp(data: bytes) -> Structure:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
     else:
         raise broken("it holds no picture")
-    return Structure(width, height, data)
+    size = _allowed(width, height, max_pixels)
+    if struct.unpack_from("<I", data, 4)[0] + 8 > len(data):
+        raise broken(_CUT)
+    return Structure(*size, data)
