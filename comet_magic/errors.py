@@ -98,6 +98,11 @@ class CometError(Exception):
             setattr(self, name, value)
         return self
 
+    def bare(self) -> Self:
+        """The same error without the frames and errors that led to it: their variables may hold what nobody may see."""
+        self.__context__ = self.__cause__ = None
+        return self.with_traceback(None)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, self.__dict__.copy()
 
@@ -110,9 +115,8 @@ class CometError(Exception):
         ]
         evidence = ", ".join(f"{name} {value}" for name, value in facts if value)
         saved = f"The raw answer is kept in {self.rescue_path}" if self.rescue_path else ""
-        where = f"Address of the picture: {self.urls[0]}" if self.urls else ""
         head = f"{type(self).__name__}: {self}"
-        return [line for line in (head, self.hint, MONEY[self.outcome], saved or where, evidence) if line]
+        return [line for line in (head, self.hint, MONEY[self.outcome], saved, evidence) if line]
 
     def __getattr__(self, name: str) -> Any:
         # IPython asks with hasattr for this hook in every xmode; without it the full traceback is shown.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comet_magic import errors
-from comet_magic.protocol import Attempt, Policy, RetryBudget, backoff, judge, refusal, retry_after
+from comet_magic.protocol import Attempt, Policy, RetryBudget, backoff, judge, refusal, retry_after, vouched
 
 NOW = 1_795_348_800.0
 
@@ -26,7 +26,7 @@ def attempt(error: errors.CometError, **facts: object) -> Attempt:
     defaults = {
         "number": 1,
         "counted": 1,
-        "headers": {},
+        "vouched": None,
         "asked": None,
         "permanent": False,
         "waited": 0.0,
@@ -39,7 +39,7 @@ def attempt(error: errors.CometError, **facts: object) -> Attempt:
 def verdict_of(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> tuple[str, bool, str]:
     """Class, whether it is sent again, outcome."""
     error = refusal(status, headers or {}, body)
-    verdict = judge(attempt(error, headers=headers or {}), Policy())
+    verdict = judge(attempt(error, vouched=vouched(headers or {})), Policy())
     return type(error).__name__, verdict.delay is not None, error.outcome
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 
 from ..errors import AmbiguousError, APITimeoutError, CometError, TooLargeError
-from ..protocol import StreamReader, read_preview, refusal, request_id_of
-from .http import APIDoor, HTTPFault, Phase, error_of, permanent, pieces
+from ..protocol import StreamReader, read_preview, refusal, retry_after, vouched
+from .http import APIDoor, HTTPFault, Phase, error_of, permanent, pieces, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,11 +34,12 @@ class Received:
 
 @dataclass(frozen=True)
 class Failed:
-    """An attempt without an answer that could hold a picture."""
+    """An attempt without an answer that could hold a picture; of its headers only what decides is kept."""
 
     error: CometError
-    headers: Mapping[str, str]
     permanent: bool = False
+    vouched: bool | None = None
+    asked: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Outgoing:
         idle: seconds of silence that end a stream.
         largest: bytes of the whole answer.
         largest_picture: bytes of one picture.
+        on_headers: told the answer's headers as they come.
         on_begun: told when the first bytes may leave.
         on_preview: told each streamed preview.
     """
@@ -66,6 +68,7 @@ class Outgoing:
     idle: float
     largest: int
     largest_picture: int
+    on_headers: Callable[[Mapping[str, str]], None]
     on_begun: Callable[[], None]
     on_preview: Callable[[bytes], None]
 
@@ -77,7 +80,7 @@ async def attempt(door: APIDoor, out: Outgoing, spool: Spool, host: str) -> Rece
     with anyio.CancelScope(deadline=out.deadline):
         result = await _exchange(door, out, spool, host, phase)
     if result is None:
-        return Failed(_late(out, phase, host), {})
+        return Failed(_late(out, phase, host))
     return result
 
 
@@ -98,12 +101,14 @@ async def _exchange(door: APIDoor, out: Outgoing, spool: Spool, host: str, phase
             PATH, out.body, accept=accept, idempotency_key=out.call_id, idle=idle, phase=phase
         )
     except HTTPFault as fault:
-        return Failed(error_of(fault, phase, host), {}, permanent(fault))
-    headers = {name.lower(): value for name, value in response.headers.items()}
+        return Failed(error_of(fault, phase, host), permanent(fault))
+    headers = dict(response.headers.items())
+    out.on_headers(headers)
     try:
         if 200 <= response.status_code < 300:
             return await _answer(response, headers, out, spool)
-        return Failed(refusal(response.status_code, headers, await _beginning(response)), headers)
+        error = refusal(response.status_code, headers, await _beginning(response))
+        return Failed(error, vouched=vouched(headers), asked=retry_after(headers, now=time.time()))
     finally:
         await response.aclose()
 
@@ -125,30 +130,41 @@ async def _answer(
     response: httpx.Response, headers: dict[str, str], out: Outgoing, spool: Spool
 ) -> Received | Failed:
     stream = "event-stream" in headers.get("content-type", "")
-    write_head(spool, response.status_code, headers)
+    if _announced(headers) > out.largest:
+        return Failed(_too_large(out))
     live = StreamReader(largest=out.largest) if stream else None
     try:
         async for piece in pieces(response):
             spool.write(piece)
             if spool.size > out.largest:
-                return _failed(TooLargeError(f"the answer is larger than {out.largest >> 20} MiB"), headers)
+                return Failed(_too_large(out))
             if live is not None and _completed(live, piece, out):
                 break
     except HTTPFault as fault:
-        error = AmbiguousError(
-            f"the answer was cut after {spool.size} bytes ({type(fault).__name__})",
-            outcome="unknown" if stream else "billed",
-        )
-        return _failed(error, headers)
+        return Failed(_cut(fault, spool, stream=stream))
     except CometError as error:
-        return _failed(error, headers)
+        return Failed(error)
     finally:
         spool.close()
     return Received(response.status_code, headers, stream)
 
 
-def _failed(error: CometError, headers: dict[str, str]) -> Failed:
-    return Failed(error.with_facts(request_id=request_id_of(headers), status_code=200), headers)
+def _cut(fault: BaseException, spool: Spool, *, stream: bool) -> CometError:
+    if stream and silent(fault):
+        return APITimeoutError(
+            f"the stream was silent for too long, after {spool.size} bytes", outcome="unknown"
+        )
+    what = f"the answer was cut after {spool.size} bytes ({type(fault).__name__})"
+    return AmbiguousError(what, outcome="unknown" if stream else "billed")
+
+
+def _announced(headers: Mapping[str, str]) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def _too_large(out: Outgoing) -> TooLargeError:
+    return TooLargeError(f"the answer is larger than max_response_bytes allows, {out.largest} bytes")
 
 
 def _completed(live: StreamReader, piece: bytes, out: Outgoing) -> bool:
@@ -162,25 +178,3 @@ def _completed(live: StreamReader, piece: bytes, out: Outgoing) -> bool:
             if preview is not None:
                 out.on_preview(preview)
     return False
-
-
-def write_head(spool: Spool, status: int, headers: Mapping[str, str]) -> None:
-    """Keep beside the body what is needed to read it after a crash."""
-    if spool.path is None:
-        return
-    names = ("content-type", "content-encoding", "x-request-id", "x-oneapi-request-id")
-    head = {"status": status, "headers": {name: headers[name] for name in names if name in headers}}
-    try:
-        spool.path.with_suffix(".head").write_text(json.dumps(head), "utf-8")
-    except OSError:
-        return  # the body is what counts; without a head it is read as JSON
-
-
-def read_head(spool: Spool) -> Received:
-    """The answer that a crashed process had received."""
-    try:
-        head = json.loads(spool.path.with_suffix(".head").read_text("utf-8")) if spool.path else {}
-    except (OSError, ValueError):
-        head = {}
-    headers = head.get("headers", {})
-    return Received(head.get("status", 200), headers, "event-stream" in headers.get("content-type", ""))

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ..archive import Archive, Budget
-from ..errors import APIConnectionError, BudgetExceededError, CometError, ConfigurationError
+from ..errors import APIConnectionError, BudgetExceededError, CometError, ConfigurationError, SaveError
+from ..images import Picture
 from ..protocol import Policy, RetryBudget
 from ..request import CALL_OPTIONS, ImageRequest, Price, dollars, parse_dollars, plan_requests
 from ..settings import BaseURL, ClientOptions, Key, Settings, archive_folder, find_key, resolve_base_url
-from .attempt import read_head
+from ..text import clean
+from .attempt import Received
 from .engine import Lease
 from .http import APIDoor, PictureDoor
 from .job import Call, Job
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..archive import Call as Claim
-    from ..archive import StoredPicture
-    from ..images import Picture
+    from ..archive import Orphan, StoredPicture
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Config:
     settings: Settings
 
 
-def configure(**options: Any) -> Config:
+def configure(options: ClientOptions) -> Config:
     """Look up key and base URL, check every setting.
 
     Raises:
@@ -68,10 +69,19 @@ def configure(**options: Any) -> Config:
     for name in options:
         if name not in known:
             raise ConfigurationError(f"{name} is no setting of a client; it takes {', '.join(known)}")
-    base = resolve_base_url(options.pop("base_url", None))
-    key = find_key(options.pop("api_key", None), base)
-    key.require(base)
-    return Config(base, key, Settings(**options))
+    given = options.pop("api_key", None)
+    problem: CometError | None = None
+    try:
+        base = resolve_base_url(options.pop("base_url", None))
+        key = find_key(given, base)
+        key.require(base)
+        rest: dict[str, Any] = {**options}
+        return Config(base, key, Settings(**rest))
+    except CometError as error:
+        problem = error.bare()  # no frame of ours may remember the key
+    finally:
+        del given
+    raise problem
 
 
 class Core:
@@ -161,7 +171,7 @@ class Core:
         if unknown:
             raise ConfigurationError(f"{unknown[0]} belongs to the client, not to a call")
         plan = self.plan(prompt, options)
-        reused = [self._load(stored) for stored in plan.reused]
+        reused = [self.load(stored) for stored in plan.reused]
         first = plan.requests[0] if plan.requests else plan_requests(prompt, **_wire(options))[0]
         return self._start(plan.requests, plan.price, options, reused=reused, first=first)
 
@@ -251,7 +261,7 @@ class Core:
                 manners = Manners(self._limiter, self._retries, policy)
                 await self.journey.travel(job, call, partial(self._claim, call, run), manners)
             except CometError as error:
-                call.errors.append(error)
+                call.errors.append(error.bare())
         if scope.cancelled_caught:
             call.errors.append(
                 CometError("cancelled before it was answered", outcome="unknown" if call.sent else "not_sent")
@@ -308,12 +318,44 @@ class Core:
             call = Call(0, orphan.call.request, call_id=orphan.call.id)
             trip = Trip(Job([call], price=Price(0, 0)), call, orphan.call, Spool.left_behind(orphan.spool))
             try:
-                await self.journey.deliver(trip, read_head(trip.spool))
+                await self.journey.deliver(trip, _answer_of(orphan))
             except CometError as error:
                 await self.journey.give_up(trip, error)
 
-    def _load(self, stored: StoredPicture) -> Picture:
-        return self.archive.load(stored)
+    def load(self, stored: StoredPicture) -> Picture:
+        """A picture of the archive, as it came.
+
+        Raises:
+            SaveError: its file is gone or damaged.
+        """
+        try:
+            data = self.archive.load(stored)
+        except OSError as fault:
+            problem = SaveError(
+                f"{stored.path} of the archive cannot be read: {clean(fault.strerror or fault)}",
+                outcome="not_sent",
+            )
+        else:
+            return Picture(
+                data=data,
+                mime=stored.mime,
+                width=stored.width,
+                height=stored.height,
+                sha256=stored.sha256,
+                path=str(self.archive.path_of(stored)),
+                revised_prompt=stored.revised_prompt,
+                request_id=stored.request_id,
+                cost=0,
+                reused=True,
+            )
+        raise problem
+
+
+def _answer_of(orphan: Orphan) -> Received:
+    headers = orphan.head.get("headers", {})
+    return Received(
+        orphan.head.get("status", 200), headers, "event-stream" in headers.get("content-type", "")
+    )
 
 
 def _wire(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import anyio
 from ..addresses import PictureURL, check_ip, parse_picture_url
 from ..errors import CometError, DownloadError, UnsafeURLError
 from ..text import clean_url
-from .http import HTTPFault, PictureDoor, pieces
+from .http import LOCATION, HTTPFault, PictureDoor, pieces
 
 if TYPE_CHECKING:
     import httpx
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_TRIES = 4
 MOST_HOPS = 5
 FIRST_PAUSE = 0.25  # seconds; a picture may not be at its address yet
+_REDIRECTS = (301, 302, 303, 307, 308)
 _FINAL = (400, 401, 403, 405, 410, 451)
 
 
@@ -62,13 +63,22 @@ async def _follow(url: str, *, base_url: str, door: PictureDoor, largest: int) -
         except HTTPFault as fault:
             raise _Transient(type(fault).__name__) from None
         try:
-            if response.is_redirect or response.has_redirect_location:
-                address = urljoin(address, response.headers["location"])
+            location = response.headers.get(LOCATION)
+            if location is not None and response.status_code in _REDIRECTS:
+                address = _joined(address, location, url)
                 continue
             return await _body(response, url, largest)
         finally:
             await response.aclose()
     raise DownloadError(f"{clean_url(url)} redirects more than {MOST_HOPS} times", urls=(url,))
+
+
+def _joined(address: str, location: str, first: str) -> str:
+    try:
+        return urljoin(address, location)
+    except ValueError:
+        pass
+    raise UnsafeURLError(f"{clean_url(first)} leads to an address that cannot be read", urls=(first,))
 
 
 def _parsed(address: str, first: str, base_url: str) -> PictureURL:

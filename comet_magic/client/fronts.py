@@ -33,10 +33,11 @@ class _Front:
             MissingKeyError: no key was found.
             ConfigurationError: a setting cannot be used.
         """
-        self._core = Core(configure(**options))
+        self._core = Core(configure(options))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._core!r})"
+        core = getattr(self, "_core", None)  # a traceback may show a client whose making failed
+        return f"{type(self).__name__}({core!r})"
 
     def submit(self, prompt: str, **options: Unpack[Options]) -> Job:
         """Start a call and return at once; `Job` is a Future of `Images`."""
@@ -170,7 +171,7 @@ def shared_client(**overrides: Unpack[ClientOptions]) -> Client:
         MissingKeyError: no key was found.
     """
     global _shared
-    config = configure(**overrides)
+    config = configure({**overrides})
     with _lock:
         if _shared is not None and _shared[0] == config:
             return _shared[1]

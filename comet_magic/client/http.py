@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..errors import AmbiguousError, APIConnectionError, APITimeoutError, CometError
-from ..text import clean, clean_url
+from ..text import clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from ..text import Secret
 
 USER_AGENT = "comet_magic"
-READ_SIZE = 256 * 1024
+LOCATION = "x-comet-location"
 
 
-class _CleanURLs(logging.Filter):
-    """httpx logs whole addresses, and a picture's may be signed."""
+class _Clean(logging.Filter):
+    """The library logs whole addresses, which may be signed, and headers, which may repeat a key."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(clean_url(str(a)) if isinstance(a, httpx.URL) else a for a in record.args)
+        record.msg, record.args = clean(record.getMessage(), limit=2000), ()
         return True
 
 
-logging.getLogger("httpx").addFilter(_CleanURLs())
+for _name in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "proxy", "socks"))):
+    logging.getLogger(_name).addFilter(_Clean())
 
 
 class _KeyForOneOrigin(httpx.Auth):
@@ -72,7 +72,12 @@ class _FreshConnections(httpx.AsyncBaseTransport):
             proxy=self._proxy,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
         )
-        return await transport.handle_async_request(request)
+        response = await transport.handle_async_request(request)
+        if (
+            "location" in response.headers
+        ):  # the library would parse it, and fail, though it does not follow it
+            response.headers[LOCATION] = response.headers.pop("location")
+        return response
 
 
 def _no_cookies() -> http.cookiejar.CookieJar:
@@ -207,6 +212,11 @@ class PictureDoor:
 HTTPFault = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError)
 
 
+def silent(fault: BaseException) -> bool:
+    """Whether a fault is a silence that lasted too long."""
+    return isinstance(fault, httpx.TimeoutException)
+
+
 def permanent(fault: BaseException) -> bool:
     """Whether a fault is a refused certificate, which trying again cannot cure."""
     seen: BaseException | None = fault
@@ -221,7 +231,7 @@ def error_of(fault: BaseException, phase: Phase, host: str) -> CometError:
     """Our error for a transport fault: what is known about the request decides, not the fault's name."""
     what = clean(f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__, limit=200)
     if phase.whole:
-        if isinstance(fault, httpx.TimeoutException):
+        if silent(fault):
             return APITimeoutError(f"{host} was silent for too long ({what})", outcome="unknown")
         return AmbiguousError(f"the answer of {host} was lost ({what})")
     if permanent(fault):

@@ -65,6 +65,8 @@ class Call:
     created: int | None = None
     cost: int | None = None
     call_id: str | None = None
+    attempts: int = 0
+    preview: bytes | None = None
 
     def view(self) -> CallView:
         """A value of the present moment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -26,7 +27,6 @@ from ..protocol import (
     read_reply,
     read_stream,
     request_id_of,
-    retry_after,
 )
 from ..protocol.encoding import decoded
 from ..protocol.judge import counts
@@ -37,10 +37,11 @@ from .download import download
 from .spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..archive import Archive
     from ..archive import Call as Claim
+    from ..archive.store import Settled
     from ..protocol import Item, Reply
     from ..settings import BaseURL, Settings
     from .http import APIDoor, PictureDoor
@@ -94,20 +95,33 @@ class Journey:
         async with manners.limiter.admit():
             claimed = await self._in_thread(claim)
             call.call_id, call.reserved = claimed.id, claimed.reserved
-            trip = Trip(job, call, claimed, Spool(await self._in_thread(self._archive.spool, claimed)))
+            trip = Trip(job, call, claimed, await self._in_thread(self._spool, claimed))
             try:
-                await self.deliver(trip, await self._purchase(trip, manners))
+                answer = await self._purchase(trip, manners)
+                await self._in_thread(self._spooled, trip, answer)
+                await self.deliver(trip, answer)
             except CometError as error:
                 await self.give_up(trip, error)
                 raise
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
-                    state = "unknown" if call.sent else "cancelled"
-                    await self._in_thread(self._settle, trip, state, None)
+                    await self._in_thread(self._settle, trip, "unknown" if call.sent else "cancelled", None)
                     trip.spool.close()
                 raise
             manners.limiter.succeeded()
             manners.budget.succeeded()
+
+    def _spool(self, claim: Claim) -> Spool:
+        try:
+            return Spool(self._archive.spool(claim))
+        except OSError:  # the folder went away after the claim: the answer is kept in memory
+            return Spool(None)
+
+    def _spooled(self, trip: Trip, answer: Received) -> None:
+        """Note on disk that the answer is whole, so that a crash from here on loses nothing."""
+        if trip.spool.on_disk:
+            with contextlib.suppress(OSError):  # only a crash would have needed the note
+                self._archive.spooled(trip.claim, {"status": answer.status, "headers": dict(answer.headers)})
 
     # --- sending
 
@@ -118,14 +132,13 @@ class Journey:
         out = self._outgoing(trip, deadline, timeout)
         waited, counted = 0.0, 0
         for number in count(1):
+            call.attempts, call.request_id = number, None
             self._tell(trip, "sending")
             answer = await attempt(self._api, out, trip.spool, self._host)
             if isinstance(answer, Received):
-                call.request_id = request_id_of(answer.headers)
                 return answer
             counted += counts(answer.error, manners.policy)
             verdict = judge(self._case(answer, number, counted, waited, deadline), manners.policy)
-            call.request_id = answer.error.request_id
             if verdict.delay is None or not manners.budget.take():
                 raise verdict.error
             call.sent = False
@@ -141,11 +154,15 @@ class Journey:
         settings, job, call = self._settings, trip.job, trip.call
         numbers = count()
 
+        def headers(names: Mapping[str, str]) -> None:
+            call.request_id = request_id_of(names)
+
         def begun() -> None:
             call.sent = True
             self._tell(trip, "waiting")
 
         def preview(data: bytes) -> None:
+            call.preview = data
             if job.on_event is not None:
                 from ..files import sniff
 
@@ -160,6 +177,7 @@ class Journey:
             idle=settings.stream_idle_timeout,
             largest=settings.max_response_bytes * max(1, call.request.n),
             largest_picture=settings.max_image_bytes,
+            on_headers=headers,
             on_begun=begun,
             on_preview=preview,
         )
@@ -170,8 +188,8 @@ class Journey:
             error=answer.error,
             number=number,
             counted=counted,
-            headers=answer.headers,
-            asked=retry_after(answer.headers, now=time.time()),
+            vouched=answer.vouched,
+            asked=answer.asked,
             permanent=answer.permanent,
             waited=waited,
             left=deadline - anyio.current_time(),
@@ -219,15 +237,31 @@ class Journey:
 
     def _received(self, trip: Trip, answer: Received, urls: list[str | None]) -> None:
         call = trip.call
-        self._archive.received(
-            trip.claim, request_id=call.request_id, urls=urls, usage=call.usage, status=answer.status
-        )
+        with self._disk_faults(call):
+            self._archive.received(
+                trip.claim, request_id=call.request_id, urls=urls, usage=call.usage, status=answer.status
+            )
+
+    @contextlib.contextmanager
+    def _disk_faults(self, call: Call) -> Iterator[None]:
+        """What the disk refuses after the payment is told at the end; the pictures go on."""
+        problem = None
+        try:
+            yield
+        except OSError as fault:
+            problem = clean(fault.strerror or fault, limit=120)
+        if problem and not any(isinstance(error, SaveError) for error in call.errors):
+            call.errors.append(
+                SaveError(
+                    f"the pictures could not be saved in the archive {self._archive.folder}: {problem}",
+                    hint="They are in error.images: error.images.save(...) writes them elsewhere.",
+                )
+            )
 
     async def _picture(self, trip: Trip, index: int, item: Item) -> Picture | CometError:
         """One entry of the answer as a checked, stored picture, or the error that keeps it from being one."""
-        call = trip.call
         if item.error is not None:
-            return item.error.with_facts(request_id=call.request_id)
+            return self._with_evidence(trip.call, item.error)
         try:
             data = item.data
             if data is None:
@@ -235,10 +269,18 @@ class Journey:
                 data = await self._download(item.url or "")
             picture = await self._in_thread(self._keep, trip, index, data, item)
         except CometError as error:
-            return error.with_facts(request_id=error.request_id or call.request_id)
+            return self._with_evidence(trip.call, error)
         if trip.job.on_event is not None:
-            trip.job.on_event(Arrived(call.index, picture))
+            trip.job.on_event(Arrived(trip.call.index, picture))
         return picture
+
+    @staticmethod
+    def _with_evidence(call: Call, error: CometError) -> CometError:
+        return error.bare().with_facts(
+            attempts=call.attempts,
+            partial=error.partial or call.preview,
+            request_id=error.request_id or call.request_id,
+        )
 
     async def _download(self, url: str) -> bytes:
         return await download(
@@ -262,7 +304,7 @@ class Journey:
             revised_prompt=item.revised_prompt,
             request_id=call.request_id,
         )
-        try:
+        with self._disk_faults(call):
             path = self._archive.store(
                 trip.claim,
                 index,
@@ -273,11 +315,7 @@ class Journey:
                 sha256=sha256,
                 revised_prompt=item.revised_prompt,
             )
-        except OSError as fault:
-            problem = _disk(fault)
-        else:
             return replace(picture, path=str(path) if path else None)
-        call.errors.append(SaveError(problem, hint="error.images.save(...) writes them elsewhere."))
         return picture
 
     # --- the end
@@ -285,51 +323,45 @@ class Journey:
     async def _finish(self, trip: Trip, errors: list[CometError]) -> None:
         """Settle an answered call; the raw body stays only where it is still needed."""
         call = trip.call
-        broken = [error for error in errors if not isinstance(error, (DownloadError, UnsafeURLError))]
-        if broken or call.errors:
+        if any(not isinstance(error, (DownloadError, UnsafeURLError)) for error in errors) or call.errors:
             rescue = await self._in_thread(self._rescue, trip)
             for error in errors:
                 error.rescue_path = rescue
-        else:
-            await self._in_thread(self._discard, trip.spool)
-        state = "received" if any(error.urls for error in errors) else "done"
-        await self._in_thread(self._settle, trip, state, errors[0] if errors else None)
+        await self._in_thread(self._settle, trip, "done", errors[0] if errors else None)
+        trip.spool.discard()
         call.errors += errors
 
     async def give_up(self, trip: Trip, error: CometError) -> None:
         """Settle a call that got no pictures."""
-        error.request_id = error.request_id or trip.call.request_id
+        self._with_evidence(trip.call, error)
         with anyio.CancelScope(shield=True):
             if error.outcome in ("unknown", "billed") and trip.spool.size:
                 error.rescue_path = await self._in_thread(self._rescue, trip)
-            else:
-                await self._in_thread(self._discard, trip.spool)
-            state = {"unknown": "unknown", "billed": "done"}.get(error.outcome, "rejected")
-            await self._in_thread(self._settle, trip, state, error)
+            words: dict[str, Settled] = {"unknown": "unknown", "billed": "done"}
+            await self._in_thread(self._settle, trip, words.get(error.outcome, "rejected"), error)
+            trip.spool.discard()
 
-    def _settle(self, trip: Trip, state: str, error: CometError | None) -> None:
-        answered = state in ("done", "received")
-        self._archive.settle(
-            trip.claim,
-            state,
-            cost=trip.call.cost if answered else None,
-            error=error,
-            usage=trip.call.usage if answered else None,
-        )
+    def _settle(self, trip: Trip, state: Settled, error: CometError | None) -> None:
+        call, answered = trip.call, state == "done"
+        with self._disk_faults(call):
+            self._archive.settle(
+                trip.claim,
+                state,
+                cost=call.cost if answered else None,
+                error=error,
+                usage=call.usage if answered else None,
+            )
 
     def _rescue(self, trip: Trip) -> str | None:
+        """Keep the raw answer for good; where it is, or None where the disk refuses."""
         trip.spool.close()
+        if not trip.spool.on_disk:
+            return None
+        trip.spool.redact()
         try:
-            path = self._archive.rescue(trip.claim)
+            return str(self._archive.rescue(trip.claim))
         except OSError:
             return None
-        return str(path) if path else None
-
-    @staticmethod
-    def _discard(spool: Spool) -> None:
-        spool.discard()
-        if spool.path is not None:
-            spool.path.with_suffix(".head").unlink(missing_ok=True)
 
     def _tell(self, trip: Trip, state: CallState, note: str = "") -> None:
         trip.call.state = state
@@ -341,7 +373,3 @@ class Journey:
 
 def _looks_like_a_stream(spool: Spool) -> bool:
     return spool.head(16).lstrip(b"\xef\xbb\xbf \r\n").startswith((b"data:", b"event:", b":"))
-
-
-def _disk(fault: OSError) -> str:
-    return f"the pictures could not be saved in the archive: {clean(fault.strerror or fault, limit=120)}"

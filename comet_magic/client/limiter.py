@@ -49,7 +49,8 @@ class Limiter:
 
     async def pause(self) -> None:
         """Wait until nobody asked for patience any more."""
-        while (left := self._resume_at - time.monotonic()) > 0:
+        # another 429 may make the pause longer meanwhile
+        while (left := self._resume_at - time.monotonic()) > 0:  # noqa: ASYNC110
             await anyio.sleep(left)
 
     async def _enter(self) -> None:

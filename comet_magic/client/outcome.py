@@ -51,6 +51,8 @@ def together(call_errors: list[CometError], pictures: list[Picture], images: Ima
         f"{len(pictures)} of {len(pictures) + len(failures)} pictures arrived; the first failure: {first}",
         hint=first.hint,
         request_id=first.request_id,
+        attempts=first.attempts,
+        partial=first.partial,
         images=images,
         errors=failures,
         urls=[url for error in failures for url in error.urls],

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from typing import TYPE_CHECKING, BinaryIO
+
+from ..text import without_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 PIECE = 256 * 1024
+LARGEST_PAGE = 1024 * 1024  # a larger body is pictures, whose base64 repeats nothing
 
 
 class Spool:
@@ -24,6 +28,11 @@ class Spool:
         self.size = 0
         self._memory: io.BytesIO | None = None if path else io.BytesIO()
         self._file: BinaryIO | None = None
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the whole body is in the file."""
+        return self._memory is None and self.path is not None
 
     def write(self, piece: bytes) -> None:
         """Append a piece."""
@@ -71,12 +80,22 @@ class Spool:
         """The first bytes of the body."""
         return next(self.pieces(), b"")[:size]
 
+    def redact(self) -> None:
+        """Take out a key that the server repeated: what is kept for good holds none."""
+        if self.path is None or not 0 < self.size <= LARGEST_PAGE:
+            return
+        body = self.path.read_bytes()
+        redacted = without_keys(body)
+        if redacted != body:
+            self.path.write_bytes(redacted)
+
     def discard(self) -> None:
         """Remove the file: the pictures are safe elsewhere."""
         self.close()
         self._memory = None
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
 
     @classmethod
     def left_behind(cls, path: Path) -> Spool:

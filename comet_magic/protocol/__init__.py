@@ -10,7 +10,7 @@ from .judge import Attempt, Policy, RetryBudget, Verdict, judge
 from .refusal import refusal, request_id_of
 from .reply import Item, Reply, read_reply
 from .stream import StreamEvent, StreamReader, read_preview, read_stream
-from .waiting import backoff, retry_after
+from .waiting import backoff, retry_after, vouched
 
 __all__ = [
     "Arrived",
@@ -33,4 +33,5 @@ __all__ = [
     "refusal",
     "request_id_of",
     "retry_after",
+    "vouched",
 ]

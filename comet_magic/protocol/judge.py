@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | no connection; the body was never sent whole | no | again |
 | certificate refused | no, and it will not change | stop |
-| 408, 425, 429, 521, 523, 525, 526; 503 and 529 with Retry-After; `x-should-retry: true` | no, the server says so | again |
+| 408, 425, 429, 521, 523, 525, 526; 503, 529 with Retry-After; `x-should-retry: true` | no, says the server | again |
 | a quota, policy or request code, whatever the status | no | stop |
 | any other 5xx, or sent and then silence, reset, a cut answer | perhaps | stop, unknown |
 """
@@ -12,13 +12,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..errors import APIConnectionError, CometError, RateLimitError, ServerError
 from .waiting import backoff
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LONGEST_HINT = 60.0  # seconds a person waits for; a pipeline is more patient
 LONGEST_SUM = 120.0  # seconds of waiting in one call
@@ -49,7 +45,7 @@ class Attempt:
         error: what it would be for the user.
         number: which attempt, from 1.
         counted: how many attempts count against the limit.
-        headers: of the answer, or {}.
+        vouched: what the server says of sending again (`x-should-retry`), or None.
         asked: seconds the server asked to wait, or None.
         permanent: true where trying again cannot help (a certificate).
         waited: seconds waited in this call so far.
@@ -60,7 +56,7 @@ class Attempt:
     error: CometError
     number: int
     counted: int
-    headers: Mapping[str, str]
+    vouched: bool | None
     asked: float | None
     permanent: bool
     waited: float
@@ -98,9 +94,8 @@ def counts(error: CometError, policy: Policy) -> bool:
 
 
 def _no_work_was_started(attempt: Attempt) -> bool:
-    told = attempt.headers.get("x-should-retry", "").strip().lower()
-    if told in ("true", "false") and attempt.error.status_code is not None:
-        return told == "true"
+    if attempt.vouched is not None:
+        return attempt.vouched
     if isinstance(attempt.error, APIConnectionError):
         return attempt.error.outcome == "not_sent" and not attempt.permanent
     return isinstance(attempt.error, (RateLimitError, ServerError)) and attempt.error.outcome == "rejected"

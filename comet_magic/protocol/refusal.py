@@ -14,7 +14,6 @@ from ..errors import (
     AmbiguousError,
     AuthenticationError,
     BadRequestError,
-    BadResponseError,
     CometError,
     ContentPolicyError,
     NotFoundError,
@@ -109,12 +108,12 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> CometError:
     """
     envelope = _envelope(body)
     said = envelope.get("message")
-    message = clean(said if isinstance(said, str) else _prose(headers, body), limit=300)
+    message = " ".join(clean(said if isinstance(said, str) else prose(body), limit=300).split())
     code, kind = _word(envelope.get("code")), _word(envelope.get("type"))
     family = _BY_CODE.get(code or "") or _BY_CODE.get(kind or "") or _by_status(status, headers)
     error = family(
         _sentence(status, message),
-        hint=_hint(family, status, headers, envelope),
+        hint=_hint(family, status, envelope),
         code=code,
         param=_word(envelope.get("param")),
         status_code=status,
@@ -136,7 +135,7 @@ def _by_status(status: int, headers: Mapping[str, str]) -> type[CometError]:
     return ServerError if 200 <= status < 300 or vouched else AmbiguousError
 
 
-def _hint(family: type[CometError], status: int, headers: Mapping[str, str], envelope: dict[str, Any]) -> str:
+def _hint(family: type[CometError], status: int, envelope: dict[str, Any]) -> str:
     if status == 524:
         return EDGE_TIMEOUT
     if family is BadRequestError and not envelope and (status in (404, 405) or 300 <= status < 400):
@@ -160,11 +159,13 @@ def _envelope(body: bytes) -> dict[str, Any]:
     return {}
 
 
-def _prose(headers: Mapping[str, str], body: bytes) -> str:
+def prose(body: bytes) -> str:
+    """What a body that is no JSON says: a web page's title, or the text itself."""
     text = body[:4096].decode("utf-8", "replace")
-    if "html" in headers.get("content-type", "") or text.lstrip()[:1] == "<":
+    if text.lstrip()[:1] == "<":
         title = re.search(r"<title[^>]*>([^<]{1,200})", text, re.IGNORECASE)
-        return f"a web page instead of an answer: {title.group(1).strip() if title else 'without a title'}"
+        said = title.group(1) if title else re.sub(r"<[^>]*>", " ", text)
+        return f"a web page instead of an answer: {' '.join(said.split())}"
     return text.strip() or "no text"
 
 
@@ -176,8 +177,3 @@ def _sentence(status: int, message: str) -> str:
 
 def _word(value: object) -> str | None:
     return clean(value, limit=100) if isinstance(value, (str, int)) and value != "" else None
-
-
-def unusable(message: str, *, status: int, headers: Mapping[str, str], hint: str = "") -> BadResponseError:
-    """The error for an answer that is no refusal and holds no picture."""
-    return BadResponseError(message, hint=hint, status_code=status, request_id=request_id_of(headers))

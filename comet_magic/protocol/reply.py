@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pybase64
 
 from ..errors import BadImageError, BadResponseError, CometError, TooLargeError
+from ..text import clean
+from .refusal import BASE_URL_HINT, prose, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,7 +125,7 @@ class DocumentReader:
     def feed(self, piece: bytes) -> None:
         """Take the next piece."""
         while piece:
-            piece = self._text(piece) if self._sink is None else self._base64(piece)
+            piece = self._text(piece) if self._sink is None else self._base64(self._sink, piece)
 
     def _text(self, piece: bytes) -> bytes:
         self._skeleton += piece
@@ -143,14 +145,13 @@ class DocumentReader:
         self.pictures.append(self._sink)
         return rest
 
-    def _base64(self, piece: bytes) -> bytes:
-        assert self._sink is not None
+    def _base64(self, sink: Base64Sink, piece: bytes) -> bytes:
         end = piece.find(b'"')
         value = self._escape + (piece if end < 0 else piece[:end])
         self._escape = b""
         if end < 0 and value.endswith(b"\\"):
             value, self._escape = value[:-1], b"\\"
-        self._sink.write(value)
+        sink.write(value)
         if end < 0:
             return b""
         self._sink = None
@@ -166,7 +167,7 @@ class DocumentReader:
             return json.loads(bytes(self._skeleton), parse_constant=lambda _: None)
         except (ValueError, RecursionError, MemoryError):
             pass
-        raise BadResponseError("the answer is no readable JSON" if self._skeleton else "the answer is empty")
+        raise unreadable(bytes(self._skeleton[:4096]))
 
     def picture(self, value: object) -> Base64Sink | None:
         """The picture that a string of the document stands for, or None for an empty or absent one."""
@@ -202,9 +203,9 @@ def reply_of(document: Any, reader: DocumentReader) -> Reply:
     """The reply that a parsed document holds; a stream's last event counts as an entry by itself."""
     if not isinstance(document, dict):
         raise BadResponseError(f"the answer is {_kind(document)} instead of an object with `data`")
-    if document.get("error"):
-        raise envelope_error(document)
     entries = [document] if "b64_json" in document or "url" in document else document.get("data")
+    if document.get("error") and not entries:
+        raise envelope_error(document)
     if not isinstance(entries, list) or not entries:
         raise BadResponseError(
             f"the answer holds no pictures: `data` is {_kind(entries)}{_task(document)}",
@@ -227,10 +228,17 @@ def reply_of(document: Any, reader: DocumentReader) -> Reply:
     )
 
 
+def unreadable(beginning: bytes) -> BadResponseError:
+    """The error for a body that is no JSON, by how it begins."""
+    if not beginning:
+        return BadResponseError("the answer is empty")
+    said = " ".join(clean(prose(beginning), limit=200).split())
+    hint = BASE_URL_HINT if beginning.lstrip()[:1] == b"<" else ""
+    return BadResponseError(f"the answer is no readable JSON: {said}", hint=hint)
+
+
 def envelope_error(document: dict[str, Any]) -> CometError:
     """The error that an error envelope with status 200 is."""
-    from .refusal import refusal
-
     return refusal(200, {}, json.dumps({"error": document["error"]}).encode())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import AmbiguousError, BadResponseError, CometError, TooLargeError
+from ..errors import AmbiguousError, BadResponseError, CometError, ServerError, TooLargeError
 from .reply import DocumentReader, Reply, envelope_error, reply_of
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ def read_final(event: StreamEvent, *, largest_picture: int) -> Reply:
     document = reader.finish()
     if event.kind == "error":
         told = document if isinstance(document, dict) else {}
-        raise envelope_error(told if told.get("error") else {"error": told or {"message": str(document)}})
+        error = envelope_error(told if told.get("error") else {"error": told or {"message": str(document)}})
+        raise AmbiguousError(str(error), request_id=error.request_id) if type(error) is ServerError else error
     return reply_of(document, reader)
 
 

@@ -44,6 +44,11 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     return seconds if seconds > 0 else None
 
 
+def vouched(headers: Mapping[str, str]) -> bool | None:
+    """What the server says of sending again, or None where it says nothing."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+
+
 def _number(text: str) -> float | None:
     try:
         value = float(text)
