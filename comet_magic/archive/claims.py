@@ -190,7 +190,9 @@ def settle(
         "SELECT number, state, reserved, cost, vendor, day, session FROM calls WHERE id = ?", (call_id,)
     ).fetchone()
     cost = facts.get("cost")
-    told = (type(error).__name__, error.code, clean(error)) if error else (None, None, None)
+    told: tuple[str | None, ...] = (None, None, None)
+    if error:
+        told = (type(error).__name__, clean(error.code, limit=200) if error.code else None, clean(error))
     connection.execute(
         """UPDATE calls SET state = ?, ended = ?, cost = ?, usage = COALESCE(?, usage),
             attempts = COALESCE(?, attempts), request_id = COALESCE(?, request_id),

@@ -1,31 +1,49 @@
-"""After a fork, a child must begin anew: connections, locks and signs of life are its parent's."""
+"""Before a fork, files are closed; after it, a child begins anew: locks and signs of life are its parent's."""
 
 from __future__ import annotations
 
 import os
+import threading
 import weakref
-from typing import Protocol
 
 
-class Forked(Protocol):
-    """What has state that a child must not use."""
+class Forked:
+    """What has state that must not go through a fork as it is."""
 
-    def after_fork(self) -> None:
-        """Forget that state; only this thread is left."""
+    def before_fork(self) -> None:
+        """Called in the thread that forks."""
+
+    def after_fork_in_parent(self) -> None:
+        """Called in that thread, after it."""
+
+    def after_fork_in_child(self) -> None:
+        """Called in the child, whose only thread it is."""
 
 
 _watched: weakref.WeakSet[Forked] = weakref.WeakSet()
+_forking = threading.local()
 
 
 def watch(one: Forked) -> None:
-    """Have `after_fork` called in every child of this process, for as long as the object lives."""
+    """Have an object told of every fork of this process, for as long as it lives."""
     _watched.add(one)
 
 
-def _after_fork() -> None:
-    for one in list(_watched):
-        one.after_fork()
+def _before() -> None:
+    _forking.told = list(_watched)
+    for one in _forking.told:
+        one.before_fork()
+
+
+def _in_parent() -> None:
+    for one in _forking.__dict__.pop("told", ()):
+        one.after_fork_in_parent()
+
+
+def _in_child() -> None:
+    for one in _forking.__dict__.pop("told", ()):
+        one.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

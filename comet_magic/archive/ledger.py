@@ -18,7 +18,7 @@ from comet_magic.errors import ConfigurationError
 from comet_magic.files import make_private_folder
 from comet_magic.text import clean
 
-from .forks import watch
+from .forks import Forked, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,14 +114,13 @@ COLUMNS = (
     *("request_id", "status", "usage", "error", "code", "message"),
 )
 
-_forgotten: list[sqlite3.Connection | None] = []  # a parent's
 
-
-class Ledger:
+class Ledger(Forked):
     """The database of one archive; with no path it lives in memory and ends with this object."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, busy: float = BUSY) -> None:
         self.path = path
+        self._busy = busy
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
@@ -168,42 +167,48 @@ class Ledger:
     def close(self) -> None:
         """Close the connection; the next use opens it again, or begins anew in memory."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._end()
+            self._connection = None
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        reason = ""
         with self._lock:
             try:
                 yield self._current()
             except (sqlite3.Error, OSError) as error:
-                reason = clean(error)
-        if reason:
-            hint = "Is its disk full, or does another program hold it? Otherwise name another folder."
-            raise ConfigurationError(f"the ledger {clean(self.path)} cannot be used: {reason}", hint=hint)
+                hint = "Is its disk full, or does another program hold it? Otherwise name another folder."
+                message = f"the ledger {clean(self.path)} cannot be used: {clean(error)}"
+                raise ConfigurationError(message, hint=hint) from error
 
     def _current(self) -> sqlite3.Connection:
         """The connection to the file that bears the name now: its folder may have been removed or replaced."""
         if self._connection is not None and self._inode != _inode(self.path):
-            self._connection.close()
-            self._connection = None
+            self._close()
         if self._connection is None:
-            self._connection = _open(self.path)
+            self._connection = _open(self.path, self._busy)
             self._inode = _inode(self.path)
-            weakref.finalize(self, _close_here, self._connection, os.getpid())
+            self._end = weakref.finalize(self, self._connection.close)
         return self._connection
 
-    def after_fork(self) -> None:
-        """Forget the connection without closing it: that would end the parent's locks."""
-        _forgotten.append(self._connection)
-        self._connection, self._lock = None, threading.RLock()
+    def before_fork(self) -> None:
+        """Close the file: SQLite's locks on it, and what it believes of them, do not survive in a child."""
+        # https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_file_across_a_fork_
+        self._lock.acquire()
+        if self.path is not None:
+            self._close()
 
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._lock.release()
 
-def _close_here(connection: sqlite3.Connection, pid: int) -> None:
-    if pid == os.getpid():
-        connection.close()
+    def after_fork_in_child(self) -> None:
+        """Begin anew; in memory, with nothing."""
+        self._lock = threading.RLock()
+        self._close()
 
 
 def _inode(path: Path | None) -> int:
@@ -213,14 +218,14 @@ def _inode(path: Path | None) -> int:
         return -1
 
 
-def _open(path: Path | None) -> sqlite3.Connection:
+def _open(path: Path | None, busy: float) -> sqlite3.Connection:
     if path is not None:
         _make_file(path)
     connection = sqlite3.connect(
-        path or ":memory:", timeout=BUSY, isolation_level=None, check_same_thread=False
+        path or ":memory:", timeout=busy, isolation_level=None, check_same_thread=False
     )
     try:
-        _prepare(connection, path)
+        _prepare(connection, path, busy)
     except BaseException:
         connection.close()
         raise
@@ -237,13 +242,13 @@ def _make_file(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
 
 
-def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path | None, busy: float) -> None:
     version = _version(connection)
     if version > SCHEMA:
         message = f"the archive {clean(path)} was written by a newer comet_magic"
         hint = "Upgrade with: pip install -U comet-magic; or name another folder for the archive."
         raise ConfigurationError(message, hint=hint)
-    _switch_to_wal(connection)
+    _switch_to_wal(connection, busy)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")  # signed addresses are gone when they are deleted
     connection.create_function("holds", 2, _holds, deterministic=True)
@@ -265,9 +270,9 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
+def _switch_to_wal(connection: sqlite3.Connection, busy: float) -> None:
     # SQLite does not wait here by itself when two processes switch at once. https://sqlite.org/wal.html
-    deadline = time.monotonic() + BUSY
+    deadline = time.monotonic() + busy
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from comet_magic.files import make_folder
 
-from .forks import watch
+from .forks import Forked, watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ else:
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
-class Owner:
+class Owner(Forked):
     """This process's sign of life in one archive; it ends with the process, with `close`, or with the object."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +61,7 @@ class Owner:
         """End the sign of life; the calls of this owner count as left behind."""
         self._end()
 
-    def after_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Let go of the descriptor only; a child that shared the lock would keep its parent alive for ever."""
         self._end()
 

@@ -36,14 +36,23 @@ def parsed_name(name: str) -> tuple[str, int] | None:
     return (match["key"], int(match["copy"])) if match else None
 
 
+def must_be_there(folder: Path) -> None:
+    """Nothing is put into a folder that somebody removed: nobody would find it there.
+
+    Raises:
+        FileNotFoundError: it is gone.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the archive's folder is gone", str(folder))
+
+
 def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
     """Bring a picture under its name, or beside it where that is taken by another; gives the name it got.
 
     Raises:
         OSError: the folder is gone, the disk is full, and the like.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "the archive's folder is gone", str(folder))
+    must_be_there(folder)
     wanted = PurePosixPath(name)
     make_folder(folder / wanted.parent)
     number = 1
@@ -108,6 +117,7 @@ def write_receipt(
     named = [{"copy": p.copy, "position": p.position, "path": p.path, "mime": p.mime, "width": p.width,
               "height": p.height, "size": p.size, "sha256": p.sha256, "revised_prompt": p.revised_prompt}
              for p in pictures]  # fmt: skip
+    must_be_there(folder)
     name = folder / receipt_name(pictures[0].key, pictures[0].copy)
     text = json.dumps({"version": 1, "id": call_id, **facts, "pictures": named}, indent=1, default=str)
     try:

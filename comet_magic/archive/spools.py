@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import shutil
 import tempfile
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comet_magic.files import make_folder, native, place, write_whole
+
+from .shelf import must_be_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +34,7 @@ class Spools:
         """
         if self._folder is None:
             return self._temporary() / f"{call_id}.body"
-        if not self._folder.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "the archive's folder is gone", str(self._folder))
+        must_be_there(self._folder)
         make_folder(self._folder / "spool")
         return self._folder / "spool" / f"{call_id}.body"
 

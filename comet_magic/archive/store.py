@@ -12,7 +12,7 @@ from comet_magic.files import make_private_folder, native
 from comet_magic.text import clean
 
 from . import claims, reading, shelf
-from .forks import watch
+from .forks import Forked, watch
 from .owners import Owner
 from .reader import Reader
 from .records import Budget, Call, Orphan, Repair, StoredPicture
@@ -33,7 +33,7 @@ _UNLIMITED = Budget()
 Settled = Literal["done", "rejected", "unknown", "cancelled"]
 
 
-class Archive(Reader):
+class Archive(Reader, Forked):
     """A folder with a ledger, the original bytes and a receipt per answer; without a folder, a ledger in memory.
 
     Making one touches nothing; the folder is made by the first claim, and questions to an archive that is not
@@ -48,10 +48,10 @@ class Archive(Reader):
         super().__init__(folder)
         self.store_prompts = store_prompts
         self._spools = Spools(self.folder)
-        self.after_fork()
+        self.after_fork_in_child()
         watch(self)
 
-    def after_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Begin with nothing at work: in a child, the calls in flight are its parent's."""
         self._lock = threading.Lock()
         self._owner: Owner | None = None
@@ -115,7 +115,7 @@ class Archive(Reader):
         Raises:
             OSError: the ledger cannot be written.
         """
-        facts = {"request_id": request_id, "usage": usage, "status": status}
+        facts = {"request_id": _cleaned(request_id), "usage": usage, "status": status}
         with self._after_paying(), self._ledger.transaction() as connection:
             claims.receive(connection, call, facts=facts, urls=urls)
 
@@ -189,7 +189,7 @@ class Archive(Reader):
             "cost": cost,
             "usage": usage,
             "attempts": attempts if attempts is not None else (error.attempts or None if error else None),
-            "request_id": error.request_id if error else None,
+            "request_id": _cleaned(error.request_id) if error else None,
             "status": error.status_code if error else None,
         }
         failure: OSError | None = None
@@ -298,13 +298,14 @@ class Archive(Reader):
     @contextlib.contextmanager
     def _after_paying(self) -> Iterator[None]:
         """From here on a ledger that cannot be used is a failure of the disk, not of a setting."""
-        reason = ""
         try:
             yield
         except ConfigurationError as error:
-            reason = str(error)
-        if reason:
-            raise OSError(errno.EIO, reason, str(self._ledger.path))
+            raise OSError(errno.EIO, str(error), str(self._ledger.path)) from error
+
+
+def _cleaned(text: str | None) -> str | None:
+    return clean(text, limit=200) if text else None
 
 
 def _signed_on(folder: Path) -> Owner:
