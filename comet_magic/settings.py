@@ -98,12 +98,17 @@ class Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type in ("float", "float | None") and value is not None:
-                _check_number(field.name, value)
+                check_number(field.name, value)
             if field.type == "int" and (type(value) is not int or value < 1):
                 raise ConfigurationError(f"{field.name} is {value!r}; a whole number from 1 up is taken")
 
 
-def _check_number(name: str, value: object) -> None:
+def check_number(name: str, value: object) -> None:
+    """Refuse what is no finite number above 0.
+
+    Raises:
+        ConfigurationError: with what was given and what is taken.
+    """
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not good or value <= 0:  # type: ignore[operator]  # `good` says it is a number
         unit = "seconds" if name.endswith(("timeout", "delay")) else "USD"

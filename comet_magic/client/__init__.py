@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .core import Plan
 from .fronts import AsyncClient, Client, agenerate, close_shared_client, generate, shared_client
 from .job import Abandoned, CallView, Job, wait
+from .planning import Plan
 
 __all__ = [
     "Abandoned",

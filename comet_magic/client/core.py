@@ -5,83 +5,45 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from ..archive import Archive, Budget
-from ..errors import APIConnectionError, BudgetExceededError, CometError, ConfigurationError, SaveError
+from ..errors import (
+    APIConnectionError,
+    CometError,
+    ConfigurationError,
+    InvalidRequestError,
+    SaveError,
+)
 from ..images import Picture
 from ..protocol import Policy, RetryBudget
-from ..request import CALL_OPTIONS, ImageRequest, Price, dollars, parse_dollars, plan_requests
-from ..settings import BaseURL, ClientOptions, Key, Settings, archive_folder, find_key, resolve_base_url
+from ..request import ImageRequest, Price, parse_dollars
+from ..settings import archive_folder
 from ..text import clean
 from .attempt import Received
 from .engine import Lease
 from .http import APIDoor, PictureDoor
 from .job import Call, Job
-from .journey import Journey, Manners, Trip
+from .journey import Journey
 from .limiter import Limiter
 from .outcome import outcome
+from .planning import FREE, Plan, Planner
 from .spool import Spool
+from .trip import Manners, Trip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..archive import Call as Claim
     from ..archive import Orphan, StoredPicture
+    from .config import Config
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a call would send, and its price; nothing was sent.
-
-    Attributes:
-        requests: the requests it is made of.
-        price: of all of them together.
-        reused: pictures that the archive already holds.
-    """
-
-    requests: tuple[ImageRequest, ...]
-    price: Price
-    reused: tuple[StoredPicture, ...] = ()
-
-
-@dataclass(frozen=True)
-class Config:
-    """What a client is made from; equal ones make the same client."""
-
-    base: BaseURL
-    key: Key
-    settings: Settings
-
-
-def configure(options: ClientOptions) -> Config:
-    """Look up key and base URL, check every setting.
-
-    Raises:
-        MissingKeyError: no key was found.
-        ConfigurationError: a setting is unknown or cannot be used.
-    """
-    known = ClientOptions.__annotations__
-    for name in options:
-        if name not in known:
-            raise ConfigurationError(f"{name} is no setting of a client; it takes {', '.join(known)}")
-    given = options.pop("api_key", None)
-    problem: CometError | None = None
-    try:
-        base = resolve_base_url(options.pop("base_url", None))
-        key = find_key(given, base)
-        key.require(base)
-        rest: dict[str, Any] = {**options}
-        return Config(base, key, Settings(**rest))
-    except CometError as error:
-        problem = error.bare()  # no frame of ours may remember the key
-    finally:
-        del given
-    raise problem
+Way = Callable[[Job, Call], Awaitable[None]]
 
 
 class Core:
@@ -90,14 +52,18 @@ class Core:
     def __init__(self, config: Config) -> None:
         self.base, self.key, self.settings = config.base, config.key, config.settings
         secret = self.key.require(self.base)
-        self._price_per_image = _micro(self.settings.price_per_image, "price_per_image")
-        self._max_cost = _micro(self.settings.max_cost, "max_cost")
         self._budget = Budget(
             session=_micro(self.settings.max_cost_session, "max_cost_session"),
             day=_micro(self.settings.max_cost_day, "max_cost_day"),
         )
         self.archive = Archive(
             archive_folder(self.settings.archive), store_prompts=self.settings.store_prompts
+        )
+        self._planner = Planner(
+            self.base.vendor,
+            self.archive,
+            _micro(self.settings.price_per_image, "price_per_image"),
+            _micro(self.settings.max_cost, "max_cost"),
         )
         self.session = uuid.uuid4().hex
         self.api = APIDoor(self.base, secret, connect_timeout=self.settings.connect_timeout)
@@ -130,50 +96,17 @@ class Core:
     def __reduce__(self) -> Any:
         raise TypeError("a client is not pickled: it holds a key; make one where it is needed")
 
-    # --- planning
+    # --- running
 
     def plan(self, prompt: str, options: Mapping[str, Any]) -> Plan:
-        """Check and price a call; refuses what breaks a rule or the call's own limit on money."""
-        wire = {name: value for name, value in options.items() if name not in CALL_OPTIONS}
-        requests = plan_requests(prompt, **wire)
-        reused: tuple[StoredPicture, ...] = ()
-        if options.get("reuse"):
-            wanted = sum(request.n for request in requests)
-            key = requests[0].key(self.base.vendor)
-            reused = tuple(self.archive.stored(key)[:wanted])
-            missing = wanted - len(reused)
-            requests = plan_requests(prompt, **{**wire, "n": missing}) if missing else ()
-        price = Price(0, 0)
-        for request in requests:
-            price += request.estimate(self._price_per_image)
-        self._check_cost(price, options.get("max_cost"))
-        return Plan(requests, price, reused)
-
-    def _check_cost(self, price: Price, given: float | None) -> None:
-        limit = self._max_cost if given is None else parse_dollars(given)
-        if limit is None or (price.high is not None and price.high <= limit):
-            return
-        if price.high is None:
-            raise BudgetExceededError(
-                "max_cost is set and the price of this call is unknown",
-                hint="Give price_per_image= (USD) to the client, or leave max_cost out.",
-            )
-        raise BudgetExceededError(
-            f"the call may cost {price}; max_cost is {dollars(limit)}",
-            hint="Ask for fewer or smaller pictures, name the quality and size, or raise --max-cost.",
-        )
-
-    # --- running
+        """Check and price a call; nothing is sent."""
+        return self._planner.plan(prompt, options)
 
     def submit(self, prompt: str, options: Mapping[str, Any]) -> Job:
         """Check a call and start it; returns at once."""
-        unknown = [name for name in options if options[name] is not None and name in ("api_key", "base_url")]
-        if unknown:
-            raise ConfigurationError(f"{unknown[0]} belongs to the client, not to a call")
         plan = self.plan(prompt, options)
         reused = [self.load(stored) for stored in plan.reused]
-        first = plan.requests[0] if plan.requests else plan_requests(prompt, **_wire(options))[0]
-        return self._start(plan.requests, plan.price, options, reused=reused, first=first)
+        return self._start(plan.requests, plan.price, options, reused=reused, first=plan.first)
 
     def submit_requests(
         self,
@@ -185,9 +118,7 @@ class Core:
         **options: Any,
     ) -> Job:
         """Start checked requests, each for given copies: the pipeline's door."""
-        price = Price(0, 0)
-        for request in requests:
-            price += request.estimate(self._price_per_image)
+        price = self._planner.price(requests)
         return self._start(requests, price, options, first=requests[0], copies=copies, run=run, policy=policy)
 
     def _start(
@@ -205,17 +136,37 @@ class Core:
         calls = [Call(index, request) for index, request in enumerate(requests)]
         for call, numbers in zip(calls, copies or (), strict=False):
             call.copies = numbers
-        job = Job(
+        manners = Manners(self._limiter, self._retries, policy or self._policy())
+
+        async def way(job: Job, call: Call) -> None:
+            await self.journey.travel(job, call, partial(self._claim, call, run), manners)
+
+        return self._launch(self._job(calls, first, price=price, reused=reused, options=options), way)
+
+    def _job(
+        self,
+        calls: Sequence[Call],
+        first: ImageRequest,
+        *,
+        price: Price = FREE,
+        options: Mapping[str, Any],
+        **more: Any,
+    ) -> Job:
+        folder = str(self.archive.folder) if self.archive.folder else None
+        return Job(
             calls,
+            first=first,
             price=price,
-            reused=reused,
             on_event=options.get("on_event"),
-            folder=str(self.archive.folder) if self.archive.folder else None,
+            folder=folder,
             timeout=options.get("timeout"),
+            **more,
         )
+
+    def _launch(self, job: Job, way: Way) -> Job:
         lease = self._attach(job)
         job.call_on_engine = lease.portal.call
-        lease.portal.start_task_soon(partial(self._run, job, first, run, policy or self._policy()))
+        lease.portal.start_task_soon(self._run, job, way)
         return job
 
     def _policy(self) -> Policy:
@@ -233,15 +184,15 @@ class Core:
             self._jobs.add(job)
             return self._lease
 
-    async def _run(self, job: Job, first: ImageRequest, run: str, policy: Policy) -> None:
+    async def _run(self, job: Job, way: Way) -> None:
         try:
             if not self._recovered:
                 self._recovered = True
-                await self.recover()
+                await self._recover()
             async with anyio.create_task_group() as group:
                 for call in job.parts:
-                    group.start_soon(self._one, job, call, run, policy)
-            images, error = outcome(job, first)
+                    group.start_soon(self._one, job, call, way)
+            images, error = outcome(job)
         except BaseException as fault:  # a fault of ours must reach the caller, who waits for it
             self._detach(job)
             job.set_exception(
@@ -254,12 +205,11 @@ class Core:
         else:
             job.set_result(images)
 
-    async def _one(self, job: Job, call: Call, run: str, policy: Policy) -> None:
+    async def _one(self, job: Job, call: Call, way: Way) -> None:
         with anyio.CancelScope() as scope:
             call.scope = scope
             try:
-                manners = Manners(self._limiter, self._retries, policy)
-                await self.journey.travel(job, call, partial(self._claim, call, run), manners)
+                await way(job, call)
             except CometError as error:
                 call.errors.append(error.bare())
         if scope.cancelled_caught:
@@ -272,7 +222,7 @@ class Core:
         return self.archive.claim(
             call.request,
             vendor=self.base.vendor,
-            reserve=call.request.estimate(self._price_per_image).high,
+            reserve=self._planner.price([call.request]).high,
             budget=self._budget,
             session=self.session,
             copies=call.copies,
@@ -308,19 +258,37 @@ class Core:
         for job in jobs:
             job.abandon()
 
-    # --- what a crash left
+    # --- what was paid and is not here
 
-    async def recover(self) -> None:
-        """Finish paid answers that a dead process had received; nothing is sent."""
+    async def _recover(self) -> None:
+        """Take over what dead processes left; what can be finished for nothing is finished in the background."""
         for orphan in await anyio.to_thread.run_sync(self.archive.reconcile):
-            if orphan.spool is None or orphan.call.request is None:
-                continue
-            call = Call(0, orphan.call.request, call_id=orphan.call.id)
-            trip = Trip(Job([call], price=Price(0, 0)), call, orphan.call, Spool.left_behind(orphan.spool))
-            try:
-                await self.journey.deliver(trip, _answer_of(orphan))
-            except CometError as error:
-                await self.journey.give_up(trip, error)
+            if orphan.call.request is not None:
+                self._resume(orphan, orphan.call.request)
+
+    def fetch(self, call_id: str) -> Job:
+        """Fetch the missing pictures of a paid call again; nothing is sent and nothing is paid.
+
+        Raises:
+            InvalidRequestError: there is no such call, or nothing of it can be fetched.
+        """
+        orphan = self.archive.orphan(call_id)
+        if orphan is None or orphan.call.request is None or not (orphan.spool or orphan.urls):
+            raise InvalidRequestError(f"{clean(call_id)} is no paid call with pictures still to be fetched")
+        return self._resume(orphan, orphan.call.request)
+
+    def _resume(self, orphan: Orphan, request: ImageRequest) -> Job:
+        spool = Spool.left_behind(orphan.spool) if orphan.spool else Spool(None)
+        answer = _answer_of(orphan) if orphan.spool else None
+
+        async def way(job: Job, call: Call) -> None:
+            await self.journey.delivery.resume(Trip(job, call, orphan.call, spool), answer, dict(orphan.urls))
+
+        entry = self.archive.entry(orphan.call.id)
+        call = Call(0, request, call_id=orphan.call.id)
+        if entry is not None:
+            call.cost, call.usage = entry.cost, dict(entry.usage) if entry.usage else None
+        return self._launch(self._job([call], request, options={}), way)
 
     def load(self, stored: StoredPicture) -> Picture:
         """A picture of the archive, as it came.
@@ -356,10 +324,6 @@ def _answer_of(orphan: Orphan) -> Received:
     return Received(
         orphan.head.get("status", 200), headers, "event-stream" in headers.get("content-type", "")
     )
-
-
-def _wire(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name not in CALL_OPTIONS}
 
 
 def _micro(amount: float | None, name: str) -> int | None:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Self, Unpack
 from ..errors import CometError
 from ..request import Options  # noqa: TC001 - Unpack reads it when a signature is shown
 from ..settings import ClientOptions  # noqa: TC001 - likewise
-from .core import Config, Core, Plan, configure
+from .config import Config, configure
+from .core import Core
 from .job import Job, wait
 
 if TYPE_CHECKING:
     from ..archive import Archive, Spend
     from ..images import Images
+    from .planning import Plan
 
 HEARTBEAT = 0.2  # seconds; an interrupt of an awaited call acts when the loop next wakes
 

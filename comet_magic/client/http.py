@@ -111,13 +111,17 @@ def environment_proxy(url: str) -> str | None:
     return proxies.get(parts.scheme) or proxies.get("all")
 
 
+def _nothing() -> None:
+    """What is told once was told."""
+
+
 @dataclass
 class Phase:
     """How far a request went out; `begun` when its first bytes may have left, `whole` when its last have."""
 
+    on_begun: Callable[[], None]
     begun: bool = False
     whole: bool = False
-    on_begun: Callable[[], None] = lambda: None
 
     async def trace(self, name: str, info: dict[str, Any]) -> None:
         """Follow the library's documented trace events of the request itself, not of a proxy's CONNECT."""
@@ -125,7 +129,9 @@ class Phase:
         if request is not None and request.method == b"POST" and name.endswith(".started"):
             if name.endswith("send_request_headers.started"):
                 self.begun = True
-                self.on_begun()
+                # the library keeps its request in a cycle, and this leads to the pictures
+                tell, self.on_begun = self.on_begun, _nothing
+                tell()
         elif self.begun and name.endswith("send_request_body.complete"):
             self.whole = True
 

@@ -86,6 +86,7 @@ class Job(Future[Images]):
         self,
         calls: Sequence[Call],
         *,
+        first: ImageRequest,
         price: Price,
         reused: Sequence[Picture] = (),
         on_event: Callable[[Event], None] | None = None,
@@ -95,6 +96,7 @@ class Job(Future[Images]):
         super().__init__()
         self.set_running_or_notify_cancel()
         self.parts = tuple(calls)
+        self.first = first
         self.price = price
         self.reused = tuple(reused)
         self.on_event = on_event

@@ -10,19 +10,18 @@ from ..images import Images, Picture
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..request import ImageRequest
     from .job import Job
 
 
-def outcome(job: Job, first: ImageRequest) -> tuple[Images, CometError | None]:
+def outcome(job: Job) -> tuple[Images, CometError | None]:
     """The pictures of all calls, and the error that the job ends with."""
     calls = job.parts
     pictures = [*job.reused, *(picture for call in calls for picture in call.pictures)]
     costs = [call.cost for call in calls]
     images = Images(
         pictures,
-        prompt=first.prompt,
-        model=first.model,
+        prompt=job.first.prompt,
+        model=job.first.model,
         created=next((call.created for call in calls if call.created is not None), None),
         usage=_sum_usage([call.usage for call in calls if call.usage]),
         cost=None if None in costs else sum(cost or 0 for cost in costs),

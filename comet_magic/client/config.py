@@ -1,0 +1,44 @@
+"""What a client is made from: its base URL, its key and its settings, looked up and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import CometError, ConfigurationError
+from ..settings import BaseURL, ClientOptions, Key, Settings, find_key, resolve_base_url
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a client is made from; equal ones make the same client."""
+
+    base: BaseURL
+    key: Key
+    settings: Settings
+
+
+def configure(options: ClientOptions) -> Config:
+    """Look up key and base URL, check every setting.
+
+    Raises:
+        MissingKeyError: no key was found.
+        ConfigurationError: a setting is unknown or cannot be used.
+    """
+    known = ClientOptions.__annotations__
+    for name in options:
+        if name not in known:
+            raise ConfigurationError(f"{name} is no setting of a client; it takes {', '.join(known)}")
+    given = options.pop("api_key", None)
+    problem: CometError | None = None
+    try:
+        base = resolve_base_url(options.pop("base_url", None))
+        key = find_key(given, base)
+        key.require(base)
+        rest: dict[str, Any] = {**options}
+        return Config(base, key, Settings(**rest))
+    except CometError as error:
+        problem = error.bare()  # no frame of ours may remember the key
+    finally:
+        del given
+    raise problem

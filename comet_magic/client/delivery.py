@@ -1,0 +1,238 @@
+"""The second half of a call's way: from a whole answer to checked pictures on disk and a settled row.
+
+What the disk refuses after the payment is told at the end; the pictures go on to the caller.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ..errors import CometError, DownloadError, SaveError, UnsafeURLError
+from ..images import Picture, check_picture
+from ..protocol import Arrived, Item, read_reply, read_stream, request_id_of
+from ..protocol.encoding import decoded
+from ..request import cost_of, parse_dollars
+from ..text import clean
+from .download import download
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ..archive import Archive
+    from ..archive.store import Settled
+    from ..protocol import Reply
+    from ..settings import BaseURL, Settings
+    from .attempt import Received
+    from .http import PictureDoor
+    from .job import Call
+    from .spool import Spool
+    from .threads import Threads
+    from .trip import Trip
+
+
+class Delivery:
+    """Reads, checks, stores and settles; lives on the engine's loop, works in threads."""
+
+    def __init__(
+        self, *, base: BaseURL, pictures: PictureDoor, settings: Settings, archive: Archive, threads: Threads
+    ) -> None:
+        self._base = base
+        self._pictures = pictures
+        self._settings = settings
+        self._archive = archive
+        self._in_thread = threads.run
+        price = settings.price_per_image
+        self._price_per_image = None if price is None else parse_dollars(price, name="price_per_image")
+
+    async def deliver(self, trip: Trip, answer: Received) -> None:
+        """From the spooled answer to checked pictures on disk and a settled call."""
+        call = trip.call
+        trip.tell("decoding")
+        reply = await self._in_thread(self._read, answer, trip.spool)
+        call.created, call.usage = reply.created, dict(reply.usage) if reply.usage else None
+        call.cost = cost_of(call.request, reply.usage, len(reply.items), self._price_per_image)
+        urls = [item.url for item in reply.items]
+        if any(urls):
+            await self._in_thread(self._received, trip, answer, urls)
+        await self._collect(trip, dict(enumerate(reply.items)))
+
+    async def resume(self, trip: Trip, answer: Received | None, urls: Mapping[int, str]) -> None:
+        """Finish a paid call from its raw answer, or from the addresses of its pictures; nothing is sent."""
+        try:
+            if answer is not None:
+                await self.deliver(trip, answer)
+            else:
+                await self._collect(trip, {index: Item(url=url) for index, url in urls.items()})
+        except CometError as error:
+            await self.give_up(trip, error)
+            raise
+
+    async def _collect(self, trip: Trip, items: Mapping[int, Item]) -> None:
+        """The pictures of an answer, side by side, and the end of the call."""
+        found: dict[int, Picture | CometError] = {}
+
+        async def finish(index: int, item: Item) -> None:
+            found[index] = await self._picture(trip, index, item)
+
+        async with anyio.create_task_group() as group:
+            for index, item in items.items():
+                group.start_soon(finish, index, item)
+        ended = [found[index] for index in sorted(found)]
+        trip.call.pictures = [one for one in ended if isinstance(one, Picture)]
+        await self._finish(trip, [one for one in ended if isinstance(one, CometError)])
+        trip.tell("done")
+
+    def _read(self, answer: Received, spool: Spool) -> Reply:
+        settings = self._settings
+        largest = settings.max_response_bytes * 10
+        encoding = answer.headers.get("content-encoding", "")
+        body = decoded(spool.pieces(), encoding=encoding, largest=largest)
+        try:
+            if answer.stream or _looks_like_a_stream(spool):
+                return read_stream(body, largest=largest, largest_picture=settings.max_image_bytes)
+            return read_reply(body, largest_picture=settings.max_image_bytes)
+        except CometError as error:
+            error.request_id = error.request_id or request_id_of(answer.headers)
+            error.status_code = error.status_code or answer.status
+            raise
+
+    def _received(self, trip: Trip, answer: Received, urls: list[str | None]) -> None:
+        call = trip.call
+        with self._disk_faults(call):
+            self._archive.received(
+                trip.claim, request_id=call.request_id, urls=urls, usage=call.usage, status=answer.status
+            )
+
+    @contextlib.contextmanager
+    def _disk_faults(self, call: Call) -> Iterator[None]:
+        """What the disk refuses after the payment is told at the end; the pictures go on."""
+        problem = None
+        try:
+            yield
+        except OSError as fault:
+            problem = clean(fault.strerror or fault, limit=120)
+        if problem and not any(isinstance(error, SaveError) for error in call.errors):
+            call.errors.append(
+                SaveError(
+                    f"the pictures could not be saved in the archive {self._archive.folder}: {problem}",
+                    hint="They are in error.images: error.images.save(...) writes them elsewhere.",
+                )
+            )
+
+    async def _picture(self, trip: Trip, index: int, item: Item) -> Picture | CometError:
+        """One entry of the answer as a checked, stored picture, or the error that keeps it from being one."""
+        if item.error is not None:
+            return self._with_evidence(trip.call, item.error)
+        try:
+            data = item.data
+            if data is None:
+                trip.tell("downloading")
+                data = await self._download(item.url or "")
+            picture = await self._in_thread(self._keep, trip, index, data, item)
+        except CometError as error:
+            return self._with_evidence(trip.call, error)
+        if trip.job.on_event is not None:
+            trip.job.on_event(Arrived(trip.call.index, picture))
+        return picture
+
+    @staticmethod
+    def _with_evidence(call: Call, error: CometError) -> CometError:
+        return error.bare().with_facts(
+            attempts=call.attempts,
+            partial=error.partial or call.preview,
+            request_id=error.request_id or call.request_id,
+        )
+
+    async def _download(self, url: str) -> bytes:
+        return await download(
+            url,
+            base_url=self._base.url,
+            door=self._pictures,
+            largest=self._settings.max_image_bytes,
+            seconds=self._settings.download_timeout,
+        )
+
+    def _keep(self, trip: Trip, index: int, data: bytes, item: Item) -> Picture:
+        call = trip.call
+        mime, width, height = check_picture(data, max_pixels=self._settings.max_image_pixels)
+        sha256 = hashlib.sha256(data).hexdigest()
+        picture = Picture(
+            data=data,
+            mime=mime,
+            width=width,
+            height=height,
+            sha256=sha256,
+            revised_prompt=item.revised_prompt,
+            request_id=call.request_id,
+        )
+        with self._disk_faults(call):
+            path = self._archive.store(
+                trip.claim,
+                index,
+                data,
+                mime=mime,
+                width=width,
+                height=height,
+                sha256=sha256,
+                revised_prompt=item.revised_prompt,
+            )
+            return replace(picture, path=str(path) if path else None)
+        return picture
+
+    # --- the end
+
+    async def _finish(self, trip: Trip, errors: list[CometError]) -> None:
+        """Settle an answered call; the raw body stays only where it is still needed."""
+        call = trip.call
+        if any(not isinstance(error, (DownloadError, UnsafeURLError)) for error in errors) or call.errors:
+            rescue = await self._in_thread(self._rescue, trip)
+            for error in errors:
+                error.rescue_path = rescue
+        await self.settle(trip, "done", errors[0] if errors else None)
+        trip.spool.discard()
+        call.errors += errors
+
+    async def give_up(self, trip: Trip, error: CometError) -> None:
+        """Settle a call that got no pictures."""
+        self._with_evidence(trip.call, error)
+        with anyio.CancelScope(shield=True):
+            if error.outcome in ("unknown", "billed") and trip.spool.size:
+                error.rescue_path = await self._in_thread(self._rescue, trip)
+            words: dict[str, Settled] = {"unknown": "unknown", "billed": "done"}
+            await self.settle(trip, words.get(error.outcome, "rejected"), error)
+            trip.spool.discard()
+
+    async def settle(self, trip: Trip, state: Settled, error: CometError | None) -> None:
+        """The end of a call in the ledger."""
+        await self._in_thread(self._settle, trip, state, error)
+
+    def _settle(self, trip: Trip, state: Settled, error: CometError | None) -> None:
+        call, answered = trip.call, state == "done"
+        with self._disk_faults(call):
+            self._archive.settle(
+                trip.claim,
+                state,
+                cost=call.cost if answered else None,
+                error=error,
+                usage=call.usage if answered else None,
+            )
+
+    def _rescue(self, trip: Trip) -> str | None:
+        """Keep the raw answer for good; where it is, or None where the disk refuses."""
+        trip.spool.close()
+        if not trip.spool.on_disk:
+            return None
+        trip.spool.redact()
+        try:
+            return str(self._archive.rescue(trip.claim))
+        except OSError:
+            return None
+
+
+def _looks_like_a_stream(spool: Spool) -> bool:
+    return spool.head(16).lstrip(b"\xef\xbb\xbf \r\n").startswith((b"data:", b"event:", b":"))
