@@ -80,7 +80,7 @@ class Core:
 
     def _fresh(self) -> None:
         """What belongs to one process and one loop."""
-        self._limiter = Limiter(self.settings.max_in_flight)
+        self._limiter = self._new_limiter()
         self._retries = RetryBudget()
         self.journey = Journey(
             base=self.base,
@@ -89,6 +89,9 @@ class Core:
             settings=self.settings,
             archive=self.archive,
         )
+
+    def _new_limiter(self) -> Limiter:
+        return Limiter(self.settings.max_in_flight)
 
     def __repr__(self) -> str:
         return f"<{self.base.vendor} at {self.base.url}, key: {self.key.source}>"
@@ -108,19 +111,6 @@ class Core:
         reused = [self.load(stored) for stored in plan.reused]
         return self._start(plan.requests, plan.price, options, reused=reused, first=plan.first)
 
-    def submit_requests(
-        self,
-        requests: Sequence[ImageRequest],
-        *,
-        copies: Sequence[Sequence[int]] | None = None,
-        run: str = "",
-        policy: Policy | None = None,
-        **options: Any,
-    ) -> Job:
-        """Start checked requests, each for given copies: the pipeline's door."""
-        price = self._planner.price(requests)
-        return self._start(requests, price, options, first=requests[0], copies=copies, run=run, policy=policy)
-
     def _start(
         self,
         requests: Sequence[ImageRequest],
@@ -129,17 +119,12 @@ class Core:
         *,
         first: ImageRequest,
         reused: Sequence[Picture] = (),
-        copies: Sequence[Sequence[int]] | None = None,
-        run: str = "",
-        policy: Policy | None = None,
     ) -> Job:
         calls = [Call(index, request) for index, request in enumerate(requests)]
-        for call, numbers in zip(calls, copies or (), strict=False):
-            call.copies = numbers
-        manners = Manners(self._limiter, self._retries, policy or self._policy())
+        manners = Manners(self._limiter, self._retries, self._policy())
 
         async def way(job: Job, call: Call) -> None:
-            await self.journey.travel(job, call, partial(self._claim, call, run), manners)
+            await self.journey.travel(job, call, partial(self._claim, call), manners)
 
         return self._launch(self._job(calls, first, price=price, reused=reused, options=options), way)
 
@@ -186,9 +171,7 @@ class Core:
 
     async def _run(self, job: Job, way: Way) -> None:
         try:
-            if not self._recovered:
-                self._recovered = True
-                await self._recover()
+            await self.recover()
             async with anyio.create_task_group() as group:
                 for call in job.parts:
                     group.start_soon(self._one, job, call, way)
@@ -218,7 +201,7 @@ class Core:
             )
         call.state = "failed" if call.errors and not call.pictures else "done"
 
-    def _claim(self, call: Call, run: str) -> Claim:
+    def _claim(self, call: Call, *, redo: bool = False) -> Claim:
         return self.archive.claim(
             call.request,
             vendor=self.base.vendor,
@@ -226,7 +209,7 @@ class Core:
             budget=self._budget,
             session=self.session,
             copies=call.copies,
-            run=run,
+            redo=redo,
         )
 
     def _detach(self, job: Job) -> None:
@@ -260,11 +243,17 @@ class Core:
 
     # --- what was paid and is not here
 
-    async def _recover(self) -> None:
-        """Take over what dead processes left; what can be finished for nothing is finished in the background."""
+    async def recover(self, *, again: bool = False) -> None:
+        """Take over what dead processes left; what can be finished for nothing is finished in the background.
+
+        Done once, or `again` where others may have died meanwhile.
+        """
+        if self._recovered and not again:
+            return
+        self._recovered = True
         for orphan in await anyio.to_thread.run_sync(self.archive.reconcile):
             if orphan.call.request is not None:
-                self._resume(orphan, orphan.call.request)
+                await anyio.to_thread.run_sync(self._resume, orphan, orphan.call.request)
 
     def fetch(self, call_id: str) -> Job:
         """Fetch the missing pictures of a paid call again; nothing is sent and nothing is paid.

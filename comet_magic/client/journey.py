@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import random
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -85,8 +87,7 @@ class Journey:
     async def _purchase(self, trip: Trip, manners: Manners) -> Received:
         call = trip.call
         timeout = trip.job.timeout or self._settings.timeout
-        deadline = anyio.current_time() + timeout
-        out = self._outgoing(trip, deadline, timeout)
+        out = self._outgoing(trip, anyio.current_time() + timeout, timeout)
         waited, counted = 0.0, 0
         for number in count(1):
             call.attempts, call.request_id = number, None
@@ -95,17 +96,27 @@ class Journey:
             if isinstance(answer, Received):
                 return answer
             counted += counts(answer.error, manners.policy)
-            verdict = judge(self._case(answer, number, counted, waited, deadline), manners.policy)
-            if verdict.delay is None or not manners.budget.take():
+            free = not counts(answer.error, manners.policy)
+            left = math.inf if free else out.deadline - anyio.current_time()
+            verdict = judge(self._case(answer, number, counted, waited, left), manners.policy)
+            if verdict.delay is None or not (free or manners.budget.take()):
                 raise verdict.error
             call.sent = False
-            if answer.error.status_code == 429:
-                manners.limiter.too_much(verdict.delay)
-            trip.tell("retrying", f"{clean(answer.error, limit=80)}; again in {verdict.delay:.1f} s")
-            await anyio.sleep(verdict.delay)
-            await manners.limiter.pause()
             waited += verdict.delay
+            trip.tell("retrying", f"{clean(answer.error, limit=80)}; again in {verdict.delay:.1f} s")
+            await self._wait(answer, verdict.delay, manners)
+            if free:  # the server's patience is not the call's
+                out = replace(out, deadline=anyio.current_time() + timeout)
         raise AssertionError("unreachable")
+
+    @staticmethod
+    async def _wait(answer: Failed, delay: float, manners: Manners) -> None:
+        if answer.error.status_code == 429:
+            manners.limiter.too_much(delay)
+            await manners.limiter.step_back()
+        else:
+            await anyio.sleep(delay)
+            await manners.limiter.pause()
 
     def _outgoing(self, trip: Trip, deadline: float, timeout: float) -> Outgoing:
         settings, job, call = self._settings, trip.job, trip.call
@@ -126,7 +137,8 @@ class Journey:
         return Outgoing(
             body=json.dumps(call.request.body(), ensure_ascii=False, separators=(",", ":")).encode(),
             stream=bool(call.request.stream),
-            call_id=trip.claim.id,
+            # The number tells the parts of one call apart; the sandbox paints each another picture.
+            call_id=f"{trip.claim.id}-{call.copies[0] if call.copies else call.index}",
             deadline=deadline,
             timeout=timeout,
             idle=settings.stream_idle_timeout,
@@ -138,7 +150,7 @@ class Journey:
         )
 
     @staticmethod
-    def _case(answer: Failed, number: int, counted: int, waited: float, deadline: float) -> Attempt:
+    def _case(answer: Failed, number: int, counted: int, waited: float, left: float) -> Attempt:
         return Attempt(
             error=answer.error,
             number=number,
@@ -147,6 +159,6 @@ class Journey:
             asked=answer.asked,
             permanent=answer.permanent,
             waited=waited,
-            left=deadline - anyio.current_time(),
+            left=left,
             chance=random.random(),  # noqa: S311 - jitter, not a secret
         )

@@ -1,6 +1,7 @@
-"""How many calls are in flight: one limiter per client, slowed as a whole by a 429.
+"""How many calls are in flight and how fast they follow each other: one limiter per client, slowed by every 429.
 
-The limit falls by a factor when the server says that it is too much, and climbs by one after every 25 successes.
+Both fall by a factor when the server says that it is too much; the calls in flight climb by one after every 25
+successes.
 """
 
 from __future__ import annotations
@@ -12,17 +13,24 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from .pace import DECREASE, Pace
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-DECREASE = 0.75
 CLIMB_AFTER = 25  # successes
 
 
 class Limiter:
-    """Admits calls in the order they came; used on the engine's loop only."""
+    """Admits calls in the order they came; used on the engine's loop only.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        limit: calls in flight at the most.
+        per_minute: requests a minute at the most, evenly spaced.
+    """
+
+    def __init__(self, limit: int, *, per_minute: float | None = None) -> None:
+        self._pace = Pace(per_minute / 60) if per_minute else Pace()
         self._most = limit
         self._limit = float(limit)
         self._running = 0
@@ -47,11 +55,29 @@ class Limiter:
             self._running -= 1
             self._wake()
 
+    async def step_back(self) -> None:
+        """Give the place to who waits, stand first in the queue, and wait for the end of the pause."""
+        turn = anyio.Event()
+        self._queue.appendleft(turn)
+        self._running -= 1
+        self._wake()
+        try:
+            await self._wait_for(turn)
+        except BaseException:
+            self._running += 1  # it is given back where it was taken
+            raise
+        await self.pause()
+
     async def pause(self) -> None:
-        """Wait until nobody asked for patience any more."""
-        # another 429 may make the pause longer meanwhile
-        while (left := self._resume_at - time.monotonic()) > 0:  # noqa: ASYNC110
-            await anyio.sleep(left)
+        """Wait until nobody asked for patience any more, and for one's turn."""
+        while True:
+            # another 429 may make the pause longer meanwhile
+            while (left := self._resume_at - time.monotonic()) > 0:  # noqa: ASYNC110
+                await anyio.sleep(left)
+            if (left := self._pace.turn(time.monotonic())) > 0:
+                await anyio.sleep(left)
+            if self._resume_at <= time.monotonic():
+                return
 
     async def _enter(self) -> None:
         if self._running < self.limit and not self._queue:
@@ -59,6 +85,9 @@ class Limiter:
             return
         turn = anyio.Event()
         self._queue.append(turn)
+        await self._wait_for(turn)
+
+    async def _wait_for(self, turn: anyio.Event) -> None:
         try:
             await turn.wait()
         except BaseException:
@@ -79,12 +108,15 @@ class Limiter:
         now = time.monotonic()
         self._resume_at = max(self._resume_at, now + delay)
         self._successes = 0
+        self._pace.refused(now)
         if now - self._lowered_at > max(delay, 1.0):  # the answers of one crowd are one sign
             self._lowered_at = now
             self._limit = max(1.0, self._limit * DECREASE)
+            self._pace.slow_down(now)
 
     def succeeded(self) -> None:
         """A call got its pictures."""
+        self._pace.succeeded(time.monotonic())
         self._successes += 1
         if self._successes % CLIMB_AFTER == 0 and self._limit < self._most:
             self._limit = min(float(self._most), self._limit + 1)
