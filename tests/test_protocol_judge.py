@@ -14,7 +14,9 @@ from comet_magic.protocol import Attempt, Policy, RetryBudget, backoff, judge, r
 NOW = 1_795_348_800.0
 
 
-def envelope(code: str = "", kind: str = "comet_api_error", message: str = "no (request id: 2026ABCdef)") -> bytes:
+def envelope(
+    code: str = "", kind: str = "comet_api_error", message: str = "no (request id: 2026ABCdef)"
+) -> bytes:
     return b'{"error": {"message": "%s", "type": "%s", "param": "size", "code": "%s"}}' % (
         message.encode(),
         kind.encode(),
@@ -36,7 +38,9 @@ def attempt(error: errors.CometError, **facts: object) -> Attempt:
     return Attempt(error=error, **{**defaults, **facts})  # type: ignore[arg-type]
 
 
-def verdict_of(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> tuple[str, bool, str]:
+def verdict_of(
+    status: int, headers: dict[str, str] | None = None, body: bytes = b""
+) -> tuple[str, bool, str]:
     """Class, whether it is sent again, outcome."""
     error = refusal(status, headers or {}, body)
     verdict = judge(attempt(error, vouched=vouched(headers or {})), Policy())
@@ -126,11 +130,18 @@ def test_an_error_envelope_inside_a_200_leaves_the_bill_open() -> None:
 
 def test_a_refusal_carries_the_servers_own_words_and_ids() -> None:
     error = refusal(400, {"x-request-id": "req_1"}, envelope("invalid_value"))
-    assert (error.code, error.param, error.request_id, error.status_code) == ("invalid_value", "size", "req_1", 400)
+    assert (error.code, error.param, error.request_id, error.status_code) == (
+        "invalid_value",
+        "size",
+        "req_1",
+        400,
+    )
     assert refusal(400, {}, envelope()).request_id == "2026ABCdef"
 
 
-@pytest.mark.parametrize("body", [b"", b"[1]", b"[" * 100_000, b'{"error": 5}', b'{"error": "so"}', b"\xff\xfe", b"null"])
+@pytest.mark.parametrize(
+    "body", [b"", b"[1]", b"[" * 100_000, b'{"error": 5}', b'{"error": "so"}', b"\xff\xfe", b"null"]
+)
 def test_a_body_of_any_shape_becomes_an_error(body: bytes) -> None:
     assert isinstance(refusal(400, {}, body), errors.BadRequestError)
 
@@ -153,7 +164,9 @@ def test_a_connection_that_never_was_is_tried_again_and_a_refused_certificate_is
     assert judge(attempt(error, permanent=True), Policy()).delay is None
 
 
-@pytest.mark.parametrize("error", [errors.AmbiguousError("x"), errors.APITimeoutError("x", outcome="unknown")])
+@pytest.mark.parametrize(
+    "error", [errors.AmbiguousError("x"), errors.APITimeoutError("x", outcome="unknown")]
+)
 def test_an_answer_that_was_lost_is_never_asked_for_again(error: errors.CometError) -> None:
     assert judge(attempt(error), Policy(max_attempts=10)).delay is None
 

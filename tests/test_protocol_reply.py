@@ -19,7 +19,9 @@ PICTURE = bytes(range(256)) * 20
 TEXT = base64.b64encode(PICTURE).decode()
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["data", "b64_json", "url", "error", "x"]), inner),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["data", "b64_json", "url", "error", "x"]), inner)
+    ),
     max_leaves=20,
 )
 
@@ -60,7 +62,16 @@ def test_base64_as_gateways_send_it_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [TEXT[:-1], TEXT[:100] + "!" + TEXT[101:], "=" + TEXT, TEXT + TEXT[:8], "A", "====", TEXT[:4000] + "\\u0041"]
+    "text",
+    [
+        TEXT[:-1],
+        TEXT[:100] + "!" + TEXT[101:],
+        "=" + TEXT,
+        TEXT + TEXT[:8],
+        "A",
+        "====",
+        TEXT[:4000] + "\\u0041",
+    ],
 )
 def test_damaged_base64_is_a_bad_picture_and_the_good_one_beside_it_is_kept(text: str) -> None:
     body = answer({"b64_json": "@"}, {"b64_json": TEXT}).replace(b"@", text.encode())
@@ -71,7 +82,11 @@ def test_damaged_base64_is_a_bad_picture_and_the_good_one_beside_it_is_kept(text
 
 def test_an_empty_string_counts_as_absent() -> None:
     reply = read(answer({"b64_json": "", "url": "https://a.example/x.png", "revised_prompt": ""}))
-    assert (reply.items[0].url, reply.items[0].data, reply.items[0].revised_prompt) == ("https://a.example/x.png", None, None)
+    assert (reply.items[0].url, reply.items[0].data, reply.items[0].revised_prompt) == (
+        "https://a.example/x.png",
+        None,
+        None,
+    )
 
 
 def test_where_bytes_and_an_address_came_the_bytes_count() -> None:
@@ -189,7 +204,8 @@ def test_a_bomb_is_given_up_at_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "encoding"), [(b"x" * 30, "gzip"), (gzip(b"abc" * 100)[:-9], "gzip"), (b"x", "br"), (b"x", "gzip, gzip")]
+    ("data", "encoding"),
+    [(b"x" * 30, "gzip"), (gzip(b"abc" * 100)[:-9], "gzip"), (b"x", "br"), (b"x", "gzip, gzip")],
 )
 def test_damaged_or_unknown_encodings_are_refused(data: bytes, encoding: str) -> None:
     with pytest.raises(errors.BadResponseError):

@@ -17,12 +17,16 @@ LIMIT = 1 << 20
 
 
 def event(kind: str, data: bytes = PICTURE, *, named: bool = True, end: str = "\n", **facts: object) -> bytes:
-    body = json.dumps({"type": f"image_generation.{kind}", "b64_json": base64.b64encode(data).decode(), **facts})
+    body = json.dumps(
+        {"type": f"image_generation.{kind}", "b64_json": base64.b64encode(data).decode(), **facts}
+    )
     name = f"event: image_generation.{kind}{end}" if named else ""
     return f"{name}data: {body}{end}{end}".encode()
 
 
-STREAM = event("partial_image", b"preview", partial_image_index=0) + event("completed", usage={"total_tokens": 5})
+STREAM = event("partial_image", b"preview", partial_image_index=0) + event(
+    "completed", usage={"total_tokens": 5}
+)
 
 
 def read(stream: bytes, *, cut: int = 0, largest: int = LIMIT) -> Reply:
@@ -40,7 +44,9 @@ def events(stream: bytes, cut: int) -> list[StreamEvent]:
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
 @pytest.mark.parametrize("named", [True, False])
 def test_the_picture_is_the_same_for_every_line_end_and_cut(cut: int, end: str, named: bool) -> None:
-    stream = event("partial_image", b"preview", named=named, end=end) + event("completed", named=named, end=end)
+    stream = event("partial_image", b"preview", named=named, end=end) + event(
+        "completed", named=named, end=end
+    )
     assert read(stream, cut=cut).items[0].data == PICTURE
     assert [one.kind for one in events(stream, cut)] == ["partial", "completed"]
 
@@ -54,14 +60,22 @@ def test_a_preview_is_the_picture_of_a_partial_event() -> None:
     assert read_preview(first, largest_picture=LIMIT) == b"preview"
 
 
-@pytest.mark.parametrize("data", [b"{", b"[]", b'{"b64_json": 5}', b'{"b64_json": "!!!!"}', b'{"b64_json": ""}'])
+@pytest.mark.parametrize(
+    "data", [b"{", b"[]", b'{"b64_json": 5}', b'{"b64_json": "!!!!"}', b'{"b64_json": ""}']
+)
 def test_a_preview_that_cannot_be_read_is_none(data: bytes) -> None:
     assert read_preview(StreamEvent("x", data), largest_picture=LIMIT) is None
 
 
 @pytest.mark.parametrize(
     "before",
-    [b"\xef\xbb\xbf", b": keepalive\n\n", b"event: image_generation.unknown\ndata: {}\n\n", b"id: 5\nretry: 10\n\n", b"\n\n\n"],
+    [
+        b"\xef\xbb\xbf",
+        b": keepalive\n\n",
+        b"event: image_generation.unknown\ndata: {}\n\n",
+        b"id: 5\nretry: 10\n\n",
+        b"\n\n\n",
+    ],
 )
 def test_what_is_not_a_picture_is_passed_over(before: bytes) -> None:
     assert read(before + STREAM).items[0].data == PICTURE
@@ -83,7 +97,8 @@ def test_a_plain_answer_sent_as_the_only_event_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "stream", [b"", event("partial_image"), event("completed")[:-200], b"data: [DONE]\n\n", b'data: {"data": []}\n\n']
+    "stream",
+    [b"", event("partial_image"), event("completed")[:-200], b"data: [DONE]\n\n", b'data: {"data": []}\n\n'],
 )
 def test_a_stream_without_its_picture_leaves_the_bill_open(stream: bytes) -> None:
     with pytest.raises(errors.CometError) as caught:
@@ -112,7 +127,10 @@ def test_a_line_without_end_is_given_up() -> None:
         read(b"data: aaaaaaaa\n" * 1000, cut=100, largest=4000)
 
 
-@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"data:", b"event:", b" x", b":", b"\xef\xbb\xbf"])), st.integers(1, 9))
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"data:", b"event:", b" x", b":", b"\xef\xbb\xbf"])),
+    st.integers(1, 9),
+)
 def test_the_events_do_not_depend_on_the_cuts(parts: list[bytes], cut: int) -> None:
     stream = b"".join(parts)
     assert events(stream, cut) == events(stream, max(1, len(stream)))

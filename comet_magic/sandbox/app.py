@@ -119,7 +119,7 @@ class App:
             name: value for name in ("prompt", "model") if isinstance(value := fields.get(name), str)
         }
         try:
-            order = generation.take(fields)
+            order = generation.take(fields, first=_part(received))
         except Refusal as refusal:
             return replace(refused(refusal, received.request_id), **seen)
         now = int(received.now)
@@ -166,6 +166,12 @@ _ROUTES: dict[str, tuple[str, Callable[[App, Received, int], Reply]]] = {
     "/v1/dashboard/billing/usage": ("GET", App._usage),  # noqa: SLF001
     pictures.FOLDER: ("GET", App._picture),  # noqa: SLF001
 }
+
+
+def _part(received: Received) -> int:
+    """Which part of a call this is, from the number at the end of its `Idempotency-Key`, so that parts differ."""
+    number = (received.headers.get("idempotency-key") or "").rpartition("-")[2]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 0
 
 
 def _require_key(received: Received) -> None:

@@ -42,8 +42,8 @@ def parse(body: bytes) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def take(fields: Mapping[str, Any]) -> Order:
-    """The order for what was asked.
+def take(fields: Mapping[str, Any], *, first: int = 0) -> Order:
+    """The order for what was asked; `first` is the position of its first picture.
 
     Raises:
         Refusal: the catalog refuses it.
@@ -73,7 +73,7 @@ def take(fields: Mapping[str, Any]) -> Order:
     if request.size != named.get("size"):
         # Words such as "16:9" are the client's convenience; the wire does not know them.
         raise _wrong_size(named["size"], str(model.parameters["size"]))
-    return Order.of(request, model)
+    return Order.of(request, model, first)
 
 
 def _refusal(problem: InvalidRequestError, fields: Mapping[str, Any], model: Model) -> Refusal:
@@ -108,7 +108,7 @@ class Order:
     paintings: tuple[Painting, ...]
 
     @classmethod
-    def of(cls, request: ImageRequest, model: Model) -> Order:
+    def of(cls, request: ImageRequest, model: Model, first: int) -> Order:
         """The order for a request; what is `auto` or missing is chosen, always in the same way."""
         size = request.size if request.size not in {None, "auto"} else (*model.auto_sizes, "1024x1024")[0]
         quality = request.quality
@@ -125,7 +125,7 @@ class Order:
                 output_format=request.output_format or _FORMATS.get(model.family, "png"),
                 compression=request.output_compression,
             )
-            for position in range(request.n)
+            for position in range(first, first + request.n)
         )
         return cls(request, model, f"{width}x{height}", quality, paintings)
 
