@@ -34,15 +34,15 @@ def webp_head(kind, body):
 
 
 class TestAGoodPicture:
-    @pytest.mark.parametrize("mime", [PNG, JPEG, WEBP])
-    @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "CMYK", "LA", "I;16"])
-    def test_has_its_kind_and_size_told(self, mime, mode):
-        if (mime, mode) not in {
+    @pytest.mark.parametrize(
+        ("mime", "mode"),
+        [
             *((PNG, mode) for mode in ("RGB", "RGBA", "L", "P", "1", "LA", "I;16")),
             *((JPEG, mode) for mode in ("RGB", "L", "CMYK")),
             *((WEBP, mode) for mode in ("RGB", "RGBA")),
-        }:
-            pytest.skip("there is no such file")
+        ],
+    )
+    def test_has_its_kind_and_size_told(self, mime, mode):
         assert check(made(mime, mode)) == (mime, 48, 32)
 
     @pytest.mark.parametrize(

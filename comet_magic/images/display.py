@@ -106,7 +106,7 @@ def _on_screen(width: int, height: int, edge: int) -> tuple[int, int]:
 
 
 def _edited(image: ImageFile, picture: Picture) -> bool:
-    if image.size == (picture.width, picture.height) and image.tile:
+    if image.size == (picture.width, picture.height) and getattr(image, "_im", image) is None:
         return False  # its pixels were not even decoded yet
     try:
         fresh = open_checked(picture.data, picture.mime)
@@ -128,7 +128,10 @@ def _alternative(facts: Facts) -> str:
 def _price(pictures: Sequence[Picture], facts: Facts) -> str:
     if pictures and all(picture.reused for picture in pictures):
         return "reused, nothing paid"
-    return "cost unknown" if facts.cost is None else dollars(facts.cost)
+    cost = pictures[0].cost if len(pictures) == 1 < facts.pictures else facts.cost
+    if cost is None:
+        return "cost unknown" if len(pictures) == facts.pictures else ""
+    return dollars(cost)
 
 
 def dollars(micro: int) -> str:

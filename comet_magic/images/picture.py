@@ -45,7 +45,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Facts:
-    """What all pictures of one call share; `cost` is in micro-USD, None where any part is unknown."""
+    """What the pictures of one call share: `cost` in micro-USD, None where any part is unknown."""
 
     prompt: str = ""
     model: str = ""
@@ -53,3 +53,4 @@ class Facts:
     usage: Mapping[str, Any] | None = None
     cost: int | None = None
     notice: str = ""
+    pictures: int = 1

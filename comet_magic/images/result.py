@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
 
 from ..errors import ConfigurationError, InvalidRequestError
@@ -50,7 +50,7 @@ class Images(list["Image"]):
         notice: str = "",
     ) -> None:
         self._pictures = tuple(pictures)
-        self._facts = Facts(prompt, model, created, usage, _exact(cost), notice)
+        self._facts = Facts(prompt, model, created, usage, _exact(cost), notice, len(self._pictures))
         # Set by the magic that has shown these pictures already: whether that was in the running cell.
         self._shown: Callable[[], bool] | None = None
         super().__init__(
@@ -223,7 +223,8 @@ class Images(list["Image"]):
         return f"<Images: {describe(self._pictures, self._facts)}>"
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
-        printer.text(repr(self))
+        # IPython has a printer for lists and prefers it to the caption of the bundle.
+        printer.text(caption(self))
 
     def _repr_mimebundle_(
         self,
@@ -266,7 +267,15 @@ def _row(picture: Picture) -> dict[str, Any]:
 
 
 def _restored(pictures: Sequence[Picture], facts: Facts) -> Images:
-    return Images(pictures, **{item.name: getattr(facts, item.name) for item in fields(facts)})
+    return Images(
+        pictures,
+        prompt=facts.prompt,
+        model=facts.model,
+        created=facts.created,
+        usage=facts.usage,
+        cost=facts.cost,
+        notice=facts.notice,
+    )
 
 
 def _exact(cost: int | Range | None) -> int | None:

@@ -6,7 +6,6 @@ kind of file (`boat.gif`) is refused, because nothing is re-encoded here.
 
 from __future__ import annotations
 
-import errno
 import os
 from itertools import chain, count
 from pathlib import Path
@@ -17,7 +16,7 @@ from ..files import SUFFIX, embed_metadata, slug, write_whole
 from ..text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from .picture import Facts, Picture
 
@@ -25,8 +24,6 @@ _OURS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _OTHER_KINDS = frozenset({".avif", ".bmp", ".gif", ".heic", ".ico", ".pdf", ".ppm", ".svg", ".tif", ".tiff"})
 # Like a file of any program: the user's umask decides.
 _MODE = 0o666
-
-
 _HINT = "Name a file that does not exist yet (png, jpg or webp), or a folder with a slash at its end."
 
 
@@ -50,60 +47,57 @@ def save_pictures(
     Raises:
         SaveError: a name is taken (then nothing was written), of another kind of file, or the disk refused.
     """
-    folder = os.fspath(path).endswith(("/", os.sep)) or Path(path).expanduser().is_dir()
-    target = Path(path).expanduser()
-    suffixes = [_suffix(target, picture) for picture in pictures]
-    problem = "" if folder else _problem(target, suffixes)
-    if problem:
-        raise SaveError(clean(problem), hint=_HINT, images=images)
-    names = (
-        _names_in(target, slug(prompt), suffixes) if folder else [[name] for name in _names(target, suffixes)]
-    )
+    if not pictures:
+        return []
     try:
-        (target if folder else target.parent).mkdir(parents=True, exist_ok=True)
-        return [
-            _write_first(name, _with_facts(picture, facts))
-            for name, picture in zip(names, pictures, strict=True)
-        ]
-    except OSError as error:
-        problem = f"{target} cannot be written: {error.strerror or type(error).__name__}"
+        target = Path(path).expanduser()
+        if os.fspath(path).endswith(("/", os.sep)) or target.is_dir():
+            return _into_folder(pictures, target / slug(prompt), facts)
+        names = _names(target, pictures)
+        problem = _problem(target, names)
+        if not problem:
+            return _as_files(pictures, names, facts)
+    except (OSError, RuntimeError, ValueError) as error:
+        # What a path can be wrong with: no such user, a character that names cannot have.
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        problem = f"{os.fspath(path)} cannot be written: {reason}"
     raise SaveError(clean(problem), hint=_HINT, images=images)
 
 
-def _problem(target: Path, suffixes: list[str]) -> str:
+def _problem(target: Path, names: list[Path]) -> str:
     if target.suffix.lower() in _OTHER_KINDS:
         return f"{target.name} is not written: pictures are kept as they came, png, jpg or webp"
-    taken = [name for name in _names(target, suffixes) if os.path.lexists(name)]
+    taken = [name for name in names if os.path.lexists(name)]
     return f"{taken[0]} exists already; nothing was written" if taken else ""
 
 
-def _names_in(folder: Path, stem: str, suffixes: list[str]) -> Iterator[Iterator[Path]]:
-    """For each picture the names that come into question, each name once."""
-    endings = chain([""] if len(suffixes) == 1 else ["-1"], (f"-{number}" for number in count(2)))
-    for suffix in suffixes:
-        yield (folder / f"{stem}{ending}{suffix}" for ending in endings)
+def _as_files(pictures: Sequence[Picture], names: list[Path], facts: Facts | None) -> list[Path]:
+    names[0].parent.mkdir(parents=True, exist_ok=True)
+    for picture, name in zip(pictures, names, strict=True):
+        write_whole(name, _file(picture, facts), mode=_MODE)
+    return names
 
 
-def _write_first(names: Iterable[Path], data: bytes) -> Path:
-    """Write under the first of these names that is free."""
-    for name in names:
+def _into_folder(pictures: Sequence[Picture], stem: Path, facts: Facts | None) -> list[Path]:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    endings = chain(["" if len(pictures) == 1 else "-1"], (f"-{number}" for number in count(2)))
+    return [_free(stem, endings, SUFFIX[picture.mime], _file(picture, facts)) for picture in pictures]
+
+
+def _free(stem: Path, endings: Iterator[str], suffix: str, data: bytes) -> Path:
+    """Write under the next name that is free."""
+    while True:
+        name = stem.with_name(f"{stem.name}{next(endings)}{suffix}")
         try:
             write_whole(name, data, mode=_MODE)
         except FileExistsError:
             continue
         return name
-    raise FileExistsError(errno.EEXIST, "another program took the name")
 
 
-def _with_facts(picture: Picture, facts: Facts | None) -> bytes:
-    return (
-        picture.data
-        if facts is None
-        else embed_metadata(picture.data, picture.mime, _metadata(picture, facts))
-    )
-
-
-def _metadata(picture: Picture, facts: Facts) -> dict[str, Any]:
+def _file(picture: Picture, facts: Facts | None) -> bytes:
+    if facts is None:
+        return picture.data
     known = {
         "software": "comet_magic",
         "prompt": facts.prompt,
@@ -113,15 +107,18 @@ def _metadata(picture: Picture, facts: Facts) -> dict[str, Any]:
         "revised_prompt": clean(picture.revised_prompt, limit=40_000),
         "request_id": picture.request_id,
     }
-    return {name: value for name, value in known.items() if value}
+    told = {name: value for name, value in known.items() if value}
+    return embed_metadata(picture.data, picture.mime, told)
 
 
-def _names(target: Path, suffixes: list[str]) -> list[Path]:
+def _names(target: Path, pictures: Sequence[Picture]) -> list[Path]:
     """One name per picture: the file itself, or with -1, -2... where there are several."""
     stem = target.stem if target.suffix.lower() in _OURS else target.name
-    if len(suffixes) == 1:
-        return [target.with_name(stem + suffixes[0])]
-    return [target.with_name(f"{stem}-{number}{suffix}") for number, suffix in enumerate(suffixes, 1)]
+    numbers = [""] if len(pictures) == 1 else [f"-{number}" for number in range(1, len(pictures) + 1)]
+    return [
+        target.with_name(f"{stem}{number}{_suffix(target, picture)}")
+        for number, picture in zip(numbers, pictures, strict=True)
+    ]
 
 
 def _suffix(target: Path, picture: Picture) -> str:
