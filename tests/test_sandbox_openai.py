@@ -11,6 +11,7 @@ from PIL import Image
 from comet_magic.catalog import MODELS
 from comet_magic.sandbox import start_sandbox
 
+pytestmark = pytest.mark.judge
 openai = pytest.importorskip(
     "openai", reason="the openai package is not installed: pip install comet-magic[openai]"
 )

@@ -1,0 +1,127 @@
+"""The rules of the house: who may import what, how large things get, and which names are public."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import comet_magic
+
+PACKAGE = Path(comet_magic.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
+
+# Each module, or package of that name, and what of ours it may know. Nothing else, so no circles.
+FLOORS: dict[str, set[str]] = {
+    "errors": set(),
+    "text": {"errors"},
+    "catalog": {"errors"},
+    "addresses": {"errors", "text"},
+    "files": {"errors", "text"},
+    "settings": {"errors", "text", "addresses"},
+    "request": {"catalog", "errors"},
+    "protocol": {"request", "settings", "text", "errors"},
+    "images": {"files", "text", "errors", "request", "catalog"},
+    "archive": {"request", "files", "settings", "text", "errors"},
+    "sandbox": {"catalog", "request", "settings", "errors"},
+    "client": {
+        *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
+        "archive",
+    },
+    "cluster": {"client", "request", "errors", "archive", "settings", "images", "files", "text", "protocol"},
+    "pipeline": {
+        *("cluster", "client", "archive", "request", "files", "errors", "images", "text", "settings"),
+        *("protocol", "catalog"),
+    },
+    "notebook": {
+        *("client", "sandbox", "images", "request", "catalog", "settings", "text", "errors"),
+        *("archive", "files", "protocol", ""),
+    },
+    "pandas": {"pipeline"},
+    "doctor": {"client", "archive", "settings", "errors", "text", "addresses"},
+    "__main__": {"sandbox", "pipeline", "doctor", "errors"},
+}
+HOSTS = {  # packages that only some modules may know
+    "httpx": {"client"},
+    "IPython": {"notebook"},
+    "ipywidgets": {"notebook"},
+    "traitlets": {"notebook"},
+    "anyio": {"client"},
+    "distributed": {"cluster"},
+    "dask": {"cluster"},
+}
+HEAVY = {"httpx", "anyio", "PIL", "pandas", "pyarrow", "distributed", "ipywidgets", "numpy"}
+
+
+def home(path: Path) -> str:
+    """The module, or the package, that a file belongs to."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports(path: Path) -> list[tuple[str, str]]:
+    """(ours or a package, name) of each import of a file, late ones too."""
+    found = []
+    depth = len(path.relative_to(PACKAGE).parts) - 1
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            found += [("package", name.name.partition(".")[0]) for name in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            top, _, rest = (node.module or "").partition(".")
+            own = top == "comet_magic"
+            found.append(("ours", rest.partition(".")[0]) if own else ("package", top))
+        elif isinstance(node, ast.ImportFrom) and node.level > depth:
+            names = [node.module] if node.module else [name.name for name in node.names]
+            found += [("ours", name.partition(".")[0]) for name in names]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down_the_floors_only(path: Path) -> None:
+    place = home(path)
+    if place == "__init__":
+        return
+    allowed = FLOORS[place] | {place}
+    strangers = {name for kind, name in imports(path) if kind == "ours" and name not in allowed}
+    guests = {name for kind, name in imports(path) if kind == "package" and place not in HOSTS.get(name, {place})}
+    assert strangers | guests == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_and_its_functions_fit_in_the_eye(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= 350
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert lines <= 40, f"{node.name} has {lines} lines"
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = f"import sys, comet_magic; print(sorted({HEAVY!r} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there_and_explained() -> None:
+    assert len(set(comet_magic.__all__)) == len(comet_magic.__all__)
+    for name in comet_magic.__all__:
+        value = getattr(comet_magic, name)
+        if name != "__version__":
+            assert (value.__doc__ or "").strip(), f"{name} has no docstring"
+
+
+def test_no_public_function_bears_a_modules_name() -> None:
+    modules = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert modules & set(comet_magic.__all__) == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_is_swallowed_and_nothing_is_left_to_do(path: Path) -> None:
+    text = path.read_text("utf-8")
+    for word in ("except Exception", "except:", "TODO", "nest_asyncio", "verify=False"):
+        assert word not in text
