@@ -41,9 +41,11 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from .archive import history, spend
     from .client import AsyncClient, Client, agenerate, generate
     from .files import read_metadata
     from .images import Images
+    from .notebook.faces import panel
     from .request import ImageRequest
     from .sandbox import start_sandbox
 
@@ -81,8 +83,11 @@ __all__ = [
     "__version__",
     "agenerate",
     "generate",
+    "history",
     "load_ipython_extension",
+    "panel",
     "read_metadata",
+    "spend",
     "start_sandbox",
     "unload_ipython_extension",
 ]
@@ -92,9 +97,12 @@ _LATE = {
     "Client": "client",
     "agenerate": "client",
     "generate": "client",
+    "history": "archive",
+    "spend": "archive",
     "read_metadata": "files",
     "Images": "images",
     "ImageRequest": "request",
+    "panel": "notebook.faces",
     "start_sandbox": "sandbox",
 }
 

@@ -1,5 +1,6 @@
 """The archive: paid pictures are on disk before anyone sees them, and every call has its row."""
 
+from .questions import History, history, spend
 from .records import (
     Budget,
     Call,
@@ -23,6 +24,7 @@ __all__ = [
     "Call",
     "CopyTaken",
     "Entry",
+    "History",
     "OpenCall",
     "Orphan",
     "Outcome",
@@ -32,5 +34,7 @@ __all__ = [
     "Spend",
     "State",
     "StoredPicture",
+    "history",
     "outcome_of",
+    "spend",
 ]

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -40,9 +40,11 @@ if TYPE_CHECKING:
 
     from ..archive import Call as Claim
     from ..archive import Orphan, StoredPicture
+    from ..settings import BaseURL
     from .config import Config
 
 
+T = TypeVar("T")
 Way = Callable[[Job, Call], Awaitable[None]]
 
 
@@ -159,15 +161,26 @@ class Core:
 
     def _attach(self, job: Job) -> Lease:
         with self._lock:
-            if self._closed:
-                raise ConfigurationError("this client is closed", hint="Make a new one.")
-            if self._lease is None or not self._lease.usable:
-                if self._pid != os.getpid():
-                    self._pid, self._jobs = os.getpid(), set()
-                    self._fresh()
-                self._lease = Lease()
+            lease = self._engine()
             self._jobs.add(job)
-            return self._lease
+            return lease
+
+    def _engine(self) -> Lease:
+        """The engine, started if need be; the lock is held."""
+        if self._closed:
+            raise ConfigurationError("this client is closed", hint="Make a new one.")
+        if self._lease is None or not self._lease.usable:
+            if self._pid != os.getpid():
+                self._pid, self._jobs = os.getpid(), set()
+                self._fresh()
+            self._lease = Lease()
+        return self._lease
+
+    def ask(self, question: Callable[[APIDoor, BaseURL], Awaitable[T]]) -> T:
+        """The answer to a question that costs nothing; waits for it."""
+        with self._lock:
+            portal = self._engine().portal
+        return portal.call(question, self.api, self.base)
 
     async def _run(self, job: Job, way: Way) -> None:
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import warnings
 from typing import TYPE_CHECKING, Self, Unpack
 
-from ..errors import CometError
-from ..request import Options  # noqa: TC001 - Unpack reads it when a signature is shown
+from ..request import Options
 from ..settings import ClientOptions  # noqa: TC001 - likewise
+from .account import balance, catalogue
 from .config import Config, configure
 from .core import Core
 from .job import Job, wait
@@ -17,7 +18,23 @@ from .job import Job, wait
 if TYPE_CHECKING:
     from ..archive import Archive, Spend
     from ..images import Images
+    from .account import Balance, Listed
     from .planning import Plan
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def _named(function: F) -> F:
+    """Show every option by its name in signatures, help and completion; the one list of them is `Options`."""
+    shown = inspect.signature(function)
+    own = [one for one in shown.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in Options.__annotations__.items()
+    ]
+    function.__signature__ = shown.replace(parameters=[*own, *options])  # type: ignore[attr-defined]  # PEP 362
+    return function
+
 
 HEARTBEAT = 0.2  # seconds; an interrupt of an awaited call acts when the loop next wakes
 
@@ -41,10 +58,12 @@ class _Front:
         core = getattr(self, "_core", None)  # a traceback may show a client whose making failed
         return f"{type(self).__name__}({core!r})"
 
+    @_named
     def submit(self, prompt: str, **options: Unpack[Options]) -> Job:
         """Start a call and return at once; `Job` is a Future of `Images`."""
         return self._core.submit(prompt, options)
 
+    @_named
     def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
         """What a call would send and cost; nothing is sent."""
         return self._core.plan(prompt, options)
@@ -91,6 +110,7 @@ class Client(_Front):
         (256, 256)
     """
 
+    @_named
     def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Turn a prompt into pictures.
 
@@ -106,6 +126,22 @@ class Client(_Front):
         """
         return checked(wait(self.submit(prompt, **options)), options)
 
+    def catalogue(self) -> tuple[Listed, ...]:
+        """The image models and prices that the vendor lists today; asked without the key, kept for an hour.
+
+        Raises:
+            CometError: the catalogue cannot be read.
+        """
+        return self._core.ask(catalogue)
+
+    def balance(self) -> Balance:
+        """What the key has used and has left, as the vendor tells it.
+
+        Raises:
+            CometError: the vendor does not tell.
+        """
+        return self._core.ask(balance)
+
     def close(self) -> None:
         """Take no more calls; what was already sent runs on in the background."""
         self._core.close()
@@ -120,6 +156,7 @@ class Client(_Front):
 class AsyncClient(_Front):
     """A client whose calls are awaited, from any asyncio loop."""
 
+    @_named
     async def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Turn a prompt into pictures; takes, gives and raises what `Client.generate` does.
 
@@ -193,6 +230,7 @@ def close_shared_client() -> None:
         previous[1].close()
 
 
+@_named
 def generate(prompt: str, **options: Unpack[Options]) -> Images:
     """Turn a prompt into pictures with the process's shared client.
 
@@ -212,11 +250,7 @@ def generate(prompt: str, **options: Unpack[Options]) -> Images:
     return shared_client().generate(prompt, **options)
 
 
+@_named
 async def agenerate(prompt: str, **options: Unpack[Options]) -> Images:
     """Turn a prompt into pictures, awaited; takes and gives what `generate` does."""
-    client = shared_client()
-    try:
-        return checked(await finished(client.submit(prompt, **options)), options)
-    except CometError as error:
-        problem = error
-    raise problem
+    return checked(await finished(shared_client().submit(prompt, **options)), options)

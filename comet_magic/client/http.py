@@ -173,10 +173,20 @@ class APIDoor:
         )
         return await self._client.send(request, stream=True)
 
-    async def get(self, url: str, *, with_key: bool) -> httpx.Response:
-        """GET a page of the API's own origin, whole and small (a catalogue, a balance)."""
+    async def get(self, url: str, *, with_key: bool, largest: int) -> tuple[httpx.Response, bytes]:
+        """GET a page of the API's own origin (a catalogue, a balance); at most `largest` bytes of it are read."""
         request = self._client.build_request("GET", url, timeout=httpx.Timeout(30.0))
-        return await self._client.send(request, auth=httpx.USE_CLIENT_DEFAULT if with_key else None)
+        auth = httpx.USE_CLIENT_DEFAULT if with_key else None
+        response = await self._client.send(request, stream=True, auth=auth)
+        body = bytearray()
+        try:
+            async for piece in pieces(response):
+                body += piece
+                if len(body) > largest:
+                    break
+        finally:
+            await response.aclose()
+        return response, bytes(body)
 
 
 class PictureDoor:
