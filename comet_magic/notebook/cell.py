@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from comet_magic.client import Job
-    from comet_magic.images import Images
+    from comet_magic.images import Images, Picture
     from comet_magic.request import ImageRequest
 
     from .live import Live
@@ -186,10 +186,11 @@ def run(
     try:
         images = noticed(wait(job, tick=live.tick), service.notice)
     except CometError as error:
-        if not error.images:
+        found = error.images or _of(job, live.arrived)
+        if not found:
             live.stop("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
-        error.images = noticed(error.images, service.notice)
+        error.images = noticed(found, service.notice)
         salvage(error, live=live, bind=bind)
         raise
     bind(images)
@@ -198,6 +199,17 @@ def run(
     if len(images) < asked:
         say(f"{asked} pictures were asked for; the answer held {len(images)}")
     return images
+
+
+def _of(job: Job, pictures: Sequence[Picture]) -> Images | None:
+    """The pictures of a call that was stopped before its last one."""
+    from comet_magic.images import Images
+
+    if not pictures:
+        return None
+    costs = [picture.cost for picture in pictures]
+    cost = None if None in costs else sum(cost or 0 for cost in costs)
+    return Images(pictures, prompt=job.requests[0].prompt, model=job.requests[0].model, cost=cost)
 
 
 def noticed(images: Any, notice: str) -> Images:

@@ -17,7 +17,7 @@ from comet_magic.protocol import Arrived, Preview, Progress
 from comet_magic.text import clean, html
 
 if TYPE_CHECKING:
-    from comet_magic.images import Images
+    from comet_magic.images import Images, Picture
     from comet_magic.protocol import Event
 
 PATIENCE = 0.25  # seconds before the first sign of life: what is refused at once leaves no output behind
@@ -72,6 +72,7 @@ class Live:
         self._started = self._drawn = time.monotonic()
         self._last: tuple[Any, ...] = ()
         self._progress: dict[int, Progress] = {}
+        self._arrived: list[Picture] = []
         self._pictures: dict[
             tuple[int, int], bytes
         ] = {}  # by request: 0 its newest preview, then what arrived
@@ -93,6 +94,12 @@ class Live:
             case Arrived(index=index, picture=picture):
                 self._pictures.pop((index, 0), None)
                 self._pictures[index, 1 + sum(key[0] == index for key in self._pictures)] = picture.data
+                self._arrived.append(picture)
+
+    @property
+    def arrived(self) -> tuple[Picture, ...]:
+        """The finished pictures so far."""
+        return tuple(self._arrived)
 
     def tick(self) -> None:
         """Redraw when something changed or a second passed; the waiting main thread calls it often."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+import coverage
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EXECUTABLES = [sys.executable, *filter(None, os.environ.get("COMET_TEST_KERNELS", "").split(os.pathsep))]
+ROOT = Path(__file__).parent.parent.parent
 PACKAGE = Path(comet_magic.__file__).parent.parent
 KEY = "sk-" + "kernelTESTKEY0123456789abcdef"
 
@@ -79,16 +81,19 @@ class Kernel:
             "HOME": str(folder),
             "IPYTHONDIR": str(folder / "ipython"),
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            "COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml"),
+            "COVERAGE_FILE": str(ROOT / ".coverage"),
         }
         self._manager.start_kernel(env=environment, cwd=str(folder))
         self.client = self._manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
+        if coverage.Coverage.current() is not None:
+            self.run("import coverage; coverage.process_startup()")
 
     def close(self) -> None:
         self.client.stop_channels()
-        self._manager.shutdown_kernel(now=True)
+        self._manager.shutdown_kernel()
 
     def kill(self) -> None:
         """End the process at once, as a crash would."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from comet_magic.sandbox import Sandbox
 
@@ -204,10 +206,37 @@ def test_a_dry_run_shows_the_request_and_its_price_and_sends_nothing(
 
 
 def test_streaming_ends_in_one_output_that_is_the_picture(connect: Connect, sandbox: Sandbox) -> None:
-    ran = connect(sandbox).run("%cometimg --stream --partial-images 2 --size 1024x640 --quality low a boat")
+    seen: list[str] = []
+    kernel = connect(sandbox)
+
+    ran = kernel.finish(
+        kernel.start("%cometimg --stream --partial-images 2 --size 1024x640 --quality low a boat"),
+        watch=lambda output: seen.append(output.data.get("text/html", "")),
+    )
 
     assert ran.status == "ok", ran.error
     assert [output.pictures for output in ran.shown] in ([["image/png"]], [["image/jpeg"]])
+    assert "data:image/" not in "".join(str(output.data) for output in ran.shown)
+    assert seen
+
+
+def test_previews_of_a_stream_are_shown_small_while_it_runs(connect: Connect) -> None:
+    from comet_magic.sandbox import start_sandbox
+
+    seen: list[str] = []
+    with start_sandbox(delay=4) as sandbox:
+        kernel = connect(sandbox)
+        kernel.finish(
+            kernel.start("%cometimg --stream --partial-images 3 --size 1024x640 --quality low a boat"),
+            watch=lambda output: seen.append(output.data.get("text/html", "")),
+        )
+
+    previews = [markup for markup in seen if "<img" in markup]
+    assert previews
+    for markup in previews:
+        encoded = markup.partition("base64,")[2].partition('"')[0]
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as small:
+            assert max(small.size) <= 512
 
 
 def test_a_wait_shows_that_it_lives_before_the_picture_comes(connect: Connect) -> None:

@@ -177,6 +177,21 @@ def test_an_interrupt_frees_the_cell_and_says_that_the_call_is_billed(
     assert len([entry for entry in slow_sandbox.log if entry.method == "POST"]) == 1
 
 
+def test_what_arrived_before_an_interrupt_is_shown_and_bound(connect: Connect) -> None:
+    with start_sandbox(delay=1) as sandbox:
+        kernel = connect(sandbox)
+        kernel.run("%config CometMagics.max_in_flight = 1")
+        message_id = kernel.start("%cometimg -m dall-e-3 -n 2 -o boats a boat")
+        assert sandbox.until(lambda log: [entry.method for entry in log].count("POST") == 2)
+        kernel.interrupt()
+        ran = kernel.finish(message_id, timeout=10)
+
+    assert ran.error is not None
+    assert ran.error["ename"] == "CallAbandoned"
+    assert [len(output.pictures) for output in ran.shown] == [1]
+    assert kernel.value("(len(boats), boats is _)") == (1, True)
+
+
 def test_an_interrupted_call_is_in_the_status_until_it_is_cancelled(
     connect: Connect, slow_sandbox: Sandbox
 ) -> None:
