@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 from PIL import Image
@@ -17,6 +18,7 @@ from .words import Idea, describe, read, throw
 __all__ = ["describe", "encode", "paint", "partials"]
 
 _MOST_PIXELS = 2_100_000  # larger pictures are painted at this size and enlarged
+_LEAST, _LONGEST = 64, 6  # the shorter edge in pixels, and how many times longer the other may be
 
 
 def paint(
@@ -42,8 +44,7 @@ def paint(
         RGB, or RGBA if transparent. The same arguments give the same pixels.
     """
     idea, seed = read(prompt), throw(prompt)
-    share = min(1.0, (_MOST_PIXELS / (width * height)) ** 0.5)
-    size = (max(1, round(width * share)), max(1, round(height * share)))
+    size = _canvas_size(width, height)
     dice = Random(f"{seed}/{position}")  # noqa: S311  # the same throws for the same request
     image = (
         _cut_out(size, idea, dice, position, seed)
@@ -55,6 +56,13 @@ def paint(
     if not transparent:
         image = grained(image, dice)
     return labelled(image, label) if label else image
+
+
+def _canvas_size(width: int, height: int) -> tuple[int, int]:
+    """What is painted before it is enlarged, or reduced where hardly anything would fit."""
+    share = min(1.0, math.sqrt(_MOST_PIXELS / (width * height)))
+    across, down = round(width * share), round(height * share)
+    return max(across, down // _LONGEST, _LEAST), max(down, across // _LONGEST, _LEAST)
 
 
 def _painted(size: tuple[int, int], idea: Idea, dice: Random, position: int, seed: int) -> Image.Image:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 Box = tuple[int, int, int, int]
 
-_LARGE = 1_500_000  # pixels: above it a mask is drawn with half the samples
+_LARGE = 1_500_000  # pixels: above it a mask is drawn with half the samples,
+_WIDE, _MANY = 150_000, 40  # and so are many small shapes strewn over an area of this size
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,8 @@ def _inside(source: Sequence[float]) -> tuple[float, float, float, float]:
 
 def _mask(outline: Outline, area: Box, cut: Outline | None) -> Image.Image:
     left, top, width, height = area[0], area[1], area[2] - area[0], area[3] - area[1]
-    fine = 2 if width * height > _LARGE else 4
+    strewn = len(outline) > _MANY and width * height > _WIDE
+    fine = 2 if strewn or width * height > _LARGE else 4
     big = Image.new("L", (width * fine, height * fine))
     draw = ImageDraw.Draw(big)
     for shapes, value in ((outline, 255), (cut or [], 0)):

@@ -165,6 +165,7 @@ def _float(stage: Stage, placed: Placed, layer: Image.Image, left: int, top: int
     below = max(0, top + layer.height - waterline)
     if below < layer.height:
         stage.canvas.lay(water.reflection(layer, stage, below=below), left, waterline)
+        water.contact(stage, placed.x, placed.y, placed.actor.subject.half * placed.scale)
         water.rings(stage, placed.x, placed.y, placed.actor.subject.half * placed.scale * 1.5)
 
 
@@ -202,8 +203,10 @@ def alone(size: tuple[int, int], mentions: Sequence[Mention], dice: Random, *, p
     palette = replace(HOURS["day"][0], light="#ffffff", shade="#dcdce8")
     stage = Stage(Canvas(*size), palette, "day", size[1], (0.0, 0.0, 1.0), dice, position)
     wanted = actors(mentions)
-    columns = min(len(wanted), max(1, round(math.sqrt(len(wanted) * size[0] / size[1]))))
-    wide, high = size[0] / columns, size[1] / math.ceil(len(wanted) / columns)
+    count = len(wanted)
+    cells = [(size[0] / columns, size[1] / math.ceil(count / columns)) for columns in range(1, count + 1)]
+    wide, high = max(cells, key=min)
+    columns = round(size[0] / wide)
     for number, actor in enumerate(wanted):
         trial = Placed(actor, 0, 0, 100, flip=(number + position) % 2 == 1)
         layer, left, top = portrait(stage, trial)

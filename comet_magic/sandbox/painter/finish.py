@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
@@ -14,22 +14,22 @@ _TILE = 256  # the grain repeats after this many pixels
 
 
 def grained(image: Image.Image, dice: Random) -> Image.Image:
-    """The picture with a grain of one level up or down, which hides the steps of its gradients."""
-    levels = bytes(0 if i < 56 else 2 if i >= 200 else 1 for i in range(256))
+    """The picture with a grain of up to two levels, which hides the steps of its gradients."""
+    levels = bytes(sum(i >= limit for limit in (14, 72, 184, 242)) for i in range(256))
     tile = Image.frombytes("L", (_TILE, _TILE), dice.randbytes(_TILE * _TILE).translate(levels))
     noise = Image.new("L", image.size)
     for x in range(0, image.width, _TILE):
         for y in range(0, image.height, _TILE):
             noise.paste(tile, (x, y))
-    return ImageChops.add(image, Image.merge("RGB", (noise, noise, noise)), 1, -1)
+    return ImageChops.add(image, Image.merge("RGB", (noise, noise, noise)), 1, -2)
 
 
 def labelled(image: Image.Image, text: str) -> Image.Image:
     """Write a small word on a dark pill in the lower right corner, legible on anything."""
     size = max(9, round(min(image.size) * 0.0175))
-    font = ImageFont.load_default(size)
-    if isinstance(font, ImageFont.FreeTypeFont):
-        font = font.font_variant(layout_engine=ImageFont.Layout.BASIC)
+    font = cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
+    # Which shaping library is there differs from machine to machine; the basic layout is everywhere the same.
+    font = font.font_variant(layout_engine=ImageFont.Layout.BASIC)
     left, top, right, bottom = font.getbbox(text)
     pad = size * 0.55
     wide, high = round(right - left + 2 * pad), round(size * 1.5)
@@ -47,13 +47,9 @@ def labelled(image: Image.Image, text: str) -> Image.Image:
 
 def partials(image: Image.Image, count: int) -> list[Image.Image]:
     """Previews of the picture, each sharper than the one before."""
-    found = []
-    for number in range(count):
-        factor = max(
-            2, min(64, max(image.size) // 24) >> (2 * number // max(1, count - 1) if count > 1 else 1)
-        )
-        found.append(image.reduce(factor).resize(image.size, Image.Resampling.BICUBIC))
-    return found
+    first = max(2, max(image.size) // 16)
+    factors = (max(2, round(first ** (1 - number / count))) for number in range(count))
+    return [image.reduce(factor).resize(image.size, Image.Resampling.BICUBIC) for factor in factors]
 
 
 def encode(image: Image.Image, output_format: str = "png", compression: int | None = None) -> bytes:

@@ -95,34 +95,34 @@ SUBJECTS = {
     "dog": (
         "dog,puppy,pup,corgi,shiba,labrador,retriever,poodle,husky,dachshund,beagle,狗,小狗,犬,柯基,柴犬"
     ),
-    "fox": "fox,foxes,vixen,狐狸,小狐狸",
+    "fox": "fox,vixen,狐狸,小狐狸",
     "rabbit": "rabbit,bunny,hare,兔子,小兔,兔,白兔",
     "bear": "bear,teddy,teddy bear,grizzly,熊,小熊,泰迪熊",
     "panda": "panda,熊猫,大熊猫,熊貓",
     "lion": "lion,lioness,狮子,獅子",
     "tiger": "tiger,tigress,老虎,虎",
     "otter": "otter,sea otter,beaver,水獭,海獭",
-    "wolf": "wolf,wolves,coyote,狼",
-    "mouse": "mouse,mice,hamster,rat,老鼠,仓鼠,小鼠",
+    "wolf": "wolf,coyote,狼",
+    "mouse": "mouse,hamster,rat,老鼠,仓鼠,小鼠",
     "bird": "bird,sparrow,robin,songbird,canary,parrot,bluebird,finch,小鸟,鸟,鳥,麻雀,鹦鹉",
     "gull": ("seagull,gull,dove,albatross,eagle,hawk,crane,swallow,pigeon,海鸥,鸽子,老鹰,白鸽,飞鸟,鹤,燕子"),
     "owl": "owl,猫头鹰",
     "penguin": "penguin,企鹅,企鵝",
     "duck": "duck,duckling,rubber duck,goose,swan,鸭子,小鸭,天鹅,鹅,鸭",
-    "fish": "fish,fishes,goldfish,clownfish,koi,shark,tuna,鱼,小鱼,金鱼,锦鲤,鲨鱼,魚",
+    "fish": "fish,goldfish,clownfish,koi,shark,tuna,鱼,小鱼,金鱼,锦鲤,鲨鱼,魚",
     "whale": "whale,dolphin,orca,鲸鱼,鲸,海豚,蓝鲸",
-    "butterfly": "butterfly,butterflies,moth,蝴蝶,飞蛾",
+    "butterfly": "butterfly,moth,蝴蝶,飞蛾",
     "horse": "horse,pony,stallion,mare,foal,马,骏马,小马,白马,黑马,馬",
     "tree": ("tree,oak,maple,apple tree,cherry tree,sakura,cherry blossom,willow,树,大树,樱花,樹,柳树,枫树"),
     "fir tree": "pine,pine tree,fir,fir tree,christmas tree,spruce,松树,圣诞树,杉树",
     "palm tree": "palm,palm tree,coconut,coconut tree,棕榈,棕榈树,椰子树,椰树",
-    "cactus": "cactus,cacti,saguaro,仙人掌",
+    "cactus": "cactus,saguaro,仙人掌",
     "flower": (
         "flower,blossom,rose,daisy,sunflower,lotus,lily,peony,orchid,bouquet,花,花朵,玫瑰,"
         "向日葵,荷花,莲花,牡丹"
     ),
     "tulip": "tulip,郁金香",
-    "mushroom": "mushroom,toadstool,fungus,fungi,蘑菇",
+    "mushroom": "mushroom,toadstool,fungus,蘑菇",
     "balloon": "balloon,hot air balloon,airship,zeppelin,热气球,气球,熱氣球,飞艇",
     "rocket": "rocket,spaceship,space ship,spacecraft,starship,shuttle,火箭,宇宙飞船,飞船,太空船",
     "plane": "plane,airplane,aeroplane,aircraft,jet,飞机,飛機",
@@ -136,7 +136,7 @@ SUBJECTS = {
     "robot": "robot,android,cyborg,droid,机器人,機器人",
     "astronaut": "astronaut,cosmonaut,spaceman,宇航员,太空人,航天员,宇航員",
     "person": (
-        "person,man,woman,boy,girl,child,children,kid,people,human,lady,traveler,traveller,"
+        "person,man,woman,boy,girl,child,kid,human,lady,traveler,traveller,"
         "hiker,wanderer,portrait,figure,人,女孩,男孩,孩子,女人,男人,小孩,老人,少女,少年,旅人,"
         "姑娘"
     ),
@@ -182,7 +182,21 @@ STYLES = {
 
 # phrases that do not mean what their words mean
 IGNORED = (
+    "birds eye view,birds eye,"
     "hot dog,bird's eye,bird's eye view,bird eye view,fish eye,fisheye,home page,"
     "the art of,space between,still life of,马上,路灯,台灯,红绿灯,花费,人工智能,"
     "day of the dead"
 )
+
+# plurals that do not end in s, and what there is one of
+PLURALS = {
+    "cacti": "cactus",
+    "children": "child",
+    "fungi": "fungus",
+    "geese": "goose",
+    "men": "man",
+    "mice": "mouse",
+    "people": "person",
+    "wolves": "wolf",
+    "women": "woman",
+}

@@ -105,7 +105,7 @@ def _sheen(stage: Stage) -> None:
         y = stage.horizon + stage.depth * (0.03 + 0.95 * share)
         long = unit * dice.uniform(0.02, 0.06) * (0.4 + 2.2 * share)
         (light if dice.random() < 0.6 else dark).extend(
-            lens(dice.random() * stage.width, y, long, unit * 0.0026 * (0.3 + share))
+            lens(dice.random() * stage.width, y, long, unit * 0.0021 * (0.3 + share))
         )
     stage.canvas.fill(dark, mix(near, "#000020", 0.2), 0.22)
     stage.canvas.fill(light, mix(far, stage.palette.sky[-1], 0.6), 0.38)
@@ -154,6 +154,13 @@ def rings(stage: Stage, x: float, y: float, width: float) -> None:
         thick = max(0.8, stage.unit * 0.003)
         inner = ellipse(x, y + flat * 0.35, half - thick * 3, max(0.1, flat - thick))
         stage.canvas.fill(ellipse(x, y + flat * 0.35, half, flat), stage.palette.sky[-1], opacity, cut=inner)
+
+
+def contact(stage: Stage, x: float, y: float, half: float) -> None:
+    """The dark line where something meets the water."""
+    dark = mix(stage.palette.water[1], "#100820", 0.35)
+    for grow in (0.78, 0.64, 0.5):
+        stage.canvas.fill(ellipse(x, y, half * grow, max(0.6, half * 0.035 * grow)), dark, 0.16)
 
 
 def reflection(layer: Image.Image, stage: Stage, *, below: int) -> Image.Image:

@@ -1,0 +1,58 @@
+"""What the sandbox's pictures cost in CPU: `python -m tests.benchmarks.painter`."""
+
+import time
+from collections.abc import Callable
+
+from comet_magic.sandbox import painter
+from tests.benchmarks.harness import US, Aim, Bench, Result, Scale, table
+
+BOAT = "A paper boat floating on calm water at sunrise."
+USUAL = "paint 1024x1024, jpeg"
+WORK: dict[str, tuple[str, int, int, str]] = {
+    USUAL: (BOAT, 1024, 1024, "jpeg"),
+    "paint 1024x1024, png": (BOAT, 1024, 1024, "png"),
+    "paint 1024x1024, webp": (BOAT, 1024, 1024, "webp"),
+    "paint 1536x1024, jpeg": (BOAT, 1536, 1024, "jpeg"),
+    "paint 3840x2160, jpeg": (BOAT, 3840, 2160, "jpeg"),
+    "paint 256x256, jpeg": (BOAT, 256, 256, "jpeg"),
+    "paint a city at night, jpeg": ("a robot in the city at night", 1024, 1024, "jpeg"),
+    "paint a storm, jpeg": ("a lighthouse in a storm", 1024, 1024, "jpeg"),
+    "paint a forest, jpeg": ("a fox in the forest", 1024, 1024, "jpeg"),
+    "paint no known word, jpeg": ("qwertz", 1024, 1024, "jpeg"),
+}
+AIMS = (Aim(USUAL, "CPU ms", 150),)
+
+
+def run(bench: Bench) -> list[Result]:
+    """Each picture as often as there are rounds; the first painting, which imports, is not counted."""
+    return measured(bench.scale.rounds)
+
+
+def measured(rounds: int) -> list[Result]:
+    """CPU of painting and encoding, and of three previews."""
+    results = []
+    for work, (prompt, width, height, kind) in WORK.items():
+
+        def made(prompt: str = prompt, width: int = width, height: int = height, kind: str = kind) -> bytes:
+            return painter.encode(painter.paint(prompt, width=width, height=height), kind)
+
+        results.append(timed(work, made, rounds))
+    image = painter.paint(BOAT, width=1024, height=1024)
+    results.append(timed("three previews of 1024x1024", lambda: painter.partials(image, 3), rounds))
+    return results
+
+
+def timed(work: str, make: Callable[[], object], rounds: int) -> Result:
+    """The CPU and wall time of some work."""
+    result = Result(work)
+    make()
+    for _ in range(rounds):
+        wall, cpu = time.perf_counter(), time.process_time()
+        make()
+        spent = {"CPU ms": (time.process_time() - cpu) * 1e3, "wall ms": (time.perf_counter() - wall) * 1e3}
+        result.add(US.label, spent)
+    return result
+
+
+if __name__ == "__main__":
+    print(table(measured(Scale().rounds)))
