@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import threading
 import warnings
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from ..request import Options
 from ..settings import ClientOptions  # noqa: TC001 - likewise
@@ -16,6 +16,7 @@ from .core import Core
 from .job import Job, wait
 
 if TYPE_CHECKING:
+
     from ..archive import Archive, Spend
     from ..images import Images
     from .account import Balance, Listed
