@@ -16,6 +16,7 @@ from .core import Core
 from .job import Job, wait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
 
     from ..archive import Archive, Spend
     from ..images import Images
@@ -30,7 +31,7 @@ def _named(function: F) -> F:
     shown = inspect.signature(function)
     own = [one for one in shown.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
     options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__)
         for name, kind in Options.__annotations__.items()
     ]
     function.__signature__ = shown.replace(parameters=[*own, *options])  # type: ignore[attr-defined]  # PEP 362
