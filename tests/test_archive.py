@@ -97,7 +97,7 @@ def ledger(folder: Path) -> sqlite3.Connection:
 def test_looking_makes_nothing(archive: Archive, folder: Path) -> None:
     assert archive.history() == archive.open_calls() == archive.uncertain() == archive.reconcile() == []
     assert archive.stored("0" * 64) == []
-    assert archive.have(["0" * 64]) == {}
+    assert archive.have(["0" * 64]) == archive.outcomes(["0" * 64]) == {}
     assert archive.entry("ab") is None
     assert archive.orphan("ab") is None
     assert archive.spend() == Spend()
@@ -199,6 +199,20 @@ def test_a_claim_is_on_disk_before_it_returns(archive: Archive, folder: Path) ->
     )
     assert (row["prompt"], row["session"], row["run"], row["pid"]) == (BOAT.prompt, "s", "r", os.getpid())
     assert row["day"] == date.today().isoformat()
+
+
+def test_looking_after_what_others_left_writes_nothing_when_nothing_was_left(
+    archive: Archive, folder: Path
+) -> None:
+    buy(archive)
+    archive.close()
+    before = sorted(folder.rglob("*"))
+
+    assert archive.reconcile() == []
+
+    assert [path for path in sorted(folder.rglob("*")) if "ledger" not in path.name] == [
+        path for path in before if "ledger" not in path.name
+    ]
 
 
 def test_every_step_is_seen_by_another_process(archive: Archive, folder: Path) -> None:
@@ -378,6 +392,22 @@ def test_after_that_the_next_claim_begins_a_new_archive(
     assert call.copies == (0,)
     assert archive.spend().spent == 20_000
     assert (folder / "ledger.sqlite").exists()
+
+
+def test_a_call_of_a_ledger_that_was_removed_fails_as_the_disk_does(
+    archive: Archive, folder: Path, tmp_path: Path
+) -> None:
+    call = claim(archive)
+    folder.rename(tmp_path / "elsewhere")
+    buy(archive, ImageRequest("another"))
+
+    for step in (
+        lambda: archive.received(call),
+        lambda: keep(archive, call),
+        lambda: archive.settle(call, "done"),
+    ):
+        with pytest.raises(OSError, match="does not know this call"):
+            step()
 
 
 def test_a_receipt_that_cannot_be_written_still_settles_the_money(archive: Archive, folder: Path) -> None:
@@ -660,6 +690,10 @@ def test_what_became_of_every_copy_is_asked_in_one_question(either: Archive) -> 
         boat.key: [(0, "done"), (1, "done"), (2, "refused")],
         ship.key: [(0, "open")],
     }
+    assert either.outcomes([ship.key, boat.key]) == {
+        boat.key: {0: "done", 1: "done", 2: "refused"},
+        ship.key: {0: "open"},
+    }
     assert found[boat.key][2].code == "content_policy_violation"
     assert found[boat.key][2].message == "no boats"
 
@@ -747,6 +781,16 @@ def test_the_uncertain_are_listed_with_the_most_they_can_cost(either: Archive) -
         False,
     )
     assert either.open_calls() == []
+
+
+def test_a_picture_of_a_call_that_was_cut_is_here_and_the_call_is_uncertain(either: Archive) -> None:
+    call = claim(either, ImageRequest("boat", n=2))
+    keep(either, call, 0)
+    either.settle(call, "unknown")
+
+    assert either.outcomes([call.key]) == {call.key: {0: "done", 1: "unknown"}}
+    assert [slot.outcome for slot in either.have([call.key])[call.key]] == ["done", "unknown"]
+    assert either.history()[0].outcome == "unknown"
 
 
 def test_a_request_that_can_no_longer_be_made_is_still_shown(archive: Archive, folder: Path) -> None:

@@ -175,30 +175,33 @@ print("started", flush=True)
 # --- several at once ----------------------------------------------------------------------------------
 
 
-def test_four_processes_share_an_archive_without_a_double_claim(tmp_path: Path) -> None:
+def test_four_processes_share_an_archive_without_a_double_claim(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    count, calls = (8, 100) if request.config.getoption("--full") else (4, 25)
     script = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
 from pathlib import Path
 from tests import archive_actor as actor
 sys.stdin.readline()
-for _ in range(25):
+for _ in range({calls}):
     actor.journey(Path(sys.argv[1]), "body")
 """
     folder = tmp_path / "cometimg"
-    processes = [start(script, folder) for _ in range(4)]
+    processes = [start(script, folder) for _ in range(count)]
     ends = [process.communicate("go\n", timeout=100) for process in processes]
 
-    assert ends == [("", "")] * 4
+    assert ends == [("", "")] * count
     archive = Archive(folder)
     entries = archive.history(limit=None)
     pictures = archive.stored(entries[0].key)
-    assert len(entries) == 100
+    assert len(entries) == count * calls
     assert {entry.outcome for entry in entries} == {"done"}
-    assert sorted(picture.copy for picture in pictures) == list(range(200))
-    assert len({picture.path for picture in pictures}) == 200
+    assert sorted(picture.copy for picture in pictures) == list(range(2 * count * calls))
+    assert len({picture.path for picture in pictures}) == 2 * count * calls
     assert all(archive.load(picture) in PICTURES for picture in pictures)
-    assert len(list((folder / "receipts").rglob("*.json"))) == 100
+    assert len(list((folder / "receipts").rglob("*.json"))) == count * calls
     assert archive.repair().unexplained == ()
     check_money(folder)
     archive.close()

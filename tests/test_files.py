@@ -4,6 +4,7 @@ import io
 import json
 import os
 import stat
+import sys
 import unicodedata
 import zlib
 from functools import cache
@@ -148,6 +149,24 @@ def test_a_file_is_private_whole_and_without_leftovers(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes() == b"1234"
     assert stat.S_IMODE((tmp_path / "a.png").stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_bytes_are_durable_before_the_name_and_the_name_before_the_end(tmp_path: Path) -> None:
+    called: list[str] = []
+
+    def note(frame: object, event: str, function: object) -> None:
+        name = getattr(function, "__name__", "")
+        if event == "c_call" and name in {"fsync", "link", "unlink"}:
+            called.append(name)
+
+    sys.setprofile(note)
+    try:
+        write_whole(tmp_path / "a.png", b"1")
+    finally:
+        sys.setprofile(None)
+
+    assert called[:2] == ["fsync", "link"]
+    assert called[-1] == "fsync"
 
 
 def test_an_existing_file_is_never_written_over(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from comet_magic.errors import ConfigurationError
 from comet_magic.text import clean, clean_url
 
 from .budget import Weight, check, move, weigh
@@ -98,7 +99,7 @@ def _must_be_free(connection: sqlite3.Connection, key: str, copies: Sequence[int
 def slot_of(row: Sequence[Any]) -> Slot:
     """A row of the slot query as a value."""
     key, copy, state, call_id, path, error, code, message = row
-    outcome = outcome_of(state, error, picture=path is not None)
+    outcome = "done" if path is not None else outcome_of(state, error, picture=False)
     return Slot(key, copy, outcome, call_id, path, error, code, message)
 
 
@@ -148,6 +149,7 @@ def receive(
     connection: sqlite3.Connection, call: Call, *, facts: Mapping[str, Any], urls: Sequence[str | None]
 ) -> None:
     """Note that the answer is here, with the addresses of its pictures."""
+    _only(connection, "SELECT number FROM calls WHERE id = ?", (call.id,))
     connection.execute(
         """UPDATE calls SET state = 'received', received = ?, request_id = ?, status = ?, usage = ?
         WHERE id = ?""",
@@ -161,11 +163,9 @@ def receive(
 
 def copy_of(connection: sqlite3.Connection, call: Call, position: int) -> int:
     """The copy index of a call's picture: claimed, or the next free one for a picture nobody asked for."""
-    number, own = connection.execute(
-        """SELECT c.number, p.copy FROM calls c LEFT JOIN pictures p ON p.call = c.number AND p.position = ?
-        WHERE c.id = ?""",
-        (position, call.id),
-    ).fetchone()
+    query = """SELECT c.number, p.copy FROM calls c LEFT JOIN pictures p ON p.call = c.number AND p.position = ?
+        WHERE c.id = ?"""
+    number, own = _only(connection, query, (position, call.id))
     if own is not None:
         return int(own)
     (copy,) = _next_free(connection, call.key, 1)
@@ -186,9 +186,8 @@ def settle(
     pictures: Sequence[StoredPicture] = (),
 ) -> None:
     """The end of a call: state, money and pictures together. `facts` are columns; None leaves one as it was."""
-    number, old_state, reserved, old_cost, *account = connection.execute(
-        "SELECT number, state, reserved, cost, vendor, day, session FROM calls WHERE id = ?", (call_id,)
-    ).fetchone()
+    query = "SELECT number, state, reserved, cost, vendor, day, session FROM calls WHERE id = ?"
+    number, old_state, reserved, old_cost, *account = _only(connection, query, (call_id,))
     cost = facts.get("cost")
     told: tuple[str | None, ...] = (None, None, None)
     if error:
@@ -222,6 +221,13 @@ def record(connection: sqlite3.Connection, number: int, picture: StoredPicture) 
             *(picture.width, picture.height, picture.size, picture.sha256, picture.revised_prompt),
         ),
     )
+
+
+def _only(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> Sequence[Any]:
+    row: Sequence[Any] | None = connection.execute(query, values).fetchone()
+    if row is None:
+        raise ConfigurationError("the ledger does not know this call", hint="Was it removed and made again?")
+    return row
 
 
 def packed(value: Any) -> str | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
 
-    from .records import Entry, OpenCall, Slot, Spend, StoredPicture
+    from .records import Entry, OpenCall, Outcome, Slot, Spend, StoredPicture
 
 
 class Reader:
@@ -55,8 +55,12 @@ class Reader:
             raise OSError(errno.EIO, "this is not the picture that was stored", str(self.path_of(stored)))
         return data
 
+    def outcomes(self, keys: Iterable[str]) -> dict[str, dict[int, Outcome]]:
+        """What became of every copy of these keys, by copy; quick for a hundred thousand keys."""
+        return reading.outcomes(self._known, keys)
+
     def have(self, keys: Iterable[str]) -> dict[str, list[Slot]]:
-        """What became of every copy of these keys; a key that was never asked for is not in it."""
+        """The same with each copy's evidence; a key that was never asked for is not in it."""
         return reading.have(self._known, keys)
 
     def open_calls(self) -> list[OpenCall]:

@@ -13,10 +13,10 @@ from comet_magic.text import clean_url
 
 from .claims import slot_of
 from .ledger import COLUMNS
-from .records import Call, Entry, OpenCall, Slot, StoredPicture, outcome_of
+from .records import Call, Entry, OpenCall, Outcome, Slot, StoredPicture, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .ledger import Ledger
 
@@ -35,16 +35,36 @@ def find_copy(ledger: Ledger, key: str, copy: int) -> StoredPicture | None:
     return next((picture for picture in stored(ledger, key) if picture.copy == copy), None)
 
 
+def outcomes(ledger: Ledger, keys: Iterable[str]) -> dict[str, dict[int, Outcome]]:
+    """What became of every copy of these keys, in a word."""
+    # A picture that is here needs no look at its call, which is most of the time.
+    query = """SELECT p.key, p.copy, p.path IS NOT NULL, c.state, c.error FROM pictures p
+        LEFT JOIN calls c ON c.number = CASE WHEN p.path IS NULL THEN p.call END
+        WHERE p.key IN (SELECT value FROM json_each(?))"""
+    found: dict[str, dict[int, Outcome]] = {}
+    for batch in _batches(keys):
+        for key, copy, picture, state, error in ledger.rows(query, (batch,)):
+            outcome = "done" if picture else outcome_of(state, error, picture=False)
+            found.setdefault(key, {})[copy] = outcome
+    return found
+
+
 def have(ledger: Ledger, keys: Iterable[str]) -> dict[str, list[Slot]]:
     """What became of every copy of these keys, in the order of the copies."""
+    query = """SELECT key, copy, state, id, path, error, code, message FROM slots
+        WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key, copy"""
     found: dict[str, list[Slot]] = {}
-    remaining = iter(dict.fromkeys(keys))
-    while batch := list(islice(remaining, _KEYS_AT_ONCE)):
-        query = """SELECT key, copy, state, id, path, error, code, message FROM slots
-            WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key, copy"""
-        for row in ledger.rows(query, (json.dumps(batch),)):
+    for batch in _batches(keys):
+        for row in ledger.rows(query, (batch,)):
             found.setdefault(row[0], []).append(slot_of(row))
     return found
+
+
+def _batches(keys: Iterable[str]) -> Iterator[str]:
+    # Neighbours are on the same pages of the file.
+    remaining = iter(sorted(set(keys)))
+    while batch := list(islice(remaining, _KEYS_AT_ONCE)):
+        yield json.dumps(batch)
 
 
 def call_of(row: Sequence[Any]) -> Call:

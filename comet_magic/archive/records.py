@@ -27,14 +27,16 @@ def outcome_of(state: str, error: str | None, *, picture: bool) -> Outcome:
         return "done"
     if state == "rejected":
         return "refused" if error == "ContentPolicyError" else "failed"
-    simple: dict[str, Outcome] = {
-        "claimed": "open",
-        "received": "open",
-        "unknown": "unknown",
-        "cancelled": "cancelled",
-        "over_budget": "over_budget",
-    }
-    return simple.get(state, "failed")
+    return _OUTCOMES.get(state, "failed")
+
+
+_OUTCOMES: dict[str, Outcome] = {
+    "claimed": "open",
+    "received": "open",
+    "unknown": "unknown",
+    "cancelled": "cancelled",
+    "over_budget": "over_budget",
+}
 
 
 @dataclass(frozen=True)

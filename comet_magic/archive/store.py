@@ -252,11 +252,14 @@ class Archive(Reader, Forked):
 
         A receipt makes a call done, files are adopted, and a call that left nothing becomes unknown.
         """
-        return self._recovery(self.folder).reconcile() if self.folder and self._known.exists else []
+        if self.folder is None or all(call.alive for call in self.open_calls()):
+            return []
+        return self._recovery(self.folder).reconcile()
 
     def orphan(self, call_id: str) -> Orphan | None:
-        """What is known to finish a call: its raw answer, the addresses of its missing pictures; or None."""
-        call = reading.find_call(self._known, call_id)
+        """What is known to finish the call whose id begins so: its raw answer, the addresses of its pictures."""
+        entry = self.entry(call_id)
+        call = reading.find_call(self._ledger, entry.id) if entry else None
         return self._recovery(self.folder).orphan(call) if call and self.folder else None
 
     def repair(self) -> Repair:
