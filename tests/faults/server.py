@@ -196,7 +196,10 @@ class FaultServer:
                 writer.close()
                 self._open.discard(task)
 
-        server = await asyncio.start_server(guarded, host, 0, ssl=tls, limit=2**20, backlog=200)
+        listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        # A small window: a client cannot hand over megabytes that nobody reads.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
+        server = await asyncio.start_server(guarded, sock=listener, ssl=tls, limit=2**16, backlog=200)
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
