@@ -84,10 +84,10 @@ def _air(stage: Stage, idea: Idea) -> None:
     if idea.hour in {"sunrise", "day", "sunset"} and (stage.position % 2 == 0 or not idea.subjects):
         sky.birds(stage)
     if "mist" in idea.weather:
-        for share in (0.02, 0.4):
+        for share, thick in ((0.02, 0.55), (0.4, 0.3)):
             level = stage.horizon + stage.depth * share
-            stage.canvas.veil(level - stage.unit * 0.13, level, stage.palette.haze, (0.0, 0.55))
-            stage.canvas.veil(level, level + stage.unit * 0.16, stage.palette.haze, (0.55, 0.0))
+            stage.canvas.veil(level - stage.unit * 0.13, level, stage.palette.haze, (0.0, thick))
+            stage.canvas.veil(level, level + stage.unit * 0.16, stage.palette.haze, (thick, 0.0))
 
 
 def _falling(stage: Stage, idea: Idea) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Spot = tuple[float, float, float]
 
-_TIERS = ((0.06, 0.55, 0.26), (0.32, 0.78, 0.21), (0.56, 1.0, 0.15))  # foot, tip, half the width
+_TIERS = ((0.03, 0.55, 0.26), (0.32, 0.78, 0.21), (0.56, 1.0, 0.15))  # foot, tip, half the width
 
 
 def bush(stage: Stage, spot: Spot, distance: float) -> None:
@@ -34,7 +34,7 @@ def pine(stage: Stage, spot: Spot, colour: str, distance: float, *, snowy: bool 
     """A fir of three tiers with a lit side."""
     brush = Brush(stage.canvas, *spot, flip=stage.sun[0] < spot[0])
     land = stage.palette.land
-    brush.fill(box(-0.03, -0.15, 0.06, 0.16), land("#5b4030", distance))
+    brush.fill(box(-0.025, -0.1, 0.05, 0.105), land("#5b4030", distance))
     for low, top, half in _TIERS:
         brush.fill(
             polygon([(-half, -low), (0, -top), (half, -low), (0, 0.035 - low)]), land(colour, distance)
