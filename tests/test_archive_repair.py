@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from comet_magic.archive import Archive, Repair, Spend
+from comet_magic.errors import DownloadError
 from comet_magic.request import ImageRequest
 
 from .processes import run, start
@@ -85,6 +86,22 @@ def test_a_lost_ledger_is_made_again_from_the_receipts(archive: Archive, folder:
     assert [entry.request for entry in archive.history()] == [entry.request for entry in known]
     assert archive.spend() == spend
     assert claim(archive).copies == (2,)
+
+
+def test_an_answer_that_came_in_two_parts_is_made_again_whole(archive: Archive, folder: Path) -> None:
+    call = claim(archive, ImageRequest("boat", n=2))
+    archive.received(call, urls=[None, "https://cdn.example/1?sig=X"])
+    keep(archive, call, 0)
+    archive.settle(call, "done", cost=7, error=DownloadError("404"))
+    keep(archive, archive.orphan(call.id[:12]).call, 1)
+    archive.settle(call, "done", cost=7)
+    known = archive.history()
+    archive.close()
+    forget(folder)
+
+    assert [entry.pictures for entry in archive.history()] == [entry.pictures for entry in known]
+    assert len(known[0].pictures) == 2
+    assert archive.spend() == Spend(spent=7, calls=1)
 
 
 def test_a_removed_ledger_is_noticed_while_the_archive_is_open(archive: Archive, folder: Path) -> None:

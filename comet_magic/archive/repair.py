@@ -76,17 +76,21 @@ def _read_receipts(recovery: Recovery, findings: _Findings) -> None:
 
 
 def _believe(recovery: Recovery, receipt: dict[str, Any], findings: _Findings) -> None:
-    query = """SELECT c.state, (SELECT COUNT(*) FROM pictures p WHERE p.call = c.number AND p.path IS NOT NULL)
-        FROM calls c WHERE c.id = ?"""
-    row = recovery.ledger.rows(query, (receipt["id"],))
-    if row and (row[0] == ("done", len(receipt["pictures"])) or row[0][0] in {"claimed", "received"}):
+    rows = recovery.ledger.rows("SELECT state FROM calls WHERE id = ?", (receipt["id"],))
+    state = rows[0][0] if rows else None
+    known = {
+        path for (path,) in recovery.ledger.rows("SELECT path FROM slots WHERE id = ?", (receipt["id"],))
+    }
+    if state in {"claimed", "received"} or (
+        state == "done" and all(one.path in known for one in pictures_in(receipt))
+    ):
         return
     there = [one for one in pictures_in(receipt) if shelf.matches(recovery.folder / one.path, one.sha256)]
     with recovery.ledger.transaction() as connection:
         number = _row_of(connection, receipt)
         adopted = [one for one in there if _adopt(connection, number, one)]
     findings.adopted += [one.path for one in adopted]
-    if not row or row[0][0] != "done":
+    if state != "done":
         findings.settled.append(receipt["id"])
 
 
