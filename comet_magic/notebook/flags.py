@@ -48,9 +48,9 @@ CELL_FLAGS = (
 )
 HELP = Flag("help", "show this text", "switch")
 FLAGS = {
-    "cometimg_models": (HELP,),
+    "cometimg_models": (Flag("refresh", "ask the vendor for its models and prices of today", "switch"), HELP),
     "cometimg_login": (Flag("keyring", "also keep the key in this system's keyring", "switch"), HELP),
-    "cometimg_status": (HELP,),
+    "cometimg_status": (Flag("balance", "ask the vendor what the key has used and has left", "switch"), HELP),
     "cometimg_cancel": (HELP,),
     "cometimg_history": (
         Flag("limit", "at most so many calls (20)", "integer", "", "N"),

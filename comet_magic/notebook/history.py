@@ -35,7 +35,7 @@ def show(words: str, values: Mapping[str, Any], *, shell: Any, settings: Mapping
         _into_next_cell(found, shell)
         return None
     if found is not None:
-        return _images(archive, found)
+        return images_of(archive, found)
     entries = archive.history(
         words, limit=_limit(values["limit"]), model=values["model"], since=_since(values["since"])
     )
@@ -102,11 +102,16 @@ def _thumbnail(archive: Archive, entry: Entry) -> Thumbnail | str:
     return Thumbnail(f"data:{mime};base64,{base64.b64encode(small).decode()}", entry.prompt or "picture")
 
 
-def _images(archive: Archive, entry: Entry) -> Images:
+def images_of(archive: Archive, entry: Entry) -> Images:
+    """The pictures of a call, from the archive.
+
+    Raises:
+        ConfigurationError: a file is gone or damaged.
+    """
     from comet_magic.images import Images
 
     return Images(
-        [_picture(archive, stored) for stored in entry.pictures],
+        [picture_of(archive, stored) for stored in entry.pictures],
         prompt=entry.prompt or "",
         model=entry.model,
         created=int(entry.created.timestamp()),
@@ -115,7 +120,12 @@ def _images(archive: Archive, entry: Entry) -> Images:
     )
 
 
-def _picture(archive: Archive, stored: StoredPicture) -> Picture:
+def picture_of(archive: Archive, stored: StoredPicture) -> Picture:
+    """A picture of the archive, as it came.
+
+    Raises:
+        ConfigurationError: its file is gone or damaged.
+    """
     from comet_magic.images import Picture
 
     problem = ""

@@ -197,7 +197,7 @@ class CometMagics(Magics):
 
         words, values = self._read("cometimg_models", line)
         if values is not None:
-            reports.models(words)
+            reports.models(words, refresh=bool(values["refresh"]), settings=self.client_settings())
 
     @no_var_expand
     @line_magic
@@ -223,7 +223,7 @@ class CometMagics(Magics):
         words, values = self._read("cometimg_status", line)
         self._no_words("%cometimg_status", words)
         if values is not None:
-            reports.status(self.client_settings())
+            reports.status(self.client_settings(), balance=bool(values["balance"]))
 
     @no_var_expand
     @line_magic
@@ -256,7 +256,7 @@ class CometMagics(Magics):
     def cometimg_panel(self, line: str) -> Any:
         """The form."""
         self._no_words("%cometimg_panel", line.strip())
-        from .panel import panel  # type: ignore[import-not-found,unused-ignore]  # it comes with the form
+        from .faces import panel
 
         return panel()
 

@@ -6,6 +6,7 @@ import getpass
 import importlib.util
 import time
 from contextlib import suppress
+from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from .tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from decimal import Decimal
 
     from comet_magic.archive import Archive, OpenCall
     from comet_magic.catalog import Model
@@ -30,19 +32,41 @@ if TYPE_CHECKING:
     from comet_magic.text import Secret
 
 
-def models(name: str) -> None:
-    """Show the catalog: all models, or everything about one."""
-    from comet_magic.catalog import DEFAULT_MODEL, MODELS, suggest
+def models(name: str, *, refresh: bool, settings: Mapping[str, Any]) -> None:
+    """Show the catalog: all models, or everything about one; or what the vendor lists today."""
+    from comet_magic.catalog import MODELS, suggest
+
+    chosen = [model for model in MODELS if name in (model.id, *model.snapshots)]
+    if refresh:
+        publish(_listed(session.asking(**settings), name))
+    elif chosen:
+        publish(_one_model(chosen[0]))
+    elif name:
+        near = suggest(name, [model.id for model in MODELS])
+        raise wrong(f"{name[:60]} is not in the table" + (f"; did you mean {near}?" if near else ""))
+    else:
+        publish(_every_model())
+
+
+def _listed(client: Client, words: str) -> Any:
+    listed = [model for model in client.catalogue() if words.casefold() in model.id.casefold()]
+    rows = [
+        (model.id, model.name, *map(_usd, (model.text_in, model.image_out, model.per_request)))
+        for model in listed
+    ]
+    head = ("model", "name", "text in, per million tokens", "picture out, per million tokens", "per picture")
+    caption = f"{len(rows)} image models at {client.vendor}, {date.today()}"
+    return table(head, rows, caption=caption, notes=["What this package knows of them: %cometimg_models"])
+
+
+def _usd(amount: Decimal | None) -> str:
+    return "" if amount is None else f"${amount.normalize():f}"
+
+
+def _every_model() -> Any:
+    from comet_magic.catalog import DEFAULT_MODEL, MODELS
     from comet_magic.catalog.show import square_price
 
-    ids = [model.id for model in MODELS]
-    chosen = [model for model in MODELS if name in (model.id, *model.snapshots)]
-    if name and not chosen:
-        near = suggest(name, ids)
-        raise wrong(f"{name[:60]} is not in the table" + (f"; did you mean {near}?" if near else ""))
-    if chosen:
-        publish(_one_model(chosen[0]))
-        return
     head = ("model", "n", "sizes", "quality", "streams", "one square picture", "switched off")
     rows = [
         (
@@ -57,8 +81,8 @@ def models(name: str) -> None:
         for model in MODELS
     ]
     dates = {model.price.date for model in MODELS if model.price}
-    note = f"Prices as of {max(dates)}. %cometimg_models NAME shows every parameter of one."
-    publish(table(head, rows, notes=[note]))
+    note = f"Prices as of {max(dates)}; --refresh shows today's. %cometimg_models NAME shows every parameter of one."
+    return table(head, rows, notes=[note])
 
 
 def _one_model(model: Model) -> Any:
@@ -119,7 +143,7 @@ def _store(key: Secret, base: BaseURL) -> None:
     print("It is in this system's keyring too.")
 
 
-def status(settings: Mapping[str, Any]) -> None:
+def status(settings: Mapping[str, Any], *, balance: bool) -> None:
     """Show where requests would go, with which key, what was spent, and what is open or uncertain."""
     base = resolve_base_url(settings.get("base_url"))
     key = find_key(None, base)
@@ -130,6 +154,7 @@ def status(settings: Mapping[str, Any]) -> None:
         ("base URL", f"{base.url} ({base.source})"),
         ("archive", folder or "off: pictures are kept in memory only"),
         *_spend_rows(client, base),
+        *([("balance", _balance(settings))] if balance else []),
     ]
     publish(table(("", ""), rows, notes=key.notices))
     running = list(_running(session.jobs(client)))
@@ -176,6 +201,19 @@ def _spend_rows(client: Client, base: BaseURL) -> Iterator[tuple[str, str]]:
         unpriced = f", {spend.unpriced} of unknown price" if spend.unpriced else ""
         name = "spent in the sandbox (play money)" if vendor == "sandbox" else f"spent at {vendor}"
         yield name, f"{dollars(spend.spent)}{more} in {spend.calls} calls{unpriced}"
+
+
+def _balance(settings: Mapping[str, Any]) -> str:
+    """What the vendor says the key has used and has left, and whether that moved since it was last asked."""
+    from comet_magic.client import shared_client
+    from comet_magic.request import dollars
+
+    client = shared_client(**settings)
+    balance = client.balance()
+    before = session.balance_before(client.base_url, balance.used)
+    left = "no limit" if balance.left is None else f"{dollars(balance.left)} left"
+    moved = "" if before is None else f", {dollars(balance.used - before)} since it was last asked for"
+    return f"{dollars(balance.used)} used, {left}{moved}"
 
 
 def _running(jobs: tuple[Job, ...]) -> Iterator[tuple[str, str, str, str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from comet_magic.errors import MissingKeyError
@@ -38,6 +39,7 @@ class Session:
         self._made_with: dict[str, Any] = {}
         self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
         self._said: set[str] = set()
+        self._used: dict[str, int] = {}  # micro-USD, by base URL
 
     def service(self, **settings: Any) -> Service:
         """The client to use now.
@@ -59,13 +61,25 @@ class Session:
         """A client to look into the archive with: the one in use, else one that sends nothing."""
         from comet_magic.client import Client, shared_client
 
-        try:
+        with suppress(MissingKeyError):
             return shared_client(**settings)
-        except MissingKeyError:
-            pass
         with self._lock:
             client = self._client
         return client or Client(base_url=NOWHERE, api_key="none", **_without_address(settings))
+
+    def asking(self, **settings: Any) -> Client:
+        """A client to ask the vendor what needs no key; without one it has none that could be sent."""
+        from comet_magic.client import Client, shared_client
+
+        with suppress(MissingKeyError):
+            return shared_client(**settings)
+        return Client(api_key="none", **settings)
+
+    def balance_before(self, base_url: str, used: int) -> int | None:
+        """What the key had used when its balance was last asked for; the new number is remembered."""
+        before = self._used.get(base_url)
+        self._used[base_url] = used
+        return before
 
     def key_notices(self, base_url: str | None) -> tuple[str, ...]:
         """What is to be said about where the key was found; each sentence once."""

@@ -1,0 +1,59 @@
+"""Where the panel's requests go and with which key: words for its head. No key is ever shown or asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.errors import CometError
+from comet_magic.settings import KEY_PAGE, find_key, resolve_base_url
+from comet_magic.text import html
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HOW = (
+    "set COMETAPI_KEY before Jupyter starts, put it into a .env file, or run %cometimg_login in a cell, "
+    f"which asks for it unseen. A key comes from {KEY_PAGE}."
+)
+
+
+def shell() -> Any:
+    """The running IPython, or None."""
+    from IPython.core.getipython import get_ipython
+
+    return get_ipython()  # type: ignore[no-untyped-call,unused-ignore]
+
+
+def magics() -> Any:
+    """The loaded magics with their `%config` settings, or None."""
+    running = shell()
+    return None if running is None else running.magics_manager.registry.get("CometMagics")
+
+
+def client_settings() -> dict[str, Any]:
+    """What `%config CometMagics` says about the client."""
+    loaded = magics()
+    return dict(loaded.client_settings()) if loaded is not None else {}
+
+
+def head(settings: Mapping[str, Any]) -> str:
+    """The panel's head: its name, the address, the key's source; and how to set one where there is none."""
+    try:
+        base = resolve_base_url(settings.get("base_url"))
+        source = find_key(None, base).source
+    except CometError as error:
+        return _head("settings cannot be used", f"{error}. {error.hint or HOW}")
+    if source not in ("none", "withheld"):
+        return _head(f"{base.vendor} · key from {source}", "")
+    if source == "none" and base.source == "default":
+        sandbox = "Sandbox: there is no key, so pictures are painted on this machine and cost nothing."
+        return _head("sandbox · no key needed", f"{sandbox} For real ones {HOW}")
+    return _head(f"{base.url} · no key", f"There is no key for {base.url}: {HOW}")
+
+
+def _head(chip: str, notice: str) -> str:
+    band = f'<div class="comet-band" role="note">{html(notice, limit=600)}</div>' if notice else ""
+    return (
+        '<div class="comet-head"><span class="comet-name">Comet Magic</span>'
+        f'<span class="comet-chip">{html(chip)}</span></div>{band}'
+    )

@@ -1,0 +1,356 @@
+"""The panel as a whole: the form, the stage, the gallery and the code, and what happens between them.
+
+Callbacks come on a thread of the host's choice, sometimes beside a running cell: each takes the lock, notes
+what was asked, and leaves the work to the hand. Only widgets' values are used as output.
+"""
+
+from __future__ import annotations
+
+import keyword
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from comet_magic.errors import CometError, InvalidRequestError
+from comet_magic.notebook.session import session
+from comet_magic.text import clean, html, looks_like_key
+
+from . import code, markup, origin
+from .controls import Dress
+from .form import Form
+from .hand import Hand
+from .look import STYLE
+from .run import Run, said_of_drop, said_of_end, said_of_stop
+from .viewing import Viewing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from comet_magic.archive import Archive
+    from comet_magic.client import Job
+    from comet_magic.images import Images
+
+DOUBLE_CLICK = 0.8  # seconds in which a second click orders nothing
+NO_WIDGETS = "The panel needs a notebook that shows widgets. The same as a cell:"
+
+
+class Panel:
+    """A form, a gallery, and the code for both; shows itself, as often as it is displayed.
+
+    Attributes:
+        images: what was made here, one `Images` per call, oldest first.
+        form: the controls.
+        widget: all of it, for a layout of your own.
+    """
+
+    def __init__(self) -> None:
+        self.images: list[Images] = []
+        self._lock = threading.RLock()
+        self._hand = Hand(self._look)
+        self._run: Run | None = None
+        self._runs: list[Run] = []
+        self._ordered = -DOUBLE_CLICK
+        self._closed = False
+        self._dress = Dress()
+        self._make()
+        self.form = Form(self._dress, self._lock, self._refresh, _defaults())
+        self._viewing = Viewing(
+            self._dress, self._lock, self._hand, again=self._fill, failed=self._fail, archive=_archive
+        )
+        self.widget = self._assembled()
+        self._generate.on_click(lambda _: self.generate())
+        self._stop.on_click(lambda _: self.stop())
+        self._drop.on_click(lambda _: self.drop())
+        self._name.observe(lambda _: self._rename(), "value")
+        self._refresh()
+
+    # --- what it is made of
+
+    def _make(self) -> None:
+        make = self._dress.make
+        self._head = make(widgets.HTML, "comet-top", value=origin.head(origin.client_settings()))
+        self._price = make(widgets.HTML, "comet-price")
+        self._name = make(
+            widgets.Text,
+            "comet-control",
+            "comet-variable",
+            description="Assign the newest to",
+            placeholder="name of a variable",
+            continuous_update=False,
+        )
+        self._generate = make(widgets.Button, "comet-generate", description="Generate")
+        self._stop = make(widgets.Button, "comet-stop", description="Stop", disabled=True)
+        self._said = make(widgets.HTML, "comet-status", value=markup.status("Ready."))
+        self._error = make(widgets.HTML, "comet-error")
+        self._late = make(widgets.HTML, "comet-late-line")
+        self._drop = make(widgets.Button, "comet-quiet", "comet-drop", description="Drop it")
+        self._background = make(widgets.HBox, "comet-late", "comet-hidden", children=(self._late, self._drop))
+        self._codes = [make(widgets.HTML, f"comet-code-{name}") for name in ("cell", "python", "request")]
+
+    def _assembled(self) -> Any:
+        make = self._dress.make
+        buttons = make(widgets.HBox, "comet-buttons", children=(self._generate, self._stop))
+        parts = (self._price, buttons, self._said, self._error, self._background)
+        order = make(widgets.VBox, "comet-order", children=parts)
+        left = make(widgets.VBox, "comet-left", children=(self.form.widget, order))
+        stage, gallery = self._viewing.stage, self._viewing.gallery
+        body = make(widgets.HBox, "comet-body", children=(left, stage.widget))
+        tabs = make(widgets.Tab, "comet-code", children=self._codes)
+        tabs.titles = ("Notebook cell", "Python", "Request")
+        into = make(widgets.VBox, "comet-into", children=(self._name, tabs))
+        style = make(widgets.HTML, "comet-style", value=STYLE)
+        children = (style, self._head, body, stage.large, gallery.widget, into)
+        return make(widgets.VBox, "comet-panel", children=children)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:  # noqa: ARG002
+        with self._lock:
+            bundle: dict[str, Any] = {} if self._closed else dict(self.widget._repr_mimebundle_())
+            if not self._closed:
+                self._head.value = origin.head(origin.client_settings())
+            bundle["text/plain"] = f"{NO_WIDGETS}\n\n{self._same_cell()}"
+        return bundle
+
+    def _same_cell(self) -> str:
+        try:
+            return code.cell(self.form.order(draft=True), self._variable)
+        except CometError as error:
+            return str(error)
+
+    # --- what can be done with it
+
+    @property
+    def last(self) -> Images | None:
+        """The newest pictures, or None."""
+        return self.images[-1] if self.images else None
+
+    def generate(self) -> None:
+        """Order what the form says, and return at once; a click while one is being made orders nothing."""
+        with self._lock:
+            now = time.monotonic()
+            if self._run is not None:
+                self._say("One order is under way; this click ordered nothing more. Stop it, or wait.")
+                return
+            if now - self._ordered < DOUBLE_CLICK:
+                self._say("That was a double click; it counted once.")
+                return
+            try:
+                order = self.form.order(_price_per_image())
+            except CometError as error:
+                self._fail(error)
+                return
+            self._ordered = now
+            run = self._run = Run(order, self._hand.ring)
+            self._runs.append(run)
+            self._error.value = ""
+            self._generate.disabled, self._stop.disabled = True, False
+            self._viewing.begin()
+            pictures = "1 picture" if order.count == 1 else f"{order.count} pictures"
+            self._say(f"Ordered {pictures} from {order.requests[0].model}.")
+        self._hand.do(partial(self._submit, run), first=True)
+
+    def stop(self) -> None:
+        """Free the panel at once: what was not sent is cancelled, what was sent runs on and arrives late."""
+        with self._lock:
+            run = self._run
+            if run is None:
+                return
+            run.stopped = True
+            self._free()
+            self._say("Stopping…")
+        self._hand.do(partial(self._abandon, run), first=True)
+
+    def drop(self) -> None:
+        """Close the connections of what runs on in the background; it may be billed all the same."""
+        with self._lock:
+            runs = [run for run in self._runs if run.stopped]
+            self._drop.disabled = True
+        self._hand.do(lambda: self._let_go(runs), first=True)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether everything that was ordered came to its end in time, in seconds."""
+        return self._hand.wait(timeout)
+
+    def close(self, *, stop: bool = False) -> None:
+        """Take the panel away; what it ordered runs on unless `stop` says otherwise."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            runs = list(self._runs)
+        if stop:
+            for run in runs:
+                run.stopped = True
+                self._abandon(run)
+        self._dress.close()
+
+    # --- what the hand does
+
+    def _submit(self, run: Run) -> None:
+        problem: CometError | None = None
+        try:
+            if not run.stopped:
+                service = session.service(**origin.client_settings())
+                run.notice = service.notice
+                run.job = service.client.submit(run.order.prompt, **run.order.options, on_event=run.on_event)
+                session.track(run.job)
+                run.job.add_done_callback(lambda _: self._hand.ring())
+        except CometError as error:
+            problem = error
+        finally:
+            if run.job is None:
+                self._forget(run)
+        if problem is not None:
+            self._fail(problem)
+
+    def _abandon(self, run: Run) -> None:
+        if run.job is not None and not run.job.done():
+            run.left = run.job.abandon()
+        with self._lock:
+            self._say(said_of_stop(run))
+
+    def _let_go(self, runs: list[Run]) -> None:
+        for run in runs:
+            run.dropped = True
+        what = [run.job.drop() for run in runs if run.job is not None and not run.job.done()]
+        with self._lock:
+            self._say(said_of_drop(what))
+
+    def _look(self) -> bool:
+        """Finish what has ended and draw what has changed; returns whether something still runs."""
+        with self._lock:
+            runs = list(self._runs)
+        for run in runs:
+            if run.job is not None and run.job.done():
+                self._finish(run, run.job)
+        with self._lock:
+            current = self._run
+        if current is not None:
+            self._viewing.work(current)
+        with self._lock:
+            self._draw_background([run for run in self._runs if run.stopped])
+            return bool(self._runs) or self._viewing.look()
+
+    def _finish(self, run: Run, job: Job) -> None:
+        fault = job.exception()
+        images: Any = job.result() if fault is None else getattr(fault, "images", ())
+        quiet = run.dropped or (run.stopped and getattr(fault, "outcome", "") == "not_sent")
+        foreground = self._forget(run)
+        if images:
+            images = images.with_notice(run.notice) if run.notice else images
+            self.images.append(images)
+            self._assign()
+            self._viewing.add(images, run.order.options, select=foreground)
+        with self._lock:
+            if fault is None or images:
+                self._say(said_of_end(run, images))
+            if fault is not None and not quiet:
+                self._fail(_told(fault))
+
+    def _forget(self, run: Run) -> bool:
+        """Take it off the list; whether it was the one under way."""
+        with self._lock:
+            if run in self._runs:
+                self._runs.remove(run)
+            foreground = self._run is run
+            if foreground:
+                self._free()
+            return foreground
+
+    def _free(self) -> None:
+        self._run = None
+        self._generate.disabled, self._stop.disabled = False, True
+        self._viewing.stage.end()
+
+    # --- what is shown
+
+    def _draw_background(self, runs: list[Run]) -> None:
+        if runs:
+            calls = "1 order runs" if len(runs) == 1 else f"{len(runs)} orders run"
+            clock = f'<span aria-hidden="true"> · {html(runs[0].elapsed)}</span>'
+            self._late.value = f'<span role="status">{calls} on in the background</span>{clock}'
+            self._background.remove_class("comet-hidden")
+        else:
+            self._background.add_class("comet-hidden")
+            self._drop.disabled = False
+
+    def _say(self, text: str) -> None:
+        self._said.value = markup.status(text)
+
+    def _fail(self, error: CometError) -> None:
+        with self._lock:
+            self._error.value = markup.alert(error)
+            if self._run is None:
+                self._say("That did not work; the form is as it was.")
+
+    def _refresh(self) -> None:
+        """Show the price, the request and the code of the form as it is."""
+        with self._lock:
+            try:
+                order = self.form.order(_price_per_image(), draft=True)
+            except CometError as error:
+                self._price.value = markup.refusal(error)
+                texts = [f"The form cannot be sent as it is: {error}"] * 3
+            else:
+                self._price.value = markup.price(order)
+                name = self._variable
+                texts = [code.cell(order, name), code.python(order, name), code.body(order)]
+            labels = ("notebook cell", "Python call", "request")
+            for box, text, label in zip(self._codes, texts, labels, strict=True):
+                box.value = markup.code(text, label)
+
+    # --- the name
+
+    @property
+    def _variable(self) -> str:
+        name = str(self._name.value).strip()
+        return name if name.isidentifier() and not keyword.iskeyword(name) else ""
+
+    def _rename(self) -> None:
+        with self._lock:
+            name = str(self._name.value).strip()
+            if looks_like_key(name):
+                self._name.value = ""
+            elif name and not self._variable:
+                error = InvalidRequestError(f"{clean(name, limit=40)} cannot be the name of a variable")
+                self._fail(error)
+            else:
+                self._error.value = ""
+            self._assign()
+        self._refresh()
+
+    def _assign(self) -> None:
+        """Give the newest pictures their name in the notebook."""
+        name, shell = self._variable, origin.shell()
+        if name and self.images and shell is not None:
+            shell.user_ns[name] = self.images[-1]
+            self._say(f"{name} is the newest pictures.")
+
+    def _fill(self, options: Mapping[str, Any], prompt: str) -> None:
+        self.form.fill(options, prompt)
+
+
+def _defaults() -> dict[str, Any]:
+    """What `%config CometMagics` says about the picture."""
+    loaded = origin.magics()
+    names = ("model", "size", "quality")
+    found = {name: getattr(loaded, name, None) for name in names} if loaded is not None else {}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _price_per_image() -> float | None:
+    each: float | None = origin.client_settings().get("price_per_image")
+    return each
+
+
+def _archive() -> Archive:
+    return session.looking(**origin.client_settings()).archive
+
+
+def _told(fault: BaseException) -> CometError:
+    """A failure that is no CometError is a fault of ours; it is told all the same."""
+    if isinstance(fault, CometError):
+        return fault
+    return CometError(f"{type(fault).__name__}: {clean(fault)}", outcome="unknown")

@@ -1,0 +1,144 @@
+"""A call as the panel sees it: what is known of it at a moment, and the words for that. No widgets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.notebook.live import spell
+from comet_magic.protocol import Arrived, Preview, Progress
+from comet_magic.request import dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from comet_magic.client import Abandoned, Job
+    from comet_magic.protocol import Event
+
+    from .form import Order
+
+# What a person reads for the state of a request.
+STATES = {
+    "queued": "waiting for its turn",
+    "sending": "sending",
+    "waiting": "waiting for the model",
+    "retrying": "sending again",
+    "downloading": "downloading",
+    "decoding": "reading the answer",
+    "done": "done",
+    "failed": "failed",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One request of a call at a moment: its state in words, and its newest picture, if any."""
+
+    number: int
+    words: str
+    picture: bytes | None
+    final: bool
+
+
+class Run:
+    """One order on its way.
+
+    Args:
+        order: what was asked.
+        ring: called when something happened, on any thread.
+    """
+
+    def __init__(self, order: Order, ring: Callable[[], None]) -> None:
+        self.order = order
+        self.job: Job | None = None
+        self.notice = ""
+        self.started = time.monotonic()
+        self.stopped = self.dropped = False
+        self.left: Abandoned | None = None
+        self._ring = ring
+        self._lock = threading.Lock()
+        self._progress: dict[int, Progress] = {}
+        self._pictures: dict[tuple[int, int], bytes] = {}
+
+    def on_event(self, event: Event) -> None:
+        """Note an event; quick, as the engine's thread asks for."""
+        with self._lock:
+            match event:
+                case Progress(index=index):
+                    self._progress[index] = event
+                case Preview(index=index, data=data):
+                    self._pictures[index, 0] = data
+                case Arrived(index=index, picture=picture):
+                    self._pictures.pop((index, 0), None)
+                    self._pictures[index, 1 + sum(key[0] == index for key in self._pictures)] = picture.data
+        self._ring()
+
+    @property
+    def elapsed(self) -> str:
+        """How long it takes already."""
+        return spell(time.monotonic() - self.started)
+
+    def parts(self) -> list[Part]:
+        """What is there of each picture asked for."""
+        with self._lock:
+            progress, pictures = dict(self._progress), dict(self._pictures)
+        found: list[Part] = []
+        for index, request in enumerate(self.order.requests):
+            event = progress.get(index)
+            words = STATES[event.state] if event else STATES["queued"]
+            arrived = [data for (part, place), data in sorted(pictures.items()) if part == index and place]
+            for position in range(request.n):
+                data = arrived[position] if position < len(arrived) else pictures.get((index, 0))
+                final = position < len(arrived)
+                found.append(Part(len(found) + 1, "done" if final else words, data, final))
+        return found
+
+    def line(self) -> str:
+        """Where it stands, in a few words without a clock."""
+        with self._lock:
+            events = list(self._progress.values())
+        running = [event for event in events if event.state not in ("done", "failed")]
+        words = [STATES[running[0].state] if running else "starting"]
+        total = len(self.order.requests)
+        if total > 1:
+            words.append(f"{sum(event.state == 'done' for event in events)} of {total} done")
+        words += dict.fromkeys(event.note for event in running if event.note)
+        return ", ".join(words)
+
+
+def said_of_stop(run: Run) -> str:
+    """What stopping did, and what it means for the money."""
+    what = run.left
+    if what is None or not what.sent:
+        return f"Stopped after {run.elapsed}. Nothing was sent and nothing is billed."
+    requests = "1 request was" if what.sent == 1 else f"{what.sent} requests were"
+    bound = "" if what.bound is None else f" (at most {dollars(what.bound)})"
+    runs_on = "runs on; its picture" if what.sent == 1 else "run on; their pictures"
+    cancelled = f" {what.cancelled} more cancelled before they were sent." if what.cancelled else ""
+    return (
+        f"Stopped after {run.elapsed}. {requests} already sent, will be billed{bound} and {runs_on} "
+        f"will appear in the gallery.{cancelled}"
+    )
+
+
+def said_of_drop(what: list[Abandoned]) -> str:
+    """What dropping did, and what it means for the money."""
+    calls = sum(each.cancelled for each in what)
+    if not calls:
+        return "Nothing was running any more."
+    bounds = [each.bound for each in what]
+    most = dollars(None if None in bounds else sum(bound or 0 for bound in bounds))
+    requests = "1 request" if calls == 1 else f"{calls} requests"
+    return f"Dropped {requests}. What was already sent may be billed all the same, at most {most}."
+
+
+def said_of_end(run: Run, images: Any) -> str:
+    """What came of it."""
+    count = len(images)
+    pictures = "1 picture" if count == 1 else f"{count} pictures"
+    cost = "cost unknown" if images.cost is None else dollars(images.cost)
+    late = "Late, after the stop: " if run.stopped else "Done: "
+    short = f" {run.order.count} were asked for." if count < run.order.count else ""
+    return f"{late}{pictures} in {run.elapsed}, {cost}.{short}"

@@ -1,0 +1,62 @@
+"""Pictures as items of the gallery: those of a call that just ended, and those of the archive."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .gallery import Item
+from .markup import THUMBNAIL, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from comet_magic.archive import Archive, Entry, StoredPicture
+    from comet_magic.images import Images
+
+
+def made(images: Images, options: Mapping[str, Any], numbers: Iterator[int]) -> list[Item]:
+    """The items of a call's pictures, the last one first, as the gallery shows them."""
+    items = [
+        Item(
+            next(numbers),
+            readable(picture.data, THUMBNAIL),
+            images.prompt,
+            options,
+            partial(_one, images, index),
+        )
+        for index, picture in enumerate(images.pictures)
+    ]
+    return items[::-1]
+
+
+def _one(images: Images, index: int) -> Images:
+    return images[index : index + 1]
+
+
+def archived(archive: Archive, entry: Entry, numbers: Iterator[int]) -> Iterator[Item]:
+    """The items of a call in the archive; each reads its file."""
+    options = entry.request.to_dict() if entry.request else None
+    for stored in reversed(entry.pictures):
+        load = partial(_load, archive, entry, stored)
+        yield Item(next(numbers), _thumbnail(archive, stored), entry.prompt or "", options, load)
+
+
+def _load(archive: Archive, entry: Entry, stored: StoredPicture) -> Images:
+    from comet_magic.images import Images
+    from comet_magic.notebook.history import picture_of
+
+    return Images(
+        [picture_of(archive, stored)],
+        prompt=entry.prompt or "",
+        model=entry.model,
+        created=int(entry.created.timestamp()),
+        cost=stored.cost,
+    )
+
+
+def _thumbnail(archive: Archive, stored: StoredPicture) -> str:
+    try:
+        return readable(archive.load(stored), THUMBNAIL)
+    except OSError:  # the file is gone or damaged; the item says so
+        return ""
