@@ -1,0 +1,224 @@
+"""Where the key and the base URL come from, which key goes where, and what no setting may be."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from comet_magic import settings
+from comet_magic.errors import ConfigurationError, MissingKeyError
+from comet_magic.settings import Settings, archive_folder, find_key, resolve_base_url
+
+KEY = "sk-settings-0123456789abcdef"
+OTHER = "sk-other-0123456789abcdefgh"
+
+
+@pytest.fixture(autouse=True)
+def _forget_logins() -> None:
+    settings.logout()
+
+
+def key(given: str | None = None, base_url: str | None = None) -> tuple[str | None, str]:
+    found = find_key(given, resolve_base_url(base_url))
+    return (found.secret.reveal() if found.secret else None), found.source
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "vendor"),
+    [
+        ("https://api.cometapi.com", "https://api.cometapi.com/v1", "cometapi"),
+        ("https://api.cometapi.com/v1/", "https://api.cometapi.com/v1", "cometapi"),
+        ("https://API.cometapi.com/v1/images/generations", "https://api.cometapi.com/v1", "cometapi"),
+        ("https://gateway.example/openai/v1", "https://gateway.example/openai/v1", "gateway.example"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/v1", "sandbox"),
+        ("http://localhost:8000/v1", "http://localhost:8000/v1", "sandbox"),
+        ("http://[::1]:8000/v1", "http://[::1]:8000/v1", "sandbox"),
+    ],
+)
+def test_a_base_url_is_taken_with_or_without_its_end(given: str, url: str, vendor: str) -> None:
+    base = resolve_base_url(given)
+    assert (base.url, base.vendor) == (url, vendor)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "api.cometapi.com",
+        "ftp://api.cometapi.com/v1",
+        "http://api.cometapi.com/v1",
+        "http://192.168.0.4:8000/v1",
+        "https://user:pass@api.cometapi.com/v1",
+        "https://api.cometapi.com/v1?key=1",
+        "https://api.cometapi.com/v1#x",
+        "https://api.cometapi.com:99999/v1",
+        "https:///v1",
+        "https://api.comet api.com/v1",
+        "https://api.cometapi.com\\@evil.example/v1",
+        "https://[::1/v1",
+    ],
+)
+def test_what_is_no_safe_base_url_is_refused(given: str) -> None:
+    with pytest.raises(ConfigurationError, match="base_url is"):
+        resolve_base_url(given)
+
+
+def test_the_environment_names_the_base_url_and_an_argument_is_stronger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert resolve_base_url().source == "default"
+    monkeypatch.setenv("COMETAPI_BASE_URL", "https://gateway.example")
+    assert resolve_base_url().url == "https://gateway.example/v1"
+    assert resolve_base_url("https://other.example").source == "argument"
+
+
+def test_the_sources_of_the_key_have_an_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert key() == (None, "none")
+    (tmp_path / ".env").write_text("COMETAPI_KEY=sk-dotenv-0123456789abcdef\n")
+    (tmp_path / ".env").chmod(0o600)
+    assert key() == ("sk-dotenv-0123456789abcdef", f"COMETAPI_KEY in {tmp_path / '.env'}")
+    monkeypatch.setitem(sys.modules, "keyring", keyring_with("sk-keyring-0123456789abcde"))
+    assert key() == ("sk-keyring-0123456789abcde", "keyring")
+    monkeypatch.setenv("COMETAPI_API_KEY", OTHER)
+    assert key() == (OTHER, "COMETAPI_API_KEY")
+    monkeypatch.setenv("COMETAPI_KEY", KEY)
+    assert key() == (KEY, "COMETAPI_KEY")
+    settings.login("sk-login-0123456789abcdefg", resolve_base_url())
+    assert key() == ("sk-login-0123456789abcdefg", "%cometimg_login")
+    assert key("sk-argument-0123456789abcd") == ("sk-argument-0123456789abcd", "argument")
+
+
+def keyring_with(value: str | None) -> ModuleType:
+    module, errors = ModuleType("keyring"), ModuleType("keyring.errors")
+    errors.KeyringError = type("KeyringError", (Exception,), {})  # type: ignore[attr-defined]
+
+    def get_password(service: str, user: str) -> str:
+        assert (service, user) == ("comet_magic", "api.cometapi.com")
+        if value is None:
+            raise errors.KeyringError
+        return value
+
+    module.get_password, module.errors = get_password, errors  # type: ignore[attr-defined]
+    sys.modules["keyring.errors"] = errors
+    return module
+
+
+def test_a_keyring_that_only_fails_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring.errors", ModuleType("keyring.errors"))
+    monkeypatch.setitem(sys.modules, "keyring", keyring_with(None))
+    assert key() == (None, "none")
+
+
+def test_an_alias_is_taken_with_a_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMETAPI_API_KEY", KEY)
+    assert "COMETAPI_KEY" in find_key(None, resolve_base_url()).notices[0]
+
+
+@pytest.mark.parametrize("name", ["COMET_API_KEY", "OPENAI_API_KEY"])
+def test_the_keys_of_other_companies_are_never_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, KEY)
+    assert key() == (None, "none")
+
+
+def test_an_environments_key_is_not_sent_to_an_address_that_a_cell_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COMETAPI_KEY", KEY)
+    base = resolve_base_url("https://evil.example/v1")
+    found = find_key(None, base)
+    assert found.secret is None
+    with pytest.raises(MissingKeyError, match=r"not sent to https://evil\.example") as caught:
+        found.require(base)
+    assert "api_key=" in caught.value.hint
+
+
+def test_an_environments_key_goes_to_the_environments_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMETAPI_KEY", KEY)
+    monkeypatch.setenv("COMETAPI_BASE_URL", "https://gateway.example/v1")
+    assert key(base_url="https://gateway.example/v1")[0] == KEY
+    assert key(base_url="https://api.cometapi.com")[0] == KEY
+
+
+def test_a_login_belongs_to_the_origin_it_was_made_for() -> None:
+    settings.login(KEY, resolve_base_url("https://gateway.example"))
+    assert key(base_url="https://gateway.example/v1")[0] == KEY
+    assert key(base_url="https://evil.example/v1")[0] is None
+
+
+def test_without_a_key_the_error_names_the_ways_on() -> None:
+    base = resolve_base_url()
+    with pytest.raises(MissingKeyError) as caught:
+        find_key(None, base).require(base)
+    assert "COMETAPI_KEY" in caught.value.hint
+    assert "start_sandbox" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", ["sk-x\nHost: evil", "sk x", "ｓｋ－ｆｕｌｌ", "sk-\x00", "   "])
+def test_what_no_header_may_hold_is_no_key_and_is_not_repeated(value: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        key(value)
+    assert value.strip() == "" or value not in str(caught.value)
+
+
+def test_a_line_break_at_its_end_is_cut_from_a_key() -> None:
+    assert key(f"{KEY}\n")[0] == KEY
+
+
+def test_a_dotenv_is_looked_for_up_to_the_git_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    inner = tmp_path / "repository" / "notebooks"
+    inner.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))
+    (tmp_path / ".env").write_text(f"COMETAPI_KEY={OTHER}\n")
+    monkeypatch.chdir(inner)
+    assert key()[0] is None
+    (tmp_path / "repository" / ".git").mkdir()
+    assert key()[0] is None
+    (tmp_path / "repository" / ".env").write_text(f"COMETAPI_KEY={KEY}\n")
+    assert key()[0] == KEY
+
+
+def test_a_dotenv_that_others_can_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"COMETAPI_KEY={KEY}\n")
+    path.chmod(0o644)
+    assert "chmod 600" in find_key(None, resolve_base_url()).notices[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("timeout", 0),
+        ("timeout", -1),
+        ("timeout", float("nan")),
+        ("timeout", "5"),
+        ("connect_timeout", True),
+        ("max_cost", 0),
+        ("max_attempts", 0),
+        ("max_attempts", 1.5),
+        ("max_in_flight", "4"),
+        ("max_image_bytes", -1),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is"):
+        Settings(**{name: value})  # type: ignore[arg-type]
+
+
+def test_times_take_fractions_and_limits_take_tiny_values() -> None:
+    made = Settings(timeout=0.001, max_image_bytes=1, max_cost=0.000001)
+    assert (made.timeout, made.max_image_bytes) == (0.001, 1)
+
+
+def test_the_archives_folder_is_the_argument_the_environment_or_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert archive_folder("cometimg") == Path("cometimg")
+    monkeypatch.setenv("COMETIMG_ARCHIVE", "~/pictures")
+    assert archive_folder("cometimg") == Path.home() / "pictures"
+    assert archive_folder("here") == Path("here")
+    assert archive_folder(None) is None
+    monkeypatch.setenv("COMETIMG_ARCHIVE", "off")
+    assert archive_folder("cometimg") is None
