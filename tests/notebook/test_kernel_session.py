@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from comet_magic.sandbox import Sandbox
+from comet_magic.sandbox import Sandbox, start_sandbox
 
 from .conftest import KEY, Kernel
 
@@ -19,9 +19,12 @@ Connect = Callable[[Sandbox], Kernel]
 SMALL = "-m dall-e-2 --size 256x256"
 TYPED = "sk-typedTYPED9876543210xyz"
 LEFT = """(
-    sorted(thread.name for thread in __import__('threading').enumerate()),
+    sorted(
+        thread.name for thread in __import__('threading').enumerate()
+        if not type(thread).__module__.startswith('zmq')  # starts one for the first large message it sends
+    ),
     len(get_ipython().Completer.custom_matchers),
-    len(get_ipython().configurables),
+    [type(each).__name__ for each in get_ipython().configurables if 'Comet' in type(each).__name__],
     {name for kind in get_ipython().magics_manager.magics.values() for name in kind if 'comet' in name},
     {event: len(calls) for event, calls in get_ipython().events.callbacks.items()},
     'CometMagics' in get_ipython().magics_manager.registry,
@@ -271,3 +274,106 @@ def test_loading_tells_of_calls_that_an_earlier_kernel_left_open(
 
     assert told.stdout == "1 call has an unknown outcome and may be billed: %cometimg_status\n"
     assert "a boat" in text_of(status)
+
+
+def test_the_vendors_models_and_prices_of_today_are_asked_without_the_key(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    kernel.run(f"import os; os.environ['COMETAPI_BASE_URL'] = {sandbox.base_url!r}")
+
+    shown = text_of(kernel.run("%cometimg_models --refresh gpt-image-2"))
+
+    assert re.search(r"gpt-image-2 .*\$4 +\$24", shown)
+    assert "dall-e-3" not in shown
+    assert [entry.status for entry in sandbox.log] == [200]
+
+
+def test_the_balance_is_shown_with_what_moved_since(connect: Connect, sandbox: Sandbox) -> None:
+    kernel = connect(sandbox)
+    before = text_of(kernel.run("%cometimg_status --balance"))
+    kernel.run(f"%cometimg {SMALL} a boat")
+
+    after = text_of(kernel.run("%cometimg_status --balance"))
+
+    assert re.search(r"balance +\$0.00 used, \$[\d.]+ left$", before, re.MULTILINE)
+    assert re.search(r"balance +\$0.016 used, .* left, \$0.016 since it was last asked for", after)
+
+
+def test_the_balance_of_no_key_is_refused_with_the_ways_on(kernel: Kernel) -> None:
+    ran = kernel.run("%cometimg_status --balance")
+
+    assert ran.error is not None
+    assert ran.error["ename"] == "MissingKeyError"
+    assert "COMETAPI_KEY" in "".join(ran.traceback)
+
+
+def test_a_key_can_be_kept_in_the_keyring(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run(
+        "import keyring, keyring.backend\n"
+        "class Ring(keyring.backend.KeyringBackend):\n"
+        "    priority = 1\n    kept = {}\n"
+        "    def get_password(self, service, user): return self.kept.get((service, user))\n"
+        "    def set_password(self, service, user, word): self.kept[service, user] = word\n"
+        "    def delete_password(self, service, user): del self.kept[service, user]\n"
+        "before = keyring.get_keyring(); keyring.set_keyring(Ring())"
+    )
+    message_id = kernel.start("%cometimg_login --keyring", allow_stdin=True)
+    kernel.client.get_stdin_msg(timeout=30)
+    kernel.client.input(TYPED)
+    ran = kernel.finish(message_id)
+    kept = kernel.value("Ring.kept")
+    kernel.run("keyring.set_keyring(before)")
+
+    assert "keyring too" in ran.stdout
+    assert kept == {("comet_magic", "api.cometapi.com"): TYPED}
+
+
+def test_a_keyring_that_refuses_says_so_and_the_login_counts(kernel: Kernel) -> None:
+    kernel.run(
+        "import keyring, keyring.backends.fail\n"
+        "before = keyring.get_keyring(); keyring.set_keyring(keyring.backends.fail.Keyring())"
+    )
+    message_id = kernel.start("%cometimg_login --keyring", allow_stdin=True)
+    kernel.client.get_stdin_msg(timeout=30)
+    kernel.client.input(TYPED)
+    ran = kernel.finish(message_id)
+    kernel.run("keyring.set_keyring(before)")
+
+    assert ran.error is not None
+    assert "kept in this kernel only" in ran.traceback[0]
+    assert "from %cometimg_login" in text_of(kernel.run("%cometimg_status"))
+
+
+def test_a_picture_whose_file_is_gone_keeps_its_row_and_is_named(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run(f"%cometimg {SMALL} a boat")
+    (picture,) = tmp_path.glob("cometimg/images/*/*.png")
+    picture.unlink()
+
+    shown = text_of(kernel.run("%cometimg_history"))
+    found = re.search(r"\b[0-9a-f]{8}\b", shown)
+    assert found
+    ran = kernel.run(f"%cometimg_history {found[0]}")
+
+    assert "missing" in shown
+    assert ran.error is not None
+    assert picture.name in ran.traceback[0]
+
+
+def test_a_refused_call_stands_in_the_history_without_a_picture(connect: Connect) -> None:
+    with start_sandbox(fail="moderation") as sandbox:
+        kernel = connect(sandbox)
+        kernel.run(f"%cometimg {SMALL} a boat")
+
+    assert re.search(r"refused +a boat", text_of(kernel.run("%cometimg_history")))
+
+
+def test_the_cell_of_a_prompt_that_was_not_kept_cannot_be_written(kernel: Kernel, sandbox: Sandbox) -> None:
+    kernel.run(
+        "import comet_magic as cm\n"
+        f"with cm.Client(base_url={sandbox.base_url!r}, api_key='k', store_prompts=False) as client:\n"
+        "    client.generate('a boat', model='dall-e-2', size='256x256')"
+    )
+    found = re.search(r"\b[0-9a-f]{8}\b", text_of(kernel.run("%cometimg_history")))
+    assert found
+
+    assert "is not kept" in kernel.run(f"%cometimg_history {found[0]} --as-code").stderr
