@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from . import sky
 from .canvas import Brush, Canvas, Fade, mix, ramp
 from .land import ground, ridge
 from .mountains import range_of_peaks
 from .shapes import Outline, box, ellipse, polygon, stroke
-from .stage import Stage
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from .stage import Stage
 
 
 def city(stage: Stage) -> None:
@@ -118,8 +125,7 @@ def space(stage: Stage) -> None:
     canvas.image.paste(ramp(("#080a24", "#151040", "#2a1a5c", "#3d2470"), canvas.image.size), (0, 0))
     for colour, x, y in (("#7a3fb0", 0.3, 0.55), ("#2c6fb8", 0.75, 0.3), ("#c2478f", 0.6, 0.8)):
         canvas.glow(stage.width * x, stage.height * y, unit * dice.uniform(0.4, 0.6), colour, 0.42)
-    deep = Stage(canvas, stage.palette, stage.hour, stage.height, stage.sun, dice, stage.position)
-    sky.stars(deep, count=260)
+    sky.stars(replace(stage, horizon=stage.height), count=260)
     left = stage.position % 2 == 0
     _planet(
         stage,
@@ -202,52 +208,47 @@ def moonscape(stage: Stage) -> None:
         stage.canvas.fill(ellipse(x, y + size * 0.09, size * 0.92, size * 0.25), "#8a84b4", 0.9)
 
 
+_WALLS = {
+    "night": ("#5a5878", "#474566"),
+    "sunrise": ("#e9c9b0", "#dba98f"),
+    "sunset": ("#e9c9b0", "#dba98f"),
+}
+
+
 def room(stage: Stage) -> None:
     """A wall with a window on the hour outside, and a table to put things on."""
     canvas, unit = stage.canvas, stage.unit
     night = stage.palette.lamps
-    view = Canvas(round(unit * 0.62), round(unit * 0.56), ground="#000000")
-    outside = Stage(
-        view,
-        stage.palette,
-        stage.hour,
-        view.height * 0.78,
-        (view.width * 0.66, view.height * 0.42, unit * 0.05),
-        stage.dice,
-        stage.position,
-    )
-    sky.heavens(outside)
-    range_of_peaks(outside, level=outside.horizon + 4, high=unit * 0.16, distance=0.45, snow=False)
-    ground(outside, ridge(outside, outside.horizon, unit * 0.04, bumps=3), "#6aa84f", 0.2)
-    wall = (
-        ("#5a5878", "#474566")
-        if night
-        else (("#e9c9b0", "#dba98f") if stage.hour in {"sunrise", "sunset"} else ("#e6ddd0", "#d6c7b8"))
-    )
+    wall = _WALLS["night"] if night else _WALLS.get(stage.hour, ("#e6ddd0", "#d6c7b8"))
     canvas.image.paste(ramp(wall, canvas.image.size), (0, 0))
+    view = _view(stage)
     left = (stage.width - view.width) / 2 + stage.width * (0.0, 0.12, -0.12)[stage.position % 3]
     top = max(unit * 0.05, stage.horizon - view.height * 1.05)
-    frame, thick = ("#8f88a8" if night else "#fbf6ee"), unit * 0.022
-    canvas.fill(
-        box(left - thick, top - thick, view.width + 2 * thick, view.height + 2 * thick, thick * 0.4), frame
-    )
-    canvas.image.paste(view.image, (round(left), round(top)))
-    bars = box(left + view.width / 2 - thick * 0.35, top, thick * 0.7, view.height) + box(
-        left, top + view.height * 0.46, view.width, thick * 0.7
-    )
-    canvas.fill(bars, frame)
-    canvas.fill(
-        box(
-            left - thick * 2,
-            top + view.height + thick * 0.6,
-            view.width + 4 * thick,
-            thick * 1.3,
-            thick * 0.3,
-        ),
-        mix(frame, "#6a5a5a", 0.12),
-    )
+    _window(stage, view, left, top, frame="#8f88a8" if night else "#fbf6ee")
     canvas.glow(left + view.width / 2, top + view.height / 2, unit * 0.75, stage.palette.glow, 0.22)
     _table(stage, night=night)
+
+
+def _view(stage: Stage) -> Image.Image:
+    """What is outside: the sky of the hour over mountains and a meadow."""
+    canvas = Canvas(round(stage.unit * 0.62), round(stage.unit * 0.56), ground="#000000")
+    sun = (canvas.width * 0.66, canvas.height * 0.42, stage.unit * 0.05)
+    outside = replace(stage, canvas=canvas, horizon=canvas.height * 0.78, sun=sun)
+    sky.heavens(outside)
+    range_of_peaks(outside, level=outside.horizon + 4, high=stage.unit * 0.16, distance=0.45, snow=False)
+    ground(outside, ridge(outside, outside.horizon, stage.unit * 0.04, bumps=3), "#6aa84f", 0.2)
+    return canvas.image
+
+
+def _window(stage: Stage, view: Image.Image, left: float, top: float, *, frame: str) -> None:
+    canvas, thick = stage.canvas, stage.unit * 0.022
+    wide, high = view.size
+    canvas.fill(box(left - thick, top - thick, wide + 2 * thick, high + 2 * thick, thick * 0.4), frame)
+    canvas.image.paste(view, (round(left), round(top)))
+    upright = box(left + wide / 2 - thick * 0.35, top, thick * 0.7, high)
+    canvas.fill(upright + box(left, top + high * 0.46, wide, thick * 0.7), frame)
+    sill = box(left - thick * 2, top + high + thick * 0.6, wide + 4 * thick, thick * 1.3, thick * 0.3)
+    canvas.fill(sill, mix(frame, "#6a5a5a", 0.12))
 
 
 def _table(stage: Stage, *, night: bool) -> None:

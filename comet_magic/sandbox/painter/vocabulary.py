@@ -141,7 +141,7 @@ SUBJECTS = {
         "姑娘"
     ),
     "mug": ("mug,cup,coffee,tea,teacup,latte,cappuccino,espresso,cocoa,teapot,咖啡,杯子,茶,茶杯,马克杯,杯"),
-    "vase": "vase,flower pot,花瓶",
+    "vase": "vase,vase of flowers,vase with flowers,flowers in a vase,flower pot,花瓶",
     "apple": "apple,fruit,peach,cherry,pear,tomato,苹果,水果,桃子,蘋果",
     "book": "book,novel,notebook,diary,书,书本,書,小说,笔记本",
     "umbrella": "umbrella,parasol,雨伞,伞,傘",
