@@ -1,0 +1,217 @@
+"""A call under way: waited for, abandoned, dropped, looked into, and outlived by nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import comet_magic as cm
+from comet_magic.client import wait
+from comet_magic.protocol import Arrived, Preview, Progress
+from comet_magic.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from comet_magic.client import Job
+
+SMALL = {"model": "dall-e-2", "size": "256x256"}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(delay=0.6) as running:
+        yield running
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[cm.Client]:
+    with cm.Client(base_url=sandbox.base_url, api_key="sandbox", max_in_flight=2) as made:
+        yield made
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for what must come, at most ten seconds."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+def sent(job: Job) -> int:
+    return sum(call.sent for call in job.calls)
+
+
+def test_an_abandoned_job_cancels_what_waits_and_lets_what_was_sent_run_on(
+    client: cm.Client, sandbox: Sandbox
+) -> None:
+    job = client.submit("a boat", model="dall-e-3", size="1024x1024", n=3)
+    until(lambda: sent(job) == 2)
+    what = job.abandon()
+    assert (what.cancelled, what.sent, what.bound) == (1, 2, 2 * 40_000)
+    assert job.abandoned
+    with pytest.raises(cm.PartialResultError) as caught:
+        job.result(timeout=20)
+    assert len(caught.value.images) == 2
+    assert [entry.outcome for entry in cm.history()] == ["done", "done"]
+    assert sum(entry.method == "POST" for entry in sandbox.log) == 2
+
+
+def test_a_dropped_job_closes_its_connections_and_stays_on_the_books(
+    client: cm.Client, sandbox: Sandbox
+) -> None:
+    job = client.submit("a boat", **SMALL)
+    until(lambda: sandbox.log)
+    assert job.drop().bound == 16_000
+    with pytest.raises(cm.CometError) as caught:
+        job.result(timeout=5)
+    assert caught.value.outcome == "unknown"
+    assert sandbox.until(lambda log: log[0].disconnected)
+    assert [entry.outcome for entry in cm.history()] == ["unknown"]
+    assert client.spend().uncertain == 16_000
+
+
+def test_what_runs_can_be_looked_at_and_is_gone_when_it_ended(client: cm.Client) -> None:
+    job = client.submit("a boat", **SMALL)
+    assert client.jobs == (job,)
+    until(lambda: sent(job))
+    view = job.calls[0]
+    assert (view.state, view.reserved, view.request.prompt) == ("waiting", 16_000, "a boat")
+    job.result(timeout=10)
+    until(lambda: client.jobs == ())
+
+
+def test_events_tell_each_step_in_order(sandbox: Sandbox) -> None:
+    events: list[Any] = []
+    with cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=None) as client:
+        client.generate(
+            "a boat",
+            model="gpt-image-1-mini",
+            quality="low",
+            stream=True,
+            partial_images=2,
+            on_event=events.append,
+        )
+    states = [event.state for event in events if isinstance(event, Progress)]
+    assert states == ["sending", "waiting", "decoding", "done"]
+    assert [event.number for event in events if isinstance(event, Preview)] == [0, 1]
+    assert [event.picture.mime for event in events if isinstance(event, Arrived)] == ["image/png"]
+
+
+def test_an_interrupt_frees_the_caller_at_once_and_says_what_is_billed(client: cm.Client) -> None:
+    job = client.submit("a boat", **SMALL)
+    until(lambda: sent(job))
+    threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+    started = time.monotonic()
+    with pytest.raises(cm.CallAbandoned, match="1 request was already sent, will be billed") as caught:
+        wait(job)
+    assert time.monotonic() - started < 0.5
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert "cometimg/images" in caught.value.hint
+    assert len(job.result(timeout=10)) == 1
+
+
+def test_an_interrupt_before_anything_was_sent_costs_nothing(sandbox: Sandbox) -> None:
+    with cm.Client(base_url=sandbox.base_url, api_key="sandbox", max_in_flight=1) as client:
+        first = client.submit("a boat", **SMALL)
+        until(lambda: sent(first))
+        second = client.submit("another", **SMALL)
+        threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+        with pytest.raises(cm.CallAbandoned, match="before anything was sent") as caught:
+            wait(second)
+        assert caught.value.outcome == "not_sent"
+        first.result(timeout=10)
+    assert len(cm.history()) == 1
+
+
+def test_the_waiting_thread_is_told_that_time_passes(client: cm.Client) -> None:
+    ticks: list[None] = []
+    wait(client.submit("a boat", **SMALL), tick=lambda: ticks.append(None))
+    assert len(ticks) >= 2
+
+
+def test_a_cancelled_await_leaves_what_was_sent_running(sandbox: Sandbox) -> None:
+    async def cancelled() -> None:
+        async with cm.AsyncClient(base_url=sandbox.base_url, api_key="sandbox") as client:
+            task = asyncio.create_task(client.generate("a boat", **SMALL))
+            while not (client.jobs and sent(client.jobs[0])):
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(cancelled())
+    until(lambda: [entry.outcome for entry in cm.history()] == ["done"])
+
+
+def test_calls_can_be_made_from_any_loop_and_any_thread(client: cm.Client) -> None:
+    async def inside() -> int:
+        return len(client.generate("a boat", **SMALL))
+
+    assert asyncio.run(inside()) == 1
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(len(client.generate("b", **SMALL)))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [1] * 4
+
+
+def test_one_async_client_serves_several_loops(sandbox: Sandbox) -> None:
+    client = cm.AsyncClient(base_url=sandbox.base_url, api_key="sandbox")
+    for _ in range(2):
+        assert len(asyncio.run(client.generate("a boat", **SMALL))) == 1
+    asyncio.run(client.aclose())
+
+
+def test_a_closed_client_takes_no_call_and_leaves_no_thread(sandbox: Sandbox) -> None:
+    before = set(threading.enumerate())
+    for _ in range(5):
+        client = cm.Client(base_url=sandbox.base_url, api_key="sandbox")
+        job = client.submit("a boat", **SMALL)
+        until(lambda: sent(job))  # noqa: B023 - called at once
+        client.close()
+        client.close()
+        with pytest.raises(cm.ConfigurationError, match="closed"):
+            client.generate("a boat", **SMALL)
+        assert len(job.result(timeout=10)) == 1
+    until(
+        lambda: (
+            not {t for t in threading.enumerate() if t.name.startswith(("AnyIO", "asyncio", "comet"))}
+            - before
+        )
+    )
+
+
+def test_a_client_shows_no_key_and_is_not_pickled(client: cm.Client) -> None:
+    assert repr(client).startswith("Client(<sandbox at http://127.0.0.1:")
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(client._core)
+
+
+def test_a_call_that_runs_out_of_time_is_uncertain(sandbox: Sandbox) -> None:
+    with cm.Client(base_url=sandbox.base_url, api_key="sandbox") as client:
+        with pytest.raises(cm.APITimeoutError) as caught:
+            client.generate("a boat", timeout=0.2, **SMALL)
+    assert caught.value.outcome == "unknown"
+    assert client.spend().uncertain == 16_000
+
+
+@pytest.mark.parametrize("options", [{"api_key": "sk-x"}, {"sise": "1024x1024"}])
+def test_an_option_that_is_none_is_refused_by_name(client: cm.Client, options: dict[str, str]) -> None:
+    with pytest.raises(cm.CometError, match=next(iter(options))):
+        client.generate("a boat", **options)  # type: ignore[arg-type]
+
+
+def test_a_setting_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(cm.ConfigurationError, match="max_inflight is no setting"):
+        cm.Client(api_key="sk-0123456789", max_inflight=3)  # type: ignore[call-arg]
