@@ -1,9 +1,11 @@
 """The archive: paid pictures are on disk before anyone sees them, and every call has its row."""
 
 from .questions import History, history, spend
+from .reader import Reader
 from .records import (
     Budget,
     Call,
+    Copy,
     CopyTaken,
     Entry,
     OpenCall,
@@ -22,12 +24,14 @@ __all__ = [
     "Archive",
     "Budget",
     "Call",
+    "Copy",
     "CopyTaken",
     "Entry",
     "History",
     "OpenCall",
     "Orphan",
     "Outcome",
+    "Reader",
     "Repair",
     "Settled",
     "Slot",

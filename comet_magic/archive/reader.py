@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
 
-    from .records import Entry, OpenCall, Outcome, Slot, Spend, StoredPicture
+    from .records import Copy, Entry, OpenCall, Outcome, Slot, Spend, StoredPicture
 
 
 class Reader:
@@ -62,6 +62,10 @@ class Reader:
     def have(self, keys: Iterable[str]) -> dict[str, list[Slot]]:
         """The same with each copy's evidence; a key that was never asked for is not in it."""
         return reading.have(self._known, keys)
+
+    def copies(self, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
+        """Every copy of these keys with all that is known of it, by key and copy."""
+        return reading.copies(self._known, keys)
 
     def open_calls(self) -> list[OpenCall]:
         """The calls that are running, here or in another process, or were cut off."""

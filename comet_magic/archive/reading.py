@@ -13,7 +13,7 @@ from comet_magic.text import clean_url
 
 from .claims import slot_of
 from .ledger import COLUMNS
-from .records import Call, Entry, OpenCall, Outcome, Slot, StoredPicture, outcome_of
+from .records import Call, Copy, Entry, OpenCall, Outcome, Slot, StoredPicture, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -65,6 +65,22 @@ def _batches(keys: Iterable[str]) -> Iterator[str]:
     remaining = iter(sorted(set(keys)))
     while batch := list(islice(remaining, _KEYS_AT_ONCE)):
         yield json.dumps(batch)
+
+
+def copies(ledger: Ledger, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
+    """Every copy of these keys with all that is known of it, by key and copy."""
+    query = """SELECT p.key, p.copy, c.state, c.id, p.path, p.mime, p.width, p.height, p.sha256,
+            p.revised_prompt, c.request_id, k.cost, c.ended, c.error, c.code, c.message
+        FROM pictures p JOIN calls c ON c.number = p.call
+        LEFT JOIN kept k ON k.key = p.key AND k.copy = p.copy
+        WHERE p.key IN (SELECT value FROM json_each(?))"""
+    found = {}
+    remaining = iter(dict.fromkeys(keys))
+    while batch := list(islice(remaining, _KEYS_AT_ONCE)):
+        for key, copy, state, call_id, path, *facts in ledger.rows(query, (json.dumps(batch),)):
+            outcome = outcome_of(state, facts[-3], picture=path is not None)
+            found[key, copy] = Copy(key, copy, outcome, call_id, path, *facts)
+    return found
 
 
 def call_of(row: Sequence[Any]) -> Call:

@@ -114,6 +114,33 @@ class Slot(NamedTuple):
     message: str | None
 
 
+class Copy(NamedTuple):
+    """One copy of one request with all that is known of it; of the picture only where it is here.
+
+    Attributes:
+        path: relative to the archive's folder, with slashes.
+        cost: micro-USD: the call's cost shared among its pictures, None where unknown.
+        ended: seconds since 1970.
+    """
+
+    key: str
+    copy: int
+    outcome: Outcome
+    call_id: str
+    path: str | None
+    mime: str | None
+    width: int | None
+    height: int | None
+    sha256: str | None
+    revised_prompt: str | None
+    request_id: str | None
+    cost: int | None
+    ended: float | None
+    error: str | None
+    code: str | None
+    message: str | None
+
+
 @dataclass(frozen=True)
 class OpenCall:
     """A call whose end is not known: running, cut off, or lost.

@@ -17,8 +17,9 @@ from comet_magic.catalog.money import Price, dollars, parse_dollars
 
 from .extra import Extra
 from .image import ImageRequest
-from .options import CALL_OPTIONS, Options
+from .options import CALL_OPTIONS, Options, WireOptions
 from .plan import MOST_PICTURES, cost_of, plan_requests
+from .series import Series
 
 __all__ = [
     "CALL_OPTIONS",
@@ -27,6 +28,8 @@ __all__ = [
     "ImageRequest",
     "Options",
     "Price",
+    "Series",
+    "WireOptions",
     "cost_of",
     "dollars",
     "parse_dollars",

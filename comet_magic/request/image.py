@@ -114,11 +114,25 @@ class ImageRequest:
 
         What is not set is not part of it, so a later default of ours cannot change it.
         """
+        return hashlib.sha256(self.key_text(vendor).encode()).hexdigest()
+
+    def key_text(self, vendor: str) -> str:
+        """All that changes the pictures, in its one canonical form."""
         parameters = {name: value for name, value in self._set() if name not in _NOT_IN_KEY}
         extra = {name: value for name, value in self.extra.items() if name not in _NOT_IN_KEY}
         facts = {"version": _KEY_VERSION, "vendor": vendor, "model": self.model, "prompt": self.prompt}
-        text = canonical({**facts, "parameters": parameters, "extra": extra})
-        return hashlib.sha256(text.encode()).hexdigest()
+        return canonical({**facts, "parameters": parameters, "extra": extra})
+
+    def with_prompt(self, prompt: str) -> Self:
+        """The same with another prompt; only that is checked, for the rest was.
+
+        Raises:
+            InvalidRequestError: the prompt is blank, too long or no text.
+        """
+        check_prompt(self.spec, prompt)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, prompt=prompt)
+        return other
 
     def estimate(self, price_per_image: int | None = None) -> Price:
         """What it should cost in micro-USD: a range where `auto` chooses, None at both ends where unknown.

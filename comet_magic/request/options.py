@@ -10,11 +10,8 @@ if TYPE_CHECKING:
 CALL_OPTIONS = frozenset({"timeout", "max_cost", "reuse", "on_event"})
 
 
-class Options(TypedDict, total=False):
-    """What a call may set; None is the same as not set.
-
-    The last four (`CALL_OPTIONS`) are about the call, the others about the picture.
-    """
+class WireOptions(TypedDict, total=False):
+    """What a picture may be asked for with; None is the same as not set."""
 
     model: str | None
     n: int
@@ -30,6 +27,11 @@ class Options(TypedDict, total=False):
     stream: bool | None
     partial_images: int | None
     extra: Mapping[str, Any] | None
+
+
+class Options(WireOptions, total=False):
+    """What a call may set; None is the same as not set. Its own four (`CALL_OPTIONS`) are about the call."""
+
     timeout: float | None
     max_cost: float | None
     reuse: bool | None

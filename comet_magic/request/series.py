@@ -1,0 +1,67 @@
+"""Requests that differ in their prompt only: what they share is checked, named and priced once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from .checks import check_prompt
+
+if TYPE_CHECKING:
+    from comet_magic.catalog.money import Price
+
+    from .image import ImageRequest
+
+_MARK = "\N{OBJECT REPLACEMENT CHARACTER}the prompt goes here\N{OBJECT REPLACEMENT CHARACTER}"
+
+
+class Series:
+    """Many prompts with the same parameters, far quicker than a request for each.
+
+    Args:
+        template: a request with these parameters; its prompt does not matter.
+        vendor: whom they are sent to.
+        price_per_image: micro-USD, where the table has no price.
+    """
+
+    def __init__(self, template: ImageRequest, vendor: str, price_per_image: int | None = None) -> None:
+        self._template = template
+        self._spec = template.spec
+        self._price_per_image = price_per_image
+        self._prices: dict[int, Price] = {}
+        quoted = json.dumps(_MARK)
+        # After the prompt come vendor and version only, so its last place is the prompt's own.
+        before, _, after = template.with_prompt(_MARK).key_text(vendor).rpartition(quoted)
+        self._before, self._after = hashlib.sha256(before.encode()), after.encode()
+        facts = template.to_dict()
+        self.model = template.model
+        self.parameters = json.dumps(
+            {name: value for name, value in facts.items() if name not in ("prompt", "model")}
+        )
+
+    def check(self, prompt: object) -> None:
+        """The model takes this prompt.
+
+        Raises:
+            InvalidRequestError: it does not.
+        """
+        check_prompt(self._spec, prompt)
+
+    def request(self, prompt: str) -> ImageRequest:
+        """The request for a prompt."""
+        return self._template.with_prompt(prompt)
+
+    def key(self, prompt: str) -> str:
+        """The key of that request."""
+        name = self._before.copy()
+        name.update(json.dumps(prompt).encode())
+        name.update(self._after)
+        return name.hexdigest()
+
+    def estimate(self, prompt: str) -> Price:
+        """The price of that request; it depends on nothing of the prompt but its length."""
+        length = len(prompt)
+        if length not in self._prices:
+            self._prices[length] = self.request(prompt).estimate(self._price_per_image)
+        return self._prices[length]
