@@ -57,6 +57,7 @@ FLAGS = {
         Flag("model", "only this model", "text", "-m"),
         Flag("since", "only from this day on, as in 2026-11-22", "text", "", "DATE"),
         Flag("as_code", "put the cell that made ID into the next cell", "switch"),
+        Flag("fetch", "download what is missing of ID again; it is paid already and costs nothing", "switch"),
         HELP,
     ),
 }

@@ -27,15 +27,17 @@ _ID = re.compile(r"[0-9a-f]{6,32}")
 
 def show(words: str, values: Mapping[str, Any], *, shell: Any, settings: Mapping[str, Any]) -> Images | None:
     """Show the history, or return the pictures of one call, or put its cell into the next one."""
-    archive = session.looking(**settings).archive
-    found = _by_id(archive, words) if _ID.fullmatch(words) else None
-    if values["as_code"]:
-        if found is None:
-            raise wrong("--as-code needs the ID of a call; %cometimg_history lists them")
+    client = session.looking(**settings)
+    archive = client.archive
+    found = archive.entry(words) if _ID.fullmatch(words) else None
+    for flag in ("as_code", "fetch"):
+        if values[flag] and found is None:
+            raise wrong(f"--{flag.replace('_', '-')} needs the ID of a call; %cometimg_history lists them")
+    if found is not None and values["as_code"]:
         _into_next_cell(found, shell)
         return None
     if found is not None:
-        return images_of(archive, found)
+        return client.fetch(found.id) if values["fetch"] else images_of(archive, found)
     entries = archive.history(
         words, limit=_limit(values["limit"]), model=values["model"], since=_since(values["since"])
     )
@@ -62,10 +64,6 @@ def _since(given: str | None) -> date | None:
     if day is None:
         raise wrong(f"--since is {given}; it takes a day such as 2026-11-22")
     return day
-
-
-def _by_id(archive: Archive, prefix: str) -> Entry | None:
-    return archive.entry(prefix)
 
 
 def _overview(archive: Archive, entries: Sequence[Entry]) -> Any:

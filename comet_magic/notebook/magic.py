@@ -245,11 +245,13 @@ class CometMagics(Magics):
         from . import history
 
         words, values = self._read("cometimg_history", line)
-        return (
-            None
-            if values is None
-            else history.show(words, values, shell=self.shell, settings=self.client_settings())
-        )
+        if values is None:
+            return None
+        try:
+            return history.show(words, values, shell=self.shell, settings=self.client_settings())
+        except InvalidRequestError as error:
+            problem = str(error)
+        raise _wrong(problem)
 
     @no_var_expand
     @line_magic
