@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import uuid
 from collections.abc import Awaitable, Callable
@@ -12,19 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 
 from ..archive import Archive, Budget
-from ..errors import (
-    APIConnectionError,
-    CometError,
-    ConfigurationError,
-    InvalidRequestError,
-    SaveError,
-)
+from ..archive.forks import Forked, watch
+from ..errors import APIConnectionError, CometError, ConfigurationError, SaveError
 from ..images import Picture
 from ..protocol import Policy, RetryBudget
 from ..request import ImageRequest, Price, parse_dollars
 from ..settings import archive_folder
 from ..text import clean
-from .attempt import Received
 from .engine import Lease
 from .http import APIDoor, PictureDoor
 from .job import Call, Job
@@ -32,14 +25,14 @@ from .journey import Journey
 from .limiter import Limiter
 from .outcome import outcome
 from .planning import FREE, Plan, Planner
-from .spool import Spool
-from .trip import Manners, Trip
+from .trip import Manners
+from .unfinished import Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..archive import Call as Claim
-    from ..archive import Orphan, StoredPicture
+    from ..archive import StoredPicture
     from ..settings import BaseURL
     from .config import Config
 
@@ -48,7 +41,7 @@ T = TypeVar("T")
 Way = Callable[[Job, Call], Awaitable[None]]
 
 
-class Core:
+class Core(Forked):
     """The engine side of one client."""
 
     def __init__(self, config: Config) -> None:
@@ -72,16 +65,15 @@ class Core:
         self._pictures = PictureDoor(
             proxy=self.settings.download_proxy, connect_timeout=self.settings.connect_timeout
         )
+        self._closed = False
+        self.after_fork_in_child()
+        watch(self)
+
+    def after_fork_in_child(self) -> None:
+        """Begin with nothing at work: loop, lock and calls in flight are of one process."""
         self._lock = threading.Lock()
         self._jobs: set[Job] = set()
         self._lease: Lease | None = None
-        self._pid = os.getpid()
-        self._closed = False
-        self._recovered = False
-        self._fresh()
-
-    def _fresh(self) -> None:
-        """What belongs to one process and one loop."""
         self._limiter = self._new_limiter()
         self._retries = RetryBudget()
         self.journey = Journey(
@@ -91,6 +83,7 @@ class Core:
             settings=self.settings,
             archive=self.archive,
         )
+        self._unfinished = Unfinished(self.archive, self.journey.delivery, self._finish)
 
     def _new_limiter(self) -> Limiter:
         return Limiter(self.settings.max_in_flight)
@@ -110,8 +103,17 @@ class Core:
     def submit(self, prompt: str, options: Mapping[str, Any]) -> Job:
         """Check a call and start it; returns at once."""
         plan = self.plan(prompt, options)
+        if options.get("reuse") and plan.requests and self._arrives(plan.first):
+            plan = self.plan(prompt, options)
         reused = [self.load(stored) for stored in plan.reused]
         return self._start(plan.requests, plan.price, options, reused=reused, first=plan.first)
+
+    def _arrives(self, request: ImageRequest) -> bool:
+        """Whether a crash left pictures of this request, paid and not here yet: they are here now."""
+        if not self._unfinished.looked:
+            self._unfinished.take_over()
+        key = request.key(self.base.vendor)
+        return self._unfinished.await_key(key, self.settings.download_timeout)
 
     def _start(
         self,
@@ -170,9 +172,6 @@ class Core:
         if self._closed:
             raise ConfigurationError("this client is closed", hint="Make a new one.")
         if self._lease is None or not self._lease.usable:
-            if self._pid != os.getpid():
-                self._pid, self._jobs = os.getpid(), set()
-                self._fresh()
             self._lease = Lease()
         return self._lease
 
@@ -204,6 +203,8 @@ class Core:
     async def _one(self, job: Job, call: Call, way: Way) -> None:
         with anyio.CancelScope() as scope:
             call.scope = scope
+            if job.abandoned:  # before this call could begin
+                scope.cancel()
             try:
                 await way(job, call)
             except CometError as error:
@@ -261,12 +262,8 @@ class Core:
 
         Done once, or `again` where others may have died meanwhile.
         """
-        if self._recovered and not again:
-            return
-        self._recovered = True
-        for orphan in await anyio.to_thread.run_sync(self.archive.reconcile):
-            if orphan.call.request is not None:
-                await anyio.to_thread.run_sync(self._resume, orphan, orphan.call.request)
+        if again or not self._unfinished.looked:
+            await anyio.to_thread.run_sync(self._unfinished.take_over)
 
     def fetch(self, call_id: str) -> Job:
         """Fetch the missing pictures of a paid call again; nothing is sent and nothing is paid.
@@ -274,23 +271,10 @@ class Core:
         Raises:
             InvalidRequestError: there is no such call, or nothing of it can be fetched.
         """
-        orphan = self.archive.orphan(call_id)
-        if orphan is None or orphan.call.request is None or not (orphan.spool or orphan.urls):
-            raise InvalidRequestError(f"{clean(call_id)} is no paid call with pictures still to be fetched")
-        return self._resume(orphan, orphan.call.request)
+        return self._unfinished.fetch(call_id)
 
-    def _resume(self, orphan: Orphan, request: ImageRequest) -> Job:
-        spool = Spool.left_behind(orphan.spool) if orphan.spool else Spool(None)
-        answer = _answer_of(orphan) if orphan.spool else None
-
-        async def way(job: Job, call: Call) -> None:
-            await self.journey.delivery.resume(Trip(job, call, orphan.call, spool), answer, dict(orphan.urls))
-
-        entry = self.archive.entry(orphan.call.id)
-        call = Call(0, request, call_id=orphan.call.id)
-        if entry is not None:
-            call.cost, call.usage = entry.cost, dict(entry.usage) if entry.usage else None
-        return self._launch(self._job([call], request, options={}), way)
+    def _finish(self, call: Call, way: Way) -> Job:
+        return self._launch(self._job([call], call.request, options={}), way)
 
     def load(self, stored: StoredPicture) -> Picture:
         """A picture of the archive, as it came.
@@ -319,13 +303,6 @@ class Core:
                 reused=True,
             )
         raise problem
-
-
-def _answer_of(orphan: Orphan) -> Received:
-    headers = orphan.head.get("headers", {})
-    return Received(
-        orphan.head.get("status", 200), headers, "event-stream" in headers.get("content-type", "")
-    )
 
 
 def _micro(amount: float | None, name: str) -> int | None:

@@ -128,6 +128,18 @@ class Client(_Front):
         """
         return checked(wait(self.submit(prompt, **options)), options)
 
+    def fetch(self, call_id: str) -> Images:
+        """Fetch the missing pictures of a paid call again, while their addresses live; costs nothing.
+
+        Args:
+            call_id: the call's id in the history, or the beginning of it.
+
+        Raises:
+            InvalidRequestError: nothing of that call is left to be fetched.
+            CometError: the pictures did not come this time either.
+        """
+        return wait(self._core.fetch(call_id))
+
     def catalogue(self) -> tuple[Listed, ...]:
         """The image models and prices that the vendor lists today; asked without the key, kept for an hour.
 
@@ -165,6 +177,10 @@ class AsyncClient(_Front):
         Cancelling the await leaves calls that were already sent running in the background.
         """
         return checked(await finished(self.submit(prompt, **options)), options)
+
+    async def fetch(self, call_id: str) -> Images:
+        """Fetch the missing pictures of a paid call again; takes, gives and raises what `Client.fetch` does."""
+        return await finished(self._core.fetch(call_id))
 
     async def aclose(self) -> None:
         """Take no more calls; what was already sent runs on in the background."""

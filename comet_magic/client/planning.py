@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BudgetExceededError
@@ -64,8 +65,13 @@ class Planner:
         return sum((request.estimate(self.price_per_image) for request in requests), FREE)
 
     def _stored(self, requests: Sequence[ImageRequest]) -> tuple[StoredPicture, ...]:
-        """The newest pictures of a request that the archive holds, in the order they were made."""
-        newest = self.archive.stored(requests[0].key(self.vendor))[: sum(request.n for request in requests)]
+        """The newest pictures of a request that the archive holds, in the order they were made.
+
+        One whose file somebody removed is not held.
+        """
+        stored = self.archive.stored(requests[0].key(self.vendor))
+        there = (picture for picture in stored if self.archive.path_of(picture).is_file())
+        newest = islice(there, sum(request.n for request in requests))
         return tuple(sorted(newest, key=lambda stored: stored.copy))
 
     def _check_cost(self, price: Price, given: float | None) -> None:

@@ -1,0 +1,89 @@
+"""Paid calls whose pictures are not all here: those of dead processes, and those asked for by their id."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import wait
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidRequestError
+from ..text import clean
+from .attempt import Received
+from .job import Call, Job
+from .spool import Spool
+from .trip import Trip
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..archive import Archive, Orphan
+    from ..request import ImageRequest
+    from .delivery import Delivery
+
+    Way = Callable[[Job, Call], Awaitable[None]]
+
+
+class Unfinished:
+    """Finishes for nothing what was paid already; nothing is ever sent.
+
+    Args:
+        archive: where such calls are found.
+        delivery: brings their pictures.
+        launch: starts a job of one call in the background.
+    """
+
+    def __init__(self, archive: Archive, delivery: Delivery, launch: Callable[[Call, Way], Job]) -> None:
+        self._archive = archive
+        self._delivery = delivery
+        self._launch = launch
+        self._lock = threading.Lock()
+        self._running: dict[Job, str] = {}
+        self.looked = False
+
+    def take_over(self) -> None:
+        """Settle what dead processes left; what needs the network, or its bytes read, goes on in the background."""
+        with self._lock:
+            for orphan in self._archive.reconcile():
+                if orphan.call.request is not None:
+                    self._finish(orphan, orphan.call.request)
+            self.looked = True
+
+    def fetch(self, call_id: str) -> Job:
+        """The missing pictures of a paid call, fetched again.
+
+        Raises:
+            InvalidRequestError: there is no such call, or nothing of it can be fetched.
+        """
+        orphan = self._archive.orphan(call_id)
+        if orphan is None or orphan.call.request is None or not (orphan.spool or orphan.urls):
+            raise InvalidRequestError(f"{clean(call_id)} is no paid call with pictures still to be fetched")
+        return self._finish(orphan, orphan.call.request)
+
+    def await_key(self, key: str, seconds: float) -> bool:
+        """Whether pictures of this very request were on their way; they have come now, or will not soon."""
+        same = [job for job, its in tuple(self._running.items()) if its == key]
+        wait(same, timeout=seconds)
+        return bool(same)
+
+    def _finish(self, orphan: Orphan, request: ImageRequest) -> Job:
+        spool = Spool.left_behind(orphan.spool) if orphan.spool else Spool(None)
+        answer = _answer_of(orphan) if orphan.spool else None
+
+        async def way(job: Job, call: Call) -> None:
+            await self._delivery.resume(Trip(job, call, orphan.call, spool), answer, dict(orphan.urls))
+
+        entry = self._archive.entry(orphan.call.id)
+        call = Call(0, request, call_id=orphan.call.id, sent=True, reserved=orphan.call.reserved)
+        if entry is not None:
+            call.cost, call.usage = entry.cost, dict(entry.usage) if entry.usage else None
+        job = self._launch(call, way)
+        self._running[job] = orphan.call.key
+        job.add_done_callback(lambda _: self._running.pop(job, None))
+        return job
+
+
+def _answer_of(orphan: Orphan) -> Received:
+    headers = orphan.head.get("headers", {})
+    return Received(
+        orphan.head.get("status", 200), headers, "event-stream" in headers.get("content-type", "")
+    )

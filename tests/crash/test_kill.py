@@ -1,0 +1,85 @@
+"""`kill -9` at random moments of a call for four pictures: nothing is lost, hidden, or paid twice."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.crash import actor
+from tests.crash.actor import Moment
+from tests.crash.evidence import Scene
+
+if TYPE_CHECKING:
+    from tests.crash.conftest import Stage
+
+WAYS: dict[str, tuple[str, dict[str, Any], int]] = {  # the last is the number of requests
+    "bodies": ("F:slow-ok:0.02", {"n": 4}, 1),
+    "addresses": ("F:url-slow-ok:0.02", {"n": 4, "model": "dall-e-3", "response_format": "url"}, 4),
+    "addresses in one answer": ("F:url-slow-ok:0.02", {"n": 4}, 1),
+    "streams": ("F:sse-ok", {"n": 4, "stream": True, "partial_images": 2}, 4),
+    "27 MB": ("F:image-27mb", {}, 1),
+}
+KINDS = ("sending", "waiting", "decoding", "downloading", "Arrived", "done")
+
+
+def moments(dice: random.Random, seconds: float, *, requests: int, pictures: int) -> list[Moment]:
+    """At any time of a call, and a little after each of its steps."""
+    most = {kind: requests for kind in KINDS} | {"Arrived": pictures}
+    later = [Moment(kind, dice.random() ** 3 * seconds / 2, dice.randint(1, most[kind])) for kind in KINDS]
+    return [Moment("start", dice.uniform(0, seconds)), *later]
+
+
+@pytest.mark.parametrize(
+    ("way", "runs", "full"),
+    [
+        ("bodies", 11, 90),
+        ("addresses", 9, 80),
+        ("addresses in one answer", 8, 60),
+        ("streams", 9, 60),
+        ("27 MB", 3, 10),
+    ],
+)
+def test_killed_at_random_nothing_is_lost_hidden_or_paid_twice(
+    stage: Stage, way: str, runs: int, full: int
+) -> None:
+    seed = random.randrange(10**6)
+    dice = random.Random(seed)
+    prompt, options, requests = WAYS[way]
+    asked = replace(stage.asked, options=options)
+    seconds = stage.begin(actor.timed, replace(asked, prompt=f"{prompt} #{way}")).hear()
+    print(f"seed {seed}, {seconds:.3f} s")
+
+    for run in range(full if stage.full else runs):
+        choice = moments(dice, seconds, requests=requests, pictures=options.get("n", 1))
+        moment = choice[run % len(choice)]
+        scene = Scene(stage.server, replace(asked, prompt=f"{prompt} #{way} {run}"))
+        stage.kill(scene.asked, moment)
+
+        scene.check_what_is_left()
+        patient = dice.random() < 0.6
+        talk = stage.begin(actor.restarted if patient else actor.impatient, scene.asked)
+        if patient:
+            found = scene.check_after_restart(*talk.hear())
+            talk.pipe.send("go on")
+        assert len(talk.hear()) == scene.wanted
+        talk.end()
+        scene.check_nothing_was_repeated_but_what_was_doubtful()
+        print(f"{run}: {moment}: {found if patient else 'asked again at once'}; {scene.posts} posts")
+
+
+@pytest.mark.parametrize("options", [{"n": 4}, {"n": 4, "model": "dall-e-3", "response_format": "url"}])
+def test_an_answer_that_was_paid_is_what_the_same_call_gets_after_a_restart(
+    stage: Stage, options: dict[str, Any]
+) -> None:
+    asked = replace(stage.asked, prompt=f"F:url-slow-ok:0.5 #{options}", options=options)
+    parts = 4 if "model" in options else 1
+    stage.kill(asked, Moment("downloading", 0.0, parts))
+    assert stage.server.counts(asked.prompt).posts == parts
+
+    talk = stage.begin(actor.impatient, asked)
+    assert len(talk.hear()) == 4
+    talk.end()
+    assert stage.server.counts(asked.prompt).posts == parts
