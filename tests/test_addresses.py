@@ -172,6 +172,16 @@ class TestOtherAddresses:
         parsed = parse_picture_url(url, base_url=PUBLIC)
         assert (parsed.scheme, parsed.host, parsed.port, parsed.target) == (scheme, host, port, target)
 
+    def test_may_be_as_long_as_this_and_no_longer(self):
+        longest = "https://cdn.example.com/" + "a" * (8192 - 24)
+        assert parse_picture_url(longest, base_url=PUBLIC).url == longest
+        with pytest.raises(UnsafeURLError, match="8193 characters"):
+            parse_picture_url(longest + "a", base_url=PUBLIC)
+        name = ".".join(["a" * 49] * 4 + ["b" * 49, "cde"])
+        assert parse_picture_url(f"https://{name}/", base_url=PUBLIC).host == name
+        with pytest.raises(UnsafeURLError):
+            parse_picture_url(f"https://{name}f/", base_url=PUBLIC)
+
     def test_are_spelled_in_one_way(self):
         def again(url):
             return parse_picture_url(url, base_url=PUBLIC).url
