@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Name, module, what it does. A module is imported only when its command is given.
-COMMANDS = (("sandbox", ".sandbox.command", "the offline endpoint as a server"),)
+COMMANDS = (
+    ("sandbox", ".sandbox.command", "the offline endpoint as a server"),
+    ("doctor", ".doctor", "is everything in place?"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

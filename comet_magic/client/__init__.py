@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .account import Balance, Listed, reachable
 from .fronts import AsyncClient, Client, agenerate, close_shared_client, generate, shared_client
 from .job import Abandoned, CallView, Job, wait
 from .planning import Plan
@@ -9,13 +10,16 @@ from .planning import Plan
 __all__ = [
     "Abandoned",
     "AsyncClient",
+    "Balance",
     "CallView",
     "Client",
     "Job",
+    "Listed",
     "Plan",
     "agenerate",
     "close_shared_client",
     "generate",
+    "reachable",
     "shared_client",
     "wait",
 ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadResponseError, CometError
 from ..protocol import refusal
 from ..text import clean
-from .http import HTTPFault, Phase, error_of
+from .http import HTTPFault, Phase, ask_without_key, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +92,15 @@ async def balance(door: APIDoor, base: BaseURL) -> Balance:
         raise BadResponseError("the vendor's balance holds no numbers", outcome="not_sent")
     used = int(cents * 10_000)
     return Balance(used, None if limit >= NO_LIMIT else int(limit * 1_000_000) - used)
+
+
+def reachable(base: BaseURL) -> CometError | None:
+    """None where the server of a base URL answers at all, else why not; no key is sent and nothing is bought."""
+    try:
+        ask_without_key(f"{base.origin}/api/models")
+    except HTTPFault as fault:
+        return error_of(fault, Phase(lambda: None), base.origin)
+    return None
 
 
 async def _page(door: APIDoor, url: str, *, with_key: bool) -> dict[str, Any]:

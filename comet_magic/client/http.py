@@ -189,6 +189,16 @@ class APIDoor:
         return response, bytes(body)
 
 
+def ask_without_key(url: str) -> int:
+    """The status of a page, from a client without a key that follows nothing; its body is not read."""
+    proxy = environment_proxy(url)
+    with (
+        httpx.Client(verify=_context_for(url, proxy), proxy=proxy, trust_env=False, timeout=10.0) as client,
+        client.stream("GET", url, headers={"User-Agent": USER_AGENT}) as response,
+    ):
+        return response.status_code
+
+
 class PictureDoor:
     """The door for pictures: it never had the key, and connects to the very address that was checked."""
 

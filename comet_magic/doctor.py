@@ -1,0 +1,209 @@
+"""`python -m comet_magic doctor`: is everything in place? Each line says what was found and what to do about it.
+
+Nothing is bought, and the key is never shown or sent: the server is asked for a page that needs none.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from .archive import Archive
+from .client import reachable
+from .errors import CometError
+from .settings import DEFAULT_ARCHIVE, archive_folder, find_dotenv, find_key, resolve_base_url
+from .text import clean
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+
+Grade = Literal["ok", "note", "bad"]
+MARKS: dict[Grade, str] = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+REMOTE = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre", "ceph", "glusterfs")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; `bad` makes the exit status 1."""
+
+    grade: Grade
+    what: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{MARKS[self.grade]}  {self.what}" + (f"\n      → {self.advice}" if self.advice else "")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument("--archive", default=DEFAULT_ARCHIVE, metavar="PATH", help="another archive's folder")
+    parser.add_argument(
+        "--repair", action="store_true", help="look at every file of the archive and mend what can be mended"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the findings; 1 when something is bad."""
+    if arguments.repair:
+        return _repair(Archive(archive_folder(arguments.archive)))
+    findings = list(examine(arguments.archive))
+    print("\n".join(str(finding) for finding in findings))
+    return int(any(finding.grade == "bad" for finding in findings))
+
+
+def examine(archive: str = DEFAULT_ARCHIVE) -> Iterator[Finding]:
+    """Everything that is looked at, one finding after the other."""
+    yield from _packages()
+    yield from _front_ends()
+    yield from _said(_key)
+    yield from _said(_server)
+    yield from _said(lambda: _archive(archive_folder(archive)))
+
+
+def _said(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """The findings of a look; one of our errors is a finding too."""
+    try:
+        yield from look()
+    except CometError as error:
+        yield Finding("bad", str(error), error.hint)
+
+
+def _packages() -> Iterator[Finding]:
+    yield Finding("ok", f"Python {platform.python_version()} on {platform.system()}, in {sys.prefix}")
+    for line in requires("comet-magic") or []:
+        requirement, _, marker = line.partition(";")
+        if not marker:
+            name = requirement.split(">")[0].split("<")[0].strip()
+            yield _installed(name, requirement.strip())
+    for name, extra in (
+        ("keyring", "keyring"),
+        ("pandas", "data"),
+        ("pyarrow", "data"),
+        ("distributed", "dask"),
+    ):
+        if _version(name) is None:
+            yield Finding("note", f"{name} is not installed", f"optional: pip install 'comet-magic[{extra}]'")
+
+
+def _installed(name: str, requirement: str) -> Finding:
+    found = _version(name)
+    if found is None:
+        return Finding("bad", f"{name} is missing", f"pip install '{requirement}'")
+    return Finding("ok", f"{name} {found}")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _front_ends() -> Iterator[Finding]:
+    found = [f"{name} {_version(name)}" for name in ("jupyterlab", "notebook", "voila") if _version(name)]
+    if found:
+        yield Finding("ok", f"front end: {', '.join(found)}")
+    else:
+        yield Finding("note", "no front end in this environment", "pip install 'comet-magic[lab]'")
+    if _version("ipykernel") is None:
+        yield Finding("note", "ipykernel is not installed", "notebooks need it: pip install ipykernel")
+
+
+def _key() -> Iterator[Finding]:
+    base = resolve_base_url()
+    key = find_key(None, base)
+    if key.secret is None:
+        advice = "set COMETAPI_KEY or use %cometimg_login; without one the notebook uses the sandbox"
+        yield Finding("note", "no API key", advice)
+    else:
+        yield Finding("ok", f"API key from {key.source}")
+    for notice in key.notices:
+        yield Finding("note", notice)
+    dotenv = find_dotenv(Path.cwd())
+    if dotenv is not None and _tracked(dotenv):
+        yield Finding(
+            "bad", f"{dotenv} is tracked by git", "git rm --cached .env, add it to .gitignore, rotate the key"
+        )
+
+
+def _tracked(path: Path) -> bool:
+    try:
+        asked = subprocess.run(  # noqa: S603 - a fixed command
+            ["git", "ls-files", "--error-unmatch", path.name],  # noqa: S607 - whichever git the person uses
+            cwd=path.parent,
+            capture_output=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0
+
+
+def _server() -> Iterator[Finding]:
+    base = resolve_base_url()
+    problem = reachable(base)
+    if problem is None:
+        yield Finding("ok", f"{base.url} answers ({base.source})")
+    else:
+        yield Finding("bad", f"{base.url} ({base.source}): {problem}", problem.hint)
+
+
+def _archive(folder: Path | None) -> Iterator[Finding]:
+    if folder is None:
+        yield Finding("note", "the archive is switched off", "paid pictures are kept in memory only")
+        return
+    archive = Archive(folder)
+    if not (folder / "ledger.sqlite").is_file():
+        yield Finding("ok", f"no archive yet; the first picture makes {clean(folder)}")
+        return
+    spend, uncertain = archive.spend(), archive.uncertain()
+    yield Finding("ok", f"archive {clean(folder)}: {spend.calls} calls")
+    if not os.access(folder, os.W_OK):
+        yield Finding(
+            "bad", f"{clean(folder)} cannot be written", "give it back to yourself, or name another archive"
+        )
+    if uncertain:
+        yield Finding(
+            "note", f"{len(uncertain)} calls may be billed without a picture", "%cometimg_status lists them"
+        )
+    kind = _file_system(folder)
+    if kind in REMOTE:
+        yield Finding(
+            "note", f"the archive is on a network file system ({kind})", "SQLite wants a local disk"
+        )
+
+
+def _file_system(folder: Path) -> str:
+    """The kind of the file system that holds a folder, "" where that cannot be told."""
+    try:
+        mounts = [line.split() for line in Path("/proc/mounts").read_text("utf-8").splitlines()]
+    except OSError:
+        return ""
+    at = folder.resolve()
+    holding = [mount for mount in mounts if len(mount) > 2 and at.is_relative_to(mount[1])]
+    return max(holding, key=lambda mount: len(mount[1]))[2] if holding else ""
+
+
+def _repair(archive: Archive) -> int:
+    done = archive.repair()
+    lines = (
+        ("calls found done", done.settled),
+        ("pictures adopted", done.adopted),
+        ("leftovers removed", done.removed),
+        ("pictures whose file is gone", done.missing),
+        ("pictures whose file is damaged", done.damaged),
+        ("files that belong to nothing, left alone", done.unexplained),
+    )
+    for name, paths in lines:
+        print(f"{name}: {len(paths)}")
+        for path in paths:
+            print(f"      {clean(path)}")
+    return int(bool(done.missing or done.damaged))

@@ -1,0 +1,85 @@
+"""What the doctor finds, says and mends."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import comet_magic as cm
+from comet_magic import doctor
+from comet_magic.__main__ import main
+from comet_magic.sandbox import Sandbox
+
+KEY = "sk-doctor-0123456789abcdef"
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main(["doctor", *arguments])
+        return status, capsys.readouterr().out
+
+    return run
+
+
+def test_a_machine_in_order_gets_no_bad_line(report, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Sandbox() as sandbox:
+        monkeypatch.setenv("COMETAPI_BASE_URL", sandbox.base_url)
+        monkeypatch.setenv("COMETAPI_KEY", KEY)
+        status, text = report()
+        assert [entry.charged for entry in sandbox.log] == [False]
+    assert (status, "BAD" in text) == (0, False)
+    assert "API key from COMETAPI_KEY" in text
+    assert KEY not in text
+
+
+def test_a_server_that_cannot_be_reached_is_bad_and_says_what_to_do(
+    report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMETAPI_BASE_URL", "http://127.0.0.1:1/v1")
+    status, text = report()
+    assert status == 1
+    assert "127.0.0.1:1 cannot be reached" in text
+    assert "→ Check the network" in text
+
+
+def test_a_base_url_that_is_none_is_bad(report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMETAPI_BASE_URL", "nonsense")
+    assert "base_url is nonsense" in report()[1]
+
+
+def test_a_package_below_its_floor_is_bad() -> None:
+    assert doctor._installed("pillow", "pillow>=999").grade == "bad"
+    assert doctor._installed("pillow", "pillow>=12.3,<99").grade == "ok"
+    assert doctor._installed("no-such-package", "no-such-package>=1").grade == "bad"
+
+
+def test_a_dotenv_that_git_keeps_is_bad(report, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"COMETAPI_KEY={KEY}\n")
+    subprocess.run(["git", "init", "-q"], check=True)
+    assert "tracked by git" not in report()[1]
+    subprocess.run(["git", "add", ".env"], check=True)
+    status, text = report()
+    assert (status, "tracked by git" in text, KEY in text) == (1, True, False)
+
+
+def test_the_archive_is_looked_at_and_a_damaged_picture_is_named_by_a_repair(report, tmp_path: Path) -> None:
+    with Sandbox() as sandbox, cm.Client(base_url=sandbox.base_url, api_key="sandbox") as client:
+        images = client.generate("a boat", model="dall-e-2", size="256x256")
+    assert "1 calls" in report()[1]
+    assert report("--repair")[0] == 0
+    Path(images.paths[0]).write_bytes(b"damaged")
+    status, text = report("--repair")
+    assert (status, "pictures whose file is damaged: 1" in text) == (1, True)
+
+
+def test_an_archive_that_is_switched_off_is_told(report) -> None:
+    assert "switched off" in report("--archive", "off")[1]
+
+
+def test_every_finding_has_its_own_words() -> None:
+    findings = list(doctor.examine())
+    assert len({finding.what for finding in findings}) == len(findings)
+    assert all(finding.advice for finding in findings if finding.grade == "bad")
