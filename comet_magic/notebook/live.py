@@ -116,17 +116,21 @@ class Live:
     def show(self, images: Images) -> None:
         """Put the pictures in the place of the progress; as the cell's value they then stay unshown."""
         if self._updates:
-            from comet_magic.images import bundle
-
-            data, metadata = bundle(images, inline=self._inline, max_bytes=self._max_bytes)
-            self._handle = publish(data, metadata, handle=self._handle)
+            self._handle = publish(*self._bundle(images), handle=self._handle)
         if self._updates or self._quiet:
             count = self._shell.execution_count
             images._shown = lambda: bool(self._shell.execution_count == count)  # noqa: SLF001 - made for this
 
     def keep(self, images: Images) -> None:
-        """Give a cell that fails its `_` and `Out[n]` all the same."""
+        """Give a cell that fails its `_` and `Out[n]` all the same, and its pictures where none were shown yet."""
+        if not self._updates and not self._quiet:
+            publish(*self._bundle(images))
         self._shell.displayhook.update_user_ns(images)
+
+    def _bundle(self, images: Images) -> tuple[dict[str, Any], dict[str, Any]]:
+        from comet_magic.images import bundle
+
+        return bundle(images, inline=self._inline, max_bytes=self._max_bytes)
 
     def stop(self, word: str) -> None:
         """Leave a last line where progress was shown; the error itself says the rest."""

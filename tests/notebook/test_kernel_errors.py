@@ -130,6 +130,17 @@ def test_pictures_that_exist_are_shown_and_bound_before_the_cell_fails(connect: 
         assert kernel.value("(len(boats), _ is boats)") == (1, True)
 
 
+def test_pictures_of_a_cell_that_fails_under_capture_are_recorded(connect: Connect) -> None:
+    with start_sandbox(fail="400:1") as sandbox:
+        kernel = connect(sandbox)
+        ran = kernel.run("%%capture caught\n%cometimg -m dall-e-3 -n 2 a boat")
+
+        assert ran.status == "error"
+        assert kernel.value(
+            "[[mime for mime in each.data if 'image' in mime] for each in caught.outputs]"
+        ) != [[]]
+
+
 def test_a_file_that_cannot_be_saved_fails_the_cell_after_its_picture_is_shown(
     connect: Connect, tmp_path: Path
 ) -> None:
