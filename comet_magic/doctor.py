@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -96,7 +97,15 @@ def _installed(name: str, requirement: str) -> Finding:
     found = _version(name)
     if found is None:
         return Finding("bad", f"{name} is missing", f"pip install '{requirement}'")
+    if _numbers(found) < _numbers(requirement.partition(">=")[2]):
+        return Finding("bad", f"{name} {found} is too old", f"pip install '{requirement}'")
     return Finding("ok", f"{name} {found}")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The leading numbers of a version, as in 8.12 of "8.12,<9"."""
+    found = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
 
 
 def _version(name: str) -> str | None:
@@ -128,9 +137,7 @@ def _key() -> Iterator[Finding]:
         yield Finding("note", notice)
     dotenv = find_dotenv(Path.cwd())
     if dotenv is not None and _tracked(dotenv):
-        yield Finding(
-            "bad", f"{dotenv} is tracked by git", "git rm --cached .env, add it to .gitignore, rotate the key"
-        )
+        yield Finding("bad", f"{dotenv} is tracked by git", "git rm --cached it, and rotate the key")
 
 
 def _tracked(path: Path) -> bool:

@@ -99,7 +99,7 @@ def reachable(base: BaseURL) -> CometError | None:
     try:
         ask_without_key(f"{base.origin}/api/models")
     except HTTPFault as fault:
-        return error_of(fault, Phase(lambda: None), base.origin)
+        return error_of(fault, Phase(lambda: None), base.url.partition("://")[2].partition("/")[0])
     return None
 
 
