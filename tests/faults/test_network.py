@@ -221,7 +221,7 @@ def test_faults_leave_no_connection_no_file_and_no_thread_open(
     arguments: dict[str, Any], server: FaultServer
 ) -> None:
     def batch(client: Client) -> None:
-        for number in range(6 * len(MIXED)):
+        for number in range(3 * len(MIXED)):
             try:
                 client.generate(f"{marked(Row('F:' + MIXED[number % len(MIXED)]))}{number}")
             except CometError:
