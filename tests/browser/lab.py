@@ -17,7 +17,7 @@ from typing import Any
 from urllib.error import URLError
 
 import nbformat
-from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 import comet_magic
 
@@ -148,10 +148,11 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def chromium() -> Iterator[tuple[Playwright, Browser]]:
+def chromium() -> Iterator[Browser]:
+    """A headless browser of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        yield playwright, browser
+        yield browser
         browser.close()
 
 
@@ -163,6 +164,12 @@ class Notebook:
         page.set_default_timeout(TIMEOUT)
         page.goto(f"{server.url}/lab/tree/{name}?reset")
         page.wait_for_function(READY, timeout=2 * TIMEOUT)
+
+    def theme(self, *, dark: bool) -> None:
+        """Change the colours, and wait until they have changed."""
+        name = "JupyterLab Dark" if dark else "JupyterLab Light"
+        self.page.evaluate("theme => { jupyterapp.commands.execute('apputils:change-theme', {theme}) }", name)
+        self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for(state="attached")
 
     def run_all(self) -> None:
         """Run every cell; returns when the last one has its number."""
@@ -248,6 +255,22 @@ class PanelPage:
     @property
     def model(self) -> Locator:
         return self.root.get_by_label("Model", exact=True)
+
+    def choose(self, label: str, value: str) -> None:
+        """Choose from a list; returns when the kernel has answered."""
+        self.root.get_by_label(label, exact=True).select_option(label=value)
+
+    def type(self, label: str, value: str) -> None:
+        """Type into a field and leave it."""
+        field = self.root.get_by_label(label, exact=True)
+        field.fill(value)
+        field.press("Tab")
+
+    def generate(self, count: int) -> None:
+        """Press Generate and wait until there are so many thumbnails and the panel is free again."""
+        self.button("Generate").click()
+        self.root.locator(".comet-tile").nth(count - 1).wait_for()
+        self.root.locator(".comet-generate:enabled").wait_for()
 
     @property
     def status(self) -> Locator:

@@ -1,15 +1,15 @@
-"""`python -m tests.browser.screenshots [folder]`: pictures of the panel, from the real thing."""
+"""`python -m tests.browser.screenshots [folder] [scene...]`: pictures of the panel, from the real thing."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
-from comet_magic.catalog import find
-from comet_magic.notebook.panel.form import label_of_model
 from comet_magic.sandbox import Sandbox, start_sandbox
 from tests.browser.lab import Notebook, PanelPage, Server, chromium
 
@@ -23,77 +23,121 @@ PROMPTS = (
 )
 
 
-def _notebook(server: Server, name: str, sandbox: Sandbox | None) -> None:
-    key = (
-        f"import os; os.environ.update(COMETAPI_KEY='sk-' + 'x' * 24, COMETAPI_BASE_URL={sandbox.base_url!r})\n"
-        if sandbox
-        else ""
-    )
-    server.write(name, [f"{key}%load_ext comet_magic", "%cometimg_panel"])
+@dataclass(frozen=True)
+class Scene:
+    """What is done with the panel before it is photographed, and where."""
+
+    act: Callable[[PanelPage], None]
+    width: int = 1360
+    dark: bool = False
+    key: bool = True
+    delay: float = 0.0
+    fail: str | None = None
 
 
-def _open(
-    browser: Browser, server: Server, name: str, *, width: int = 1360, dark: bool = False
-) -> tuple[Page, Notebook]:
-    page = browser.new_context(viewport={"width": width, "height": 1700}, device_scale_factor=1).new_page()
-    notebook = Notebook(page, server, name)
-    page.evaluate("() => jupyterapp.shell.collapseLeft()")
-    if dark:
-        page.evaluate(
-            "() => { jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'}) }"
-        )
-        page.locator('body[data-jp-theme-light="false"]').wait_for()
-    notebook.run_all()
-    return page, notebook
+def _empty(panel: PanelPage) -> None:
+    panel.button("Generate").wait_for()
 
 
-def _make(panel: PanelPage, prompt: str, count: int) -> None:
-    panel.prompt.fill(prompt)
+def _made(panel: PanelPage) -> None:
+    panel.choose("Quality", "low")
+    panel.type("Size", "3:2")
+    for number, prompt in enumerate(PROMPTS, 1):
+        panel.prompt.fill(prompt)
+        panel.generate(number)
+    panel.root.locator(".comet-tile button").last.click()
+    panel.root.locator(f".comet-figure img[alt='{PROMPTS[0]}']").wait_for()
+    panel.prompt.fill(PROMPTS[0])
+
+
+def _refused(panel: PanelPage) -> None:
+    panel.choose("Quality", "high")
+    panel.prompt.fill(PROMPTS[4])
     panel.button("Generate").click()
-    panel.root.locator(".comet-tile").nth(count - 1).wait_for()
-    panel.root.page.wait_for_function("() => !document.querySelector('.comet-generate')?.disabled")
+    panel.alert.wait_for()
 
 
-def main(folder: Path) -> None:
+def _working(panel: PanelPage) -> None:
+    panel.choose("Quality", "low")
+    panel.root.get_by_label("Show previews while it works").check()
+    panel.root.get_by_label("Pictures", exact=True).fill("3")
+    panel.prompt.fill(PROMPTS[1])
+    panel.button("Generate").click()
+    panel.root.locator(".comet-part img").nth(2).wait_for()
+
+
+def _stopped(panel: PanelPage) -> None:
+    panel.choose("Quality", "low")
+    panel.prompt.fill(PROMPTS[5])
+    panel.button("Generate").click()
+    panel.root.get_by_text("Waiting for the model").wait_for()
+    panel.button("Stop").click()
+    panel.root.get_by_text("in the background").wait_for()
+
+
+def _compared(panel: PanelPage) -> None:
+    _made(panel)
+    panel.button("Compare").click()
+    panel.root.locator(".comet-tile button").first.click()
+    panel.root.locator(".comet-side-by-side img").nth(1).wait_for()
+
+
+def _gallery(panel: PanelPage) -> None:
+    panel.choose("Quality", "low")
+    panel.root.get_by_label("Pictures", exact=True).fill("8")
+    for number, prompt in enumerate(PROMPTS[:3], 1):
+        panel.prompt.fill(prompt)
+        panel.generate(min(20, 8 * number))
+    panel.root.get_by_role("button", name="Archive").click()
+    panel.root.locator(".comet-count").filter(has_text="Reading").wait_for()
+    panel.root.locator(".comet-count").filter(has_text="1 to 20 of").wait_for()
+
+
+SCENES = {
+    "empty": Scene(_empty, key=False),
+    "light": Scene(_made),
+    "dark": Scene(_made, dark=True),
+    "narrow": Scene(_made, width=516),
+    "error": Scene(_refused, fail="moderation"),
+    "working": Scene(_working, delay=8.0),
+    "stopped": Scene(_stopped, delay=8.0),
+    "compared": Scene(_compared),
+    "gallery": Scene(_gallery, dark=True),
+}
+
+
+def _shoot(browser: Browser, server: Server, name: str, scene: Scene, path: Path) -> None:
+    with start_sandbox(delay=scene.delay, fail=scene.fail) as sandbox:
+        server.write(f"{name}.ipynb", [_settings(sandbox if scene.key else None), "%cometimg_panel"])
+        context = browser.new_context(viewport={"width": scene.width, "height": 2400})
+        page = context.new_page()
+        notebook = Notebook(page, server, f"{name}.ipynb")
+        page.evaluate("() => jupyterapp.shell.collapseLeft()")
+        notebook.theme(dark=scene.dark)
+        notebook.run_all()
+        scene.act(notebook.panel)
+        notebook.panel.root.screenshot(path=path)
+        context.close()
+
+
+def _settings(sandbox: Sandbox | None) -> str:
+    load = "%load_ext comet_magic"
+    if sandbox is None:
+        return load
+    return f"import os; os.environ.update(COMETAPI_KEY='sandbox', COMETAPI_BASE_URL={sandbox.base_url!r})\n{load}"
+
+
+def main(folder: Path, names: list[str]) -> None:
+    """Photograph the scenes."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as place, start_sandbox() as sandbox, chromium() as (_, browser):
+    with tempfile.TemporaryDirectory() as place, chromium() as browser:
         server = Server(Path(place))
         try:
-            _shoot(browser, server, sandbox, folder)
+            for name in names or SCENES:
+                _shoot(browser, server, name, SCENES[name], folder / f"{name}.png")
         finally:
             server.close()
 
 
-def _shoot(browser: Browser, server: Server, sandbox: Sandbox, folder: Path) -> None:
-    _notebook(server, "empty.ipynb", None)
-    page, notebook = _open(browser, server, "empty.ipynb")
-    notebook.panel.root.screenshot(path=folder / "empty.png")
-    page.close()
-    for name, dark, width in (("light", False, 1360), ("dark", True, 1360), ("narrow", False, 520)):
-        _notebook(server, f"{name}.ipynb", sandbox)
-        page, notebook = _open(browser, server, f"{name}.ipynb", dark=dark, width=width)
-        panel = notebook.panel
-        panel.root.get_by_label("Quality", exact=True).select_option("low")
-        panel.root.get_by_label("Size", exact=True).fill("3:2")
-        panel.root.get_by_label("Size", exact=True).press("Enter")
-        for number, prompt in enumerate(PROMPTS, 1):
-            _make(panel, prompt, number)
-            if number == 3 and name == "narrow":
-                break
-        panel.root.locator(".comet-tile button").last.click()
-        panel.root.locator(f".comet-figure img[alt='{PROMPTS[0]}']").wait_for()
-        panel.prompt.fill(PROMPTS[0])
-        panel.root.screenshot(path=folder / f"{name}.png")
-        if name == "light":
-            panel.model.select_option(label=label_of_model(find("dall-e-3")))
-            panel.prompt.fill("x" * 10)
-            panel.root.get_by_text("Advanced").click()
-            panel.root.get_by_label("Most this may cost, USD").fill("0.001")
-            panel.button("Generate").click()
-            panel.alert.wait_for()
-            panel.root.screenshot(path=folder / "error.png")
-        page.close()
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "screenshots"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "screenshots"), sys.argv[2:])

@@ -5,6 +5,7 @@ An empty control is a parameter that is not sent; None stands for it.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
@@ -42,9 +43,14 @@ def label_of(name: str) -> str:
 
 
 class Dress:
-    """The Layout and the styles that all widgets of a panel share, because each would be a kilobyte of state."""
+    """What all widgets of a panel share: the Layout and the styles, of which each would be a kilobyte of state.
+
+    Attributes:
+        lock: held while anything is shown or changed; callbacks come on any thread.
+    """
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()
         self.layout = widgets.Layout()
         self._styles: dict[type, Any] = {}
         self._made: WeakSet[Any] = WeakSet()

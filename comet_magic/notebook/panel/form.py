@@ -22,7 +22,6 @@ from .choices import BLANK, legal, offers, requests_of
 from .controls import Line, Switch, kind_of
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from comet_magic.catalog import Model
@@ -58,16 +57,12 @@ class Form:
 
     Args:
         dress: what all widgets share.
-        lock: held while values change: the host calls on any thread, and cells may call too.
         changed: called after every change, on whatever thread the change came.
         defaults: values to begin with; `model`, `size`, `quality`.
     """
 
-    def __init__(
-        self, dress: Dress, lock: threading.RLock, changed: Callable[[], None], defaults: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, dress: Dress, changed: Callable[[], None], defaults: Mapping[str, Any]) -> None:
         self._dress = dress
-        self._lock = lock
         self._changed = changed
         self._filling = False
         self.note = ""
@@ -124,8 +119,8 @@ class Form:
             placeholder='{"seed": 7}',
             continuous_update=False,
         )
-        self.timeout = Line("timeout", self._dress, placeholder="600", label="Time limit, seconds")
-        self.max_cost = Line("max-cost", self._dress, placeholder="none", label="Most this may cost, USD")
+        self.timeout = Line("timeout", self._dress, placeholder="600", label="Time limit, s")
+        self.max_cost = Line("max-cost", self._dress, placeholder="none", label="Cost limit, USD")
         self.reuse = Switch("reuse", self._dress)
         self.reuse.widget.description = "Take pictures of the same request from the archive"
         self._beside = (self.raw, self.timeout.widget, self.max_cost.widget, self.reuse.widget)
@@ -206,7 +201,7 @@ class Form:
     @contextmanager
     def _at_once(self) -> Iterator[None]:
         """Several changes that are told as one."""
-        with self._lock:
+        with self._dress.lock:
             self._filling = True
             try:
                 yield

@@ -60,7 +60,7 @@ class Tile:
 
 
 class Gallery:
-    """The thumbnails, their pages and which one is selected.
+    """The thumbnails, their pages and which one is selected; the caller holds the lock.
 
     Args:
         dress: what all widgets share.
@@ -127,15 +127,17 @@ class Gallery:
         self._head.value = _status(note)
 
     def _switch(self, _: Any) -> None:
-        self._page = 0
-        if self.source.value == ARCHIVE:
-            self.note = "Reading the archive…"
-            self._opened()
-        self.draw()
+        with self._dress.lock:
+            self._page = 0
+            if self.source.value == ARCHIVE:
+                self.note = "Reading the archive…"
+                self._opened()
+            self.draw()
 
     def _turn(self, by: int) -> None:
-        self._page = min(max(self._page + by, 0), self._last_page)
-        self.draw()
+        with self._dress.lock:
+            self._page = min(max(self._page + by, 0), self._last_page)
+            self.draw()
 
     @property
     def _last_page(self) -> int:

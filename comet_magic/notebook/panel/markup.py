@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 THUMBNAIL = 160  # longest edge of a picture in the gallery, pixels
 SHOWN = 512  # of the selected one
 LARGE = 1400  # of the large view
+TALLEST = 540  # of the selected one on the page, pixels
 _QUALITY = {THUMBNAIL: 68, SHOWN: 76}
 _SQUARE = 8  # of the chequered ground that shows where a picture is transparent
 
@@ -69,8 +70,9 @@ def address(data: bytes, mime: str) -> str:
 
 
 def img(source: str, alt: str, *, width: int = 0, height: int = 0) -> str:
-    """A picture whose address was made here."""
-    size = f' width="{width}" height="{height}"' if width else ""
+    """A picture whose address was made here; of known size it takes its room before it is there."""
+    most = round(TALLEST * width / height) if width else 0
+    size = f' width="{width}" height="{height}" style="width:min(100%,{most}px)"' if width else ""
     return f'<img src="{source}" alt="{attribute(alt)}"{size}>'
 
 

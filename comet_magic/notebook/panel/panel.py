@@ -7,7 +7,6 @@ what was asked, and leaves the work to the hand. Only widgets' values are used a
 from __future__ import annotations
 
 import keyword
-import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from . import code, markup, origin
 from .controls import Dress
 from .form import Form
 from .hand import Hand
-from .look import STYLE
+from .look import style
 from .run import Run, said_of_drop, said_of_end, said_of_stop
 from .viewing import Viewing
 
@@ -48,17 +47,17 @@ class Panel:
 
     def __init__(self) -> None:
         self.images: list[Images] = []
-        self._lock = threading.RLock()
+        self._dress = Dress()
+        self._lock = self._dress.lock
         self._hand = Hand(self._look)
         self._run: Run | None = None
         self._runs: list[Run] = []
         self._ordered = -DOUBLE_CLICK
         self._closed = False
-        self._dress = Dress()
         self._make()
-        self.form = Form(self._dress, self._lock, self._refresh, _defaults())
+        self.form = Form(self._dress, self._refresh, _defaults())
         self._viewing = Viewing(
-            self._dress, self._lock, self._hand, again=self._fill, failed=self._fail, archive=_archive
+            self._dress, self._hand, again=self._fill, failed=self._fail, archive=_archive
         )
         self.widget = self._assembled()
         self._generate.on_click(lambda _: self.generate())
@@ -101,8 +100,8 @@ class Panel:
         tabs = make(widgets.Tab, "comet-code", children=self._codes)
         tabs.titles = ("Notebook cell", "Python", "Request")
         into = make(widgets.VBox, "comet-into", children=(self._name, tabs))
-        style = make(widgets.HTML, "comet-style", value=STYLE)
-        children = (style, self._head, body, stage.large, gallery.widget, into)
+        sheet = make(widgets.HTML, "comet-style", value=style())
+        children = (sheet, self._head, body, stage.large, gallery.widget, into)
         return make(widgets.VBox, "comet-panel", children=children)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:  # noqa: ARG002
@@ -237,15 +236,16 @@ class Panel:
         fault = job.exception()
         images: Any = job.result() if fault is None else getattr(fault, "images", ())
         quiet = run.dropped or (run.stopped and getattr(fault, "outcome", "") == "not_sent")
-        foreground = self._forget(run)
         if images:
             images = images.with_notice(run.notice) if run.notice else images
-            self.images.append(images)
-            self._assign()
-            self._viewing.add(images, run.order.options, select=foreground)
+            items, source = self._viewing.prepared(images, run.order.options)
         with self._lock:
-            if fault is None or images:
-                self._say(said_of_end(run, images))
+            foreground = self._forget(run)
+            if images:
+                self.images.append(images)
+                self._viewing.add(images, items, source, select=foreground)
+            if images or fault is None:
+                self._say(said_of_end(run, images) + self._assign())
             if fault is not None and not quiet:
                 self._fail(_told(fault))
 
@@ -318,15 +318,17 @@ class Panel:
                 self._fail(error)
             else:
                 self._error.value = ""
-            self._assign()
+                if said := self._assign():
+                    self._say(said.strip())
         self._refresh()
 
-    def _assign(self) -> None:
-        """Give the newest pictures their name in the notebook."""
+    def _assign(self) -> str:
+        """Give the newest pictures their name in the notebook, and say so."""
         name, shell = self._variable, origin.shell()
-        if name and self.images and shell is not None:
-            shell.user_ns[name] = self.images[-1]
-            self._say(f"{name} is the newest pictures.")
+        if not name or not self.images or shell is None:
+            return ""
+        shell.user_ns[name] = self.images[-1]
+        return f" Assigned to {name}."
 
     def _fill(self, options: Mapping[str, Any], prompt: str) -> None:
         self.form.fill(options, prompt)

@@ -105,7 +105,8 @@ class Run:
         if total > 1:
             words.append(f"{sum(event.state == 'done' for event in events)} of {total} done")
         words += dict.fromkeys(event.note for event in running if event.note)
-        return ", ".join(words)
+        line = ", ".join(words)
+        return line[:1].upper() + line[1:]
 
 
 def said_of_stop(run: Run) -> str:

@@ -31,7 +31,21 @@ def made(images: Images, options: Mapping[str, Any], numbers: Iterator[int]) -> 
 
 
 def _one(images: Images, index: int) -> Images:
-    return images[index : index + 1]
+    """One of several, with its share of what they cost together."""
+    from comet_magic.images import Images
+
+    if len(images.pictures) == 1:
+        return images
+    share = None if images.cost is None else round(images.cost / len(images.pictures))
+    return Images(
+        images.pictures[index : index + 1],
+        prompt=images.prompt,
+        model=images.model,
+        created=images.created,
+        usage=images.usage,
+        cost=share,
+        notice=images.notice,
+    )
 
 
 def archived(archive: Archive, entry: Entry, numbers: Iterator[int]) -> Iterator[Item]:

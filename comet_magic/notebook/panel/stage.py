@@ -7,7 +7,7 @@ saved notebook does not hold them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
@@ -33,7 +33,7 @@ MOST_DOWNLOAD = 40_000_000  # bytes; beyond it the file is better fetched from i
 
 
 class Stage:
-    """The selected picture, or the run under way.
+    """The selected picture, or the run under way; the caller holds the lock.
 
     Args:
         dress: what all widgets share.
@@ -44,6 +44,7 @@ class Stage:
     def __init__(
         self, dress: Dress, acts: dict[str, Callable[[], None]], save: Callable[[str], None]
     ) -> None:
+        self._dress = dress
         make = dress.make
         self.line = make(widgets.HTML, "comet-line")
         self._previews = make(widgets.HTML, "comet-previews")
@@ -68,7 +69,7 @@ class Stage:
         self.widget = make(widgets.VBox, "comet-stage", children=(self._empty,))
         self._large = make(widgets.HTML, "comet-large-figure")
         self._close = make(widgets.Button, "comet-quiet", description="Close")
-        self._close.on_click(lambda _: self.put_away())
+        self._close.on_click(lambda _: self._put_away_by_hand())
         self.large = make(widgets.VBox, "comet-large", "comet-hidden", children=(self._close, self._large))
         self._working = False
         self._images: Images | None = None
@@ -76,7 +77,7 @@ class Stage:
 
     def begin(self) -> None:
         """Make room for what is being made."""
-        self._working, self._images = True, None
+        self._working = True
         self._sources = {}
         self.line.value = self._previews.value = ""
         self._place()
@@ -139,6 +140,10 @@ class Stage:
         self._large.value = self._download.value = ""
         self.large.add_class("comet-hidden")
 
+    def _put_away_by_hand(self) -> None:
+        with self._dress.lock:
+            self.put_away()
+
     def take_back(self) -> None:
         """Take the download back."""
         self._download.value = ""
@@ -164,9 +169,11 @@ class Stage:
         self._download.value = markup.status(text)
 
     def _place(self) -> None:
-        work = (self.line, self._previews) if self._working else ()
-        picture = (self._figure, self._tools, self._saving, self._download) if self._images else ()
-        children = (*work, *picture) or (self._empty,)
+        children: tuple[Any, ...] = (self._empty,)
+        if self._working:
+            children = (self.line, self._previews)
+        elif self._images is not None:
+            children = (self._figure, self._tools, self._saving, self._download)
         if self.widget.children != children:
             self.widget.children = children
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from comet_magic.errors import CometError
 
 from . import markup, shelf
-from .gallery import SESSION, Gallery, Item
+from .gallery import Gallery, Item
 from .stage import Stage
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping
 
     from comet_magic.archive import Archive
@@ -36,7 +35,6 @@ class Viewing:
 
     Args:
         dress: what all widgets share.
-        lock: held while something is shown.
         hand: does what takes time.
         again: called with the options and the prompt of a picture, to fill the form.
         failed: called with an error that is to be shown.
@@ -46,14 +44,13 @@ class Viewing:
     def __init__(
         self,
         dress: Dress,
-        lock: threading.RLock,
         hand: Hand,
         *,
         again: Callable[[Mapping[str, Any], str], None],
         failed: Callable[[CometError], None],
         archive: Callable[[], Archive],
     ) -> None:
-        self._lock = lock
+        self._lock = dress.lock
         self._hand = hand
         self._again = again
         self._failed = failed
@@ -77,7 +74,6 @@ class Viewing:
         """Make room for what is being made."""
         self._compared = None
         self.stage.put_away()
-        self.gallery.select(None)
         self.stage.begin()
 
     def work(self, run: Run) -> None:
@@ -86,14 +82,16 @@ class Viewing:
         with self._lock:
             self.stage.work(run, sources)
 
-    def add(self, images: Images, options: Mapping[str, Any], *, select: bool) -> None:
-        """Put the pictures of a call into the gallery; called by the hand."""
-        items = shelf.made(images, options, self._numbers)
-        with self._lock:
-            self.gallery.add(items, SESSION)
-        if select and items:
+    def prepared(self, images: Images, options: Mapping[str, Any]) -> tuple[list[Item], str]:
+        """The items of a call's pictures, and the first of them as the stage shows it; takes a while."""
+        return shelf.made(images, options, self._numbers), markup.readable(images.data[0], markup.SHOWN)
+
+    def add(self, images: Images, items: list[Item], source: str, *, select: bool) -> None:
+        """Put the pictures of a call into the gallery, and the first of them onto the stage."""
+        self.gallery.add(items)
+        if select:
             self._choose(items[-1])
-            self._show(items[-1])
+            self.stage.show(items[-1].load(), source)
 
     def look(self) -> bool:
         """Take back a download that was seen; returns whether one is still there."""
