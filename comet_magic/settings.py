@@ -25,6 +25,7 @@ KEY_VARIABLES = ("COMETAPI_KEY", "COMETAPI_API_KEY")  # the second spelling is s
 BASE_URL_VARIABLE = "COMETAPI_BASE_URL"
 ARCHIVE_VARIABLE = "COMETIMG_ARCHIVE"
 DEFAULT_ARCHIVE = "cometimg"
+DATASET_IN_FLIGHT = 8  # calls of a dataset side by side: what a crash may leave in doubt
 KEYRING_SERVICE = "comet_magic"
 
 

@@ -6,6 +6,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from anyio.to_thread import run_sync
+
+from ..errors import InvalidRequestError
 from .core import Core
 from .job import Call, Job
 from .limiter import Limiter
@@ -51,3 +54,11 @@ class Bulk(Core):
 
         await self._one(self._job([call], request, options={}), call, way)
         return call
+
+    async def refetch(self, call_id: str) -> bool:
+        """Whether the missing pictures of a paid call could be fetched; nothing is sent and nothing is paid."""
+        try:
+            job = await run_sync(self.fetch, call_id)
+        except InvalidRequestError:
+            return False
+        return await run_sync(job.exception) is None

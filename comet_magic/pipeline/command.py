@@ -1,0 +1,61 @@
+"""`python -m comet_magic dataset`: the pipeline in a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..request import WireOptions, parse_dollars
+from .front import generate_dataset
+from .planning import plan
+from .task import REDO
+
+if TYPE_CHECKING:
+    import argparse
+
+_OF_A_ROW = ("n", "extra")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument("source", help="a .csv, .tsv, .jsonl or .parquet file")
+    parser.add_argument("out", help="the folder of the dataset; run it again to go on where it ended")
+    parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="the column of the prompts")
+    parser.add_argument("--plan", action="store_true", help="what it would do and cost; nothing is sent")
+    parser.add_argument("--max-cost", metavar="USD", help="what all runs of this dataset may cost together")
+    parser.add_argument("--max-in-flight", type=int, metavar="N", help="calls side by side (default 8)")
+    parser.add_argument("--max-per-minute", type=float, metavar="N", help="pictures a minute at the most")
+    parser.add_argument("--price-per-image", metavar="USD", help="for a model whose price is not known")
+    parser.add_argument("--dedupe", action="store_true", help="equal rows share one picture")
+    parser.add_argument("--redo", choices=REDO, help="run just the rows that ended so; unknown may bill twice")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    for name in WireOptions.__annotations__:
+        if name not in _OF_A_ROW:
+            flag = f"--{name.replace('_', '-')}"
+            parser.add_argument(flag, metavar="VALUE", help=f"{name} of every row that does not say otherwise")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Makes the dataset, or tells the plan; 0 when every row has ended, 1 when some are open."""
+    options = _options(arguments)
+    if arguments.plan:
+        print(plan(arguments.source, arguments.out, **options))
+        return 0
+    report = generate_dataset(arguments.source, arguments.out, progress=not arguments.quiet, **options)
+    print(report)
+    counts = report.counts
+    return int(bool(counts["open"] or counts["over_budget"] or counts["cancelled"]))
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    from .items import typed
+
+    given = vars(arguments)
+    wire = {name: typed(name, given.get(name)) for name in WireOptions.__annotations__}
+    options = {name: value for name, value in wire.items() if value is not None}
+    for name in ("max_cost", "price_per_image"):
+        if given[name] is not None:
+            options[name] = parse_dollars(given[name], name=name) / 1_000_000
+    for name in ("max_in_flight", "max_per_minute", "redo"):
+        if given[name] is not None:
+            options[name] = given[name]
+    return {**options, "prompt": arguments.prompt_column, "dedupe": arguments.dedupe}

@@ -1,0 +1,196 @@
+"""A dataset in other forms: parquet, tar shards, a plain folder; here or at any address that fsspec knows."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import secrets
+import tarfile
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+
+from ..errors import ConfigurationError, SaveError
+from ..files import PART, make_folder, native, sync_folder
+from ..text import clean
+from .metadata import NAME, read_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+Format = Literal["parquet", "webdataset", "folder"]
+SHARD = 512 << 20  # bytes of pictures in one file
+GROUP = 64 << 20  # bytes of pictures in one row group of a parquet file
+Record = dict[str, Any]
+
+
+class Place(Protocol):
+    """Where files are written, whole or not at all."""
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """A file for writing, there under its name once it is closed without an error."""
+
+
+class Folder:
+    """A folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = native(folder)
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """A temporary file beside it, which takes its name at the end."""
+        final = self._folder / name
+        make_folder(final.parent)
+        part = final.with_name(f".{final.name[:100]}.{secrets.token_hex(6)}{PART}")
+        try:
+            with part.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(final)
+        finally:
+            part.unlink(missing_ok=True)
+        sync_folder(final.parent)
+
+
+class Address:
+    """A folder at an address of fsspec; object stores show a file once it is closed."""
+
+    def __init__(self, address: str) -> None:
+        try:
+            from fsspec.core import url_to_fs
+        except ImportError:
+            problem = "fsspec is not installed"
+        else:
+            try:
+                self._system, self._root = url_to_fs(address)
+                return
+            except (ImportError, ValueError) as error:  # its driver is missing, or there is none
+                problem = clean(error, limit=200)
+        raise ConfigurationError(
+            f"{clean(address)} cannot be written: {problem}", hint="pip install 'comet-magic[data]'"
+        )
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """The file."""
+        path = f"{self._root.rstrip('/')}/{name}"
+        self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        with self._system.open(path, "wb") as file:
+            yield file
+
+
+def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) -> list[str]:
+    """Write the dataset of a folder in another form; gives the names of what was written.
+
+    Raises:
+        ConfigurationError: the form is unknown, or a library is missing.
+        SaveError: a picture cannot be read, or the place refuses.
+    """
+    writers = {"parquet": _parquet, "webdataset": _webdataset, "folder": _folder}
+    if form not in writers:
+        raise ConfigurationError(f"format is {clean(form, limit=40)}; {', '.join(writers)} are taken")
+    place: Place = Address(str(to)) if "://" in str(to) else Folder(Path(to).expanduser())
+    problem = ""
+    try:
+        return list(writers[form](folder, place))
+    except OSError as error:
+        problem = clean(error, limit=300)
+    raise SaveError(f"the export to {clean(to)} failed: {problem}", outcome="not_sent")
+
+
+def _bytes(folder: Path, record: Record) -> bytes | None:
+    return native(folder / record["file_name"]).read_bytes() if record["file_name"] else None
+
+
+# --- folder
+
+
+def _folder(folder: Path, place: Place) -> Iterator[str]:
+    """The pictures under their names, once each, and then the metadata that tells of them."""
+    seen = set()
+    for record in read_records(folder):
+        name, data = record["file_name"], _bytes(folder, record)
+        if data is not None and name not in seen:
+            seen.add(name)
+            with place.open(name) as file:
+                file.write(data)
+            yield name
+    with place.open(NAME) as file:
+        file.writelines(
+            json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in read_records(folder)
+        )
+    yield NAME
+
+
+# --- tar shards
+
+
+def _webdataset(folder: Path, place: Place) -> Iterator[str]:
+    """Shards of `000000000.png` and `000000000.json`, numbered by the row."""
+    samples = ((number, record) for number, record in enumerate(read_records(folder)) if record["file_name"])
+    for name, shard in _shards(folder, samples, "data-{:05d}.tar"):
+        # USTAR has no times beyond seconds and no owners' names: the same rows give the same bytes.
+        with (
+            place.open(name) as file,
+            tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+        ):
+            for number, record, data in shard:
+                suffix = record["file_name"].rpartition(".")[2]
+                _add(tar, f"{number:09d}.{suffix}", data)
+                _add(tar, f"{number:09d}.json", json.dumps(record, ensure_ascii=False).encode())
+        yield name
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = len(data), 0o644
+    tar.addfile(info, io.BytesIO(data))
+
+
+def _shards(
+    folder: Path, samples: Iterable[tuple[int, Record]], name: str
+) -> Iterator[tuple[str, Iterator[tuple[int, Record, bytes]]]]:
+    """The samples in shards that are filled one after the other, each with its name."""
+    remaining = iter(samples)
+    first = next(remaining, None)
+
+    def fill() -> Iterator[tuple[int, Record, bytes]]:
+        nonlocal first
+        size = 0
+        while first is not None and size < SHARD:
+            number, record = first
+            data = _bytes(folder, record) or b""
+            size += len(data)
+            yield number, record, data
+            first = next(remaining, None)
+
+    for number in count():
+        if first is None:
+            return
+        yield name.format(number), fill()
+
+
+# --- parquet
+
+
+def _parquet(folder: Path, place: Place) -> Iterator[str]:
+    """Shards whose column `image` holds the pictures' bytes; every row is there, with or without one."""
+    try:
+        import pyarrow  # noqa: F401 - asked before anything is written
+    except ImportError:
+        problem = ConfigurationError("pyarrow is not installed", hint="pip install 'comet-magic[data]'")
+    else:
+        from .parquet import wide_schema, write_shard
+
+        schema = wide_schema(read_records(folder))
+        for name, shard in _shards(folder, enumerate(read_records(folder)), "data-{:05d}.parquet"):
+            with place.open(name) as file:
+                write_shard(file, schema, shard, group=GROUP)
+            yield name
+        return
+    raise problem

@@ -1,0 +1,214 @@
+"""The doors of the pipeline: one waits, one is awaited; both may be interrupted, and say what that means."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from concurrent.futures import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from ..archive import Reader
+from ..client.bulk import Bulk
+from ..client.config import configure
+from ..client.engine import Lease
+from ..errors import CallAbandoned, CometError
+from ..request import dollars
+from .progress import Status, make_display
+from .report import Dataset, open_dataset
+from .run import Runner, unwrapped
+from .task import DatasetOptions, Redo, Task, read_task
+
+if TYPE_CHECKING:
+    import os
+    from concurrent.futures import Future
+
+STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
+
+
+def generate_dataset(
+    source: Any,
+    out: str | os.PathLike[str],
+    *,
+    prompt: str = "prompt",
+    dedupe: bool = False,
+    redo: Redo | None = None,
+    max_per_minute: float | None = None,
+    cluster: Any = None,
+    progress: bool = True,
+    **options: Unpack[DatasetOptions],
+) -> Dataset:
+    """Turn a table of prompts into a folder of pictures; run it again to go on where it ended.
+
+    Every picture that exists is kept and never paid for again, however rows are added, removed or shuffled. Ten
+    equal rows give ten pictures. A refused prompt costs one row. An interrupt lets the calls in flight finish; a
+    second one cancels them.
+
+    Args:
+        source: a pandas or pyarrow frame, a list of texts or mappings, a path to csv, jsonl or parquet, or any
+            iterable, which is read no faster than it is worked off. Columns named like parameters (`size`,
+            `quality`, `model`...) hold for their row; `n` makes as many rows of it; all others travel into the
+            metadata.
+        out: the folder; it is an archive with a ledger, and `datasets.load_dataset("imagefolder", data_dir=out)`
+            loads it.
+        prompt: the column of the prompts.
+        dedupe: equal rows share one picture.
+        redo: run just the rows that `failed`, were `refused`, or are `unknown`; the last may bill twice.
+        max_per_minute: pictures a minute at the most.
+        cluster: a `distributed.Client` or the address of its scheduler: workers make the calls.
+        progress: show how far it is.
+        **options: parameters of every picture, and settings of the client such as `max_in_flight` (8). `max_cost`
+            is what all runs of this dataset together may cost in USD; rows beyond it end as `over_budget`.
+
+    Returns:
+        The report: counts, cost, rows, failures, contact sheet, exports.
+
+    Raises:
+        AuthenticationError, PermissionDeniedError, QuotaError, RateLimitError: the run ended at once, after the
+            calls in flight; its rows are open.
+        MissingKeyError, ConfigurationError, InvalidRequestError: nothing was sent.
+        SaveError: the disk refused; the pictures that were not saved are in `images`.
+        CallAbandoned: it was interrupted.
+    """
+    task = read_task(
+        source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
+    )
+    with Running(task, cluster=cluster, progress=progress) as running:
+        while not running.future.done():
+            try:
+                running.look()
+                wait([running.future], STEP)
+            except KeyboardInterrupt:
+                running.interrupt()
+    return running.report()
+
+
+async def agenerate_dataset(
+    source: Any,
+    out: str | os.PathLike[str],
+    *,
+    prompt: str = "prompt",
+    dedupe: bool = False,
+    redo: Redo | None = None,
+    max_per_minute: float | None = None,
+    cluster: Any = None,
+    progress: bool = True,
+    **options: Unpack[DatasetOptions],
+) -> Dataset:
+    """Turn a table of prompts into a dataset, awaited; takes, gives and raises what `generate_dataset` does.
+
+    Cancelling the await is an interrupt: the calls in flight finish first.
+    """
+    task = read_task(
+        source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
+    )
+    with Running(task, cluster=cluster, progress=progress) as running:
+        future = asyncio.wrap_future(running.future)
+        while not future.done():
+            try:
+                running.look()
+                await asyncio.wait({future}, timeout=STEP)
+            except asyncio.CancelledError:
+                running.interrupt()
+        if running.interrupts:
+            raise asyncio.CancelledError
+    return running.report()
+
+
+class Running:
+    """A run under way, as the thread sees it that waits for it."""
+
+    def __init__(self, task: Task, *, cluster: Any, progress: bool) -> None:
+        _warn_of_billing_twice(task)
+        self.interrupts = 0
+        self._task = task
+        folder = task.folder.absolute()
+        self._core = Bulk(
+            configure({**task.client, "archive": folder}), max_cost=task.max_cost, per_minute=task.per_minute
+        )
+        maker: Any = self._core
+        if cluster is not None:
+            from ..cluster import Workers
+
+            maker = Workers(self._core, cluster)
+        self._runner = Runner(task, maker)
+        self._display = make_display(shown=progress)
+        self._lease = Lease()
+        self.future: Future[None] = self._lease.portal.start_task_soon(self._runner.run)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        wait([self.future])
+        if self.interrupts < 2:
+            wait(self._core.jobs)
+        self._display.show(self._status())
+        self._display.close()
+        self._core.close()
+        self._core.archive.close()
+        self._lease.release()
+
+    def look(self) -> None:
+        """Show how it stands, if it is time."""
+        if self._display.due():
+            self._display.show(self._status())
+
+    def _status(self) -> Status:
+        size = self._task.source.size
+        return Status(dict(self._runner.counts), size, self._core.archive.spend(self._task.base.vendor))
+
+    def interrupt(self) -> None:
+        """The first time: nothing more is sent. The second time: what is in flight is cancelled."""
+        self.interrupts += 1
+        self._runner.stop()
+        if self.interrupts == 1:
+            self._display.say("stopping: calls in flight are finished first; interrupt again to cancel them")
+        else:
+            self._lease.portal.start_task_soon(self._runner.cancel)
+
+    def report(self) -> Dataset:
+        """The report, or what the run ended with."""
+        fault = self.future.exception()
+        if fault is not None:
+            raise unwrapped(fault)
+        error = self._runner.error
+        if isinstance(error, CometError):
+            raise self._explained(error)
+        if error is not None:
+            raise error
+        dataset = open_dataset(self._task.folder)
+        if self.interrupts:
+            raise self._interrupted(dataset)
+        return dataset
+
+    def _explained(self, error: CometError) -> CometError:
+        """The error that ended the run, with the pictures that the disk refused and what is open."""
+        if self._runner.unsaved:
+            from ..images import Images
+
+            error.images = Images(self._runner.unsaved)
+        count = open_dataset(self._task.folder).counts["open"]
+        error.hint = f"{error.hint} {count:,} rows are open; run it again to go on.".strip()
+        return error
+
+    def _interrupted(self, dataset: Dataset) -> CallAbandoned:
+        counts = ", ".join(f"{count:,} {name}" for name, count in dataset.counts.items() if count)
+        spend = self._core.archive.spend(self._task.base.vendor)
+        return CallAbandoned(
+            f"stopped: {counts}; {dollars(spend.bound)} spent at the most",
+            outcome="unknown" if spend.uncertain else "billed",
+            hint="Run it again: it goes on where it ended, and nothing that exists is paid for again.",
+        )
+
+
+def _warn_of_billing_twice(task: Task) -> None:
+    if task.redo == "unknown":
+        calls = Reader(Path(task.folder)).uncertain()
+        bounds = [call.bound for call in calls]
+        most = None if None in bounds else sum(bound or 0 for bound in bounds)
+        warnings.warn(
+            f"{len(calls)} calls of unknown outcome are sent again and may be billed twice"
+            f" ({dollars(most)} at the most)",
+            stacklevel=4,
+        )

@@ -1,0 +1,95 @@
+"""The rows of a dataset with all that is known of them, and `metadata.jsonl`, which tells them to everyone else."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ..archive import Reader
+from ..files import PART, native, sync_folder
+from .index import Index
+from .outcomes import standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ..archive import Copy
+    from .index import Row, RunState
+
+NAME = "metadata.jsonl"
+# Our own columns; one of the source's with such a name is kept as `source_<name>`.
+FIRST = ("file_name", "prompt")
+LAST = (
+    *("outcome", "model", "parameters", "revised_prompt", "request_id", "cost", "created", "width", "height"),
+    *("sha256", "error", "code", "message"),
+)
+COLUMNS = (*FIRST, *LAST)
+
+
+def read_records(folder: Path) -> Iterator[dict[str, Any]]:
+    """Every row of the latest run, in the order of its source.
+
+    `file_name` is relative to the folder, None where there is no picture; `parameters` is JSON, so that it is a
+    text in every format; `cost` is in micro-USD; `created` is UTC.
+    """
+    archive = Reader(folder)
+    with Index(folder) as index:
+        run = index.latest()
+        if run is None:
+            return
+        for rows in index.rows(run.number):
+            copies = archive.copies(row.key for row in rows if row.key)
+            for row in rows:
+                yield _record(row, copies.get((row.key, row.copy)), run.state)
+
+
+def _record(row: Row, copy: Copy | None, state: RunState) -> dict[str, Any]:
+    outcome = standing(row, copy, state)
+    here = copy if outcome == "done" else None
+    failed = row if row.error is not None else copy if outcome != "done" else None
+    columns = json.loads(row.columns)
+    return {
+        "file_name": here.path if here else None,
+        "prompt": row.prompt,
+        **{f"source_{name}" if name in COLUMNS else name: value for name, value in columns.items()},
+        "outcome": outcome,
+        "model": row.model,
+        "parameters": row.parameters,
+        "revised_prompt": here.revised_prompt if here else None,
+        "request_id": copy.request_id if copy else None,
+        "cost": here.cost if here else None,
+        "created": _time(here.ended) if here else None,
+        "width": here.width if here else None,
+        "height": here.height if here else None,
+        "sha256": here.sha256 if here else None,
+        "error": failed.error if failed else None,
+        "code": copy.code if copy and failed is copy else None,
+        "message": failed.message if failed else None,
+    }
+
+
+def _time(ended: float | None) -> str | None:
+    return None if ended is None else datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds")
+
+
+def write_metadata(folder: Path) -> None:
+    """Put `metadata.jsonl` beside the pictures, whole; the same rows give the same bytes.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    path = native(folder / NAME)
+    part = path.with_name(f".{NAME}.{secrets.token_hex(6)}{PART}")
+    try:
+        with part.open("x", encoding="utf-8", newline="\n") as file:
+            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in read_records(folder))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(path.parent)

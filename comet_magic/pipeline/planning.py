@@ -1,0 +1,153 @@
+"""What a dataset would cost, before anything is sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Unpack
+
+from ..archive import Reader
+from ..request import Price, dollars
+from .outcomes import due
+from .task import DatasetOptions, Redo, Task, read_task
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from ..archive import Slot
+    from .items import Item
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """What making a dataset would do; nothing was sent.
+
+    Attributes:
+        rows: pictures asked for.
+        duplicates: rows that ask for what an earlier one asks for.
+        done: pictures that are there.
+        ended: rows that were refused, failed or are unknown, by outcome; they are left alone without `redo`.
+        invalid: rows that break a rule, by reason; they will fail without being sent.
+        to_pay: pictures to be paid for.
+        price: of those, from the least to the most.
+        unpriced: how many of those have no known price.
+        in_doubt: calls whose outcome a crash can leave unknown, at the most.
+        in_doubt_price: the most that those can cost in micro-USD, None where unknown.
+        max_cost: the limit in micro-USD, or None.
+    """
+
+    rows: int = 0
+    duplicates: int = 0
+    done: int = 0
+    ended: Mapping[str, int] = field(default_factory=dict)
+    invalid: Mapping[str, int] = field(default_factory=dict)
+    to_pay: int = 0
+    price: Price = field(default_factory=lambda: Price(0, 0))
+    unpriced: int = 0
+    in_doubt: int = 0
+    in_doubt_price: int | None = 0
+    max_cost: int | None = None
+
+    def __str__(self) -> str:
+        pairs = [
+            ("rows", f"{self.rows:,}"),
+            ("duplicates", f"{self.duplicates:,}"),
+            ("done", f"{self.done:,}"),
+            *((name, f"{count:,}") for name, count in self.ended.items()),
+            *(("invalid", f"{count:,}: {reason}") for reason, count in self.invalid.items()),
+            ("to pay", f"{self.to_pay:,}"),
+            ("price", str(self.price)),
+            ("in doubt", f"at most {self.in_doubt} calls at any time, {dollars(self.in_doubt_price)}"),
+        ]
+        if self.max_cost is not None:
+            pairs.append(("max cost", dollars(self.max_cost)))
+        return "\n".join(f"{name:<12}{value}" for name, value in pairs)
+
+    def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
+        printer.text(str(self))
+
+
+def plan(
+    source: Any,
+    out: str | os.PathLike[str],
+    *,
+    prompt: str = "prompt",
+    dedupe: bool = False,
+    redo: Redo | None = None,
+    max_per_minute: float | None = None,
+    **options: Unpack[DatasetOptions],
+) -> DatasetPlan:
+    """What `generate_dataset` would do with the same arguments; nothing is sent, no key is needed.
+
+    A generator is used up by this: plan a list, a frame or a file.
+
+    Raises:
+        ConfigurationError: the source or a setting cannot be used.
+        InvalidRequestError: a parameter breaks a rule.
+    """
+    task = read_task(
+        source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
+    )
+    return _Tally(task).plan()
+
+
+class _Tally:
+    """Counts the items of a task."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._archive = Reader(task.folder)
+        self._rows = self._to_pay = self._done = self._unpriced = 0
+        self._low = self._high = self._highest = 0
+        self._ended: Counter[str] = Counter()
+        self._invalid: Counter[str] = Counter()
+
+    def plan(self) -> DatasetPlan:
+        items = self._task.items
+        for batch in self._task.source.batches():
+            found = list(items.read(batch))
+            slots = slots_of(self._archive, found)
+            for item in found:
+                self._count(item, slots.get((item.key, item.copy)))
+        in_doubt = min(self._task.in_flight, self._to_pay)
+        return DatasetPlan(
+            rows=self._rows,
+            duplicates=items.duplicates,
+            done=self._done,
+            ended=dict(self._ended),
+            invalid=dict(self._invalid.most_common(5)),
+            to_pay=self._to_pay,
+            price=Price(None, None) if self._unpriced else Price(self._low, self._high),
+            unpriced=self._unpriced,
+            in_doubt=in_doubt,
+            in_doubt_price=None if self._unpriced else in_doubt * self._highest,
+            max_cost=self._task.max_cost,
+        )
+
+    def _count(self, item: Item, slot: Slot | None) -> None:
+        self._rows += 1
+        if item.series is None:
+            self._invalid[str(item.problem)] += 1
+        elif slot is not None and slot.outcome == "done":
+            self._done += 1
+        elif due(slot, self._task.redo):
+            if not item.twin:
+                self._pay(item.series.estimate(item.prompt))
+        elif slot is not None:
+            self._ended[slot.outcome] += 1
+
+    def _pay(self, price: Price) -> None:
+        self._to_pay += 1
+        if price.low is None or price.high is None:
+            self._unpriced += 1
+            return
+        self._low += price.low
+        self._high += price.high
+        self._highest = max(self._highest, price.high)
+
+
+def slots_of(archive: Reader, items: list[Item]) -> dict[tuple[str, int], Slot]:
+    """What became of the copies that these items ask for."""
+    found = archive.have(item.key for item in items if item.key)
+    return {(slot.key, slot.copy): slot for slots in found.values() for slot in slots}

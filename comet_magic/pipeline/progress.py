@@ -1,0 +1,157 @@
+"""How a run tells that it lives: a bar in a notebook or a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..request import dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..archive import Spend
+
+EVERY_BAR = 0.25  # seconds between two looks of a bar
+EVERY_LINE = 10.0  # seconds between two lines
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is: rows by outcome, rows in all (None while unknown), the dataset's money."""
+
+    counts: Mapping[str, int]
+    total: int | None
+    spend: Spend
+
+    @property
+    def ended(self) -> int:
+        """Rows that the run has looked at or made."""
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        counts = (
+            ", ".join(f"{count:,} {name}" for name, count in self.counts.items() if count) or "nothing yet"
+        )
+        money = f"{dollars(self.spend.spent)} spent"
+        if self.spend.bound != self.spend.spent:
+            money += f", at most {dollars(self.spend.bound)}"
+        return f"{counts}; {money}"
+
+
+class Display(Protocol):
+    """What a run is shown on; used from the thread that waits for it."""
+
+    def due(self) -> bool:
+        """Whether it is time for another look."""
+
+    def show(self, status: Status) -> None:
+        """How the run stands."""
+
+    def say(self, text: str) -> None:
+        """One sentence beside it."""
+
+    def close(self) -> None:
+        """The run has ended."""
+
+
+def make_display(*, shown: bool) -> Display:
+    """A bar where there is someone to see it move, lines where the output is kept, or nothing."""
+    if not shown:
+        return Silence()
+    if "ipykernel" in sys.modules or sys.stderr.isatty():
+        return Bar()
+    return Lines()
+
+
+class Silence:
+    """Shows nothing."""
+
+    def due(self) -> bool:
+        """Never."""
+        return False
+
+    def show(self, status: Status) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class Lines:
+    """One line every ten seconds, with rate and time left, and one at the end."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._next = self._began + EVERY_LINE
+        self._last: Status | None = None
+
+    def due(self) -> bool:
+        """Whether ten seconds have passed."""
+        return time.monotonic() >= self._next
+
+    def show(self, status: Status) -> None:
+        """A line of it."""
+        self._last = status
+        if self.due():
+            self._next = time.monotonic() + EVERY_LINE
+            self.say(self._line(status))
+
+    def _line(self, status: Status) -> str:
+        seconds = time.monotonic() - self._began
+        rate = status.ended / seconds if seconds > 0 else 0.0
+        of, left = "", ""
+        if status.total is not None:
+            of = f" of {status.total:,}"
+            if rate and status.total > status.ended:
+                left = f", {(status.total - status.ended) / rate:,.0f} s left"
+        return f"{status.ended:,}{of} rows, {rate:.1f} a second{left}: {status}"
+
+    def say(self, text: str) -> None:
+        """The sentence as a line."""
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """The last line."""
+        if self._last is not None:
+            self.say(self._line(self._last))
+
+
+class Bar:
+    """The bar of tqdm: a widget in a notebook, text in a terminal."""
+
+    def __init__(self) -> None:
+        from tqdm.auto import tqdm
+
+        class Ours(tqdm):  # type: ignore[type-arg]  # it is generic for type checkers only
+            monitor_interval = 0  # no thread of its own: this one is fed often enough
+
+        self._bar: Any = Ours(unit="row", mininterval=0, miniters=0, dynamic_ncols=True)
+        self._next = 0.0
+
+    def due(self) -> bool:
+        """A few times a second."""
+        return time.monotonic() >= self._next
+
+    def show(self, status: Status) -> None:
+        """Move the bar."""
+        self._next = time.monotonic() + EVERY_BAR
+        total = None if status.total is None else max(status.total, status.ended)
+        if total != self._bar.total:
+            self._bar.reset(total=total)
+        self._bar.set_postfix_str(str(status), refresh=False)
+        self._bar.update(max(0, status.ended - self._bar.n))
+        self._bar.refresh()
+
+    def say(self, text: str) -> None:
+        """The sentence above the bar."""
+        self._bar.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()

@@ -1,0 +1,184 @@
+"""What a dataset holds: counts, money, rows, failures, pictures. Read from disk at every question."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..archive import Reader, Spend
+from ..errors import ConfigurationError
+from ..files import native
+from ..request import dollars
+from ..text import clean
+from .index import Index
+from .lazy import LazyImage
+from .metadata import COLUMNS, read_records
+from .outcomes import STANDINGS
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+    from PIL.Image import Image
+
+    from .exports import Format
+
+MOST_ON_A_SHEET = 64
+
+
+def open_dataset(out: str | os.PathLike[str]) -> Dataset:
+    """The dataset in a folder, also while another process works on it.
+
+    Raises:
+        ConfigurationError: there is no dataset.
+    """
+    folder = native(Path(out).expanduser()).absolute()
+    with Index(folder) as index:
+        if index.latest() is None:
+            raise ConfigurationError(
+                f"{clean(folder)} is no dataset", hint="generate_dataset(source, out) makes one."
+            )
+    return Dataset(folder)
+
+
+class Dataset:
+    """A dataset on disk; each question reads it as it is then."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._archive = Reader(folder)
+
+    def __len__(self) -> int:
+        with Index(self.folder) as index:
+            run = index.latest()
+        return run.read if run else 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the latest run has ended by itself, with every row looked at."""
+        with Index(self.folder) as index:
+            run = index.latest()
+        return run is not None and run.state == "complete"
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The rows in the order of their source, one mapping each; nothing is held."""
+        return read_records(self.folder)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by outcome; `open` are those that no run has ended."""
+        found = Counter(record["outcome"] for record in self.records())
+        return {name: found[name] for name in STANDINGS}
+
+    @property
+    def spend(self) -> Spend:
+        """The money of all runs, in micro-USD."""
+        return self._archive.spend()
+
+    @property
+    def cost(self) -> int:
+        """What is known to be spent, in micro-USD."""
+        return self.spend.spent
+
+    @property
+    def bound(self) -> int:
+        """The most that can have been spent, with what is uncertain and in flight, in micro-USD."""
+        return self.spend.bound
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """A frame with a line for each row: the source's columns, outcome, file, cost, error..."""
+        pandas = _pandas()
+        frame: pd.DataFrame = pandas.DataFrame(list(self.records()), columns=None if len(self) else COLUMNS)
+        return frame
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Rows without a picture by reason, the most frequent first."""
+        reasons: Counter[str] = Counter()
+        for record in self.records():
+            if record["error"]:
+                code = f" {record['code']}" if record["code"] else ""
+                reasons[f"{record['error']}{code}: {record['message']}"] += 1
+        return dict(reasons.most_common())
+
+    def to_frame(self) -> pd.DataFrame:
+        """`rows` with a column `image`, whose pictures are opened when asked for."""
+        frame = self.rows
+        images = [
+            LazyImage(self.folder / name) if isinstance(name, str) else None for name in frame["file_name"]
+        ]
+        frame.insert(0, "image", _pandas().Series(images, dtype=object))
+        return frame
+
+    def sheet(self, columns: int | None = None, width: int = 1024, *, limit: int = MOST_ON_A_SHEET) -> Image:
+        """A contact sheet of the first pictures.
+
+        Raises:
+            InvalidRequestError: there are no pictures.
+        """
+        from ..images import Images, Picture
+
+        found = (record for record in self.records() if record["file_name"])
+        pictures = [
+            Picture(
+                data=native(self.folder / record["file_name"]).read_bytes(),
+                mime=LazyImage(self.folder / record["file_name"]).mime,
+                width=record["width"],
+                height=record["height"],
+            )
+            for record in islice(found, limit)
+        ]
+        return Images(pictures).sheet(columns, width)
+
+    def export(self, to: str | os.PathLike[str], *, format: Format) -> list[str]:  # noqa: A002 - the word for it
+        """Write the dataset in another form; the same dataset gives the same bytes.
+
+        Args:
+            to: a folder, or its address for fsspec (`s3://bucket/name`, `memory://name`).
+            format: `parquet` (picture bytes and a schema that loads as `Image`), `webdataset` (tar shards of the
+                rows that have a picture), or `folder` (pictures and `metadata.jsonl`).
+
+        Returns:
+            The names of what was written, in order.
+
+        Raises:
+            ConfigurationError: the format is unknown, or a library for it is missing.
+            SaveError: the place refuses.
+        """
+        from .exports import export_records
+
+        return export_records(self.folder, to, form=format)
+
+    def __str__(self) -> str:
+        counts = self.counts
+        spend = self.spend
+        lines = [
+            f"{sum(counts.values()):,} rows in {clean(self.folder)}",
+            ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing yet",
+            f"{dollars(spend.spent)} spent, {dollars(spend.bound)} at the most",
+        ]
+        lines += [f"{count:,} x {clean(reason, limit=200)}" for reason, count in self._worst().items()]
+        return "\n".join(lines)
+
+    def _worst(self) -> Mapping[str, int]:
+        return dict(islice(self.failures.items(), 3))
+
+    def __repr__(self) -> str:
+        return f"<Dataset {clean(self.folder)}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
+        printer.text(str(self))
+
+
+def _pandas() -> Any:
+    try:
+        import pandas as pd
+    except ImportError:
+        problem = ConfigurationError("pandas is not installed", hint="pip install 'comet-magic[data]'")
+    else:
+        return pd
+    raise problem

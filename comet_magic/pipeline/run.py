@@ -1,0 +1,295 @@
+"""The run itself: reads rows, keeps a window of calls in flight, and ends with every row accounted for.
+
+Rows are read by one thread in batches, and no faster than they are worked off, so memory does not grow with the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+from anyio.to_thread import run_sync
+
+from ..archive import CopyTaken
+from ..errors import BudgetExceededError, CometError, SaveError
+from ..files import make_private_folder
+from .index import Index, RunState
+from .metadata import write_metadata
+from .outcomes import STOPS, due
+from .planning import slots_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from ..archive import Archive, Slot
+    from ..client.job import Call
+    from ..images import Picture
+    from ..request import ImageRequest
+    from .items import Item
+    from .source import Record
+    from .task import Task
+
+REFRESH = 30.0  # seconds between two writings of the metadata
+LOOK = 0.5  # seconds between two looks at what others are making
+Wanted = tuple["Item", "Slot | None"]
+
+
+class Maker(Protocol):
+    """Who performs one request: the engine here, or workers elsewhere."""
+
+    @property
+    def archive(self) -> Archive:
+        """The dataset's."""
+
+    async def perform(self, request: ImageRequest, copy: int, *, redo: bool = False) -> Call:
+        """What came of it."""
+
+    async def refetch(self, call_id: str) -> bool:
+        """Whether a paid picture could be fetched for nothing."""
+
+    async def recover(self, *, again: bool = False) -> None:
+        """Take over what dead processes left."""
+
+
+class Runner:
+    """One run of one task, on the engine's loop; `counts`, `error` and `stop` are for any thread."""
+
+    def __init__(self, task: Task, maker: Maker) -> None:
+        self.task = task
+        self.counts: Counter[str] = Counter()
+        self.error: BaseException | None = None
+        self.unsaved: list[Picture] = []
+        self._maker = maker
+        self._index = Index(task.folder)
+        self._number = 0
+        self._state: RunState = "running"
+        self._elsewhere: list[Item] = []
+        self._paying = 0
+        self._settled = anyio.Event()
+        self._scope: anyio.CancelScope | None = None
+
+    @property
+    def halted(self) -> bool:
+        """Whether no further call is begun."""
+        return self._state != "running"
+
+    def stop(self) -> None:
+        """Begin no further call; those in flight are finished."""
+        if not self.halted:
+            self._state = "stopped"
+
+    async def cancel(self) -> None:
+        """Stop at once; what was sent becomes unknown."""
+        self.stop()
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def _halt(self, error: BaseException) -> None:
+        self.error = self.error or error
+        self.stop()
+
+    async def run(self) -> None:
+        """Make what is to be made; how it went is in `counts` and `error`, and on disk."""
+        with self._index:
+            await run_sync(self._begin)
+            try:
+                with anyio.CancelScope() as self._scope:
+                    await self._maker.recover()
+                    async with anyio.create_task_group() as refreshing:
+                        refreshing.start_soon(self._refresh)
+                        await self._work_off()
+                        await self._await_others()
+                        refreshing.cancel_scope.cancel()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await run_sync(self._end)
+
+    def _begin(self) -> None:
+        make_private_folder(self.task.folder)
+        self._number = self._index.begin(vendor=self.task.base.vendor, size=self.task.source.size)
+
+    def _end(self) -> None:
+        self._index.end(self._number, "complete" if self._state == "running" else self._state)
+        self._write_metadata()
+
+    def _write_metadata(self) -> None:
+        try:
+            write_metadata(self.task.folder)
+        except OSError as fault:
+            self._halt(
+                SaveError(
+                    f"metadata.jsonl cannot be written: {fault.strerror}",
+                    hint="The pictures and the ledger are on disk; run it again when there is room.",
+                )
+            )
+
+    async def _refresh(self) -> None:
+        while True:
+            await anyio.sleep(REFRESH)
+            began = anyio.current_time()
+            await run_sync(self._write_metadata)
+            await anyio.sleep(20 * (anyio.current_time() - began))
+
+    # --- rows
+
+    async def _work_off(self) -> None:
+        send, receive = anyio.create_memory_object_stream["Wanted"](0)
+        async with anyio.create_task_group() as group:
+            for _ in range(self.task.in_flight):
+                group.start_soon(self._work, receive.clone())
+            receive.close()
+            reader = ThreadPoolExecutor(1, "comet_magic-rows")
+            try:
+                await self._read(reader, send)
+            finally:
+                reader.shutdown(wait=False)
+
+    async def _read(self, reader: ThreadPoolExecutor, send: MemoryObjectSendStream[Wanted]) -> None:
+        """Hand out what is to be made; a source without an end is not read on once the run is halted."""
+        batches = self.task.source.batches()
+        async with send:
+            while not (self.halted and self.task.source.size is None):
+                reading = asyncio.wrap_future(reader.submit(self._read_batch, batches))
+                while not reading.done() and not (self.halted and self.task.source.size is None):
+                    await asyncio.wait({reading}, timeout=LOOK)
+                if not reading.done():
+                    return
+                fault = reading.exception()
+                if fault is not None:  # of the source: the calls in flight have nothing to do with it
+                    self._halt(fault)
+                    return
+                wanted = reading.result()
+                if wanted is None:
+                    return
+                for one in wanted:
+                    await send.send(one)
+
+    def _read_batch(self, batches: Iterator[list[Record]]) -> list[Wanted] | None:
+        batch = next(batches, None)
+        if batch is None:
+            return None
+        items = [self._affordable(item) for item in self.task.items.read(batch)]
+        self._index.add(self._number, items, prompt=self.task.prompt)
+        return self._due(items)
+
+    def _due(self, items: list[Item]) -> list[Wanted]:
+        """The items that are to be made; the others are counted."""
+        slots = slots_of(self._maker.archive, items)
+        looked_up = [(item, slots.get((item.key, item.copy))) for item in items]
+        return [(item, slot) for item, slot in looked_up if self._is_due(item, slot)]
+
+    def _affordable(self, item: Item) -> Item:
+        if self.task.max_cost is None or item.series is None or item.series.estimate(item.prompt).known:
+            return item
+        problem = BudgetExceededError(
+            "max_cost is set and the price of this row is unknown", hint="Give price_per_image, in USD."
+        )
+        return item._replace(problem=problem)
+
+    def _is_due(self, item: Item, slot: Slot | None) -> bool:
+        """Whether the item is to be made; what is not is counted here."""
+        if item.problem is not None:
+            self.counts["over_budget" if item.series else "failed"] += 1
+        elif item.twin:
+            self.counts["equal"] += 1
+        elif due(slot, self.task.redo):
+            return True
+        elif slot is not None and slot.outcome == "open":
+            self._elsewhere.append(item)
+        else:
+            self.counts[slot.outcome if slot else "open"] += 1
+        return False
+
+    # --- calls
+
+    async def _work(self, receive: MemoryObjectReceiveStream[Wanted]) -> None:
+        async with receive:
+            async for item, slot in receive:
+                await self._make(item, slot)
+
+    async def _make(self, item: Item, slot: Slot | None) -> None:
+        """One row: fetched for nothing where it is paid already, else paid for."""
+        if self.halted:
+            self.counts["open"] += 1
+            return
+        redo = self.task.redo is not None
+        if redo and slot is not None and await self._maker.refetch(slot.call_id):
+            self.counts["done"] += 1
+            return
+        self._note(item, await self._pay(item, redo=redo))
+
+    async def _pay(self, item: Item, *, redo: bool) -> Call:
+        """The call; where money is short it waits for what calls in flight give back."""
+        if item.series is None:
+            raise AssertionError("a row without a request is never due")
+        request = item.series.request(item.prompt)
+        while True:
+            settled = self._settled
+            self._paying += 1
+            try:
+                call = await self._maker.perform(request, item.copy, redo=redo)
+            finally:
+                self._paying -= 1
+            if not _lacks_money(call) or self.halted or not self._paying:
+                self._settled.set()
+                self._settled = anyio.Event()
+                return call
+            await settled.wait()
+
+    def _note(self, item: Item, call: Call) -> None:
+        """What came of a call, in the counts and for the run."""
+        error = call.errors[0] if call.errors else None
+        if isinstance(error, CopyTaken) and error.taken[0].outcome == "open":
+            self._elsewhere.append(item)
+        elif isinstance(error, CopyTaken):
+            self.counts[error.taken[0].outcome] += 1
+        elif isinstance(error, BudgetExceededError):
+            self.counts["over_budget"] += 1
+            if not self.halted:
+                self._state = "over_budget"
+        elif error is None:
+            self.counts["done"] += 1
+        elif isinstance(error, SaveError):
+            self.unsaved += call.pictures
+            self.counts["failed"] += 1
+            self._halt(error)
+        elif type(error).__name__ in STOPS:
+            self.counts["open"] += 1
+            self._halt(error)
+        else:
+            self.counts[_word(error)] += 1
+
+    # --- what others make
+
+    async def _await_others(self) -> None:
+        """Wait for rows that another process, or our own recovery, has in hand; take over what they drop."""
+        while self._elsewhere and not self.halted:
+            await anyio.sleep(LOOK)
+            await self._maker.recover(again=True)
+            items, self._elsewhere = self._elsewhere, []
+            for item, slot in await run_sync(self._due, items):
+                await self._make(item, slot)
+        self.counts["open"] += len(self._elsewhere)
+
+
+def _lacks_money(call: Call) -> bool:
+    return any(isinstance(error, BudgetExceededError) for error in call.errors)
+
+
+def _word(error: CometError) -> str:
+    """The word for a row that ended so, as the ledger will say it."""
+    if error.outcome == "unknown":
+        return "unknown"
+    return "refused" if type(error).__name__ == "ContentPolicyError" else "failed"
+
+
+def unwrapped(fault: BaseException) -> Any:
+    """The one fault in a group of them."""
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    return fault

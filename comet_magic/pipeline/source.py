@@ -1,0 +1,204 @@
+"""Rows from whatever holds them: frames, lists, files, generators. Read in batches, never held whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..text import clean
+
+BATCH = 500  # rows
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table that is read once, in its order.
+
+    Attributes:
+        size: how many rows it has, None where only reading it tells.
+        records: its rows, as mappings of column to value.
+    """
+
+    size: int | None
+    records: Iterator[Record]
+
+    def batches(self) -> Iterator[list[Record]]:
+        """The rows, some at a time."""
+        while batch := list(islice(self.records, BATCH)):
+            yield batch
+
+
+def read_source(source: Any, *, prompt: str) -> Source:
+    """The rows of a table.
+
+    Args:
+        source: a pandas or pyarrow frame; a path that ends in .csv, .tsv, .jsonl or .parquet; or any iterable of
+            texts or mappings.
+        prompt: the column that holds the prompts.
+
+    Raises:
+        ConfigurationError: it is no table, cannot be read, or has no such column.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        opened = _of_file(Path(source))
+    elif _is(source, "pandas", "DataFrame"):
+        opened = Source(len(source), _of_frame(source))
+    elif _is(source, "pyarrow", "Table"):
+        opened = Source(source.num_rows, _of_arrow(source.to_batches(max_chunksize=BATCH)))
+    elif isinstance(source, Iterable) and not isinstance(source, (bytes, Mapping)):
+        size = len(source) if isinstance(source, Sized) else None
+        opened = Source(size, _of_rows(source, prompt))
+    else:
+        raise ConfigurationError(
+            f"the source is of type {type(source).__name__}; a frame, a list, an iterable of rows or a path is taken"
+        )
+    return Source(opened.size, _with_column(opened.records, prompt))
+
+
+def _is(value: object, module: str, name: str) -> bool:
+    """Whether it is an instance of a class of a library, which is not imported for the question."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(value, kind)
+
+
+def _with_column(records: Iterator[Record], prompt: str) -> Iterator[Record]:
+    first = next(records, None)
+    if first is None:
+        return
+    if prompt not in first:
+        there = ", ".join(str(name) for name in first) or "none"
+        raise ConfigurationError(
+            f"there is no column {clean(prompt, limit=80)}; there are: {clean(there, limit=300)}",
+            hint="Name the column of the prompts: prompt='caption', or --prompt-column caption.",
+        )
+    yield first
+    yield from records
+
+
+def _of_rows(rows: Iterable[Any], prompt: str) -> Iterator[Record]:
+    for number, row in enumerate(rows):
+        if isinstance(row, str):
+            yield {prompt: row}
+        elif isinstance(row, Mapping):
+            yield row
+        else:
+            raise ConfigurationError(
+                f"row {number} is of type {type(row).__name__}; a text or a mapping is taken"
+            )
+
+
+def _of_frame(frame: Any) -> Iterator[Record]:
+    for start in range(0, len(frame), BATCH):
+        yield from frame.iloc[start : start + BATCH].to_dict("records")
+
+
+def _of_arrow(batches: Iterable[Any]) -> Iterator[Record]:
+    for batch in batches:
+        yield from batch.to_pylist()
+
+
+# --- files
+
+
+def _of_file(path: Path) -> Source:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ConfigurationError(f"{clean(path)} is no table; {', '.join(SUFFIXES)} are read")
+    if not path.is_file():
+        raise ConfigurationError(f"there is no file {clean(path)}")
+    if suffix == ".parquet":
+        return _of_parquet(path)
+    if suffix in (".csv", ".tsv"):
+        return Source(None, _told(path, _of_csv(path, "\t" if suffix == ".tsv" else ",")))
+    return Source(None, _told(path, _of_jsonl(path)))
+
+
+def _told(path: Path, records: Iterator[Record]) -> Iterator[Record]:
+    """The rows of a file; what is wrong with it is said by its name."""
+    problem = ""
+    try:
+        yield from records
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    except (ValueError, csv.Error) as error:
+        problem = clean(error, limit=200)
+    if problem:
+        raise ConfigurationError(f"{clean(path)} cannot be read: {problem}")
+
+
+def _of_csv(path: Path, delimiter: str) -> Iterator[Record]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for record in csv.DictReader(file, delimiter=delimiter):
+            beyond = record.pop(None, None)
+            if beyond:
+                message = f"the row of {record} has {len(beyond)} values too many"
+                raise ValueError(message)
+            yield {name: value or None for name, value in record.items()}
+
+
+def _of_jsonl(path: Path) -> Iterator[Record]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                record = json.loads(line)
+                if not isinstance(record, dict):
+                    message = f"line {number} is no JSON object"
+                    raise ValueError(message)
+                yield record
+
+
+def _of_parquet(path: Path) -> Source:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        problem = "pyarrow is not installed"
+    else:
+        try:
+            file = parquet.ParquetFile(path)
+            return Source(file.metadata.num_rows, _of_arrow(file.iter_batches(batch_size=BATCH)))
+        except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
+            problem = clean(error, limit=200)
+    hint = "pip install 'comet-magic[data]'" if "installed" in problem else ""
+    raise ConfigurationError(f"{clean(path)} cannot be read: {problem}", hint=hint)
+
+
+# --- values
+
+
+def plain(value: Any) -> Any:
+    """A value of a column as JSON holds it; None for what counts as missing there.
+
+    Raises:
+        ConfigurationError: it is bytes.
+    """
+    kind = type(value)
+    if kind in (str, int, bool) or value is None:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise ConfigurationError(
+            "a column holds bytes, which the metadata cannot hold", hint="Leave that column out."
+        )
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(one) for one in value]
+    if hasattr(value, "tolist"):  # of numpy
+        return plain(value.tolist())
+    if type(value).__name__ in ("NaTType", "NAType"):
+        return None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return str(value)
