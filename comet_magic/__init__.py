@@ -43,9 +43,11 @@ from .errors import (
 if TYPE_CHECKING:
     from .archive import history, spend
     from .client import AsyncClient, Client, agenerate, generate
+    from .cluster import generate_one
     from .files import read_metadata
     from .images import Images
     from .notebook.faces import panel
+    from .pipeline import agenerate_dataset, generate_dataset, open_dataset, plan
     from .request import ImageRequest
     from .sandbox import start_sandbox
 
@@ -82,10 +84,15 @@ __all__ = [
     "UnsafeURLError",
     "__version__",
     "agenerate",
+    "agenerate_dataset",
     "generate",
+    "generate_dataset",
+    "generate_one",
     "history",
     "load_ipython_extension",
+    "open_dataset",
     "panel",
+    "plan",
     "read_metadata",
     "spend",
     "start_sandbox",
@@ -101,6 +108,11 @@ _LATE = {
     "spend": "archive",
     "read_metadata": "files",
     "Images": "images",
+    "agenerate_dataset": "pipeline",
+    "generate_dataset": "pipeline",
+    "open_dataset": "pipeline",
+    "plan": "pipeline",
+    "generate_one": "cluster",
     "ImageRequest": "request",
     "panel": "notebook.faces",
     "start_sandbox": "sandbox",

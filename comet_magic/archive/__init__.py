@@ -1,5 +1,6 @@
 """The archive: paid pictures are on disk before anyone sees them, and every call has its row."""
 
+from .depot import Depot
 from .questions import History, history, spend
 from .reader import Reader
 from .records import (
@@ -26,6 +27,7 @@ __all__ = [
     "Call",
     "Copy",
     "CopyTaken",
+    "Depot",
     "Entry",
     "History",
     "OpenCall",

@@ -37,6 +37,7 @@ class Order:
     run: str
     owner: str
     prompts: bool
+    id: str = ""  # "" for a new one
 
 
 def claim(
@@ -110,7 +111,7 @@ def _insert(
     facts = request.to_dict()
     prompt = facts.pop("prompt")
     reserved = order.reserve if state == "claimed" else 0
-    call = Call(uuid.uuid4().hex, key, copies, request, order.vendor, reserved)
+    call = Call(order.id or uuid.uuid4().hex, key, copies, request, order.vendor, reserved)
     account = _account(order)
     cursor = connection.execute(
         """INSERT INTO calls (id, key, vendor, model, prompt, prompt_sha256, request, copies, state, owner,

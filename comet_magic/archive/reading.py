@@ -78,7 +78,7 @@ def copies(ledger: Ledger, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
     remaining = iter(dict.fromkeys(keys))
     while batch := list(islice(remaining, _KEYS_AT_ONCE)):
         for key, copy, state, call_id, path, *facts in ledger.rows(query, (json.dumps(batch),)):
-            outcome = outcome_of(state, facts[-3], picture=path is not None)
+            outcome = "done" if path is not None else outcome_of(state, facts[-3], picture=False)
             found[key, copy] = Copy(key, copy, outcome, call_id, path, *facts)
     return found
 

@@ -38,7 +38,22 @@ class Recovery:
             if not alive[owner] and self._take_over(call_id, owner):
                 call = reading.find_call(self.ledger, call_id)
                 orphans.append(self._resolve(call) if call else None)
+        self._adopt_late()
         return [orphan for orphan in orphans if orphan]
+
+    def _adopt_late(self) -> None:
+        """A worker elsewhere may have finished a call that was given up here."""
+        for (call_id,) in self.ledger.rows("SELECT DISTINCT id FROM slots WHERE state = 'unknown'"):
+            call = reading.find_call(self.ledger, call_id)
+            if call is not None:
+                self.adopt(call)
+
+    def adopt(self, call: Call) -> bool:
+        """Whether a receipt proves the call done; then it is settled so."""
+        receipt = self._receipt_of(call)
+        if receipt:
+            self._settle_by_receipt(call, receipt)
+        return bool(receipt)
 
     def _take_over(self, call_id: str, owner: str) -> bool:
         """One process takes a call, whoever else looks at the same time."""
@@ -51,9 +66,7 @@ class Recovery:
             return cursor.rowcount == 1
 
     def _resolve(self, call: Call) -> Orphan | None:
-        receipt = self._receipt_of(call)
-        if receipt:
-            self._settle_by_receipt(call, receipt)
+        if self.adopt(call):
             return None
         orphan = self.orphan(call)
         if orphan.spool:

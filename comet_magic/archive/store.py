@@ -73,6 +73,7 @@ class Archive(Reader, Forked):
         copies: Sequence[int] | None = None,
         run: str = "",
         redo: bool = False,
+        call_id: str = "",
     ) -> Call:
         """A call that may be sent: row, copies and money are durable when this returns.
 
@@ -85,13 +86,16 @@ class Archive(Reader, Forked):
             copies: the copies to make; None takes the next free ones.
             run: a name under which a refusal for lack of money is recorded too.
             redo: also take named copies that are uncertain, or whose address is still known.
+            call_id: the call's id where another process has given it one.
 
         Raises:
             CopyTaken: a named copy exists, is being made, or is uncertain.
             BudgetExceededError: it would pass a limit, or its price is unknown and a limit is set.
             ConfigurationError: the folder or the ledger cannot be used.
         """
-        order = claims.Order(request, vendor, reserve, session, run, self._ready(), self.store_prompts)
+        order = claims.Order(
+            request, vendor, reserve, session, run, self._ready(), self.store_prompts, call_id
+        )
         try:
             with self._known.transaction(create=True) as connection:
                 return claims.claim(connection, order, budget=budget, copies=copies, redo=redo)
@@ -255,6 +259,10 @@ class Archive(Reader, Forked):
         if self.folder is None or all(call.alive for call in self.open_calls()):
             return []
         return self._recovery(self.folder).reconcile()
+
+    def adopt(self, call: Call) -> bool:
+        """Whether a receipt on disk proves that a call was answered; then it is settled so."""
+        return self.folder is not None and self._recovery(self.folder).adopt(call)
 
     def orphan(self, call_id: str) -> Orphan | None:
         """What is known to finish the call whose id begins so: its raw answer, the addresses of its pictures."""

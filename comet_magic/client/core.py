@@ -44,14 +44,14 @@ Way = Callable[[Job, Call], Awaitable[None]]
 class Core(Forked):
     """The engine side of one client."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, archive: Archive | None = None) -> None:
         self.base, self.key, self.settings = config.base, config.key, config.settings
         secret = self.key.require(self.base)
         self._budget = Budget(
             session=_micro(self.settings.max_cost_session, "max_cost_session"),
             day=_micro(self.settings.max_cost_day, "max_cost_day"),
         )
-        self.archive = Archive(
+        self.archive = archive or Archive(
             archive_folder(self.settings.archive), store_prompts=self.settings.store_prompts
         )
         self._planner = Planner(
@@ -215,7 +215,7 @@ class Core(Forked):
             )
         call.state = "failed" if call.errors and not call.pictures else "done"
 
-    def _claim(self, call: Call, *, redo: bool = False) -> Claim:
+    def _claim(self, call: Call, *, redo: bool = False, call_id: str = "") -> Claim:
         return self.archive.claim(
             call.request,
             vendor=self.base.vendor,
@@ -224,6 +224,7 @@ class Core(Forked):
             session=self.session,
             copies=call.copies,
             redo=redo,
+            call_id=call_id,
         )
 
     def _detach(self, job: Job) -> None:

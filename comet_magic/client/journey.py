@@ -104,19 +104,10 @@ class Journey:
             call.sent = False
             waited += verdict.delay
             trip.tell("retrying", f"{clean(answer.error, limit=80)}; again in {verdict.delay:.1f} s")
-            await self._wait(answer, verdict.delay, manners)
+            await manners.limiter.wait(verdict.delay, crowded=answer.error.status_code == 429)
             if free:  # the server's patience is not the call's
                 out = replace(out, deadline=anyio.current_time() + timeout)
         raise AssertionError("unreachable")
-
-    @staticmethod
-    async def _wait(answer: Failed, delay: float, manners: Manners) -> None:
-        if answer.error.status_code == 429:
-            manners.limiter.too_much(delay)
-            await manners.limiter.step_back()
-        else:
-            await anyio.sleep(delay)
-            await manners.limiter.pause()
 
     def _outgoing(self, trip: Trip, deadline: float, timeout: float) -> Outgoing:
         settings, job, call = self._settings, trip.job, trip.call

@@ -55,6 +55,15 @@ class Limiter:
             self._running -= 1
             self._wake()
 
+    async def wait(self, delay: float, *, crowded: bool) -> None:
+        """Wait before a request is sent again; `crowded` where the server said that it is too much."""
+        if crowded:
+            self.too_much(delay)
+            await self.step_back()
+        else:
+            await anyio.sleep(delay)
+            await self.pause()
+
     async def step_back(self) -> None:
         """Give the place to who waits, stand first in the queue, and wait for the end of the pause."""
         turn = anyio.Event()

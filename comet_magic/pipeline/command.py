@@ -26,12 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-per-minute", type=float, metavar="N", help="pictures a minute at the most")
     parser.add_argument("--price-per-image", metavar="USD", help="for a model whose price is not known")
     parser.add_argument("--dedupe", action="store_true", help="equal rows share one picture")
-    parser.add_argument("--redo", choices=REDO, help="run just the rows that ended so; unknown may bill twice")
+    parser.add_argument(
+        "--redo", choices=REDO, help="run just the rows that ended so; unknown may bill twice"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     for name in WireOptions.__annotations__:
         if name not in _OF_A_ROW:
             flag = f"--{name.replace('_', '-')}"
-            parser.add_argument(flag, metavar="VALUE", help=f"{name} of every row that does not say otherwise")
+            parser.add_argument(
+                flag, metavar="VALUE", help=f"{name} of every row that does not say otherwise"
+            )
 
 
 def run(arguments: argparse.Namespace) -> int:

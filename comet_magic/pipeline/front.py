@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import os
     from concurrent.futures import Future
 
+    from ..cluster import Workers
+
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
 
 
@@ -126,12 +128,8 @@ class Running:
         self._core = Bulk(
             configure({**task.client, "archive": folder}), max_cost=task.max_cost, per_minute=task.per_minute
         )
-        maker: Any = self._core
-        if cluster is not None:
-            from ..cluster import Workers
-
-            maker = Workers(self._core, cluster)
-        self._runner = Runner(task, maker)
+        self._workers = _workers(self._core, cluster)
+        self._runner = Runner(task, self._workers or self._core)
         self._display = make_display(shown=progress)
         self._lease = Lease()
         self.future: Future[None] = self._lease.portal.start_task_soon(self._runner.run)
@@ -145,6 +143,8 @@ class Running:
             wait(self._core.jobs)
         self._display.show(self._status())
         self._display.close()
+        if self._workers is not None:
+            self._workers.close()
         self._core.close()
         self._core.archive.close()
         self._lease.release()
@@ -200,6 +200,14 @@ class Running:
             outcome="unknown" if spend.uncertain else "billed",
             hint="Run it again: it goes on where it ended, and nothing that exists is paid for again.",
         )
+
+
+def _workers(core: Bulk, cluster: Any) -> Workers | None:
+    if cluster is None:
+        return None
+    from ..cluster import Workers
+
+    return Workers(core, cluster)
 
 
 def _warn_of_billing_twice(task: Task) -> None:

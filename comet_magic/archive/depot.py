@@ -1,0 +1,73 @@
+"""An archive's folder seen from a worker: files are shared, the ledger stays with the process that sent it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from comet_magic.files import make_private_folder, native, write_whole
+
+from . import shelf
+from .ledger import Ledger
+from .store import Archive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Depot(Archive):
+    """Writes pictures, receipts and raw answers where the archive has them; its own ledger is in memory.
+
+    A mark on disk says that a call was begun, so that whoever is asked to make it again knows.
+
+    Args:
+        folder: of the archive, on a disk that all workers share.
+        store_prompts: as of the archive.
+    """
+
+    def __init__(self, folder: Path, *, store_prompts: bool = True) -> None:
+        super().__init__(folder, store_prompts=store_prompts)
+        self._shared = native(folder).absolute()
+        self._ledger = Ledger(None)
+
+    @property
+    def _known(self) -> Ledger:
+        return self._ledger
+
+    def _ready(self) -> str:
+        make_private_folder(self._shared)
+        return "worker"
+
+    def finished(self, key: str, copy: int) -> dict[str, Any] | None:
+        """What the receipt of a copy says of its picture, if that is there; None otherwise."""
+        receipt = shelf.read_receipt(self._shared / shelf.receipt_name(key, copy))
+        for picture in receipt.get("pictures", ()):
+            if picture["copy"] == copy and native(self._shared / picture["path"]).is_file():
+                facts = {name: receipt.get(name) for name in ("id", "request_id", "cost")}
+                return {"key": key, **facts, **picture}
+        return None
+
+    def begin(self, call_id: str) -> bool:
+        """Mark a call as begun, durably; False where it was begun before."""
+        self._ready()
+        mark = self._mark(call_id)
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "begun": time.time()}
+        with contextlib.suppress(FileExistsError):
+            write_whole(mark, json.dumps(who).encode())
+            return True
+        return False
+
+    def begun(self, call_id: str) -> bool:
+        """Whether somebody began this call."""
+        return self._mark(call_id).exists()
+
+    def unmark(self, call_id: str) -> None:
+        """The call has an end that is known: nothing was done, or its receipt is there."""
+        self._mark(call_id).unlink(missing_ok=True)
+
+    def _mark(self, call_id: str) -> Path:
+        return self._spools.path(call_id).with_suffix(".sent")
