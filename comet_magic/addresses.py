@@ -117,12 +117,14 @@ def check_ip(ip: str, url: PictureURL, *, base_url: str) -> None:
     """Nothing, where a connection to the address may be made.
 
     Raises:
-        UnsafeURLError: unless the address is public, or is the very loopback address of the base URL.
+        UnsafeURLError: unless the address is public, or is the very loopback address of the base URL; a name
+            that resolves to it may resolve to anything the next time, and is refused.
     """
     address = _address(ip)
     if address is None:
         raise _refused(url.url, f"{url.host} does not resolve to an IP address")
-    if not is_public(address) and address not in _own_addresses(base_url):
+    literal = url.ip is not None or url.host == "localhost"
+    if not is_public(address) and not (literal and address in _own_addresses(base_url)):
         raise _refused(url.url, f"{url.host} is at {address}; public addresses are fetched")
 
 

@@ -255,10 +255,16 @@ class TestAResolvedName:
             check_ip(ip, self.URL, base_url=PUBLIC)
         assert caught.value.urls == ("https://cdn.example.com/a.png",)
 
-    def test_at_loopback_is_refused_also_beside_a_sandbox_elsewhere(self):
+    @pytest.mark.parametrize("ip", ["127.0.0.1", "127.0.0.2"])
+    def test_at_loopback_is_refused_also_beside_a_sandbox(self, ip):
         with pytest.raises(UnsafeURLError):
-            check_ip("127.0.0.1", self.URL, base_url="http://127.0.0.2:8000")
-        check_ip("127.0.0.2", self.URL, base_url="http://127.0.0.2:8000")
+            check_ip(ip, self.URL, base_url="http://127.0.0.2:8000")
+
+    def test_that_is_the_literal_address_of_the_sandbox_is_fetched(self):
+        url = parse_picture_url("http://127.0.0.2:9000/a.png", base_url="http://127.0.0.2:8000")
+        check_ip("127.0.0.2", url, base_url="http://127.0.0.2:8000")
+        with pytest.raises(UnsafeURLError):
+            check_ip("127.0.0.1", url, base_url="http://127.0.0.2:8000")
 
     def test_is_judged_by_the_registries_and_not_by_the_standard_library(self):
         for ip in ("224.0.0.1", "64:ff9b::808:808", "2002:808:808::1", "100.64.0.1"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import logging
+import os
 import ssl
 import urllib.request
 from dataclasses import dataclass
@@ -84,15 +85,15 @@ def _no_cookies() -> http.cookiejar.CookieJar:
     return http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
 
 
-_context: ssl.SSLContext | None = None
+_contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 
 
 def _tls() -> ssl.SSLContext:
-    """One context per process: reading the certificates costs 20 ms."""
-    global _context  # noqa: PLW0603 - a cache
-    if _context is None:
-        _context = httpx.create_ssl_context()
-    return _context
+    """One context for each set of trusted certificates: reading them costs 20 ms."""
+    trusted = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if trusted not in _contexts:
+        _contexts[trusted] = httpx.create_ssl_context()
+    return _contexts[trusted]
 
 
 def _context_for(*urls: str | None) -> ssl.SSLContext:

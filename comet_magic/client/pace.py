@@ -11,6 +11,7 @@ from collections import deque
 DECREASE = 0.75
 CLIMB = 0.02  # of the rate for each second since the last success, and at most as much for each success
 WINDOW = 5.0  # seconds that tell how fast it went
+SAMPLE = 5  # requests taken within the window; fewer tell nothing of a pace
 SLOWEST = 1 / 60  # requests a second
 
 
@@ -45,8 +46,9 @@ class Pace:
     def slow_down(self, now: float) -> None:
         """Go on below the pace that the server took lately."""
         span = min(WINDOW, max(1.0, now - self._began))
-        taken = max(0, sum(1 for start in self._sent if start <= now) - len(self._refused))
-        self.rate = max(SLOWEST, min(self.rate, taken / span) * DECREASE)
+        taken = sum(1 for start in self._sent if start <= now) - len(self._refused)
+        measured = taken / span if taken >= SAMPLE else self.rate
+        self.rate = max(SLOWEST, min(self.rate, measured) * DECREASE)
         self._climbed_at = now
 
     def succeeded(self, now: float) -> None:
