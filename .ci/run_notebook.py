@@ -8,7 +8,8 @@ from nbclient import NotebookClient
 
 path = Path(sys.argv[1])
 notebook = nbformat.read(path, as_version=4)
-NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+place = {"metadata": {"path": str(path.parent)}}
+NotebookClient(notebook, timeout=120, kernel_name="python3", resources=place).execute()
 pictures = 0
 for cell in notebook.cells:
     for output in cell.get("outputs", []):

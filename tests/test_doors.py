@@ -167,7 +167,7 @@ def test_a_prompt_of_32000_characters_arrives_and_a_longer_one_is_refused(
     options = {"model": "gpt-image-1-mini", "quality": "low", "output_format": "jpeg"}
     generate("x" * 32_000, **options)
     assert len(sandbox.log[0].prompt) == 32_000
-    with pytest.raises((cm.InvalidRequestError, UsageError), match="32,?000"):
+    with pytest.raises((cm.InvalidRequestError, UsageError), match=r"32,?000"):
         generate("x" * 32_001, **options)
 
 

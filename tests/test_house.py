@@ -87,7 +87,9 @@ def test_imports_go_down_the_floors_only(path: Path) -> None:
         return
     allowed = FLOORS[place] | {place}
     strangers = {name for kind, name in imports(path) if kind == "ours" and name not in allowed}
-    guests = {name for kind, name in imports(path) if kind == "package" and place not in HOSTS.get(name, {place})}
+    guests = {
+        name for kind, name in imports(path) if kind == "package" and place not in HOSTS.get(name, {place})
+    }
     assert strangers | guests == set()
 
 
@@ -103,7 +105,9 @@ def test_a_file_and_its_functions_fit_in_the_eye(path: Path) -> None:
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = f"import sys, comet_magic; print(sorted({HEAVY!r} & set(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
     assert ran.stdout.strip() == "[]"
 
 
@@ -116,7 +120,8 @@ def test_every_public_name_is_there_and_explained() -> None:
 
 
 def test_no_public_function_bears_a_modules_name() -> None:
-    modules = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    modules = packages | {path.stem for path in PACKAGE.glob("*.py")}
     assert modules & set(comet_magic.__all__) == set()
 
 

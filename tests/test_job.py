@@ -178,7 +178,7 @@ def test_a_closed_client_takes_no_call_and_leaves_no_thread(sandbox: Sandbox) ->
     for _ in range(5):
         client = cm.Client(base_url=sandbox.base_url, api_key="sandbox")
         job = client.submit("a boat", **SMALL)
-        until(lambda: sent(job))  # noqa: B023 - called at once
+        until(lambda: sent(job))
         client.close()
         client.close()
         with pytest.raises(cm.ConfigurationError, match="closed"):

@@ -16,19 +16,24 @@ CHINESE = (ROOT / "README.zh.md").read_text("utf-8")
 
 def blocks(text: str) -> list[str]:
     """The code of a page, without its comments."""
-    return [re.sub(r"\s+#.*", "", block) for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.M | re.S)]
+    return [
+        re.sub(r"\s+#.*", "", block)
+        for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
 
 
 @pytest.mark.parametrize("page", [README, CHINESE], ids=["English", "Chinese"])
 def test_the_table_of_models_is_the_catalogs(page: str) -> None:
-    printed = re.search(r"<!-- models -->\n(.*?)<!-- /models -->", page, re.S)
+    printed = re.search(r"<!-- models -->\n(.*?)<!-- /models -->", page, re.DOTALL)
     assert printed is not None
     assert printed.group(1).strip() == model_table().strip(), f"it should be:\n{model_table()}"
 
 
 def test_both_languages_have_the_same_commands_and_tables() -> None:
     assert blocks(CHINESE) == blocks(README)
-    rows = [[line.count("|") for line in page.splitlines() if line.startswith("|")] for page in (README, CHINESE)]
+    rows = [
+        [line.count("|") for line in page.splitlines() if line.startswith("|")] for page in (README, CHINESE)
+    ]
     assert rows[0] == rows[1]
 
 
