@@ -1,0 +1,41 @@
+"""An endpoint for each test, and a dataset made with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from comet_magic.pipeline import Dataset, generate_dataset
+from tests.pipeline.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint() as server:
+        yield server
+
+
+@pytest.fixture
+def make(endpoint: Endpoint, tmp_path: Path) -> Callable[..., Dataset]:
+    """`generate_dataset` into the test's folder, at the test's endpoint."""
+
+    def make(source: Any, out: str = "dataset", **options: Any) -> Dataset:
+        return generate_dataset(source, tmp_path / out, **settings(endpoint), **options)
+
+    return make
+
+
+def settings(endpoint: Endpoint) -> dict[str, Any]:
+    """What a run at an endpoint needs: a model that nobody knows, at four cents a picture."""
+    return {
+        "base_url": endpoint.base_url,
+        "api_key": "sandbox",
+        "model": "test-model",
+        "price_per_image": 0.04,
+        "progress": False,
+    }

@@ -1,0 +1,129 @@
+"""Processes that are killed, and what is paid after they were started again."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from comet_magic.archive import Archive
+from comet_magic.pipeline import generate_dataset, open_dataset, plan
+from tests.pipeline.conftest import settings
+from tests.pipeline.endpoint import Endpoint
+from tests.pipeline.maker import kill, rows_of, start_maker, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROWS = rows_of(200)
+SEEDS = [pytest.param(seed, marks=[pytest.mark.full] if seed > 1 else []) for seed in range(10)]
+
+
+def redone(rows: list[str], out: Path, **options: Any) -> dict[str, int]:
+    """The counts after what is unknown was sent again."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "0 calls of unknown outcome")
+        if open_dataset(out).counts["unknown"]:
+            with pytest.warns(UserWarning, match="may be billed twice"):
+                return generate_dataset(rows, out, redo="unknown", **options).counts
+        return open_dataset(out).counts
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_killed_run_pays_for_at_most_the_calls_that_were_in_flight(seed: int, tmp_path: Path) -> None:
+    with Endpoint(delay=0.03) as endpoint:
+        options = {**settings(endpoint), "max_in_flight": 8}
+        killed_at = random.Random(seed).randrange(5, 190)
+        process = start_maker(ROWS, tmp_path / "set", endpoint, max_in_flight=8)
+        endpoint.until(lambda seen: seen.paid >= killed_at)
+        kill(process)
+
+        resumed = generate_dataset(ROWS, tmp_path / "set", **options).counts
+        asked = Counter(one.prompt for one in endpoint.asked)
+
+        assert max(asked.values()) == 1
+        assert resumed["done"] + resumed["unknown"] == 200
+        assert resumed["unknown"] <= 8
+        again = redone(ROWS, tmp_path / "set", **options)
+        assert again["done"] == 200
+        assert endpoint.paid <= 200 + 8
+        assert endpoint.paid / 200 <= 1.04
+
+
+def test_pictures_at_addresses_are_fetched_and_not_paid_again_after_a_kill(tmp_path: Path) -> None:
+    rows = rows_of(12)
+    with Endpoint(urls=True, hold=30) as endpoint:
+        process = start_maker(rows, tmp_path / "set", endpoint, max_in_flight=4)
+        archive = Archive(tmp_path / "set")
+        endpoint.until(lambda _: sum(call.state == "received" for call in archive.open_calls()) == 4)
+        kill(process)
+        paid, endpoint.hold = endpoint.paid, 0.0
+
+        counts = generate_dataset(rows, tmp_path / "set", **settings(endpoint)).counts
+
+        assert counts["done"] == 12
+        assert paid == 4
+        assert endpoint.paid == 12
+        archive.close()
+
+
+def test_two_processes_share_a_dataset_and_pay_for_each_row_once(tmp_path: Path) -> None:
+    rows = rows_of(60)
+    with Endpoint(delay=0.05) as endpoint:
+        both = [start_maker(rows, tmp_path / "set", endpoint) for _ in range(2)]
+        ends = [told(process) for process in both]
+
+        assert endpoint.paid == 60
+        assert [end["done"] for end in ends] == [60, 60]
+
+
+def test_what_a_killed_neighbour_had_in_hand_is_told_as_unknown(tmp_path: Path) -> None:
+    rows = rows_of(8)
+    with Endpoint(delay=600) as endpoint:
+        neighbour = start_maker(rows, tmp_path / "set", endpoint, max_in_flight=4)
+        endpoint.until(lambda seen: seen.paid == 4)
+        endpoint.delay = 0.0
+        mine = start_maker(rows, tmp_path / "set", endpoint)
+        endpoint.until(lambda seen: seen.paid == 8)
+        kill(neighbour)
+
+        end = told(mine)
+
+        assert (end["done"], end["unknown"]) == (4, 4)
+        assert endpoint.paid == 8
+
+
+def test_a_dataset_is_read_from_another_process_while_it_is_made(tmp_path: Path) -> None:
+    with Endpoint(delay=0.02) as endpoint:
+        process = start_maker(rows_of(100), tmp_path / "set", endpoint, max_in_flight=2)
+        endpoint.until(lambda seen: seen.paid >= 30)
+
+        seen = open_dataset(tmp_path / "set")
+        counts, running = seen.counts, not seen.complete
+        process.communicate(timeout=60)
+
+        assert running
+        assert 20 <= counts["done"] < 100
+        assert counts["done"] + counts["open"] == 100
+        assert seen.complete
+        assert seen.counts["done"] == 100
+
+
+def test_a_plan_after_a_kill_says_what_is_left(tmp_path: Path) -> None:
+    with Endpoint(delay=0.02) as endpoint:
+        process = start_maker(ROWS, tmp_path / "set", endpoint, max_in_flight=4)
+        endpoint.until(lambda seen: seen.paid >= 50)
+        kill(process)
+        options = settings(endpoint)
+        options.pop("progress")
+
+        before = plan(ROWS, tmp_path / "set", **options)
+        counts = generate_dataset(ROWS, tmp_path / "set", **settings(endpoint)).counts
+
+        assert before.rows == 200
+        assert before.done + before.to_pay + before.ended.get("open", 0) == 200
+        assert before.ended.get("open", 0) <= 4
+        assert counts["done"] + counts["unknown"] == 200
