@@ -255,3 +255,29 @@ def test_a_wait_shows_that_it_lives_before_the_picture_comes(connect: Connect) -
     assert all('role="status"' in markup and "dall-e-2" in markup for markup in progress)
     assert any("1 s" in markup for markup in progress)
     assert [output.pictures for output in ran.shown] == [["image/png"]]
+
+
+def test_saving_makes_the_folder_that_a_slash_names(kernel: Kernel, tmp_path: Path) -> None:
+    ran = kernel.run(f"x = %cometimg {SMALL} --save new/deep/ a paper boat")
+
+    assert ran.status == "ok", ran.error
+    assert [path.name for path in (tmp_path / "new" / "deep").iterdir()] == ["a-paper-boat.png"]
+
+
+def test_a_setting_that_changes_between_two_cells_counts_from_then_on(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run(f"%cometimg {SMALL} a boat")
+
+    ran = kernel.run(f"%config CometMagics.archive = 'elsewhere'\n%cometimg {SMALL} a boat")
+
+    assert ran.status == "ok", ran.error
+    assert [len(list(tmp_path.glob(f"{name}/images/*/*.png"))) for name in ("cometimg", "elsewhere")] == [
+        1,
+        1,
+    ]
+
+
+def test_without_an_archive_nothing_is_written(kernel: Kernel, tmp_path: Path) -> None:
+    ran = kernel.run(f"%config CometMagics.archive = 'off'\n%cometimg {SMALL} a boat")
+
+    assert ran.status == "ok", ran.error
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Connect = Callable[[Sandbox], Kernel]
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="a folder in which root writes nothing either")
 SMALL = "-m dall-e-2 --size 256x256"
 
 
@@ -32,6 +34,8 @@ SMALL = "-m dall-e-2 --size 256x256"
         ("%cometimg -n 0 a boat", "n is 0"),
         ("%cometimg --prompt-file nowhere.txt", "--prompt-file nowhere.txt cannot be read"),
         ("%cometimg --prompt-file . a boat", "keep one of them"),
+        ("%cometimg --prompt-file there.png", "is not UTF-8 text"),
+        pytest.param("%cometimg --save /proc/boat.png a boat", "/proc cannot be written", marks=LINUX),
         ("%cometimg --save nowhere/boat.png a boat", "does not exist; make it first"),
         ("%cometimg --save boat.gif a boat", "pictures are kept as they came"),
         ("%cometimg --save there.png a boat", "there.png exists and is never overwritten"),
@@ -50,7 +54,7 @@ SMALL = "-m dall-e-2 --size 256x256"
 def test_wrong_usage_is_one_line_with_the_fix_and_sends_nothing(
     connect: Connect, sandbox: Sandbox, tmp_path: Path, code: str, fix: str
 ) -> None:
-    (tmp_path / "there.png").touch()
+    (tmp_path / "there.png").write_bytes(b"\x89PNG")
 
     ran = connect(sandbox).run(code)
 
