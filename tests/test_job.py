@@ -215,3 +215,13 @@ def test_an_option_that_is_none_is_refused_by_name(client: cm.Client, options: d
 def test_a_setting_that_is_none_is_refused_by_name() -> None:
     with pytest.raises(cm.ConfigurationError, match="max_inflight is no setting"):
         cm.Client(api_key="sk-0123456789", max_inflight=3)  # type: ignore[call-arg]
+
+
+def test_the_time_of_a_call_holds_also_where_the_server_refuses_everybody() -> None:
+    with Sandbox(fail="429") as sandbox:
+        with cm.Client(base_url=sandbox.base_url, api_key="sandbox", retry_base_delay=0.05) as client:
+            started = time.monotonic()
+            with pytest.raises((cm.RateLimitError, cm.APITimeoutError)) as caught:
+                client.generate("a boat", timeout=1.5, **SMALL)
+    assert caught.value.outcome in ("rejected", "not_sent")
+    assert time.monotonic() - started < 5

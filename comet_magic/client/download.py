@@ -17,6 +17,7 @@ from .http import LOCATION, HTTPFault, PictureDoor, pieces
 if TYPE_CHECKING:
     import httpx
 
+AGAIN = "It is paid for: %cometimg_history --fetch ID tries again while its address lives."
 MOST_TRIES = 4
 MOST_HOPS = 5
 FIRST_PAUSE = 0.25  # seconds; a picture may not be at its address yet
@@ -48,7 +49,7 @@ async def download(
                 problem = str(fault)
     raise DownloadError(
         f"the picture at {clean_url(url)} could not be fetched: {problem}",
-        hint="It is paid for: %cometimg_history --fetch ID tries again while its address lives.",
+        hint=AGAIN,
         urls=(url,),
     )
 
@@ -122,6 +123,7 @@ async def _body(response: httpx.Response, url: str, largest: int) -> bytes:
         expired = " (its address has expired or needs a login)" if status in (401, 403, 410) else ""
         raise DownloadError(
             f"the picture at {clean_url(url)} could not be fetched: HTTP {status}{expired}",
+            hint=AGAIN,
             urls=(url,),
             status_code=status,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import math
 import random
 from dataclasses import replace
 from itertools import count
@@ -104,7 +105,11 @@ class Journey:
             call.sent = False
             waited += verdict.delay
             trip.tell("retrying", f"{clean(answer.error, limit=80)}; again in {verdict.delay:.1f} s")
-            await manners.limiter.wait(verdict.delay, crowded=answer.error.status_code == 429)
+            # others' refusals may have made the wait longer than this call has time
+            with anyio.CancelScope(deadline=math.inf if free else out.deadline) as scope:
+                await manners.limiter.wait(verdict.delay, crowded=answer.error.status_code == 429)
+            if scope.cancelled_caught:
+                raise verdict.error
             if free:  # the server's patience is not the call's
                 out = replace(out, deadline=anyio.current_time() + timeout)
         raise AssertionError("unreachable")
