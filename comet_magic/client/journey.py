@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import math
 import random
 from dataclasses import replace
 from itertools import count
