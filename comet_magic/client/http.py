@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 
 from ..errors import AmbiguousError, APIConnectionError, APITimeoutError, CometError
 from ..text import clean
+from .network import Network
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
@@ -65,20 +67,52 @@ class _FreshConnections(httpx.AsyncBaseTransport):
     def __init__(self, context: ssl.SSLContext, proxy: str | None) -> None:
         self._context = context
         self._proxy = proxy
+        self._network = Network()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await (self._through_proxy(request) if self._proxy else self._straight(request))
+        # the library would parse it, and fail, though it does not follow it
+        if "location" in response.headers:
+            response.headers[LOCATION] = response.headers.pop("location")
+        return response
+
+    async def _through_proxy(self, request: httpx.Request) -> httpx.Response:
         transport = httpx.AsyncHTTPTransport(
             verify=self._context,
             trust_env=False,
             proxy=self._proxy,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
         )
-        response = await transport.handle_async_request(request)
-        if (
-            "location" in response.headers
-        ):  # the library would parse it, and fail, though it does not follow it
-            response.headers[LOCATION] = response.headers.pop("location")
-        return response
+        return await transport.handle_async_request(request)
+
+    async def _straight(self, request: httpx.Request) -> httpx.Response:
+        """One connection without a pool, which costs more than the rest of a small request."""
+        url = request.url
+        asked = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        connection = httpcore.AsyncHTTPConnection(
+            asked.url.origin, ssl_context=self._context, network_backend=self._network
+        )
+        answer = await connection.handle_async_request(asked)
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer; its end closes the connection."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._answer.aiter_stream()
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
 
 
 def _no_cookies() -> http.cookiejar.CookieJar:
@@ -236,12 +270,15 @@ class PictureDoor:
         return await client.send(request, stream=True)
 
 
-HTTPFault = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError)
+HTTPFault = (
+    *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError),
+    *(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError),
+)
 
 
 def silent(fault: BaseException) -> bool:
     """Whether a fault is a silence that lasted too long."""
-    return isinstance(fault, httpx.TimeoutException)
+    return isinstance(fault, (httpx.TimeoutException, httpcore.TimeoutException))
 
 
 def permanent(fault: BaseException) -> bool:
