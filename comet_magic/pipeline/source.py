@@ -7,9 +7,9 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..errors import ConfigurationError
 from ..text import clean
 
 BATCH = 500  # rows
+LINGER = 0.1  # seconds to wait for a batch to fill
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 Record = Mapping[str, Any]
 
@@ -34,9 +35,19 @@ class Source:
     records: Iterator[Record]
 
     def batches(self) -> Iterator[list[Record]]:
-        """The rows, some at a time."""
-        while batch := list(islice(self.records, BATCH)):
-            yield batch
+        """The rows, some at a time; a slow source's one by one, and a failing one's until it fails."""
+        batch: list[Record] = []
+        try:
+            until = time.monotonic() + LINGER
+            for record in self.records:
+                batch.append(record)
+                if len(batch) == BATCH or time.monotonic() > until:
+                    whole, batch = batch, []
+                    yield whole
+                    until = time.monotonic() + LINGER
+        finally:
+            if batch:
+                yield batch
 
 
 def read_source(source: Any, *, prompt: str) -> Source:

@@ -25,7 +25,7 @@ def make(endpoint: Endpoint, tmp_path: Path) -> Callable[..., Dataset]:
     """`generate_dataset` into the test's folder, at the test's endpoint."""
 
     def make(source: Any, out: str = "dataset", **options: Any) -> Dataset:
-        return generate_dataset(source, tmp_path / out, **settings(endpoint), **options)
+        return generate_dataset(source, tmp_path / out, **{**settings(endpoint), **options})
 
     return make
 

@@ -65,6 +65,7 @@ class Endpoint:
     ) -> None:
         self.delay, self.rate, self.retry_after, self.urls, self.hold = delay, rate, retry_after, urls, hold
         self.picture = picture
+        self.forgiving = False  # whether nothing is refused any more
         self.asked: list[Asked] = []
         self.downloads = 0
         self.running = self.most_running = 0
@@ -180,7 +181,7 @@ class Endpoint:
                 return 429, {"message": "Rate limit reached", "code": "rate_limit_exceeded"}
             self._tokens -= 1
         for word, answer in _ANSWERS.items():
-            if word in prompt:
+            if word in prompt and not self.forgiving:
                 return answer
         return 200, {}
 

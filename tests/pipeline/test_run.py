@@ -1,0 +1,428 @@
+"""What a run makes, what it leaves alone, what ends it, and what it costs."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from comet_magic.errors import (
+    AuthenticationError,
+    BudgetExceededError,
+    ConfigurationError,
+    InvalidRequestError,
+    MissingKeyError,
+    QuotaError,
+    RateLimitError,
+    SaveError,
+)
+from comet_magic.pipeline import agenerate_dataset, generate_dataset, open_dataset, plan
+from tests.pipeline.conftest import settings
+from tests.pipeline.endpoint import PICTURE, Endpoint
+from tests.pipeline.maker import rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from comet_magic.pipeline import Dataset
+
+Make = "Callable[..., Dataset]"
+
+
+def test_every_row_becomes_a_picture_in_the_order_of_the_source(make: Make, endpoint: Endpoint) -> None:
+    endpoint.delay = 0.01
+    report = make(rows_of(30))
+
+    records = list(report.records())
+
+    assert [record["prompt"] for record in records] == rows_of(30)
+    assert all((report.folder / record["file_name"]).read_bytes() == PICTURE for record in records)
+    assert report.counts["done"] == 30
+    assert report.complete
+
+
+def test_rows_that_are_added_are_paid_and_the_others_are_not(make: Make, endpoint: Endpoint) -> None:
+    make(rows_of(40))
+
+    report = make([*rows_of(20), *rows_of(10, first=100), *rows_of(20, first=20)])
+
+    assert endpoint.paid == 50
+    assert report.counts["done"] == 50
+
+
+def test_rows_that_are_shuffled_or_removed_cost_nothing(make: Make, endpoint: Endpoint) -> None:
+    make(rows_of(40))
+    shuffled = random.Random(1).sample(rows_of(40), 40)
+
+    report = make(shuffled)
+    fewer = make(rows_of(5, first=3))
+    whole = make(rows_of(40))
+
+    assert endpoint.paid == 40
+    assert [record["prompt"] for record in report.records()] == rows_of(40)
+    assert len(fewer) == len(whole) == 40
+
+
+def test_the_same_rows_again_give_the_same_metadata_byte_for_byte(make: Make, tmp_path: Path) -> None:
+    rows = [{"prompt": f"row {n}", "label": n, "tags": ["a", None]} for n in range(10)]
+    make(rows)
+    before = (tmp_path / "dataset/metadata.jsonl").read_bytes()
+
+    make(rows)
+
+    assert (tmp_path / "dataset/metadata.jsonl").read_bytes() == before
+
+
+def test_ten_equal_rows_are_ten_pictures(make: Make, endpoint: Endpoint) -> None:
+    report = make(["the same"] * 10)
+
+    assert endpoint.paid == 10
+    assert len({record["file_name"] for record in report.records()}) == 10
+
+
+def test_ten_equal_rows_are_one_picture_when_deduplicated(make: Make, endpoint: Endpoint) -> None:
+    report = make(["the same"] * 10, dedupe=True)
+
+    assert endpoint.paid == 1
+    assert report.counts["done"] == 10
+    assert len({record["file_name"] for record in report.records()}) == 1
+
+
+def test_a_row_with_n_makes_as_many_rows(make: Make, endpoint: Endpoint) -> None:
+    report = make([{"prompt": "one"}, {"prompt": "three", "n": 3}])
+
+    assert endpoint.paid == 4
+    assert [record["prompt"] for record in report.records()] == ["one", "three", "three", "three"]
+
+
+def test_one_refused_prompt_costs_one_row(make: Make) -> None:
+    rows = rows_of(50)
+    rows[20] = "REFUSE this"
+
+    report = make(rows)
+
+    assert report.counts["done"] == 49
+    assert report.counts["refused"] == 1
+    refused = list(report.records())[20]
+    assert (refused["outcome"], refused["code"]) == ("refused", "moderation_blocked")
+    assert refused["file_name"] is None
+
+
+def test_what_ended_is_left_alone_until_it_is_asked_for(make: Make, endpoint: Endpoint) -> None:
+    rows = [*rows_of(3), "REFUSE a", "WRONG b", "LOST c", "BROKEN d"]
+    first = make(rows).counts
+    asked = len(endpoint.asked)
+
+    again = make(rows).counts
+
+    assert first == again
+    assert (first["refused"], first["failed"], first["unknown"]) == (1, 2, 1)
+    assert len(endpoint.asked) == asked
+
+
+@pytest.mark.parametrize(("redo", "prompts"), [("failed", {"WRONG b", "BROKEN d"}), ("refused", {"REFUSE a"})])
+def test_redo_sends_just_the_rows_that_ended_so(
+    redo: str, prompts: set[str], make: Make, endpoint: Endpoint
+) -> None:
+    rows = ["one", "REFUSE a", "WRONG b", "LOST c", "BROKEN d"]
+    make(rows)
+    asked = len(endpoint.asked)
+
+    make([*rows, "new"], redo=redo)
+
+    assert {one.prompt for one in endpoint.asked[asked:]} == prompts
+
+
+def test_an_unknown_row_is_sent_again_only_after_saying_what_that_may_cost(
+    make: Make, endpoint: Endpoint
+) -> None:
+    make(["one", "LOST c"])
+
+    with pytest.warns(UserWarning, match=r"1 calls of unknown outcome .* billed twice \(\$0.04 at the most\)"):
+        make(["one", "LOST c"], redo="unknown")
+
+    assert Counter(one.prompt for one in endpoint.asked) == {"one": 1, "LOST c": 2}
+
+
+def test_a_failed_download_is_made_good_for_nothing(endpoint: Endpoint, make: Make) -> None:
+    endpoint.urls, endpoint.hold = True, 5.0
+    report = make(["one"], download_timeout=0.2)
+    failed = report.counts["failed"]
+    endpoint.hold = 0.0
+
+    again = make(["one"], redo="failed")
+
+    assert failed == 1
+    assert again.counts["done"] == 1
+    assert endpoint.paid == 1
+
+
+# --- what ends a run
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"), [("FORBIDDEN", AuthenticationError), ("EMPTY", QuotaError)], ids=["key", "account"]
+)
+def test_a_wrong_key_or_an_empty_account_stops_the_run_at_once(
+    word: str, kind: type[Exception], make: Make, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    endpoint.delay = 0.05
+    rows = [*rows_of(10), f"{word} one", *rows_of(200, first=10)]
+
+    with pytest.raises(kind) as caught:
+        make(rows, max_in_flight=4)
+
+    report = open_dataset(tmp_path / "dataset")
+    assert len(endpoint.asked) <= 11 + 8
+    assert "rows are open; run it again" in caught.value.hint
+    assert report.counts["done"] == endpoint.paid
+    assert report.counts["open"] == 211 - endpoint.paid
+    assert len(report) == 211
+
+
+def test_rows_left_open_by_a_stop_are_made_by_the_next_run(make: Make, endpoint: Endpoint) -> None:
+    rows = [*rows_of(5), "FORBIDDEN one", *rows_of(20, first=5)]
+    with pytest.raises(AuthenticationError):
+        make(rows, max_in_flight=2)
+    endpoint.forgiving = True
+
+    report = make(rows)
+
+    assert report.counts["done"] == 26
+    assert endpoint.paid == 26
+
+
+def test_without_a_key_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(MissingKeyError):
+        generate_dataset(["one"], tmp_path / "dataset")
+
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_folder_that_cannot_be_used_is_found_before_paying(make: Make, endpoint: Endpoint, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        make(["one"], "file/dataset")
+
+    assert endpoint.asked == []
+
+
+def test_a_source_that_fails_ends_the_run_after_the_calls_in_flight(
+    make: Make, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    endpoint.delay = 0.1
+
+    def source() -> Iterator[str]:
+        yield from rows_of(30)
+        raise LookupError("no more prompts")
+
+    with pytest.raises(LookupError, match="no more prompts"):
+        make(source(), max_in_flight=4)
+
+    report = open_dataset(tmp_path / "dataset")
+    assert report.counts["done"] == endpoint.paid == 30
+    assert report.counts["unknown"] == 0
+
+
+def test_a_full_disk_ends_the_run_and_hands_over_the_pictures(
+    endpoint: Endpoint, make: Make, tmp_path: Path
+) -> None:
+    make(["first"])
+    images = tmp_path / "dataset" / "images"
+    for child in images.iterdir():
+        child.rename(tmp_path / child.name)
+    images.rmdir()
+    images.write_text("no folder")
+
+    with pytest.raises(SaveError) as caught:
+        make([*rows_of(100)], max_in_flight=2)
+
+    assert endpoint.paid <= 5
+    assert len(caught.value.images) >= 1
+
+
+# --- money
+
+
+def test_a_budget_is_exact_under_concurrency(make: Make, endpoint: Endpoint) -> None:
+    endpoint.delay = 0.02
+
+    report = make(rows_of(200), max_cost=1.00, max_in_flight=64)
+
+    assert endpoint.paid == 25
+    assert report.counts["done"] == 25
+    assert report.counts["over_budget"] == 175
+    assert (report.cost, report.bound) == (1_000_000, 1_000_000)
+
+
+def test_a_budget_holds_over_all_runs_and_can_be_raised(make: Make, endpoint: Endpoint) -> None:
+    make(rows_of(20), max_cost=0.40)
+    make(rows_of(20), max_cost=0.40)
+    before = endpoint.paid
+
+    report = make(rows_of(20), max_cost=0.60)
+
+    assert (before, endpoint.paid) == (10, 15)
+    assert report.counts["over_budget"] == 5
+
+
+def test_a_row_without_a_known_price_is_not_sent_under_a_budget(make: Make, endpoint: Endpoint) -> None:
+    report = make(["one", "two"], max_cost=1.00, price_per_image=None)
+
+    assert endpoint.asked == []
+    assert report.counts["over_budget"] == 2
+    assert "price" in next(iter(report.failures))
+
+
+def test_money_that_was_only_reserved_is_used_by_later_rows(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.delay = 0.02
+    options = {**settings(endpoint), "model": "gpt-image-1", "quality": "auto", "price_per_image": None}
+    high = plan(["one"], tmp_path, **{k: v for k, v in options.items() if k != "progress"}).price.high
+    assert high is not None
+
+    report = generate_dataset(rows_of(30), tmp_path / "set", **options, max_cost=2.5 * high / 1e6, max_in_flight=8)
+
+    assert report.counts["done"] == 30
+    assert report.bound < 2.5 * high
+
+
+# --- the server's pace
+
+
+def test_a_server_with_a_limit_gets_few_requests_too_many(make: Make) -> None:
+    with Endpoint(rate=40) as limited:
+        report = make(rows_of(160), max_in_flight=32, base_url=limited.base_url)
+        start = limited.asked[0].at
+        later = [one for one in limited.asked if one.at > start + 2]
+
+        assert report.counts["done"] == 160
+        assert sum(one.status == 429 for one in later) <= 0.1 * len(later)
+
+
+def test_a_pause_that_the_server_asks_for_is_kept_by_all_calls(make: Make) -> None:
+    with Endpoint(rate=4, retry_after=1.5) as limited:
+        report = make(rows_of(8), max_in_flight=8, base_url=limited.base_url)
+        first = limited.crowded[0].at
+        between = [one.at for one in limited.asked if first + 0.2 < one.at < first + 1.45]
+
+        assert report.counts["done"] == 8
+        assert between == []
+
+
+def test_a_server_that_asks_for_too_long_a_pause_stops_the_run(make: Make) -> None:
+    with Endpoint(rate=1, retry_after=4000) as limited, pytest.raises(RateLimitError) as caught:
+        make(rows_of(5), max_in_flight=2, base_url=limited.base_url)
+
+    assert "67 min" in caught.value.hint
+
+
+def test_pictures_a_minute_are_limited(make: Make, endpoint: Endpoint) -> None:
+    make(rows_of(25), max_per_minute=1200, max_in_flight=12)
+
+    times = [one.at for one in endpoint.asked]
+    assert times[-1] - times[0] >= 0.8 * 24 * 60 / 1200
+
+
+def test_no_more_calls_are_in_flight_than_allowed(make: Make, endpoint: Endpoint) -> None:
+    endpoint.delay = 0.3
+
+    make(rows_of(10), max_in_flight=5)
+
+    assert endpoint.most_running == 5
+
+
+def test_an_endless_source_is_read_no_faster_than_it_is_worked_off(make: Make, endpoint: Endpoint) -> None:
+    read = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield f"row {read}"
+
+    report = make(endless(), max_cost=0.80)
+
+    assert endpoint.paid == 20
+    assert read <= 1500
+    assert report.counts["done"] == 20
+
+
+# --- the doors
+
+
+async def _awaited(rows: list[str], out: Path, options: dict[str, Any]) -> dict[str, int]:
+    return (await agenerate_dataset(rows, out, **options)).counts
+
+
+def test_a_dataset_can_be_awaited(endpoint: Endpoint, tmp_path: Path) -> None:
+    import asyncio
+
+    counts = asyncio.run(_awaited(rows_of(5), tmp_path / "set", settings(endpoint)))
+
+    assert counts["done"] == 5
+
+
+def test_cancelling_the_await_lets_calls_in_flight_finish(endpoint: Endpoint, tmp_path: Path) -> None:
+    import asyncio
+
+    endpoint.delay = 0.2
+
+    async def main() -> None:
+        task = asyncio.create_task(_awaited(rows_of(50), tmp_path / "set", settings(endpoint)))
+        await asyncio.to_thread(endpoint.until, lambda seen: seen.running >= 4)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+    counts = open_dataset(tmp_path / "set").counts
+    assert counts["done"] == endpoint.paid < 50
+    assert counts["done"] + counts["open"] == 50
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"sizes": "1024x1024"}, InvalidRequestError, "sizes is no parameter"),
+        ({"archive": "here"}, ConfigurationError, "archive is no setting of a dataset"),
+        ({"redo": "done"}, ConfigurationError, "redo is done"),
+        ({"max_per_minute": 0}, ConfigurationError, "max_per_minute is 0"),
+        ({"model": "gpt-image-2", "size": "7x7"}, InvalidRequestError, "size is 7x7"),
+        ({"max_in_flight": 0}, ConfigurationError, "max_in_flight is 0"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_is_read(
+    options: dict[str, Any], error: type[Exception], words: str, make: Make, tmp_path: Path
+) -> None:
+    def never() -> Iterator[str]:
+        raise AssertionError("it was read")
+        yield
+
+    with pytest.raises(error, match=words):
+        make(never(), **options)
+
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_run_leaves_no_thread_behind(make: Make) -> None:
+    import threading
+
+    before = set(threading.enumerate())
+    make(rows_of(3))
+    deadline = time.monotonic() + 5
+    while left := set(threading.enumerate()) - before:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)
+
+
+def test_a_budget_error_is_not_raised(make: Make) -> None:
+    try:
+        make(rows_of(3), max_cost=0.04)
+    except BudgetExceededError:
+        pytest.fail("the report says it")
