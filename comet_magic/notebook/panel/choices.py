@@ -38,7 +38,7 @@ class Offer:
         model: whose control it is.
         name: the parameter's name on the wire.
         rule: what the model takes.
-        words: the values to choose from that go with the rest of the form; () where they are open.
+        words: the values to choose from that go with those before it; () where they are open.
         withheld: why a value that the model takes is not among them, or "".
     """
 
@@ -76,7 +76,9 @@ def offers(model: str, values: Mapping[str, Any]) -> dict[str, Offer]:
 
 
 def _offer(model: str, name: str, rule: Rule, kept: Mapping[str, Any]) -> Offer | None:
-    others = {other: value for other, value in kept.items() if other != name}
+    # Those before it on the wire limit it, those behind it give way: no value can lock another one out.
+    before = WIRE_PARAMETERS[: WIRE_PARAMETERS.index(name)]
+    others = {other: value for other, value in kept.items() if other in before}
     words = size_words(model, rule) if rule.kind == "size" else rule.choices()
     if not words:
         return None if problem(model, {**others, name: _sample(rule)}) else Offer(model, name, rule)

@@ -243,11 +243,14 @@ class Panel:
             foreground = self._forget(run)
             if images:
                 self.images.append(images)
-                self._viewing.add(images, items, source, select=foreground)
+            if self._closed:
+                return
+            if images:
+                self._viewing.add(items, source, select=foreground)
             if images or fault is None:
                 self._say(said_of_end(run, images) + self._assign())
             if fault is not None and not quiet:
-                self._fail(_told(fault))
+                self._fail(_told(fault), say=not images)
 
     def _forget(self, run: Run) -> bool:
         """Take it off the list; whether it was the one under way."""
@@ -279,10 +282,10 @@ class Panel:
     def _say(self, text: str) -> None:
         self._said.value = markup.status(text)
 
-    def _fail(self, error: CometError) -> None:
+    def _fail(self, error: CometError, *, say: bool = True) -> None:
         with self._lock:
             self._error.value = markup.alert(error)
-            if self._run is None:
+            if say and self._run is None:
                 self._say("That did not work; the form is as it was.")
 
     def _refresh(self) -> None:

@@ -86,7 +86,7 @@ class Viewing:
         """The items of a call's pictures, and the first of them as the stage shows it; takes a while."""
         return shelf.made(images, options, self._numbers), markup.readable(images.data[0], markup.SHOWN)
 
-    def add(self, images: Images, items: list[Item], source: str, *, select: bool) -> None:
+    def add(self, items: list[Item], source: str, *, select: bool) -> None:
         """Put the pictures of a call into the gallery, and the first of them onto the stage."""
         self.gallery.add(items)
         if select:
