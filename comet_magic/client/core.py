@@ -18,7 +18,7 @@ from ..protocol import Policy, RetryBudget
 from ..request import ImageRequest, Price, parse_dollars
 from ..settings import archive_folder
 from ..text import clean
-from .engine import Lease
+from .engine import Lease, ending
 from .http import APIDoor, PictureDoor
 from .job import Call, Job
 from .journey import Journey
@@ -171,7 +171,7 @@ class Core(Forked):
         """The engine, started if need be; the lock is held."""
         if self._closed:
             raise ConfigurationError("this client is closed", hint="Make a new one.")
-        if self._lease is None or not self._lease.usable:
+        if self._lease is None:
             self._lease = Lease()
         return self._lease
 
@@ -190,9 +190,10 @@ class Core(Forked):
             images, error = outcome(job)
         except BaseException as fault:  # a fault of ours must reach the caller, who waits for it
             self._detach(job)
-            job.set_exception(
-                fault if isinstance(fault, Exception) else APIConnectionError("the engine was stopped")
-            )
+            if not ending():  # a thread that waits would only print it
+                job.set_exception(
+                    fault if isinstance(fault, Exception) else APIConnectionError("the engine was stopped")
+                )
             raise
         self._detach(job)
         if error is not None:

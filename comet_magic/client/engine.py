@@ -5,69 +5,113 @@ A forked child gets a loop of its own. At the interpreter's end what still runs 
 
 from __future__ import annotations
 
+import asyncio
 import atexit
+import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from contextvars import Context
 
-from anyio.from_thread import BlockingPortalProvider
+import anyio
+from anyio.from_thread import BlockingPortal
 
-if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
-
-_provider = BlockingPortalProvider()
 EXIT_TIMEOUT = 2.0  # seconds
+
+
+class _Engine:
+    """A loop in a thread, with a portal to it.
+
+    anyio's own way to start one ends it when the last reference goes, which in a forked child waits for ever for
+    a thread that is not there.
+    """
+
+    def __init__(self) -> None:
+        self._started: Future[BlockingPortal] = Future()
+        self._thread = threading.Thread(target=self._work, name="comet_magic", daemon=True)
+        self._thread.start()
+        self.portal = self._started.result()
+
+    def _work(self) -> None:
+        try:
+            Context().run(anyio.run, self._serve)
+        except BaseException as fault:
+            if not self._started.done():
+                self._started.set_exception(fault)
+            elif not ending():  # then threads cannot be started any more, which the loop's end may want
+                raise
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        with anyio.CancelScope() as self._scope:
+            async with BlockingPortal() as portal:
+                self._started.set_result(portal)
+                await portal.sleep_until_stopped()
+
+    def end(self) -> None:
+        """Wait for what runs, then for the thread."""
+        self.portal.call(self.portal.stop)
+        self._thread.join()
+
+    def give_up(self, seconds: float) -> None:
+        """Cancel what runs, and wait so long for its last words."""
+        with contextlib.suppress(RuntimeError):  # it has ended by itself
+            self._loop.call_soon_threadsafe(self._scope.cancel)
+        self._thread.join(seconds)
 
 
 class Lease:
     """A share in the engine; give it back with `release`."""
 
     def __init__(self) -> None:
-        self._provider = _provider
-        self._pid = os.getpid()
-        self.portal: BlockingPortal = self._provider.__enter__()
-        self._lock = threading.Lock()
-        self._held = True
-        _leases.add(self)
-
-    @property
-    def usable(self) -> bool:
-        """Whether this lease was taken in this very process and is still held."""
-        return self._held and self._pid == os.getpid()
+        global _engine  # noqa: PLW0603 - one per process is the point
+        with _lock:
+            if _engine is None:
+                _engine = _Engine()
+            self.portal = _engine.portal
+            _leases.add(self)
 
     def release(self) -> None:
         """Give the share back; the thread ends with the last one."""
-        with self._lock:
-            held, self._held = self.usable, False
-        _leases.discard(self)
-        if held:
-            self._provider.__exit__(None, None, None)
+        global _engine  # noqa: PLW0603 - likewise
+        with _lock:
+            held = self in _leases
+            _leases.discard(self)
+            ended = _engine if held and not _leases and not _ending else None
+            if ended is not None:
+                _engine = None
+        if ended is not None:
+            ended.end()
 
     def release_later(self) -> None:
         """Give the share back from the engine's own thread, which cannot wait for itself."""
-        threading.Thread(target=self.release, name="comet_magic-release").start()
+        if not _ending:
+            threading.Thread(target=self.release, name="comet_magic-release").start()
 
 
+def ending() -> bool:
+    """Whether the interpreter ends: nobody can be told anything any more."""
+    return _ending
+
+
+_ending = False
+_lock = threading.Lock()
+_engine: _Engine | None = None
 _leases: set[Lease] = set()
 
 
 def _after_fork() -> None:
-    global _provider  # noqa: PLW0603 - the parent's thread does not exist here
-    _provider = BlockingPortalProvider()
+    global _lock, _engine  # noqa: PLW0603 - the parent's thread does not exist here
+    _lock = threading.Lock()
+    _engine = None
     _leases.clear()
 
 
 def _at_exit() -> None:
-    lease = next(iter(_leases), None)
-    if lease is None or not lease.usable:
-        return
-
-    def stop() -> None:
-        lease.portal.call(lease.portal.stop, True)  # noqa: FBT003 - cancel what remains
-
-    thread = threading.Thread(target=stop, daemon=True)
-    thread.start()
-    thread.join(EXIT_TIMEOUT)
+    global _ending  # noqa: PLW0603 - an interpreter ends once
+    _ending = True
+    if _engine is not None:
+        _engine.give_up(EXIT_TIMEOUT)
 
 
 if hasattr(os, "register_at_fork"):

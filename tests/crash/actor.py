@@ -15,7 +15,6 @@ from comet_magic.protocol import Progress
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from multiprocessing.synchronize import Barrier
 
     from comet_magic.client import Job
     from comet_magic.protocol import Event
@@ -128,15 +127,17 @@ def _ending(job: Job) -> str:
         return type(error).__name__
 
 
-def many(asked: Asked, count: int, start: Barrier, out: Connection) -> None:
+def many(asked: Asked, count: int, talk: Connection) -> None:
     """So many pictures of five prompts, that other processes ask for at the same time."""
     with asked.client() as client:
-        start.wait(60)
+        talk.send("ready")
+        talk.recv()
         jobs = [client.submit(f"{asked.prompt} {number % 5}", **asked.options) for number in range(count)]
-        errors, paths = [], []
+        errors: list[str] = []
+        paths: list[str | None] = []
         for job in jobs:
             try:
                 paths += job.result(timeout=100).paths
             except CometError as error:
-                errors.append("; ".join(error.lines()))
-        out.send((errors, paths))
+                errors += error.lines()
+        talk.send((errors, paths))

@@ -27,7 +27,7 @@ KINDS = ("sending", "waiting", "decoding", "downloading", "Arrived", "done")
 
 def moments(dice: random.Random, seconds: float, *, requests: int, pictures: int) -> list[Moment]:
     """At any time of a call, and a little after each of its steps."""
-    most = {kind: requests for kind in KINDS} | {"Arrived": pictures}
+    most = dict.fromkeys(KINDS, requests) | {"Arrived": pictures}
     later = [Moment(kind, dice.random() ** 3 * seconds / 2, dice.randint(1, most[kind])) for kind in KINDS]
     return [Moment("start", dice.uniform(0, seconds)), *later]
 
