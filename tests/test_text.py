@@ -171,6 +171,21 @@ class TestKeysInTexts:
         assert clean("local-dev-key-1, local-dev-key") == "[hidden], local-dev-key"
         assert clean(base64.b64encode(kept.reveal().encode()).decode()).startswith("[hidden]")
 
+    def test_of_eight_characters_are_keys_and_of_seven_are_words(self):
+        kept = Secret("zq8x7w6"), Secret("mn5b4v3c")
+        assert clean("zq8x7w6 mn5b4v3c") == "zq8x7w6 [hidden]"
+        assert looks_like_key("mn5b4v3c")
+        assert not looks_like_key("zq8x7w6")
+        assert kept
+
+    def test_of_twenty_characters_are_hidden_in_parts_of_eight(self):
+        nineteen, twenty = "a1b2c3d4e5f6g7h8i9j", "z9y8x7w6v5u4t3s2r1q0"
+        kept = Secret(nineteen), Secret(twenty)
+        assert clean(nineteen[:-1]) == nineteen[:-1]
+        assert clean(f"({twenty[5:13]})") == "([hidden])"
+        assert clean(f"({twenty[5:12]})") == f"({twenty[5:12]})"
+        assert kept
+
     def test_are_recognised_for_a_refusal(self, secret):
         for text in (FORMS["exact"], FORMS["split by zero-width characters"], FORMS["URL-encoded"]):
             assert looks_like_key(f"a boat {text}")
@@ -217,6 +232,13 @@ class TestWhatIsPrinted:
         assert clean("abc  defg", limit=6) == "abc…"
         assert clean("x" * 5 * 2**20) == "x" * 499 + "…"
 
+    def test_loses_the_end_of_what_was_looked_at_only_where_more_was_left(self):
+        looked_at = 4 * 10 + 4096
+        padding = "\x00" * (looked_at - 5)
+        assert clean(f"{padding}abcde", limit=10) == "abcde"
+        assert clean(f"{padding}abcdef", limit=10) == "…"
+        assert clean("\x00" * (looked_at - 325) + "abcde" + "x" * 321, limit=10) == "abcde…"
+
     def test_is_marked_as_cut_also_where_nothing_of_it_is_left(self):
         assert clean("\x1b[31m" * 2**20) == "…"
 
@@ -256,6 +278,8 @@ class TestAddressesInTexts:
             ("is it https://a.example/p? and on", "is it https://a.example/p? and on"),
             ("<https://a.example/p?x=1>", "<https://a.example/p?…>"),
             ("https://" + "u" * 300 + ":pw", "https://…"),
+            ("https://" + "h" * 255, "https://" + "h" * 255),
+            ("https://" + "h" * 256, "https://…"),
             ("what? no address", "what? no address"),
         ],
     )
@@ -284,6 +308,9 @@ class TestHTML:
 
     def test_holds_no_formula(self):
         assert html("$x$ \\(y\\)") == ("<span>$</span>x<span>$</span> <span>\\</span>(y<span>\\</span>)")
+
+    def test_is_as_short_as_any_text(self):
+        assert len(html("x" * 501)) == len(clean("x" * 501)) == 500
 
     def test_is_cleaned_and_short(self):
         assert html("\x1b[1mab\u202ecd", limit=3) == "ab…"
