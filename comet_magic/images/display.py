@@ -10,6 +10,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..catalog.money import dollars
 from ..text import clean
 from .check import displayable, open_checked
 from .preview import EDGE, contact_sheet, encoded, fitting, shrunk
@@ -132,12 +133,6 @@ def _price(pictures: Sequence[Picture], facts: Facts) -> str:
     if cost is None:
         return "cost unknown" if len(pictures) == facts.pictures else ""
     return dollars(cost)
-
-
-def dollars(micro: int) -> str:
-    """Micro-USD as people write it, "$0.0047"."""
-    whole, _, part = f"{micro / 1_000_000:.{4 if micro >= 100 else 6}f}".partition(".")
-    return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 def _where(pictures: Sequence[Picture]) -> str:
