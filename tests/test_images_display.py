@@ -153,7 +153,7 @@ class TestACaption:
         two = Images([picture(made(), cost=100), picture(made())], model="m", cost=250)
         assert shown(two[0])[0][PLAIN] == "m · 48x32 · $0.0001"
         assert shown(two[1])[0][PLAIN] == "m · 48x32"
-        assert shown(two)[0][PLAIN] == "m · 2 pictures 48x32 · $0.0003"
+        assert shown(two)[0][PLAIN] == "m · 2 pictures 48x32 · $0.0002"
 
     def test_works_where_the_working_folder_is_gone(self, tmp_path, monkeypatch):
         gone = tmp_path / "gone"
