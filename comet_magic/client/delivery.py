@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ from ..text import clean
 from .download import download
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..archive import Archive
     from ..archive.store import Settled
@@ -46,20 +48,42 @@ class Delivery:
         self._settings = settings
         self._archive = archive
         self._in_thread = threads.run
+        # More at once would be no faster, and would keep the loop from running.
+        self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
         price = settings.price_per_image
         self._price_per_image = None if price is None else parse_dollars(price, name="price_per_image")
 
     async def deliver(self, trip: Trip, answer: Received) -> None:
         """From the spooled answer to checked pictures on disk and a settled call."""
-        call = trip.call
         trip.tell("decoding")
-        reply = await self._in_thread(self._read, answer, trip.spool)
+        items = await self._in_thread(self._unpack, trip, answer)
+        if items:
+            await self._collect(trip, items)
+        else:
+            for picture in trip.call.pictures:
+                self._tell_arrival(trip, picture)
+            trip.tell("done")
+
+    def _unpack(self, trip: Trip, answer: Received) -> Mapping[int, Item]:
+        """What of the answer is still to be brought; a single picture that came with it is brought to the end."""
+        call = trip.call
+        self._note(trip, answer)
+        reply = self._read(answer, trip.spool)
         call.created, call.usage = reply.created, dict(reply.usage) if reply.usage else None
         call.cost = cost_of(call.request, reply.usage, len(reply.items), self._price_per_image)
         urls = [item.url for item in reply.items]
         if any(urls):
-            await self._in_thread(self._received, trip, answer, urls)
-        await self._collect(trip, dict(enumerate(reply.items)))
+            self._received(trip, answer, urls)
+        elif len(reply.items) == 1:  # going to another thread costs more than half of what is left to do
+            self._end(trip, [self._kept(trip, 0, reply.items[0])])
+            return {}
+        return dict(enumerate(reply.items))
+
+    def _note(self, trip: Trip, answer: Received) -> None:
+        """Note on disk that the answer is whole, so that a crash from here on loses nothing."""
+        if trip.spool.on_disk and self._archive.folder is not None:
+            with contextlib.suppress(OSError):  # only a crash would have needed the note
+                self._archive.spooled(trip.claim, {"status": answer.status, "headers": dict(answer.headers)})
 
     async def resume(self, trip: Trip, answer: Received | None, urls: Mapping[int, str]) -> None:
         """Finish a paid call from its raw answer, or from the addresses of its pictures; nothing is sent."""
@@ -82,9 +106,7 @@ class Delivery:
         async with anyio.create_task_group() as group:
             for index, item in items.items():
                 group.start_soon(finish, index, item)
-        ended = [found[index] for index in sorted(found)]
-        trip.call.pictures = [one for one in ended if isinstance(one, Picture)]
-        await self._finish(trip, [one for one in ended if isinstance(one, CometError)])
+        await self._in_thread(self._end, trip, [found[index] for index in sorted(found)])
         trip.tell("done")
 
     def _read(self, answer: Received, spool: Spool) -> Reply:
@@ -126,19 +148,21 @@ class Delivery:
 
     async def _picture(self, trip: Trip, index: int, item: Item) -> Picture | CometError:
         """One entry of the answer as a checked, stored picture, or the error that keeps it from being one."""
-        if item.error is not None:
-            return self._with_evidence(trip.call, item.error)
-        try:
-            data = item.data
-            if data is None:
-                trip.tell("downloading")
-                data = await self._download(item.url or "")
-            picture = await self._in_thread(self._keep, trip, index, data, item)
-        except CometError as error:
-            return self._with_evidence(trip.call, error)
+        if item.url is not None:
+            trip.tell("downloading")
+            try:
+                item = replace(item, data=await self._download(item.url))
+            except CometError as error:
+                return self._with_evidence(trip.call, error)
+        found = await self._in_thread(self._kept, trip, index, item)
+        if isinstance(found, Picture):
+            self._tell_arrival(trip, found)
+        return found
+
+    @staticmethod
+    def _tell_arrival(trip: Trip, picture: Picture) -> None:
         if trip.job.on_event is not None:
             trip.job.on_event(Arrived(trip.call.index, picture))
-        return picture
 
     @staticmethod
     def _with_evidence(call: Call, error: CometError) -> CometError:
@@ -157,9 +181,18 @@ class Delivery:
             seconds=self._settings.download_timeout,
         )
 
+    def _kept(self, trip: Trip, index: int, item: Item) -> Picture | CometError:
+        try:
+            if item.error is not None:
+                raise item.error
+            return self._keep(trip, index, item.data or b"", item)
+        except CometError as error:
+            return self._with_evidence(trip.call, error)
+
     def _keep(self, trip: Trip, index: int, data: bytes, item: Item) -> Picture:
         call = trip.call
-        mime, width, height = check_picture(data, max_pixels=self._settings.max_image_pixels)
+        with self._decoding:
+            mime, width, height = check_picture(data, max_pixels=self._settings.max_image_pixels)
         sha256 = hashlib.sha256(data).hexdigest()
         picture = Picture(
             data=data,
@@ -186,14 +219,16 @@ class Delivery:
 
     # --- the end
 
-    async def _finish(self, trip: Trip, errors: list[CometError]) -> None:
+    def _end(self, trip: Trip, ended: Sequence[Picture | CometError]) -> None:
         """Settle an answered call; the raw body stays only where it is still needed."""
         call = trip.call
+        call.pictures = [one for one in ended if isinstance(one, Picture)]
+        errors = [one for one in ended if isinstance(one, CometError)]
         if any(not isinstance(error, (DownloadError, UnsafeURLError)) for error in errors) or call.errors:
-            rescue = await self._in_thread(self._rescue, trip)
+            rescue = self._rescue(trip)
             for error in errors:
                 error.rescue_path = rescue
-        await self.settle(trip, "done", errors[0] if errors else None)
+        self._settle(trip, "done", errors[0] if errors else None)
         trip.spool.discard()
         call.errors += errors
 
@@ -201,11 +236,14 @@ class Delivery:
         """Settle a call that got no pictures."""
         self._with_evidence(trip.call, error)
         with anyio.CancelScope(shield=True):
-            if error.outcome in ("unknown", "billed") and trip.spool.size:
-                error.rescue_path = await self._in_thread(self._rescue, trip)
-            words: dict[str, Settled] = {"unknown": "unknown", "billed": "done"}
-            await self.settle(trip, words.get(error.outcome, "rejected"), error)
-            trip.spool.discard()
+            await self._in_thread(self._given_up, trip, error)
+
+    def _given_up(self, trip: Trip, error: CometError) -> None:
+        if error.outcome in ("unknown", "billed") and trip.spool.size:
+            error.rescue_path = self._rescue(trip)
+        words: dict[str, Settled] = {"unknown": "unknown", "billed": "done"}
+        self._settle(trip, words.get(error.outcome, "rejected"), error)
+        trip.spool.discard()
 
     async def settle(self, trip: Trip, state: Settled, error: CometError | None) -> None:
         """The end of a call in the ledger."""
@@ -224,7 +262,7 @@ class Delivery:
 
     def _rescue(self, trip: Trip) -> str | None:
         """Keep the raw answer for good; where it is, or None where the disk refuses."""
-        trip.spool.close()
+        trip.spool.to_disk()
         if not trip.spool.on_disk:
             return None
         trip.spool.redact()

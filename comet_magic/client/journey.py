@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import random
@@ -19,7 +18,7 @@ from ..protocol.judge import counts
 from ..text import clean
 from .attempt import Failed, Outgoing, Received, attempt
 from .delivery import Delivery
-from .spool import Spool
+from .spool import SMALL, Spool
 from .threads import Threads
 from .trip import Manners, Trip
 
@@ -52,12 +51,11 @@ class Journey:
     async def travel(self, job: Job, call: Call, claim: Callable[[], Claim], manners: Manners) -> None:
         """The whole way; what comes of it is in `call`, and an error that ends it is raised."""
         async with manners.limiter.admit():
-            claimed = await self._in_thread(claim)
+            claimed, spool = await self._in_thread(self._claimed, claim)
             call.call_id, call.reserved = claimed.id, claimed.reserved
-            trip = Trip(job, call, claimed, await self._in_thread(self._spool, claimed))
+            trip = Trip(job, call, claimed, spool)
             try:
                 answer = await self._purchase(trip, manners)
-                await self._in_thread(self._spooled, trip, answer)
                 await self.delivery.deliver(trip, answer)
             except CometError as error:
                 await self.delivery.give_up(trip, error)
@@ -70,17 +68,13 @@ class Journey:
             manners.limiter.succeeded()
             manners.budget.succeeded()
 
-    def _spool(self, claim: Claim) -> Spool:
+    def _claimed(self, claim: Callable[[], Claim]) -> tuple[Claim, Spool]:
+        claimed = claim()
         try:
-            return Spool(self._archive.spool(claim))
+            path = self._archive.spool(claimed)
         except OSError:  # the folder went away after the claim: the answer is kept in memory
-            return Spool(None)
-
-    def _spooled(self, trip: Trip, answer: Received) -> None:
-        """Note on disk that the answer is whole, so that a crash from here on loses nothing."""
-        if trip.spool.on_disk:
-            with contextlib.suppress(OSError):  # only a crash would have needed the note
-                self._archive.spooled(trip.claim, {"status": answer.status, "headers": dict(answer.headers)})
+            return claimed, Spool(None)
+        return claimed, Spool(path, in_memory=0 if self._archive.folder else SMALL)
 
     # --- sending
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import math
 import os
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PIECE = 256 * 1024
+SMALL = 1024 * 1024  # what need not go to disk where nothing is kept there anyway
 LARGEST_PAGE = 1024 * 1024  # a larger body is pictures, whose base64 repeats nothing
 
 
@@ -23,42 +24,57 @@ class Spool:
     Nothing is parsed before it is here, so a crash or a fault of ours leaves the paid bytes behind.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, in_memory: int = 0) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            path: the file, or None for no file at all.
+            in_memory: bytes that may stay in memory before there is a file.
+        """
         self.path = path
         self.size = 0
-        self._memory: io.BytesIO | None = None if path else io.BytesIO()
+        self._in_memory: float = in_memory if path else math.inf
+        self._held: list[bytes] = []
         self._file: BinaryIO | None = None
 
     @property
     def on_disk(self) -> bool:
         """Whether the whole body is in the file."""
-        return self._memory is None and self.path is not None
+        return not self._held and self.path is not None
 
     def write(self, piece: bytes) -> None:
         """Append a piece."""
-        if self._memory is None and self.path is not None:
-            try:
-                self._write_file(self.path, piece)
-            except OSError:
-                self._to_memory()
-        if self._memory is not None:
-            self._memory.write(piece)
+        self._held.append(piece)
         self.size += len(piece)
+        if self.size > self._in_memory:
+            self._store()
 
-    def _write_file(self, path: Path, piece: bytes) -> None:
+    def to_disk(self) -> None:
+        """Have all of the body in the file, where there can be one, and close it."""
+        if self.path is not None:
+            self._store()
+        self.close()
+
+    def _store(self) -> None:
+        written = self.size - sum(map(len, self._held))
+        try:
+            while self._held:
+                self._append(self._held[0])
+                written += len(self._held.pop(0))
+        except OSError:  # go on in memory with what the disk already took
+            self.close()
+            self._in_memory = math.inf
+            if written and self.path is not None:
+                self._held.insert(0, self.path.read_bytes()[:written])
+
+    def _append(self, piece: bytes) -> None:
         if self._file is None:
+            assert self.path is not None  # noqa: S101 - without a path nothing is stored
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-            self._file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
+            self._file = os.fdopen(os.open(self.path, flags, 0o600), "wb", buffering=0)
         rest = memoryview(piece)
         while rest:
             rest = rest[self._file.write(rest) :]
-
-    def _to_memory(self) -> None:
-        """Go on in memory with what the disk already took."""
-        self.close()
-        self._memory = io.BytesIO()
-        if self.size and self.path is not None:
-            self._memory.write(self.path.read_bytes()[: self.size])
 
     def close(self) -> None:
         """Close the file; the body can still be read."""
@@ -69,8 +85,8 @@ class Spool:
     def pieces(self) -> Iterator[bytes]:
         """The body from its beginning."""
         self.close()
-        if self._memory is not None:
-            yield self._memory.getvalue()
+        if self._held:
+            yield from self._held
         elif self.size and self.path is not None:
             with self.path.open("rb", buffering=0) as file:
                 while piece := file.read(PIECE):
@@ -92,7 +108,7 @@ class Spool:
     def discard(self) -> None:
         """Remove the file: the pictures are safe elsewhere."""
         self.close()
-        self._memory = None
+        self._held.clear()
         if self.path is not None:
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
