@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,16 @@ class Stage:
         process = self.begin(actor.killed, asked, moment).process
         process.join(DEADLINE)
         assert process.exitcode == -signal.SIGKILL
+
+    @staticmethod
+    def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:
+        """Whether the condition came true in time."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.005)
+        return True
 
     def end(self) -> None:
         for talk in self.talks:
