@@ -6,6 +6,8 @@ import threading
 from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
+from anyio.to_thread import run_sync
+
 from ..errors import InvalidRequestError
 from ..text import clean
 from .attempt import Received
@@ -44,9 +46,13 @@ class Unfinished:
         """Settle what dead processes left; what needs the network, or its bytes read, goes on in the background."""
         with self._lock:
             for orphan in self._archive.reconcile():
-                if orphan.call.request is not None:
+                if orphan.call.request is not None and not self._done_meanwhile(orphan):
                     self._finish(orphan, orphan.call.request)
             self.looked = True
+
+    def _done_meanwhile(self, orphan: Orphan) -> bool:
+        """Whether a worker elsewhere, who outlived its driver, has finished the call since it was looked at."""
+        return orphan.spool is not None and not orphan.spool.exists() and self._archive.adopt(orphan.call)
 
     def fetch(self, call_id: str) -> Job:
         """The missing pictures of a paid call, fetched again.
@@ -70,7 +76,11 @@ class Unfinished:
         answer = _answer_of(orphan) if orphan.spool else None
 
         async def way(job: Job, call: Call) -> None:
-            await self._delivery.resume(Trip(job, call, orphan.call, spool), answer, dict(orphan.urls))
+            try:
+                await self._delivery.resume(Trip(job, call, orphan.call, spool), answer, dict(orphan.urls))
+            except FileNotFoundError:
+                if not await run_sync(self._done_meanwhile, orphan):
+                    raise
 
         entry = self._archive.entry(orphan.call.id)
         call = Call(0, request, call_id=orphan.call.id, sent=True, reserved=orphan.call.reserved)

@@ -155,8 +155,9 @@ class Running:
             self._display.show(self._status())
 
     def _status(self) -> Status:
-        size = self._task.source.size
-        return Status(dict(self._runner.counts), size, self._core.archive.spend(self._task.base.vendor))
+        runner = self._runner
+        spend = self._core.archive.spend(self._task.base.vendor)
+        return Status(dict(runner.counts), self._task.source.size, spend, runner.awaited)
 
     def interrupt(self) -> None:
         """The first time: nothing more is sent. The second time: what is in flight is cancelled."""

@@ -20,11 +20,12 @@ EVERY_LINE = 10.0  # seconds between two lines
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run is: rows by outcome, rows in all (None while unknown), the dataset's money."""
+    """How far a run is: rows by outcome, rows in all (None while unknown), the dataset's money, rows of others."""
 
     counts: Mapping[str, int]
     total: int | None
     spend: Spend
+    awaited: int = 0
 
     @property
     def ended(self) -> int:
@@ -38,7 +39,8 @@ class Status:
         money = f"{dollars(self.spend.spent)} spent"
         if self.spend.bound != self.spend.spent:
             money += f", at most {dollars(self.spend.bound)}"
-        return f"{counts}; {money}"
+        waiting = f"; waiting for {self.awaited:,} that another process makes" if self.awaited else ""
+        return f"{counts}; {money}{waiting}"
 
 
 class Display(Protocol):

@@ -64,6 +64,7 @@ class Runner:
         self.counts: Counter[str] = Counter()
         self.error: BaseException | None = None
         self.unsaved: list[Picture] = []
+        self.awaited = 0  # rows that others have in hand, once there is nothing else to do
         self._maker = maker
         self._index = Index(task.folder)
         self._number = 0
@@ -104,6 +105,8 @@ class Runner:
                         refreshing.start_soon(self._refresh)
                         await self._work_off()
                         await self._await_others()
+                        if self.counts["unknown"]:  # a worker may have finished one that was given up
+                            await self._maker.recover(again=True)
                         refreshing.cancel_scope.cancel()
             finally:
                 with anyio.CancelScope(shield=True):
@@ -269,12 +272,14 @@ class Runner:
     async def _await_others(self) -> None:
         """Wait for rows that another process, or our own recovery, has in hand; take over what they drop."""
         while self._elsewhere and not self.halted:
+            self.awaited = len(self._elsewhere)
             await anyio.sleep(LOOK)
             await self._maker.recover(again=True)
             items, self._elsewhere = self._elsewhere, []
             for item, slot in await run_sync(self._due, items):
                 await self._make(item, slot)
         self.counts["open"] += len(self._elsewhere)
+        self.awaited = 0
 
 
 def _lacks_money(call: Call) -> bool:

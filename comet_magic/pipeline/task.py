@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import ConfigurationError
 from ..request import WireOptions, parse_dollars
 from ..request.checks import check_names
-from ..settings import DATASET_IN_FLIGHT, BaseURL, ClientOptions, resolve_base_url
+from ..settings import DATASET_IN_FLIGHT, BaseURL, ClientOptions, hide_keys, resolve_base_url
 from .items import Items
 from .source import Source, read_source
 
@@ -66,12 +66,13 @@ def read_task(
     max_per_minute: float | None,
     options: Mapping[str, Any],
 ) -> Task:
-    """Check what was asked for; nothing is sent or written.
+    """Check what was asked for; nothing is sent or written. A key among the options is hidden there.
 
     Raises:
         ConfigurationError: the source or a setting cannot be used.
         InvalidRequestError: a parameter breaks a rule.
     """
+    hide_keys(options)
     check_names(options, DatasetOptions.__annotations__)
     if "archive" in options:
         raise ConfigurationError("archive is no setting of a dataset: its folder is its archive")

@@ -135,7 +135,9 @@ class Endpoint:
                 await self._download(writer)
             else:
                 length = next(
-                    int(line.split(":")[1]) for line in head.split("\r\n") if line.lower().startswith("content-length")
+                    int(line.split(":")[1])
+                    for line in head.split("\r\n")
+                    if line.lower().startswith("content-length")
                 )
                 await self._generate(head, json.loads(await reader.readexactly(length)), writer)
             await writer.drain()
@@ -170,7 +172,9 @@ class Endpoint:
         text = json.dumps({"created": 1790000000, "data": [item], "usage": USAGE}).encode()
         if "BROKEN" in prompt:
             text = b'{"data": []}'
-        writer.write(_head(200, len(text), "application/json", f"x-request-id: req-{len(self.asked)}\r\n") + text)
+        writer.write(
+            _head(200, len(text), "application/json", f"x-request-id: req-{len(self.asked)}\r\n") + text
+        )
 
     def _refusal(self, prompt: str) -> tuple[int, dict[str, Any]]:
         if self.rate is not None:

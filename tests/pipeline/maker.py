@@ -31,9 +31,7 @@ def rows_of(count: int, first: int = 0) -> list[str]:
     return [f"row {number}" for number in range(first, first + count)]
 
 
-def start_maker(
-    rows: list[str], out: Path, endpoint: Endpoint, **options: Any
-) -> subprocess.Popen[str]:
+def start_maker(rows: list[str], out: Path, endpoint: Endpoint, **options: Any) -> subprocess.Popen[str]:
     given = {**settings(endpoint), **options}
     return start(SCRIPT, out, json.dumps(rows), json.dumps(given))
 

@@ -25,10 +25,9 @@ from tests.pipeline.endpoint import PICTURE, Endpoint
 from tests.pipeline.maker import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from comet_magic.pipeline import Dataset
 
 Make = "Callable[..., Dataset]"
 
@@ -124,7 +123,9 @@ def test_what_ended_is_left_alone_until_it_is_asked_for(make: Make, endpoint: En
     assert len(endpoint.asked) == asked
 
 
-@pytest.mark.parametrize(("redo", "prompts"), [("failed", {"WRONG b", "BROKEN d"}), ("refused", {"REFUSE a"})])
+@pytest.mark.parametrize(
+    ("redo", "prompts"), [("failed", {"WRONG b", "BROKEN d"}), ("refused", {"REFUSE a"})]
+)
 def test_redo_sends_just_the_rows_that_ended_so(
     redo: str, prompts: set[str], make: Make, endpoint: Endpoint
 ) -> None:
@@ -142,7 +143,9 @@ def test_an_unknown_row_is_sent_again_only_after_saying_what_that_may_cost(
 ) -> None:
     make(["one", "LOST c"])
 
-    with pytest.warns(UserWarning, match=r"1 calls of unknown outcome .* billed twice \(\$0.04 at the most\)"):
+    with pytest.warns(
+        UserWarning, match=r"1 calls of unknown outcome .* billed twice \(\$0.04 at the most\)"
+    ):
         make(["one", "LOST c"], redo="unknown")
 
     assert Counter(one.prompt for one in endpoint.asked) == {"one": 1, "LOST c": 2}
@@ -203,7 +206,9 @@ def test_without_a_key_nothing_is_written(tmp_path: Path) -> None:
     assert not (tmp_path / "dataset").exists()
 
 
-def test_a_folder_that_cannot_be_used_is_found_before_paying(make: Make, endpoint: Endpoint, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_used_is_found_before_paying(
+    make: Make, endpoint: Endpoint, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(ConfigurationError, match="cannot be written"):
@@ -285,7 +290,9 @@ def test_money_that_was_only_reserved_is_used_by_later_rows(endpoint: Endpoint, 
     high = plan(["one"], tmp_path, **{k: v for k, v in options.items() if k != "progress"}).price.high
     assert high is not None
 
-    report = generate_dataset(rows_of(30), tmp_path / "set", **options, max_cost=2.5 * high / 1e6, max_in_flight=8)
+    report = generate_dataset(
+        rows_of(30), tmp_path / "set", **options, max_cost=2.5 * high / 1e6, max_in_flight=8
+    )
 
     assert report.counts["done"] == 30
     assert report.bound < 2.5 * high

@@ -1,0 +1,302 @@
+"""Workers in processes of their own: what they make, what a death costs, and who holds the pace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from comet_magic import cluster, generate_one
+from comet_magic.archive import Archive
+from comet_magic.errors import (
+    AmbiguousError,
+    AuthenticationError,
+    ConfigurationError,
+    ContentPolicyError,
+    InvalidRequestError,
+)
+from comet_magic.pipeline import generate_dataset, open_dataset
+from comet_magic.request import ImageRequest
+from tests.pipeline.conftest import settings
+from tests.pipeline.endpoint import PICTURE, Endpoint
+from tests.pipeline.maker import kill, rows_of, start_maker
+from tests.processes import HOME, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+distributed = pytest.importorskip("distributed")
+Workers = tuple[str, list[int]]
+KEY = {"api_key": "sandbox", "price_per_image": 0.04}
+
+
+def request(prompt: str = "a boat") -> ImageRequest:
+    return ImageRequest(prompt, model="test-model")
+
+
+# --- one request, for any engine
+
+
+def test_one_picture_is_made_once_however_often_it_is_asked_for(endpoint: Endpoint, tmp_path: Path) -> None:
+    first = generate_one(request(), tmp_path, base_url=endpoint.base_url, **KEY)
+    again = generate_one(request().to_dict(), tmp_path, base_url=endpoint.base_url, **KEY)
+
+    assert first == again
+    assert (tmp_path / first["path"]).read_bytes() == PICTURE
+    assert (first["copy"], first["cost"], first["mime"]) == (0, 40_000, "image/png")
+    assert len(json.dumps(first)) < 1000
+    assert endpoint.paid == 1
+
+
+def test_another_copy_is_another_picture(endpoint: Endpoint, tmp_path: Path) -> None:
+    paths = {
+        generate_one(request(), tmp_path, copy=copy, base_url=endpoint.base_url, **KEY)["path"]
+        for copy in (0, 1)
+    }
+
+    assert len(paths) == endpoint.paid == 2
+
+
+def test_what_was_begun_and_lost_is_not_sent_again_unasked(endpoint: Endpoint, tmp_path: Path) -> None:
+    options = {"base_url": endpoint.base_url, **KEY}
+    with pytest.raises(AmbiguousError, match="lost"):
+        generate_one(request("LOST boat"), tmp_path, **options)
+
+    with pytest.raises(AmbiguousError, match="begun by a worker that is gone"):
+        generate_one(request("LOST boat"), tmp_path, **options)
+    with pytest.raises(AmbiguousError, match="lost"):
+        generate_one(request("LOST boat"), tmp_path, redo=True, **options)
+
+    assert endpoint.paid == 2
+
+
+def test_what_was_refused_may_be_asked_again(endpoint: Endpoint, tmp_path: Path) -> None:
+    options = {"base_url": endpoint.base_url, **KEY}
+    with pytest.raises(ContentPolicyError):
+        generate_one(request("REFUSE boat"), tmp_path, **options)
+    endpoint.forgiving = True
+
+    assert generate_one(request("REFUSE boat"), tmp_path, **options)["copy"] == 0
+
+
+def test_an_answer_that_a_dead_worker_left_whole_is_finished_for_nothing(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    endpoint.urls, endpoint.hold = True, 600
+    script = """
+import sys
+from comet_magic import generate_one
+from comet_magic.request import ImageRequest
+generate_one(ImageRequest("a boat", model="test-model"), sys.argv[1], base_url=sys.argv[2], api_key="sandbox")
+"""
+    worker = start(script, tmp_path / "store", endpoint.base_url)
+    endpoint.until(lambda _: list((tmp_path / "store").glob("spool/*.head")))
+    kill(worker)
+    endpoint.hold = 0.0
+
+    made = generate_one(request(), tmp_path / "store", base_url=endpoint.base_url, **KEY)
+
+    assert (tmp_path / "store" / made["path"]).read_bytes() == PICTURE
+    assert endpoint.paid == 1
+
+
+def test_pictures_of_workers_are_found_by_an_archive_without_a_ledger(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    generate_one(request(), tmp_path / "store", base_url=endpoint.base_url, **KEY)
+
+    archive = Archive(tmp_path / "store")
+    stored = archive.stored(request().key("sandbox"))
+
+    assert [picture.copy for picture in stored] == [0]
+    archive.close()
+
+
+def test_one_request_is_for_one_picture(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="n is 2"):
+        generate_one(ImageRequest("a boat", model="test-model", n=2), tmp_path, **KEY)
+
+
+def test_what_a_worker_tells_is_short_and_comes_back_as_the_same_error(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    order = {"request": request("REFUSE " + "x" * 5000).to_dict(), "store": str(tmp_path)}
+    told = cluster.perform_on_worker({**order, "base_url": endpoint.base_url, **KEY})
+
+    assert told is not None
+    assert len(json.dumps(told)) < 1000
+    error = cluster._error(told)
+    assert isinstance(error, ContentPolicyError)
+    assert (error.outcome, error.code, error.status_code) == ("rejected", "moderation_blocked", 400)
+
+
+# --- a cluster
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Endpoint]:
+    with Endpoint(delay=0.1) as server:
+        yield server
+
+
+CLUSTER = """
+import json, sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=4, processes=True, dashboard_address=None) as cluster:
+        pids = [worker.pid for worker in cluster.workers.values()]
+        print(json.dumps([cluster.scheduler_address, pids]), flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def workers(shared: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[int]]]:
+    """The address of a scheduler, and the ids of its two workers, who find key and base URL in their environment."""
+    folder = tmp_path_factory.mktemp("dask")
+    script = folder / "cluster.py"
+    script.write_text(CLUSTER)
+    env = {**os.environ, "COMETAPI_BASE_URL": shared.base_url, "COMETAPI_KEY": "sandbox", "PYTHONPATH": HOME}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, str(script)], env=env, cwd=folder, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        address, pids = json.loads(process.stdout.readline())
+        yield address, pids
+        process.communicate(timeout=60)
+
+
+@pytest.fixture
+def fresh(shared: Endpoint) -> Endpoint:
+    """The shared endpoint, with nothing seen yet."""
+    shared.asked.clear()
+    shared.delay, shared.forgiving = 0.1, False
+    return shared
+
+
+def redone(rows: list[str], out: Path, **options: Any) -> dict[str, int]:
+    counts = generate_dataset(rows, out, **options).counts
+    if counts["unknown"]:
+        with pytest.warns(UserWarning, match="may be billed twice"):
+            counts = generate_dataset(rows, out, redo="unknown", **options).counts
+    return counts
+
+
+def test_workers_make_a_dataset_as_the_driver_would(
+    workers: Workers, fresh: Endpoint, tmp_path: Path
+) -> None:
+    rows = [*rows_of(12), "REFUSE one", "LOST one", "WRONG one"]
+    with distributed.Client(workers[0], set_as_default=False) as client:
+        report = generate_dataset(rows, tmp_path / "set", cluster=client, max_cost=1.0, **settings(fresh))
+        again = generate_dataset(rows, tmp_path / "set", cluster=client, max_cost=1.0, **settings(fresh))
+
+    assert (report.counts["done"], report.counts["refused"], report.counts["failed"]) == (12, 1, 1)
+    assert report.counts["unknown"] == 1
+    assert report.cost == 12 * 40_000
+    assert report.bound == 13 * 40_000
+    assert again.counts == report.counts
+    assert len(fresh.asked) == 15
+    assert {one.idempotency_key[:32] for one in fresh.asked} == {
+        entry.id for entry in Archive(tmp_path / "set").history(limit=None)
+    }
+
+
+def test_money_stays_in_the_driver(workers: Workers, fresh: Endpoint, tmp_path: Path) -> None:
+    report = generate_dataset(
+        rows_of(20), tmp_path / "set", cluster=workers[0], max_cost=0.40, **settings(fresh)
+    )
+
+    assert fresh.paid == 10
+    assert report.counts["over_budget"] == 10
+
+
+def test_a_wrong_key_on_the_workers_stops_the_run(workers: Workers, fresh: Endpoint, tmp_path: Path) -> None:
+    with pytest.raises(AuthenticationError):
+        generate_dataset(
+            ["FORBIDDEN one", *rows_of(40)],
+            tmp_path / "set",
+            cluster=workers[0],
+            **settings(fresh) | {"max_in_flight": 2},
+        )
+
+    assert fresh.paid < 10
+
+
+def test_a_cluster_that_does_not_answer_is_told_before_paying(fresh: Endpoint, tmp_path: Path) -> None:
+    import dask
+
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(ConfigurationError, match="the cluster at tcp://127.0.0.1:9 cannot be used"),
+    ):
+        generate_dataset(["one"], tmp_path / "set", cluster="tcp://127.0.0.1:9", **settings(fresh))
+
+
+def test_a_worker_that_is_killed_costs_at_most_its_calls(
+    workers: Workers, fresh: Endpoint, tmp_path: Path
+) -> None:
+    rows = rows_of(120)
+    options = {**settings(fresh), "max_in_flight": 8, "cluster": workers[0]}
+    victim = workers[1][0]
+    killer = _when(fresh, 60, lambda: os.kill(victim, signal.SIGKILL))
+
+    report = generate_dataset(rows, tmp_path / "set", **options)
+    killer.join()
+    first = dict(report.counts)
+
+    assert first["done"] + first["unknown"] == 120
+    assert first["unknown"] <= 4
+    assert max(Counter(one.prompt for one in fresh.asked).values()) == 1
+    assert redone(rows, tmp_path / "set", **options)["done"] == 120
+    assert fresh.paid <= 120 + 4
+
+
+def test_a_driver_that_is_killed_loses_nothing_that_its_workers_finish(
+    workers: Workers, fresh: Endpoint, tmp_path: Path
+) -> None:
+    rows = rows_of(120)
+    options = {"max_in_flight": 8, "cluster": workers[0]}
+    driver = start_maker(rows, tmp_path / "set", fresh, **options)
+    fresh.until(lambda seen: seen.paid >= 60, 60)
+    kill(driver)
+
+    counts = redone(rows, tmp_path / "set", **settings(fresh), **options)
+
+    assert counts["done"] == 120, (counts, open_dataset(tmp_path / "set").failures)
+    assert fresh.paid <= 120 * 1.02 + 1
+
+
+def test_the_pace_is_held_across_workers(workers: Workers, fresh: Endpoint, tmp_path: Path) -> None:
+    fresh.delay = 0.0
+
+    generate_dataset(
+        rows_of(80),
+        tmp_path / "set",
+        cluster=workers[0],
+        max_per_minute=2400,
+        **settings(fresh) | {"max_in_flight": 16},
+    )
+
+    times = [one.at for one in fresh.asked]
+    assert max(sum(start <= at < start + 1 for at in times) for start in times) <= 45
+
+
+def _when(endpoint: Endpoint, paid: int, act: Any) -> Any:
+    """A thread that acts once so many calls are paid."""
+    import threading
+
+    def watch() -> None:
+        endpoint.until(lambda seen: seen.paid >= paid, 60)
+        act()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
