@@ -263,7 +263,7 @@ def _prepare(connection: sqlite3.Connection, path: Path | None, busy: float) -> 
 
 def _holds(text: str | None, words: str) -> bool:
     folded = (text or "").casefold()
-    return all(word in folded for word in words.split())
+    return all(word in folded for word in words.casefold().split())
 
 
 def _version(connection: sqlite3.Connection) -> int:
