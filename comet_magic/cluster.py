@@ -22,7 +22,7 @@ from .client.config import configure
 from .client.engine import Lease
 from .errors import AmbiguousError, CometError, ConfigurationError, InvalidRequestError
 from .request import ImageRequest
-from .settings import ClientOptions, resolve_base_url
+from .settings import ClientOptions, hide_keys, resolve_base_url
 from .text import clean
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def generate_one(
         AmbiguousError: it was begun before, and nothing of it is here.
         CometError: as the call ended.
     """
+    hide_keys(client)
     asked = request if isinstance(request, ImageRequest) else ImageRequest.from_dict(request)
     if asked.n != 1:
         raise InvalidRequestError(f"n is {asked.n}; one picture is made", param="n")

@@ -225,9 +225,9 @@ class Key:
 _logins: dict[str, Secret] = {}
 
 
-def login(key: str, base: BaseURL) -> None:
+def login(key: Secret, base: BaseURL) -> None:
     """Remember a key for one origin until this process ends."""
-    _logins[base.origin] = check_key(key, "login")
+    _logins[base.origin] = check_key(key.reveal(), "login")
 
 
 def logout() -> None:
@@ -235,30 +235,50 @@ def logout() -> None:
     _logins.clear()
 
 
+def hide_keys(options: Any) -> None:
+    """Put every key among options, also under a wrong name, behind a Secret: frames of a traceback keep them."""
+    for name, value in options.items():
+        if "key" in name.lower() and isinstance(value, str):
+            options[name] = Secret(value)
+
+
 def check_key(key: str, source: str) -> Secret:
     """The key as a secret; spaces at its ends are cut.
 
     Raises:
-        ConfigurationError: when it holds what no header may hold; the key is not repeated.
+        ConfigurationError: when it holds what no header may hold; neither the error nor its frame repeats the key.
     """
-    text = key.strip()
-    if not text:
+    key = key.strip()
+    if key and all(33 <= ord(c) <= 126 for c in key):
+        return Secret(key)
+    empty = not key
+    del key
+    if empty:
         raise ConfigurationError(f"the key from {source} is empty", hint=f"Get a key at {KEY_PAGE}.")
-    if not all(33 <= ord(c) <= 126 for c in text):
-        raise ConfigurationError(
-            f"the key from {source} holds a space, a line break or a letter outside ASCII",
-            hint="Copy it again, only the key itself.",
-        )
-    return Secret(text)
+    raise ConfigurationError(
+        f"the key from {source} holds a space, a line break or a letter outside ASCII",
+        hint="Copy it again, only the key itself.",
+    )
 
 
-def find_key(given: str | None, base: BaseURL) -> Key:
+def find_key(given: Secret | None, base: BaseURL) -> Key:
     """The key for a base URL: given, login, environment, keyring, `.env`, in this order.
 
     The environment's key goes only to the vendor or to the environment's own base URL.
+
+    Raises:
+        ConfigurationError: what was found first cannot be a key.
     """
+    try:
+        return _found_key(given, base)
+    except ConfigurationError as error:
+        problem = error.bare()  # the frames behind it know the environment
+    raise problem
+
+
+def _found_key(given: Secret | None, base: BaseURL) -> Key:
     if given is not None:
-        return Key(check_key(given, "the argument"), "argument")
+        return Key(check_key(given.reveal(), "the argument"), "argument")
     if base.origin in _logins:
         return Key(_logins[base.origin], "%cometimg_login")
     if base.source == "argument" and base.origin not in (VENDOR_ORIGIN, _environment_origin()):

@@ -11,6 +11,7 @@ import pytest
 from comet_magic import settings
 from comet_magic.errors import ConfigurationError, MissingKeyError
 from comet_magic.settings import Settings, archive_folder, find_key, resolve_base_url
+from comet_magic.text import Secret
 
 KEY = "sk-settings-0123456789abcdef"
 OTHER = "sk-other-0123456789abcdefgh"
@@ -22,7 +23,7 @@ def _forget_logins() -> None:
 
 
 def key(given: str | None = None, base_url: str | None = None) -> tuple[str | None, str]:
-    found = find_key(given, resolve_base_url(base_url))
+    found = find_key(Secret(given) if given is not None else None, resolve_base_url(base_url))
     return (found.secret.reveal() if found.secret else None), found.source
 
 
@@ -86,7 +87,7 @@ def test_the_sources_of_the_key_have_an_order(monkeypatch: pytest.MonkeyPatch, t
     assert key() == (OTHER, "COMETAPI_API_KEY")
     monkeypatch.setenv("COMETAPI_KEY", KEY)
     assert key() == (KEY, "COMETAPI_KEY")
-    settings.login("sk-login-0123456789abcdefg", resolve_base_url())
+    settings.login(Secret("sk-login-0123456789abcdefg"), resolve_base_url())
     assert key() == ("sk-login-0123456789abcdefg", "%cometimg_login")
     assert key("sk-argument-0123456789abcd") == ("sk-argument-0123456789abcd", "argument")
 
@@ -143,7 +144,7 @@ def test_an_environments_key_goes_to_the_environments_address(monkeypatch: pytes
 
 
 def test_a_login_belongs_to_the_origin_it_was_made_for() -> None:
-    settings.login(KEY, resolve_base_url("https://gateway.example"))
+    settings.login(Secret(KEY), resolve_base_url("https://gateway.example"))
     assert key(base_url="https://gateway.example/v1")[0] == KEY
     assert key(base_url="https://evil.example/v1")[0] is None
 

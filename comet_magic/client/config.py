@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import CometError, ConfigurationError
-from ..settings import BaseURL, ClientOptions, Key, Settings, find_key, resolve_base_url
+from ..errors import ConfigurationError
+from ..settings import BaseURL, ClientOptions, Key, Settings, find_key, hide_keys, resolve_base_url
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,14 @@ def configure(options: ClientOptions) -> Config:
         MissingKeyError: no key was found.
         ConfigurationError: a setting is unknown or cannot be used.
     """
+    hide_keys(options)
     known = ClientOptions.__annotations__
     for name in options:
         if name not in known:
             raise ConfigurationError(f"{name} is no setting of a client; it takes {', '.join(known)}")
-    given = options.pop("api_key", None)
-    problem: CometError | None = None
-    try:
-        base = resolve_base_url(options.pop("base_url", None))
-        key = find_key(given, base)
-        key.require(base)
-        rest: dict[str, Any] = {**options}
-        return Config(base, key, Settings(**rest))
-    except CometError as error:
-        problem = error.bare()  # no frame of ours may remember the key
-    finally:
-        del given
-    raise problem
+    given: Any = options.pop("api_key", None)
+    base = resolve_base_url(options.pop("base_url", None))
+    key = find_key(given, base)
+    key.require(base)
+    rest: dict[str, Any] = {**options}
+    return Config(base, key, Settings(**rest))

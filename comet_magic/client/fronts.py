@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from ..request import Options
-from ..settings import ClientOptions  # noqa: TC001 - likewise
+from ..settings import ClientOptions, hide_keys
 from .account import balance, catalogue
 from .config import Config, configure
 from .core import Core
@@ -63,11 +63,13 @@ class _Front:
     @_named
     def submit(self, prompt: str, **options: Unpack[Options]) -> Job:
         """Start a call and return at once; `Job` is a Future of `Images`."""
+        hide_keys(options)
         return self._core.submit(prompt, options)
 
     @_named
     def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
         """What a call would send and cost; nothing is sent."""
+        hide_keys(options)
         return self._core.plan(prompt, options)
 
     @property
@@ -126,6 +128,7 @@ class Client(_Front):
         Raises:
             CometError: as the class tells; `outcome` says whether money is gone.
         """
+        hide_keys(options)
         return checked(wait(self.submit(prompt, **options)), options)
 
     def fetch(self, call_id: str) -> Images:
@@ -176,6 +179,7 @@ class AsyncClient(_Front):
 
         Cancelling the await leaves calls that were already sent running in the background.
         """
+        hide_keys(options)
         return checked(await finished(self.submit(prompt, **options)), options)
 
     async def fetch(self, call_id: str) -> Images:
@@ -228,6 +232,7 @@ def shared_client(**overrides: Unpack[ClientOptions]) -> Client:
         MissingKeyError: no key was found.
     """
     global _shared
+    hide_keys(overrides)
     config = configure({**overrides})
     with _lock:
         if _shared is not None and _shared[0] == config:
@@ -265,10 +270,12 @@ def generate(prompt: str, **options: Unpack[Options]) -> Images:
         InvalidRequestError: a parameter breaks a rule of the model; nothing was sent.
         CometError: whatever else; `outcome` says whether money is gone.
     """
+    hide_keys(options)
     return shared_client().generate(prompt, **options)
 
 
 @_named
 async def agenerate(prompt: str, **options: Unpack[Options]) -> Images:
     """Turn a prompt into pictures, awaited; takes and gives what `generate` does."""
+    hide_keys(options)
     return checked(await finished(shared_client().submit(prompt, **options)), options)

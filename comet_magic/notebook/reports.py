@@ -118,7 +118,7 @@ def login(base_url: str | None, *, keep: bool) -> None:
             "nobody can type a key here",
             hint="Set COMETAPI_KEY in the environment this kernel is started from.",
         )
-    remember(key.reveal(), base)
+    remember(key, base)
     print(f"The key is kept for {base.origin} until this kernel ends.")
     if keep:
         _store(key, base)
