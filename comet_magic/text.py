@@ -195,6 +195,10 @@ def _base64_forms(value: bytes) -> Iterator[str]:
 
 
 def _occurrences(view: str, parts: frozenset[str]) -> Iterator[tuple[int, int]]:
+    if len(parts) > len(view) and len(next(iter(parts))) == _PART:  # few places, many parts of one length
+        places = range(len(view) - _PART + 1)
+        yield from ((at, at + _PART) for at in places if view[at : at + _PART] in parts)
+        return
     for part in parts:
         at = view.find(part)
         while at >= 0:

@@ -119,7 +119,7 @@ def write_receipt(
              for p in pictures]  # fmt: skip
     must_be_there(folder)
     name = folder / receipt_name(pictures[0].key, pictures[0].copy)
-    text = json.dumps({"version": 1, "id": call_id, **facts, "pictures": named}, indent=1, default=str)
+    text = json.dumps({"version": 1, "id": call_id, **facts, "pictures": named}, default=str)
     try:
         make_folder(name.parent)
         write_whole(name, text.encode())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.files import make_folder, native, place, write_whole
+from comet_magic.files import make_folder, native, place
 
 from .shelf import must_be_there
 
@@ -42,8 +43,10 @@ class Spools:
         """Note that the raw answer is whole."""
         body = self.path(call_id)
         content = {**head, "size": native(body).stat().st_size}
-        with contextlib.suppress(FileExistsError):
-            write_whole(body.with_suffix(".head"), json.dumps(content, default=str).encode())
+        # Not synced: the body is not either. A machine that stops leaves the call uncertain.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        with open(os.open(native(body.with_suffix(".head")), flags, 0o600), "w") as file:  # noqa: PTH123 - a descriptor
+            file.write(json.dumps(content, default=str))
 
     def find(self, call_id: str) -> tuple[Path | None, dict[str, Any]]:
         """The raw answer of a call where it is whole, and its head."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from weakref import WeakKeyDictionary
 
 from ..request import Options
 from ..settings import ClientOptions, hide_keys
@@ -16,7 +18,7 @@ from .core import Core
 from .job import Job, wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..archive import Archive, Spend
     from ..images import Images
@@ -198,15 +200,38 @@ class AsyncClient(_Front):
 
 
 async def finished(job: Job) -> Images:
-    """A job's result, awaited with a heartbeat so that an interrupt acts within 0.2 s."""
+    """A job's result, awaited while the loop wakes often enough that an interrupt acts within 0.2 s."""
     future = asyncio.wrap_future(job)
     try:
-        while not future.done():
-            await asyncio.wait({future}, timeout=HEARTBEAT)
+        with _heartbeat(asyncio.get_running_loop()):
+            await asyncio.wait({future})
     except asyncio.CancelledError:
         await asyncio.shield(asyncio.to_thread(job.abandon))
         raise
     return future.result()
+
+
+_waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def _heartbeat(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Wake a loop again and again, once for all who wait in it."""
+    beating = loop in _waiting
+    _waiting[loop] = _waiting.get(loop, 0) + 1
+    if not beating:
+        _beat(loop)
+    try:
+        yield
+    finally:
+        _waiting[loop] -= 1
+
+
+def _beat(loop: asyncio.AbstractEventLoop) -> None:
+    if _waiting[loop]:
+        loop.call_later(HEARTBEAT, _beat, loop)
+    else:
+        del _waiting[loop]
 
 
 def checked(images: Images, options: Options) -> Images:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,8 @@ def make_private_folder(path: Path) -> None:
 
 def native(path: Path | str) -> Path:
     """The same path, usable also where the locale cannot spell it: names are UTF-8 on disk everywhere."""
+    if sys.getfilesystemencoding() == "utf-8":
+        return Path(path)
     return Path(os.fsdecode(str(path).encode("utf-8", "surrogateescape")))
 
 

@@ -68,7 +68,7 @@ def open_within(data: bytes, *, max_pixels: int) -> ImageFile:
 
 def open_checked(data: bytes, mime: str) -> ImageFile:
     """A picture that `check_picture` accepted, unloaded: its pixels are decoded when they are asked for."""
-    return _opened(mime, read_structure(data, mime))
+    return _opened(mime, read_structure(data, mime, checked=True))
 
 
 def displayable(image: Image) -> Image:
