@@ -172,6 +172,7 @@ class Archive(Reader, Forked):
         error: CometError | None = None,
         usage: Mapping[str, Any] | None = None,
         attempts: int | None = None,
+        request_id: str | None = None,
     ) -> None:
         """The end of a call: its receipt, then its state, its money and its pictures in one transaction.
 
@@ -182,6 +183,7 @@ class Archive(Reader, Forked):
             error: what went wrong; a done call may have one.
             usage: as the server reported it.
             attempts: how often it was sent.
+            request_id: of the server, where the error does not tell it.
 
         Raises:
             OSError: the receipt or the ledger cannot be written.
@@ -193,7 +195,7 @@ class Archive(Reader, Forked):
             "cost": cost,
             "usage": usage,
             "attempts": attempts if attempts is not None else (error.attempts or None if error else None),
-            "request_id": _cleaned(error.request_id) if error else None,
+            "request_id": _cleaned((error.request_id if error else None) or request_id),
             "status": error.status_code if error else None,
         }
         failure: OSError | None = None

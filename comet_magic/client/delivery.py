@@ -224,12 +224,15 @@ class Delivery:
         call = trip.call
         call.pictures = [one for one in ended if isinstance(one, Picture)]
         errors = [one for one in ended if isinstance(one, CometError)]
-        if any(not isinstance(error, (DownloadError, UnsafeURLError)) for error in errors) or call.errors:
-            rescue = self._rescue(trip)
-            for error in errors:
-                error.rescue_path = rescue
-        self._settle(trip, "done", errors[0] if errors else None)
-        trip.spool.discard()
+        needed = (
+            any(not isinstance(error, (DownloadError, UnsafeURLError)) for error in errors) or call.errors
+        )
+        rescue = self._rescue(trip) if needed else None
+        for error in errors:
+            error.rescue_path = rescue
+        self._settle(trip, "done", next(iter([*errors, *call.errors]), None))
+        if rescue or not needed:
+            trip.spool.discard()
         call.errors += errors
 
     async def give_up(self, trip: Trip, error: CometError) -> None:
@@ -239,11 +242,12 @@ class Delivery:
             await self._in_thread(self._given_up, trip, error)
 
     def _given_up(self, trip: Trip, error: CometError) -> None:
-        if error.outcome in ("unknown", "billed") and trip.spool.size:
-            error.rescue_path = self._rescue(trip)
+        needed = error.outcome in ("unknown", "billed") and trip.spool.size > 0
+        error.rescue_path = self._rescue(trip) if needed else None
         words: dict[str, Settled] = {"unknown": "unknown", "billed": "done"}
         self._settle(trip, words.get(error.outcome, "rejected"), error)
-        trip.spool.discard()
+        if error.rescue_path or not needed:
+            trip.spool.discard()
 
     async def settle(self, trip: Trip, state: Settled, error: CometError | None) -> None:
         """The end of a call in the ledger."""
@@ -258,6 +262,8 @@ class Delivery:
                 cost=call.cost if answered else None,
                 error=error,
                 usage=call.usage if answered else None,
+                attempts=call.attempts or None,
+                request_id=call.request_id,
             )
 
     def _rescue(self, trip: Trip) -> str | None:
