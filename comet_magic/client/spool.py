@@ -106,12 +106,13 @@ class Spool:
             self.path.write_bytes(redacted)
 
     def discard(self) -> None:
-        """Remove the file: the pictures are safe elsewhere."""
+        """Remove the file and the note that it is whole: the pictures are safe elsewhere."""
         self.close()
         self._held.clear()
         if self.path is not None:
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
+                self.path.with_suffix(".head").unlink(missing_ok=True)
 
     @classmethod
     def left_behind(cls, path: Path) -> Spool:

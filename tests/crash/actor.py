@@ -141,3 +141,12 @@ def many(asked: Asked, count: int, talk: Connection) -> None:
             except CometError as error:
                 errors += error.lines()
         talk.send((errors, paths))
+
+
+def unprivileged(asked: Asked, talk: Connection) -> None:
+    """How a call ends that may not write where it should."""
+    if os.getuid() == 0:
+        os.setuid(65534)
+    with asked.client() as client:
+        error = client.submit(asked.prompt).exception(30)
+        talk.send((error.outcome, str(error)) if isinstance(error, CometError) else repr(error))
