@@ -46,15 +46,16 @@ FLOORS: dict[str, set[str]] = {
     "__main__": {"sandbox", "pipeline", "doctor", "errors"},
 }
 HOSTS = {  # packages that only some modules may know
-    "httpx": {"client"},
+    "httpcore": {"client"},
+    "httpx": set(),
     "IPython": {"notebook"},
     "ipywidgets": {"notebook"},
     "traitlets": {"notebook"},
-    "anyio": {"client"},
+    "anyio": {"client", "pipeline"},
     "distributed": {"cluster"},
     "dask": {"cluster"},
 }
-HEAVY = {"httpx", "anyio", "PIL", "pandas", "pyarrow", "distributed", "ipywidgets", "numpy"}
+HEAVY = {"httpcore", "httpx", "anyio", "PIL", "pandas", "pyarrow", "distributed", "ipywidgets", "numpy"}
 
 
 def home(path: Path) -> str:
