@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from .records import StoredPicture
+    from .records import Call, StoredPicture
     from .recovery import Recovery
 
 _OLD = 3600.0  # seconds after which a temporary file cannot be one that is being written
@@ -92,6 +92,17 @@ def _believe(recovery: Recovery, receipt: dict[str, Any], findings: _Findings) -
     findings.adopted += [one.path for one in adopted]
     if state != "done":
         findings.settled.append(receipt["id"])
+
+
+def believe_another(recovery: Recovery, call: Call) -> bool:
+    """Whether another call's receipt holds the picture that this one, never sent, was for; then that one has it."""
+    receipt = shelf.read_receipt(recovery.folder / shelf.receipt_name(call.key, call.copies[0]))
+    if not receipt or receipt["id"] == call.id:
+        return False
+    with recovery.ledger.transaction() as connection:
+        claims.settle(connection, call.id, "cancelled", facts={})
+    _believe(recovery, receipt, _Findings())
+    return True
 
 
 def _row_of(connection: sqlite3.Connection, receipt: dict[str, Any]) -> int:

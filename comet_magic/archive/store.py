@@ -17,7 +17,7 @@ from .owners import Owner
 from .reader import Reader
 from .records import Budget, Call, Orphan, Repair, StoredPicture
 from .recovery import Recovery
-from .repair import repair
+from .repair import believe_another, repair
 from .spools import Spools
 
 if TYPE_CHECKING:
@@ -265,6 +265,10 @@ class Archive(Reader, Forked):
     def adopt(self, call: Call) -> bool:
         """Whether a receipt on disk proves that a call was answered; then it is settled so."""
         return self.folder is not None and self._recovery(self.folder).adopt(call)
+
+    def adopt_another(self, call: Call) -> bool:
+        """Whether the picture of a call that was never sent is there from another one; then this is cancelled."""
+        return self.folder is not None and believe_another(self._recovery(self.folder), call)
 
     def orphan(self, call_id: str) -> Orphan | None:
         """What is known to finish the call whose id begins so: its raw answer, the addresses of its pictures."""

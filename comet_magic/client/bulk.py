@@ -120,6 +120,8 @@ class Bulk(Core):
             raise
         if await run_sync(self.archive.adopt, claim):
             return
+        if error is None and await run_sync(self.archive.adopt_another, claim):
+            return
         if error is None or error.outcome == "unknown":
             if await self.refetch(claim.id):
                 return

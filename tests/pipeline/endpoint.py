@@ -97,7 +97,7 @@ class Endpoint:
         """The calls that came too fast."""
         return [one for one in list(self.asked) if one.status == 429]
 
-    def until(self, condition: Any, seconds: float = 30.0) -> None:
+    def until(self, condition: Any, seconds: float = 90.0) -> None:
         """Wait until something is true of this endpoint."""
         deadline = time.monotonic() + seconds
         while not condition(self):
