@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import secrets
 import tarfile
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from ..errors import ConfigurationError, SaveError
-from ..files import PART, make_folder, native, sync_folder
+from ..files import native
 from ..text import clean
-from .metadata import NAME, read_records
+from .metadata import NAME, lines, read_records
+from .whole import replaced
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
@@ -38,23 +38,11 @@ class Folder:
     """A folder of this machine."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = native(folder)
+        self._folder = folder
 
-    @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
-        """A temporary file beside it, which takes its name at the end."""
-        final = self._folder / name
-        make_folder(final.parent)
-        part = final.with_name(f".{final.name[:100]}.{secrets.token_hex(6)}{PART}")
-        try:
-            with part.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(final)
-        finally:
-            part.unlink(missing_ok=True)
-        sync_folder(final.parent)
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """A file beside it, which takes its name at the end."""
+        return replaced(self._folder / name)
 
 
 class Address:
@@ -121,9 +109,7 @@ def _folder(folder: Path, place: Place) -> Iterator[str]:
                 file.write(data)
             yield name
     with place.open(NAME) as file:
-        file.writelines(
-            json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in read_records(folder)
-        )
+        file.writelines(lines(folder))
     yield NAME
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..files import native, sniff
+from ..errors import SaveError
+from ..files import native
+from ..settings import Settings
+from ..text import clean
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from PIL.Image import Image
+
+    from ..images import Images, Picture
 
 
 @dataclass(frozen=True)
@@ -21,30 +26,36 @@ class LazyImage:
 
     @property
     def data(self) -> bytes:
-        """The provider's bytes."""
-        return native(self.path).read_bytes()
+        """The provider's bytes.
 
-    @property
-    def mime(self) -> str:
-        """Its kind, by its first bytes."""
-        with native(self.path).open("rb") as file:
-            return sniff(file.read(64)) or "application/octet-stream"
+        Raises:
+            SaveError: the file is gone or cannot be read.
+        """
+        try:
+            return native(self.path).read_bytes()
+        except OSError as error:
+            problem = f"{clean(self.path.name)} cannot be read: {error.strerror or type(error).__name__}"
+        raise SaveError(problem, outcome="not_sent")
+
+    def picture(self) -> Picture:
+        """Its bytes, checked, with what they tell."""
+        from ..images import Picture, check_picture
+
+        data = self.data
+        mime, width, height = check_picture(data, max_pixels=Settings.max_image_pixels)
+        return Picture(data=data, mime=mime, width=width, height=height, path=str(self.path))
 
     def open(self) -> Image:
-        """The picture, checked and decoded."""
-        image: Image = self._images().image
-        return image
+        """The picture, decoded."""
+        return self._images().image
 
     def __str__(self) -> str:
         return self.path.name
 
-    def _images(self) -> Any:
-        from ..images import Images, Picture, check_picture
-        from ..settings import Settings
+    def _images(self) -> Images:
+        from ..images import Images
 
-        data = self.data
-        mime, width, height = check_picture(data, max_pixels=Settings.max_image_pixels)
-        return Images([Picture(data=data, mime=mime, width=width, height=height, path=str(self.path))])
+        return Images([self.picture()])
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:  # noqa: ARG002 - IPython's
         return self._images()._repr_mimebundle_()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..archive import Reader
-from ..files import PART, native, sync_folder
 from .index import Index
 from .outcomes import standing
+from .whole import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,14 +80,10 @@ def write_metadata(folder: Path) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    path = native(folder / NAME)
-    part = path.with_name(f".{NAME}.{secrets.token_hex(6)}{PART}")
-    try:
-        with part.open("x", encoding="utf-8", newline="\n") as file:
-            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in read_records(folder))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with replaced(folder / NAME) as file:
+        file.writelines(lines(folder))
+
+
+def lines(folder: Path) -> Iterator[bytes]:
+    """The rows as lines of JSON."""
+    return (json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in read_records(folder))

@@ -119,19 +119,12 @@ class Dataset:
 
         Raises:
             InvalidRequestError: there are no pictures.
+            SaveError: one is gone.
         """
-        from ..images import Images, Picture
+        from ..images import Images
 
-        found = (record for record in self.records() if record["file_name"])
-        pictures = [
-            Picture(
-                data=native(self.folder / record["file_name"]).read_bytes(),
-                mime=LazyImage(self.folder / record["file_name"]).mime,
-                width=record["width"],
-                height=record["height"],
-            )
-            for record in islice(found, limit)
-        ]
+        names = (record["file_name"] for record in self.records() if record["file_name"])
+        pictures = [LazyImage(self.folder / name).picture() for name in islice(names, limit)]
         return Images(pictures).sheet(columns, width)
 
     def export(self, to: str | os.PathLike[str], *, format: Format) -> list[str]:  # noqa: A002 - the word for it

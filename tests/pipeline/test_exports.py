@@ -1,0 +1,243 @@
+"""The same dataset in other forms, twice the same bytes, loaded by those who read them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from comet_magic.errors import ConfigurationError, SaveError
+from comet_magic.pipeline import exports
+from tests.pipeline.endpoint import PICTURE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from comet_magic.pipeline import Dataset
+
+FORMATS = ("parquet", "webdataset", "folder")
+ROWS: list[dict[str, Any]] = [
+    {"prompt": "a boat", "label": 1, "mixed": 1, "tags": ["x"], "share": 1},
+    {"prompt": "REFUSE a boat", "label": 2, "mixed": "two", "share": 0.5},
+    {"prompt": "ein Boot 漢字", "label": None, "mixed": None},
+    {"prompt": "a boat", "label": 4, "mixed": [4], "share": 2},
+]
+
+
+@pytest.fixture
+def dataset(make: Callable[..., Dataset]) -> Dataset:
+    return make(ROWS)
+
+
+def bytes_in(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_export_made_twice_is_the_same_byte_for_byte(form: Any, dataset: Dataset, tmp_path: Path) -> None:
+    names = dataset.export(tmp_path / "one", format=form)
+    dataset.export(tmp_path / "two", format=form)
+    dataset.export(tmp_path / "two", format=form)
+
+    first = bytes_in(tmp_path / "one")
+    assert first == bytes_in(tmp_path / "two")
+    assert sorted(first) == sorted(names)
+
+
+def test_parquet_has_every_row_and_the_bytes_of_every_picture(dataset: Dataset, tmp_path: Path) -> None:
+    dataset.export(tmp_path / "out", format="parquet")
+
+    table = parquet.read_table(tmp_path / "out" / "data-00000.parquet")
+    rows = table.to_pylist()
+
+    assert [row["prompt"] for row in rows] == [row["prompt"] for row in ROWS]
+    assert [row["image"] and row["image"]["bytes"] for row in rows] == [PICTURE, None, PICTURE, PICTURE]
+    assert [row["mixed"] for row in rows] == ["1", "two", None, "[4]"]
+    assert [row["share"] for row in rows] == [1.0, 0.5, None, 2.0]
+    assert json.loads(rows[0]["tags"]) == ["x"]
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["image"] == {"_type": "Image"}
+    assert features["label"] == {"dtype": "int64", "_type": "Value"}
+    assert features["share"]["dtype"] == "float64"
+
+
+def test_a_tar_shard_has_the_pictures_and_their_rows(dataset: Dataset, tmp_path: Path) -> None:
+    dataset.export(tmp_path / "out", format="webdataset")
+
+    with tarfile.open(tmp_path / "out" / "data-00000.tar") as tar:
+        members = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]  # files
+        times = {member.mtime for member in tar}
+
+    assert sorted(members) == [f"{row:09d}.{kind}" for row in (0, 2, 3) for kind in ("json", "png")]
+    assert json.loads(members["000000002.json"])["prompt"] == "ein Boot 漢字"
+    assert members["000000003.png"] == PICTURE
+    assert times == {0}
+
+
+def test_large_datasets_are_cut_into_shards(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "SHARD", len(PICTURE) + 1)
+    monkeypatch.setattr(exports, "GROUP", 1)
+
+    tars = dataset.export(tmp_path / "tars", format="webdataset")
+    files = dataset.export(tmp_path / "parquet", format="parquet")
+
+    assert tars == ["data-00000.tar", "data-00001.tar"]
+    assert sum(parquet.read_metadata(tmp_path / "parquet" / name).num_rows for name in files) == 4
+
+
+def test_a_folder_holds_each_picture_once(make: Callable[..., Dataset], tmp_path: Path) -> None:
+    report = make(["same"] * 3, dedupe=True)
+
+    names = report.export(tmp_path / "out", format="folder")
+
+    assert len(names) == 2
+    assert (tmp_path / "out" / "metadata.jsonl").read_bytes() == (
+        report.folder / "metadata.jsonl"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_address_of_fsspec_gets_the_same_bytes(form: Any, dataset: Dataset, tmp_path: Path) -> None:
+    dataset.export(tmp_path / "here", format=form)
+    names = dataset.export(f"memory://exports/{form}", format=form)
+
+    system = fsspec.filesystem("memory")
+    there = {name: hashlib.sha256(system.cat_file(f"/exports/{form}/{name}")).hexdigest() for name in names}
+    assert there == bytes_in(tmp_path / "here")
+    system.rm("/exports", recursive=True)
+
+
+def test_a_dataset_without_pictures_is_exported_all_the_same(
+    make: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    report = make([{"prompt": "REFUSE", "empty": None}])
+
+    report.export(tmp_path / "p", format="parquet")
+    table = parquet.read_table(tmp_path / "p")
+
+    assert table.num_rows == 1
+    assert table.schema.field("cost").type == pyarrow.int64()
+    assert table.schema.field("empty").type == pyarrow.string()
+    assert report.export(tmp_path / "w", format="webdataset") == []
+
+
+def test_many_rows_are_typed_together(make: Callable[..., Dataset], tmp_path: Path) -> None:
+    rows = [{"prompt": "", "value": None if number < 1500 else number} for number in range(2200)]
+
+    report = make(rows)
+    report.export(tmp_path / "p", format="parquet")
+
+    table = parquet.read_table(tmp_path / "p")
+    assert (table.num_rows, str(table.schema.field("value").type)) == (2200, "int64")
+
+
+@pytest.mark.parametrize(
+    ("to", "form", "error", "words"),
+    [
+        ("out", "zip", ConfigurationError, "format is zip; parquet, webdataset, folder are taken"),
+        ("nosuch://bucket/x", "folder", ConfigurationError, "cannot be written"),
+        ("taken/out", "folder", SaveError, "the export to"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_told(
+    to: str, form: Any, error: type[Exception], words: str, dataset: Dataset
+) -> None:
+    Path("taken").write_text("a file")
+
+    with pytest.raises(error) as caught:
+        dataset.export(to, format=form)
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "to", "form"), [("pyarrow", "out", "parquet"), ("fsspec", "memory://x", "folder")]
+)
+def test_a_missing_library_is_named(
+    module: str, to: str, form: Any, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]  # as the import system has it
+
+    with pytest.raises(ConfigurationError, match=f"{module} is not installed"):
+        dataset.export(to, format=form)
+
+
+def test_a_picture_that_is_gone_ends_the_export_without_a_half_file(dataset: Dataset, tmp_path: Path) -> None:
+    record = list(dataset.records())[3]
+    (dataset.folder / record["file_name"]).unlink()
+
+    with pytest.raises(SaveError):
+        dataset.export(tmp_path / "out", format="webdataset")
+
+    assert bytes_in(tmp_path / "out") == {}
+
+
+LOADS = """
+import json, sys
+import datasets
+datasets.disable_progress_bars()
+kind, folder, cache = sys.argv[1:]
+loaded = datasets.load_dataset(kind, data_dir=folder, split="train", cache_dir=cache)
+image = "png" if kind == "webdataset" else "image"
+rows = loaded["json"] if kind == "webdataset" else loaded
+print(json.dumps([[row["prompt"] for row in rows], [one and one.size for one in loaded[image]]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "rows"),
+    [
+        ("imagefolder", None, (0, 1, 2, 3)),
+        ("imagefolder", "folder", (0, 1, 2, 3)),
+        ("parquet", "parquet", (0, 1, 2, 3)),
+        ("webdataset", "webdataset", (0, 2, 3)),
+    ],
+    ids=["in place", "folder", "parquet", "webdataset"],
+)
+def test_datasets_loads_it_with_equal_rows(
+    kind: str, form: Any, rows: tuple[int, ...], make: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    pytest.importorskip("datasets")
+    # One type to a column, as imagefolder and webdataset need it.
+    dataset = make([{name: row[name] for name in ("prompt", "label")} for row in ROWS])
+    folder = dataset.folder if form is None else tmp_path / "out"
+    if form is not None:
+        dataset.export(folder, format=form)
+
+    env = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", LOADS, kind, folder, tmp_path / "cache"],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    prompts, sizes = json.loads(ended.stdout)
+    assert prompts == [ROWS[row]["prompt"] for row in rows]
+    assert sizes == [None if row == 1 else [16, 16] for row in rows]
+
+
+def test_an_export_is_a_stream_and_not_held_whole(dataset: Dataset) -> None:
+    shards = exports._shards(dataset.folder, enumerate(dataset.records()), "{}")
+
+    _, shard = next(shards)
+
+    assert next(shard)[2] == PICTURE
+    assert isinstance(io.BytesIO(PICTURE).read(), bytes)

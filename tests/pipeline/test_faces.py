@@ -1,0 +1,199 @@
+"""The pipeline by its other doors: a terminal, a frame, a bar."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pandas
+import pytest
+
+import comet_magic
+import comet_magic.pandas
+from comet_magic.__main__ import main
+from comet_magic.archive import Spend
+from comet_magic.pipeline import progress
+from comet_magic.pipeline.progress import Bar, Lines, Silence, Status, make_display
+from tests.pipeline.conftest import settings
+from tests.pipeline.maker import rows_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.pipeline.endpoint import Endpoint
+
+
+# --- the command
+
+
+@pytest.fixture
+def table(endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COMETAPI_BASE_URL", endpoint.base_url)
+    monkeypatch.setenv("COMETAPI_KEY", "sandbox")
+    path = tmp_path / "prompts.csv"
+    path.write_text("caption,label\na boat,1\na harbour,2\n")
+    return path
+
+
+def command(table: Path, *flags: str) -> int:
+    given = ["dataset", str(table), str(table.parent / "out"), "--prompt-column", "caption"]
+    return main([*given, "--model", "test-model", "--price-per-image", "0.04", *flags])
+
+
+def test_a_table_becomes_a_dataset_without_a_notebook(
+    table: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = command(table, "--max-cost", "5")
+
+    said = capsys.readouterr()
+    assert (status, endpoint.paid) == (0, 2)
+    assert "2 done" in said.out
+    assert "2 of" not in said.out
+    assert "2 rows" in said.err
+
+
+def test_a_plan_is_printed_and_nothing_is_sent(
+    table: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = command(table, "--plan")
+
+    assert (status, endpoint.asked) == (0, [])
+    assert "to pay      2" in capsys.readouterr().out
+
+
+def test_rows_that_are_left_make_the_command_fail(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(table, "--max-cost", "$0.04", "--quiet", "--max-in-flight", "1") == 1
+    assert "1 done, 1 over_budget" in capsys.readouterr().out
+
+
+def test_an_error_is_told_in_lines_on_stderr(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(table, "--prompt-column", "nothing") == 1
+    assert "there is no column nothing; there are: caption, label" in capsys.readouterr().err
+
+
+def test_the_command_takes_the_parameters_of_pictures(
+    table: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = (
+        "--model",
+        "gpt-image-2",
+        "--output-compression",
+        "80",
+        "--output-format",
+        "jpeg",
+        "--size",
+        "16:9",
+    )
+
+    assert command(table, *flags, "--dedupe", "--max-per-minute", "6000", "--quiet") == 0
+    assert command(table, *flags, "--redo", "failed", "--quiet") == 0
+    assert endpoint.paid == 2
+
+
+# --- the frame
+
+
+def test_a_frame_generates_from_its_column(endpoint: Endpoint, tmp_path: Path) -> None:
+    frame = pandas.DataFrame({"caption": ["a boat", "a harbour"], "label": [1, 2]})
+    options = settings(endpoint)
+    told = frame.comet.plan(
+        "caption", out=tmp_path / "out", model="test-model", base_url=endpoint.base_url, price_per_image=0.04
+    )
+
+    report = frame.comet.generate("caption", out=tmp_path / "out", **options)
+
+    assert told.to_pay == 2
+    assert list(report.rows["label"]) == [1, 2]
+
+
+def test_the_names_of_the_pipeline_are_public() -> None:
+    for name in ("generate_dataset", "agenerate_dataset", "plan", "open_dataset", "generate_one"):
+        assert callable(getattr(comet_magic, name))
+        assert name in comet_magic.__all__
+
+
+# --- progress
+
+
+def status(done: int, total: int | None = 10, **facts: Any) -> Status:
+    return Status(
+        {"done": done, "refused": 1, "open": 0}, total, Spend(spent=40_000, reserved=40_000), **facts
+    )
+
+
+def test_a_status_tells_counts_and_money_and_its_bound() -> None:
+    assert str(status(2)) == "2 done, 1 refused; $0.04 spent, at most $0.08"
+    assert str(Status({}, None, Spend())) == "nothing yet; $0.00 spent"
+    assert str(status(2, awaited=3)).endswith("; waiting for 3 that another process makes")
+
+
+def test_plain_lines_come_rarely_and_once_more_at_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "EVERY_LINE", 0.0)
+    lines = Lines()
+    lines.show(status(2))
+    monkeypatch.setattr(progress, "EVERY_LINE", 600.0)
+    lines.show(status(3))
+    lines.show(status(5, None))
+    lines.close()
+    Lines().close()
+
+    first, second, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("3 of 10 rows, ")
+    assert " s left: 2 done, 1 refused; $0.04 spent" in first
+    assert "3 done" in second
+    assert last.startswith("6 rows, ")
+
+
+def test_silence_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    display = make_display(shown=False)
+
+    assert isinstance(display, Silence)
+    assert not display.due()
+    display.show(status(1))
+    display.say("a word")
+    display.close()
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert isinstance(make_display(shown=True), Lines)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    bar = make_display(shown=True)
+    assert isinstance(bar, Bar)
+    bar.close()
+
+
+def test_a_bar_shows_the_status_and_grows_with_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", out)
+    bar = Bar()
+
+    assert bar.due()
+    bar.show(status(2))
+    assert not bar.due()
+    bar.show(status(20))
+    bar.say("a word")
+    bar.close()
+
+    assert "3/10" in out.getvalue()
+    assert "21/21" in out.getvalue()
+    assert "20 done, 1 refused; $0.04 spent, at most $0.08" in out.getvalue()
+    assert "a word" in out.getvalue()
+
+
+def test_a_run_shows_how_far_it_is(
+    endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    comet_magic.generate_dataset(rows_of(3), tmp_path / "set", **settings(endpoint) | {"progress": True})
+
+    assert "3 of 3 rows" in capsys.readouterr().err

@@ -1,0 +1,202 @@
+"""What a dataset tells of itself: counts, money, rows, failures, pictures; and its metadata file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from comet_magic.errors import ConfigurationError, InvalidRequestError, SaveError
+from comet_magic.pipeline import LazyImage, open_dataset
+from comet_magic.pipeline.index import Index
+from comet_magic.pipeline.metadata import COLUMNS
+from tests.pipeline.endpoint import PICTURE
+from tests.pipeline.maker import rows_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.pipeline.endpoint import Endpoint
+
+Make = "Callable[..., Dataset]"
+ROWS: list[dict[str, Any]] = [
+    {"prompt": "a boat", "label": 1, "source": {"page": 5}},
+    {"prompt": "REFUSE a boat", "label": 2},
+    {"prompt": "", "label": 3},
+    {"prompt": "LOST boat", "label": 4},
+]
+
+
+def test_every_row_is_told_with_its_provenance(make: Make, endpoint: Endpoint) -> None:
+    records = list(make(ROWS, extra={"seed": 7}).records())
+
+    done = records[0]
+    assert [record["outcome"] for record in records] == ["done", "refused", "failed", "unknown"]
+    assert (done["prompt"], done["label"], done["source"]) == ("a boat", 1, {"page": 5})
+    assert (done["model"], json.loads(done["parameters"])) == ("test-model", {"extra": {"seed": 7}})
+    assert (done["width"], done["height"], done["cost"]) == (16, 16, 40_000)
+    assert done["request_id"].startswith("req-")
+    assert done["created"].endswith("+00:00")
+    assert len(done["sha256"]) == 64
+    assert {name for record in records for name in record} == {*COLUMNS, "label", "source"}
+
+
+def test_what_went_wrong_is_told_per_row_and_by_reason(make: Make) -> None:
+    report = make(ROWS)
+
+    _, refused, invalid, unknown = report.records()
+    assert (refused["error"], refused["code"]) == ("ContentPolicyError", "moderation_blocked")
+    assert (invalid["error"], invalid["code"]) == ("InvalidRequestError", None)
+    assert unknown["error"] == "AmbiguousError"
+    assert set(report.failures.values()) == {1}
+    assert len(report.failures) == 3
+
+
+def test_metadata_lies_beside_the_pictures_and_says_the_same(make: Make) -> None:
+    report = make(ROWS)
+
+    lines = (report.folder / "metadata.jsonl").read_text("utf-8").splitlines()
+
+    assert [json.loads(line) for line in lines] == list(report.records())
+
+
+def test_a_column_with_a_name_of_ours_is_kept_beside_it(make: Make) -> None:
+    (record,) = make([{"prompt": "a", "cost": 5, "file_name": "x.png"}]).records()
+
+    assert record["cost"] == 40_000
+    assert (record["source_cost"], record["source_file_name"]) == (5, "x.png")
+
+
+def test_another_prompt_column_keeps_its_words_in_prompt(make: Make) -> None:
+    (record,) = make([{"caption": "a boat", "prompt": "old"}], prompt="caption").records()
+
+    assert (record["prompt"], record["source_prompt"]) == ("a boat", "old")
+    assert "caption" not in record
+
+
+def test_the_report_reads_the_disk_at_every_question(make: Make, tmp_path: Path) -> None:
+    report = make(rows_of(2))
+    before = (len(report), report.cost)
+
+    make(rows_of(5))
+
+    assert (before, len(report), report.cost) == ((2, 80_000), 5, 200_000)
+
+
+def test_rows_are_a_frame(make: Make) -> None:
+    frame = make(ROWS).rows
+
+    assert list(frame["outcome"]) == ["done", "refused", "failed", "unknown"]
+    assert list(frame["label"]) == [1, 2, 3, 4]
+
+
+def test_a_frame_has_pictures_that_are_opened_when_they_are_looked_at(make: Make) -> None:
+    report = make(ROWS)
+    frame = report.to_frame()
+    picture = frame["image"][0]
+
+    assert isinstance(picture, LazyImage)
+    assert picture.open().size == (16, 16)
+    assert picture.data == PICTURE
+    assert str(picture).endswith(".0.png")
+    assert "image/png" in picture._repr_mimebundle_()[0]
+    assert list(frame["image"].isna()) == [False, True, True, True]
+
+
+def test_a_frame_of_nothing_has_its_columns(make: Make) -> None:
+    assert list(make([]).rows.columns) == list(COLUMNS)
+
+
+def test_without_pandas_the_frame_names_what_to_install(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = make(["a"])
+    monkeypatch.setitem(sys.modules, "pandas", None)
+
+    with pytest.raises(ConfigurationError, match="pandas is not installed"):
+        _ = report.rows
+
+
+def test_a_sheet_shows_the_first_pictures(make: Make) -> None:
+    report = make([*rows_of(3), "REFUSE me", "one more"])
+
+    assert report.sheet(columns=2, width=100).width == 100
+    assert isinstance(report.sheet(limit=1), Image.Image)
+
+
+def test_a_sheet_of_nothing_is_refused(make: Make) -> None:
+    with pytest.raises(InvalidRequestError):
+        make(["REFUSE"]).sheet()
+
+
+def test_a_picture_that_is_gone_is_told_by_its_name(make: Make) -> None:
+    report = make(["a boat"])
+    (record,) = report.records()
+    (report.folder / record["file_name"]).unlink()
+
+    with pytest.raises(SaveError, match="a-boat"):
+        report.sheet()
+
+
+def test_a_report_says_all_at_a_glance(make: Make) -> None:
+    text = str(make([*ROWS, "REFUSE too"]))
+
+    assert text.startswith("5 rows in ")
+    assert "1 done, 2 refused, 1 failed, 1 unknown" in text
+    assert "$0.04 spent, $0.08 at the most" in text
+    assert "2 x ContentPolicyError moderation_blocked" in text
+
+
+def test_a_folder_without_a_dataset_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is no dataset"):
+        open_dataset(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_that_is_damaged_is_told_and_made_again_once_it_is_removed(make: Make) -> None:
+    report = make(["a"])
+    for path in report.folder.glob("index.sqlite*"):
+        path.write_bytes(b"this is no database at all" * 100)
+
+    with pytest.raises(ConfigurationError, match=r"the index .* cannot be used") as caught:
+        len(report)
+    for path in report.folder.glob("index.sqlite*"):
+        path.unlink()
+
+    assert "It may be removed" in caught.value.hint
+    assert make(["a"]).counts["done"] == 1
+
+
+def test_a_newer_run_takes_the_place_of_the_rows_before_it(make: Make) -> None:
+    report = make(rows_of(3))
+    make(["other"])
+
+    with sqlite3.connect(report.folder / "index.sqlite") as connection:
+        rows = connection.execute("SELECT run, prompt FROM rows").fetchall()
+    connection.close()
+
+    assert rows == [(2, "other")]
+    assert [record["prompt"] for record in report.records()] == ["other"]
+
+
+def test_an_index_without_runs_has_none(tmp_path: Path) -> None:
+    with Index(tmp_path) as index:
+        assert index.latest() is None
+
+
+def test_prompts_in_any_script_and_half_characters_are_kept_or_told(make: Make) -> None:
+    report = make(["漢字 🎨", "half \ud800"])
+
+    first, second = report.records()
+    assert (first["prompt"], first["outcome"]) == ("漢字 🎨", "done")
+    assert (second["outcome"], second["error"]) == ("failed", "InvalidRequestError")
+
+
+def test_the_files_of_a_dataset_are_for_its_owner_only(make: Make) -> None:
+    report = make(["a"])
+
+    for name in ("index.sqlite", "metadata.jsonl", "ledger.sqlite"):
+        assert (report.folder / name).stat().st_mode & 0o077 == 0, name
