@@ -66,12 +66,7 @@ class Server:
 
     def _arguments(self, application: str, settings: Path) -> list[str]:
         if application == "voila":
-            return [
-                f"--port={self.port}",
-                "--no-browser",
-                "--Voila.ip=127.0.0.1",
-                f"--Voila.root_dir={self.root}",
-            ]
+            return [f"--port={self.port}", "--no-browser", "--Voila.ip=127.0.0.1"]
         return [
             "--no-browser",
             "--allow-root",
@@ -214,6 +209,22 @@ class Notebook:
             arg=index,
             timeout=timeout,
         )
+
+    def running(self, index: int) -> bool:
+        """Whether a cell is at work."""
+        return bool(
+            self.page.evaluate(
+                """index => {
+                    const cell = jupyterapp.shell.currentWidget.content.widgets[index];
+                    return cell.model.sharedModel.executionState === 'running';
+                }""",
+                index,
+            )
+        )
+
+    def shut_down(self) -> None:
+        """End the kernel."""
+        self.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
     def execute(self, source: str) -> str:
         """Run code in a new cell and give what it printed or showed as text."""

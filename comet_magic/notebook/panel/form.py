@@ -64,7 +64,7 @@ class Form:
     def __init__(self, dress: Dress, changed: Callable[[], None], defaults: Mapping[str, Any]) -> None:
         self._dress = dress
         self._changed = changed
-        self._filling = False
+        self._filling = True
         self.note = ""
         self._controls: dict[tuple[str, Callable[[str, Dress], Control]], Control] = {}
         self._shown: dict[str, Control] = {}
@@ -81,6 +81,7 @@ class Form:
             self._more,
         )
         self._put(defaults)
+        self._filling = False
         for widget in (self.prompt, self.model, self.other.widget, *self._beside):
             widget.observe(self._on_change, "value")
 

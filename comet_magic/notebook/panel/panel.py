@@ -178,6 +178,7 @@ class Panel:
             if self._closed:
                 return
             self._closed = True
+            self._viewing.close()
             runs = list(self._runs)
         if stop:
             for run in runs:

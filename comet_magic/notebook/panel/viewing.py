@@ -101,6 +101,11 @@ class Viewing:
                 self.stage.take_back()
             return self._take_back_at is not None
 
+    def close(self) -> None:
+        """Take back what would be taken back later."""
+        self._take_back_at = None
+        self.stage.put_away()
+
     def _open_archive(self) -> None:
         self._hand.do(self._read_archive)
 

@@ -301,7 +301,7 @@ def test_text_of_a_server_full_of_html_is_text(shown: Shown) -> None:
 
 
 def test_twenty_pictures_keep_the_state_of_a_notebook_small(shown: Shown) -> None:
-    shown.panel.form.fill({"size": "1024x1024", "quality": "low", "n": 10}, "A fox in a winter forest")
+    shown.panel.form.fill({"model": "dall-e-2", "size": "512x512", "n": 10}, "A fox in a winter forest")
     shown.make()
     shown.make()
 
