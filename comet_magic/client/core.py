@@ -154,8 +154,8 @@ class Core(Forked):
 
     def _launch(self, job: Job, way: Way) -> Job:
         lease = self._attach(job)
-        job.call_on_engine = lease.portal.call
-        lease.portal.start_task_soon(self._run, job, way)
+        job.call_on_engine = lease.call
+        lease.start(self._run, job, way)
         return job
 
     def _policy(self) -> Policy:
@@ -194,7 +194,9 @@ class Core(Forked):
                 job.set_exception(
                     fault if isinstance(fault, Exception) else APIConnectionError("the engine was stopped")
                 )
-            raise
+            if not isinstance(fault, Exception):
+                raise
+            return
         self._detach(job)
         if error is not None:
             job.set_exception(error)

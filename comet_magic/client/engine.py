@@ -11,10 +11,17 @@ import contextlib
 import os
 import threading
 from concurrent.futures import Future
-from contextvars import Context
+from contextvars import Context, copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
 
 EXIT_TIMEOUT = 2.0  # seconds
 
@@ -42,11 +49,23 @@ class _Engine:
                 raise
 
     async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._context = asyncio.get_running_loop(), copy_context()
         with anyio.CancelScope() as self._scope:
-            async with BlockingPortal() as portal:
+            async with anyio.create_task_group() as self._tasks, BlockingPortal() as portal:
                 self._started.set_result(portal)
                 await portal.sleep_until_stopped()
+
+    def start(self, act: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
+        """Begin a task, from any thread, the loop's own too."""
+        begin = partial(self._tasks.start_soon, act, *arguments)
+        self._loop.call_soon_threadsafe(begin, context=self._context.copy())
+
+    def call(self, act: Callable[[], T]) -> T:
+        """What `act` gives, done on the loop; where it has ended, or is this very thread, done here."""
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            with contextlib.suppress(RuntimeError):  # it ended just now
+                return self.portal.call(act)
+        return act()
 
     def end(self) -> None:
         """Wait for what runs, then for the thread."""
@@ -69,6 +88,7 @@ class Lease:
             if _engine is None:
                 _engine = _Engine()
             self.portal = _engine.portal
+            self.start, self.call = _engine.start, _engine.call
             _leases.add(self)
 
     def release(self) -> None:

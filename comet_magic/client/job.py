@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import CallAbandoned, CometError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from ..request import ImageRequest, Price
 
 CallState = Literal["queued", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"]
+_log = logging.getLogger(__name__)
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
 
 
@@ -99,12 +102,20 @@ class Job(Future[Images]):
         self.first = first
         self.price = price
         self.reused = tuple(reused)
-        self.on_event = on_event
+        self.on_event = None if on_event is None else partial(self._tell, on_event)
         self.folder = folder
         self.timeout = timeout
         self.started = time.monotonic()
         self.abandoned = False
         self.call_on_engine: Callable[[Callable[[], Any]], Any] = lambda act: act()
+
+    def _tell(self, listener: Callable[[Event], None], event: Event) -> None:
+        """Tell a listener, whose own faults cost no picture."""
+        try:
+            listener(event)
+        except Exception:  # noqa: BLE001 - a stranger's function may raise anything
+            _log.exception("on_event failed; it is told nothing more of this call")
+            self.on_event = None
 
     @property
     def requests(self) -> tuple[ImageRequest, ...]:

@@ -10,7 +10,10 @@ from ..images import Images, Picture
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..errors import Outcome
     from .job import Job
+
+GRAVITY: tuple[Outcome, ...] = ("not_sent", "rejected", "unknown", "billed")
 
 
 def outcome(job: Job) -> tuple[Images, CometError | None]:
@@ -48,6 +51,7 @@ def together(call_errors: list[CometError], pictures: list[Picture], images: Ima
     first = failures[0]
     return PartialResultError(
         f"{len(pictures)} of {len(pictures) + len(failures)} pictures arrived; the first failure: {first}",
+        outcome=_gravest(pictures, failures),
         hint=first.hint,
         request_id=first.request_id,
         attempts=first.attempts,
@@ -57,6 +61,13 @@ def together(call_errors: list[CometError], pictures: list[Picture], images: Ima
         urls=[url for error in failures for url in error.urls],
         rescue_path=first.rescue_path,
     )
+
+
+def _gravest(pictures: list[Picture], failures: list[CometError]) -> Outcome:
+    """What is known of the money of all parts together; what was reused cost none."""
+    if any(not picture.reused for picture in pictures):
+        return "billed"
+    return max((error.outcome for error in failures), key=GRAVITY.index)
 
 
 def _sum_usage(usages: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -35,11 +35,11 @@ def moments(dice: random.Random, seconds: float, *, requests: int, pictures: int
 @pytest.mark.parametrize(
     ("way", "runs", "full"),
     [
-        ("bodies", 11, 90),
+        ("bodies", 12, 90),
         ("addresses", 9, 80),
         ("addresses in one answer", 8, 60),
         ("streams", 9, 60),
-        ("27 MB", 3, 10),
+        ("27 MB", 2, 10),
     ],
 )
 def test_killed_at_random_nothing_is_lost_hidden_or_paid_twice(
@@ -54,7 +54,7 @@ def test_killed_at_random_nothing_is_lost_hidden_or_paid_twice(
 
     for run in range(full if stage.full else runs):
         choice = moments(dice, seconds, requests=requests, pictures=options.get("n", 1))
-        moment = choice[run % len(choice)]
+        moment = choice[(run + (3 if way == "27 MB" else 0)) % len(choice)]  # a large one is long in reading
         scene = Scene(stage.server, replace(asked, prompt=f"{prompt} #{way} {run}"))
         stage.kill(scene.asked, moment)
 

@@ -21,12 +21,12 @@ def rss():
 def made(count):
     return [client.generate("a photograph", output_format="jpeg") for _ in range(count)]
 with Client(base_url=sys.argv[1], api_key="sandbox", archive=sys.argv[2]) as client:
-    made(20)
+    made(10)
     start = rss()
     kept = made(200)
     held = rss()
     size = sum(len(data) for images in kept for data in images.data)
-    for _ in range(50):
+    for _ in range(20):
         made(1)
     print(json.dumps({"kept": size, "grown": held - start, "later": rss() - held}))
 """

@@ -1,0 +1,66 @@
+"""What a caller's own function does while a call runs costs no picture and stops no engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from comet_magic import CometError
+from comet_magic.protocol import Arrived, Progress
+from tests.faults import pictures
+
+if TYPE_CHECKING:
+    from comet_magic.client import Abandoned
+    from comet_magic.protocol import Event
+    from tests.crash.conftest import Stage
+
+
+@pytest.mark.parametrize("state", ["queued", "sending", "waiting", "decoding", "Arrived", "done"])
+def test_a_listener_that_fails_costs_no_picture(
+    stage: Stage, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    heard: list[Event] = []
+
+    def fail(event: Event) -> None:
+        heard.append(event)
+        if (event.state if isinstance(event, Progress) else type(event).__name__) == state:
+            raise ZeroDivisionError
+
+    prompt = f"listened to {state}"
+    with stage.asked.client() as client:
+        images = client.generate(prompt, n=2, on_event=fail)
+        (entry,) = client.archive.history(prompt)
+    client.archive.close()
+
+    assert images.data == tuple(pictures.picture(prompt, index) for index in range(2))
+    assert (entry.outcome, len(entry.pictures)) == ("done", 2)
+    assert caplog.text.count("on_event failed") == (state != "queued")
+    assert state not in ("sending", "waiting") or not any(isinstance(event, Arrived) for event in heard)
+
+
+def test_a_listener_may_drop_the_call_that_it_listens_to(stage: Stage) -> None:
+    what: list[Abandoned] = []
+
+    def drop(event: Event) -> None:
+        if isinstance(event, Progress) and event.state == "waiting":
+            what.append(client.jobs[0].drop())
+
+    with stage.asked.client() as client:
+        error = client.submit("F:hang #dropped by its listener", on_event=drop).exception(30)
+        uncertain = client.archive.uncertain()
+    client.archive.close()
+
+    assert isinstance(error, CometError)
+    assert error.outcome == "unknown"
+    assert [each.cancelled for each in what] == [1]
+    assert [call.prompt for call in uncertain] == ["F:hang #dropped by its listener"]
+
+
+def test_a_call_may_be_abandoned_after_its_end_and_after_its_client_s(stage: Stage) -> None:
+    with stage.asked.client() as client:
+        job = client.submit("ended")
+        job.result(30)
+        assert job.abandon().sent == 0
+    assert job.drop().cancelled == 0
+    client.archive.close()
