@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from ..request import ImageRequest, Price
 
 CallState = Literal["queued", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"]
-_log = logging.getLogger(__name__)
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
 
 
@@ -103,6 +101,8 @@ class Job(Future[Images]):
         self.price = price
         self.reused = tuple(reused)
         self.on_event = None if on_event is None else partial(self._tell, on_event)
+        self._heard: Future[None] = Future()
+        self._heard.set_result(None)
         self.folder = folder
         self.timeout = timeout
         self.started = time.monotonic()
@@ -110,12 +110,8 @@ class Job(Future[Images]):
         self.call_on_engine: Callable[[Callable[[], Any]], Any] = lambda act: act()
 
     def _tell(self, listener: Callable[[Event], None], event: Event) -> None:
-        """Tell a listener, whose own faults cost no picture."""
-        try:
-            listener(event)
-        except Exception:  # noqa: BLE001 - a stranger's function may raise anything
-            _log.exception("on_event failed; it is told nothing more of this call")
-            self.on_event = None
+        """Tell a listener, whose own faults are logged by the future and cost no picture."""
+        self._heard.add_done_callback(lambda _: listener(event))
 
     @property
     def requests(self) -> tuple[ImageRequest, ...]:

@@ -35,8 +35,8 @@ def test_a_listener_that_fails_costs_no_picture(
 
     assert images.data == tuple(pictures.picture(prompt, index) for index in range(2))
     assert (entry.outcome, len(entry.pictures)) == ("done", 2)
-    assert caplog.text.count("on_event failed") == (state != "queued")
-    assert state not in ("sending", "waiting") or not any(isinstance(event, Arrived) for event in heard)
+    assert ("ZeroDivisionError" in caplog.text) == (state != "queued")
+    assert sum(isinstance(event, Arrived) for event in heard) == 2
 
 
 def test_a_listener_may_drop_the_call_that_it_listens_to(stage: Stage) -> None:
