@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 import comet_magic as cm
@@ -18,6 +19,7 @@ from comet_magic.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from comet_magic.client import Job
 
@@ -190,6 +192,23 @@ def test_a_closed_client_takes_no_call_and_leaves_no_thread(sandbox: Sandbox) ->
             - before
         )
     )
+
+
+def test_a_closed_client_leaves_no_file_open_and_its_archive_can_be_read(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    def left_open() -> list[str]:
+        return [file.path for file in psutil.Process().open_files() if str(tmp_path) in file.path]
+
+    for last in ("a call", "a close"):
+        client = cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=tmp_path / "cometimg")
+        job = client.submit("a boat", **SMALL)
+        until(lambda: sent(job) if last == "a call" else job.done())
+        client.close()
+        assert len(job.result(timeout=10)) == 1
+        until(lambda: left_open() == [])
+        assert client.spend().calls == 1
+        client.archive.close()
 
 
 def test_a_client_shows_no_key_and_is_not_pickled(client: cm.Client) -> None:

@@ -233,11 +233,14 @@ class Core(Forked):
     def _detach(self, job: Job) -> None:
         with self._lock:
             self._jobs.discard(job)
-            lease = self._lease if self._closed and not self._jobs else None
+            last = self._closed and not self._jobs
+            lease = self._lease if last else None
             if lease is not None:
                 self._lease = None
         if lease is not None:
             lease.release_later()
+        if last:  # not on the engine's thread: it may take a while
+            threading.Thread(target=self._put_away, name="comet_magic-close").start()
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -258,6 +261,13 @@ class Core(Forked):
             lease.release()
         for job in jobs:
             job.abandon()
+        if not jobs:
+            self._put_away()
+
+    def _put_away(self) -> None:
+        """Close the archive's files, which can be read again; what is in memory only stays."""
+        if self.archive.folder is not None:
+            self.archive.close()
 
     # --- what was paid and is not here
 
