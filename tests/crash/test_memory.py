@@ -21,7 +21,7 @@ def rss():
 def made(count):
     return [client.generate("a photograph", output_format="jpeg") for _ in range(count)]
 with Client(base_url=sys.argv[1], api_key="sandbox", archive=sys.argv[2]) as client:
-    made(10)
+    made(20)
     start = rss()
     kept = made(200)
     held = rss()
