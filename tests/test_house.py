@@ -47,7 +47,7 @@ FLOORS: dict[str, set[str]] = {
 }
 HOSTS = {  # packages that only some modules may know
     "httpcore": {"client"},
-    "httpx": set(),
+    "httpx": {"client"},
     "IPython": {"notebook"},
     "ipywidgets": {"notebook"},
     "traitlets": {"notebook"},

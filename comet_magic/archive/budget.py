@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from comet_magic.errors import BudgetExceededError
-from comet_magic.request import dollars
-
+from ..errors import BudgetExceededError
+from ..request import dollars
 from .records import Budget, Spend
 
 if TYPE_CHECKING:

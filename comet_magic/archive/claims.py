@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.errors import ConfigurationError
-from comet_magic.text import clean, clean_url
-
+from ..errors import ConfigurationError
+from ..text import clean, clean_url
 from .budget import Weight, check, move, weigh
 from .records import Budget, Call, CopyTaken, Slot, State, StoredPicture, outcome_of
 
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
-    from comet_magic.errors import CometError
-    from comet_magic.request import ImageRequest
+    from ..errors import CometError
+    from ..request import ImageRequest
 
 
 @dataclass(frozen=True)

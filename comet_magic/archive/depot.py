@@ -9,8 +9,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.files import make_private_folder, native, write_whole
-
+from ..files import make_private_folder, native, write_whole
 from . import shelf
 from .ledger import Ledger
 from .store import Archive

@@ -14,10 +14,9 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.errors import ConfigurationError
-from comet_magic.files import make_private_folder
-from comet_magic.text import clean
-
+from ..errors import ConfigurationError
+from ..files import make_private_folder
+from ..text import clean
 from .forks import Forked, watch
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING
 
-from comet_magic.files import make_folder
-
+from ..files import make_folder
 from .forks import Forked, watch
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comet_magic.files import native
-
+from ..files import native
 from . import budget as money
 from . import reading, shelf
 from .ledger import Ledger

@@ -7,10 +7,9 @@ from datetime import date, datetime, time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.errors import CometError
-from comet_magic.request import ImageRequest
-from comet_magic.text import clean_url
-
+from ..errors import CometError
+from ..request import ImageRequest
+from ..text import clean_url
 from .claims import slot_of
 from .ledger import COLUMNS
 from .records import Call, Copy, Entry, OpenCall, Outcome, Slot, StoredPicture, outcome_of

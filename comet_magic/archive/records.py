@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from comet_magic.errors import CometError
+from ..errors import CometError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from comet_magic.request import ImageRequest
+    from ..request import ImageRequest
 
 State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled", "over_budget"]
 Outcome = Literal["open", "done", "refused", "failed", "unknown", "cancelled", "over_budget"]

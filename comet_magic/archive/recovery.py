@@ -6,8 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.files import dimensions, native, sniff
-
+from ..files import dimensions, native, sniff
 from . import claims, reading, shelf
 from .owners import is_alive
 from .records import Call, Orphan, StoredPicture

@@ -7,8 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.files import PART, native
-
+from ..files import PART, native
 from . import claims, reading, shelf
 from .budget import Weight, move, weigh
 from .owners import is_alive

@@ -9,7 +9,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.files import SUFFIX, make_folder, native, place, slug, write_whole
+from ..files import SUFFIX, make_folder, native, place, slug, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

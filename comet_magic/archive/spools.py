@@ -11,8 +11,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.files import make_folder, native, place
-
+from ..files import make_folder, native, place
 from .shelf import must_be_there
 
 if TYPE_CHECKING:

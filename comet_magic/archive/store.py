@@ -7,10 +7,9 @@ import errno
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
-from comet_magic.errors import BudgetExceededError, CometError, ConfigurationError
-from comet_magic.files import make_private_folder, native
-from comet_magic.text import clean
-
+from ..errors import BudgetExceededError, CometError, ConfigurationError
+from ..files import make_private_folder, native
+from ..text import clean
 from . import claims, reading, shelf
 from .forks import Forked, watch
 from .owners import Owner
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from comet_magic.request import ImageRequest
-
+    from ..request import ImageRequest
     from .ledger import Ledger
 
 _IN_MEMORY = "memory"

@@ -7,8 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 
-from comet_magic.errors import InvalidRequestError
-
+from ..errors import InvalidRequestError
 from .model import Model
 from .rules import Flag, Interval, Rule, Text, suggest
 from .sizes import FreeSize, SizeList

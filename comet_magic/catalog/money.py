@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from comet_magic.errors import InvalidRequestError
+from ..errors import InvalidRequestError
 
 MILLION = 1_000_000
 _MOST = 1_000_000  # dollars; beyond it somebody mistook the unit

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comet_magic.errors import ConfigurationError
-from comet_magic.text import clean
+from ..errors import ConfigurationError
+from ..text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

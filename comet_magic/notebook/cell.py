@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.errors import CometError
-from comet_magic.text import clean, looks_like_key
-
+from ..errors import CometError
+from ..text import clean, looks_like_key
 from . import flags, options
 from .live import say
 from .options import wrong
@@ -25,10 +24,9 @@ from .session import session
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from comet_magic.client import Job
-    from comet_magic.images import Images, Picture
-    from comet_magic.request import ImageRequest
-
+    from ..client import Job
+    from ..images import Images, Picture
+    from ..request import ImageRequest
     from .live import Live
     from .session import Service
 
@@ -141,15 +139,15 @@ def _taken(target: Path, requests: Sequence[ImageRequest]) -> str:
 
 def requests_of(prompt: str, call: Mapping[str, Any]) -> tuple[ImageRequest, ...]:
     """What the call will send, checked; no key and no network is needed."""
-    from comet_magic.request import CALL_OPTIONS, plan_requests
+    from ..request import CALL_OPTIONS, plan_requests
 
     return plan_requests(prompt, **{name: value for name, value in call.items() if name not in CALL_OPTIONS})
 
 
 def dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any]) -> None:
     """Print the exact requests and what they would cost."""
-    from comet_magic.request import Price, parse_dollars
-    from comet_magic.settings import resolve_base_url
+    from ..request import Price, parse_dollars
+    from ..settings import resolve_base_url
 
     each = settings.get("price_per_image")
     prices = [request.estimate(None if each is None else parse_dollars(each)) for request in requests]
@@ -178,7 +176,7 @@ def run(
         CallAbandoned: on an interrupt.
         CometError: as the call ended; pictures that exist are bound and shown before.
     """
-    from comet_magic.client import wait
+    from ..client import wait
 
     job = service.client.submit(prompt, **call, on_event=live.on_event)
     session.track(job)
@@ -203,7 +201,7 @@ def run(
 
 def _of(job: Job, pictures: Sequence[Picture]) -> Images | None:
     """The pictures of a call that was stopped before its last one."""
-    from comet_magic.images import Images
+    from ..images import Images
 
     if not pictures:
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .flags import wire_flags
 
 if TYPE_CHECKING:
-    from comet_magic.request import ImageRequest
+    from ..request import ImageRequest
 
 
 def cell_of(request: ImageRequest) -> str:

@@ -26,7 +26,7 @@ def make_matcher(shell: Any, default_model: Callable[[], str | None]) -> Any:
         found = _MAGIC.match(context.text_until_cursor)
         if found is None:
             return SimpleMatcherResult(completions=[])
-        from comet_magic.catalog import DEFAULT_MODEL
+        from ..catalog import DEFAULT_MODEL
 
         fragment = re.search(r"[^\s=]*$", found["line"])[0]  # type: ignore[index]  # it may be empty, never absent
         before = found["line"].removesuffix(fragment)
@@ -85,7 +85,7 @@ def _model(before: str, default: str) -> str:
 
 
 def _values(flag: Flag, model: str, names: list[str]) -> list[str]:
-    from comet_magic.catalog import MODELS, RATIOS, SIZE_WORDS, Interval, find
+    from ..catalog import MODELS, RATIOS, SIZE_WORDS, Interval, find
 
     if flag.name == "model":
         return [each.id for each in MODELS]

@@ -98,7 +98,7 @@ def flags_of(magic: str) -> tuple[Flag, ...]:
 @cache
 def wire_flags() -> tuple[Flag, ...]:
     """One flag for each parameter of the wire, explained by the catalog's own rules."""
-    from comet_magic.catalog import DEFAULT_MODEL, MODELS, WIRE_PARAMETERS
+    from ..catalog import DEFAULT_MODEL, MODELS, WIRE_PARAMETERS
 
     flags = [
         Flag(
@@ -121,7 +121,7 @@ def wire_flags() -> tuple[Flag, ...]:
 
 def _explain(rules: dict[str, Any]) -> str:
     """Each rule once, the default model's first, with a model it holds for."""
-    from comet_magic.catalog import DEFAULT_MODEL
+    from ..catalog import DEFAULT_MODEL
 
     models: dict[str, list[str]] = {}
     for model in sorted(rules, key=lambda model: model != DEFAULT_MODEL):

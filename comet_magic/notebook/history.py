@@ -7,8 +7,7 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.errors import CometError, ConfigurationError
-
+from ..errors import CometError, ConfigurationError
 from .live import publish
 from .options import wrong
 from .session import session
@@ -17,8 +16,8 @@ from .tables import Thumbnail, table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from comet_magic.archive import Archive, Entry, StoredPicture
-    from comet_magic.images import Images, Picture
+    from ..archive import Archive, Entry, StoredPicture
+    from ..images import Images, Picture
 
 LIMIT = 20
 EDGE = 96  # longest edge of a thumbnail, pixels
@@ -67,7 +66,7 @@ def _since(given: str | None) -> date | None:
 
 
 def _overview(archive: Archive, entries: Sequence[Entry]) -> Any:
-    from comet_magic.request import dollars
+    from ..request import dollars
 
     rows = [
         (
@@ -89,7 +88,7 @@ def _overview(archive: Archive, entries: Sequence[Entry]) -> Any:
 
 
 def _thumbnail(archive: Archive, entry: Entry) -> Thumbnail | str:
-    from comet_magic.images import preview
+    from ..images import preview
 
     if not entry.pictures:
         return ""
@@ -106,7 +105,7 @@ def images_of(archive: Archive, entry: Entry) -> Images:
     Raises:
         ConfigurationError: a file is gone or damaged.
     """
-    from comet_magic.images import Images
+    from ..images import Images
 
     return Images(
         [picture_of(archive, stored) for stored in entry.pictures],
@@ -124,7 +123,7 @@ def picture_of(archive: Archive, stored: StoredPicture) -> Picture:
     Raises:
         ConfigurationError: its file is gone or damaged.
     """
-    from comet_magic.images import Picture
+    from ..images import Picture
 
     problem = ""
     try:

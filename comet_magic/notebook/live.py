@@ -12,13 +12,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.errors import CometError
-from comet_magic.protocol import Arrived, Preview, Progress
-from comet_magic.text import clean, html
+from ..errors import CometError
+from ..protocol import Arrived, Preview, Progress
+from ..text import clean, html
 
 if TYPE_CHECKING:
-    from comet_magic.images import Images, Picture
-    from comet_magic.protocol import Event
+    from ..images import Images, Picture
+    from ..protocol import Event
 
 PATIENCE = 0.25  # seconds before the first sign of life: what is refused at once leaves no output behind
 REDRAW = 0.5  # seconds between two redraws
@@ -128,7 +128,7 @@ class Live:
         self._shell.displayhook.update_user_ns(images)
 
     def _bundle(self, images: Images) -> tuple[dict[str, Any], dict[str, Any]]:
-        from comet_magic.images import bundle
+        from ..images import bundle
 
         return bundle(images, inline=self._inline, max_bytes=self._max_bytes)
 
@@ -158,7 +158,7 @@ class Live:
         self._handle = publish({"text/html": markup, "text/plain": plain}, handle=self._handle)
 
     def _thumbnail(self, place: tuple[int, int], data: bytes) -> str:
-        from comet_magic.images import preview
+        from ..images import preview
 
         made, markup = self._thumbnails.get(place, (b"", ""))
         if made is data:

@@ -17,13 +17,12 @@ from IPython.core.magic import (
 )
 from traitlets import Bool, Float, Integer, Unicode, observe
 
-from comet_magic.errors import CometError, InvalidRequestError
+from ..errors import CometError, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from comet_magic.images import Images
-
+    from ..images import Images
     from .cell import Cell
 
 CALL_FLAGS = ("timeout", "max_cost", "reuse")

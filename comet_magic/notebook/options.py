@@ -172,7 +172,7 @@ def _match(word: str, flags: Sequence[Flag], magic: str) -> tuple[Flag, str | No
 
 
 def _unknown(spelled: str, named: str, flags: Sequence[Flag], magic: str) -> UsageError:
-    from comet_magic.catalog import suggest
+    from ..catalog import suggest
 
     if re.search(r"key|token|secret|password|auth", named):
         return wrong(
@@ -209,7 +209,7 @@ def _reader(flag: Flag) -> Callable[[str], Any]:
 
 def _text(word: str, flag: Flag) -> str:
     if flag.choices and word not in flag.choices:
-        from comet_magic.catalog import suggest
+        from ..catalog import suggest
 
         near = suggest(word, flag.choices)
         advice = f"; did you mean {near}?" if near else ""

@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 
 from IPython.core.error import StdinNotImplementedError
 
-from comet_magic.errors import ConfigurationError
-from comet_magic.settings import KEYRING_SERVICE, check_key, find_key, resolve_base_url
-from comet_magic.settings import login as remember
-
+from ..errors import ConfigurationError
+from ..settings import KEYRING_SERVICE, check_key, find_key, resolve_base_url
+from ..settings import login as remember
 from .live import publish, spell
 from .options import wrong
 from .session import session
@@ -25,16 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
-    from comet_magic.archive import Archive, OpenCall
-    from comet_magic.catalog import Model
-    from comet_magic.client import Client, Job
-    from comet_magic.settings import BaseURL
-    from comet_magic.text import Secret
+    from ..archive import Archive, OpenCall
+    from ..catalog import Model
+    from ..client import Client, Job
+    from ..settings import BaseURL
+    from ..text import Secret
 
 
 def models(name: str, *, refresh: bool, settings: Mapping[str, Any]) -> None:
     """Show the catalog: all models, or everything about one; or what the vendor lists today."""
-    from comet_magic.catalog import MODELS, suggest
+    from ..catalog import MODELS, suggest
 
     chosen = [model for model in MODELS if name in (model.id, *model.snapshots)]
     if refresh:
@@ -64,8 +63,8 @@ def _usd(amount: Decimal | None) -> str:
 
 
 def _every_model() -> Any:
-    from comet_magic.catalog import DEFAULT_MODEL, MODELS
-    from comet_magic.catalog.show import square_price
+    from ..catalog import DEFAULT_MODEL, MODELS
+    from ..catalog.show import square_price
 
     head = ("model", "n", "sizes", "quality", "streams", "one square picture", "switched off")
     rows = [
@@ -86,7 +85,7 @@ def _every_model() -> Any:
 
 
 def _one_model(model: Model) -> Any:
-    from comet_magic.catalog.show import square_price
+    from ..catalog.show import square_price
 
     price = model.price
     basis = f" (as of {price.date}, grade {price.grade}, {price.source})" if price else ""
@@ -191,7 +190,7 @@ def _key_line(source: str, base: BaseURL) -> str:
 
 
 def _spend_rows(client: Client, base: BaseURL) -> Iterator[tuple[str, str]]:
-    from comet_magic.request import dollars
+    from ..request import dollars
 
     for vendor in dict.fromkeys((base.vendor, "sandbox")):
         spend = client.archive.spend(vendor=vendor)
@@ -205,8 +204,8 @@ def _spend_rows(client: Client, base: BaseURL) -> Iterator[tuple[str, str]]:
 
 def _balance(settings: Mapping[str, Any]) -> str:
     """What the vendor says the key has used and has left, and whether that moved since it was last asked."""
-    from comet_magic.client import shared_client
-    from comet_magic.request import dollars
+    from ..client import shared_client
+    from ..request import dollars
 
     client = shared_client(**settings)
     balance = client.balance()
@@ -233,7 +232,7 @@ def _running(jobs: tuple[Job, ...]) -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _bound(micro: int | None) -> str:
-    from comet_magic.request import dollars
+    from ..request import dollars
 
     return dollars(micro)
 

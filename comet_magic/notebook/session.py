@@ -11,12 +11,12 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from comet_magic.errors import MissingKeyError
-from comet_magic.settings import find_key, resolve_base_url
+from ..errors import MissingKeyError
+from ..settings import find_key, resolve_base_url
 
 if TYPE_CHECKING:
-    from comet_magic.client import Client, Job
-    from comet_magic.sandbox import Sandbox
+    from ..client import Client, Job
+    from ..sandbox import Sandbox
 
 SANDBOX_NOTICE = "sandbox picture: set COMETAPI_KEY for real ones"
 NOWHERE = "http://127.0.0.1:9/v1"  # the discard port: for a client that only looks into the archive
@@ -47,7 +47,7 @@ class Session:
         Raises:
             MissingKeyError: when a base URL is set but no key for it; only who set nothing is offline.
         """
-        from comet_magic.client import shared_client
+        from ..client import shared_client
 
         try:
             return Service(shared_client(**settings), "")
@@ -59,7 +59,7 @@ class Session:
 
     def looking(self, **settings: Any) -> Client:
         """A client to look into the archive with: the one in use, else one that sends nothing."""
-        from comet_magic.client import Client, shared_client
+        from ..client import Client, shared_client
 
         with suppress(MissingKeyError):
             return shared_client(**settings)
@@ -69,7 +69,7 @@ class Session:
 
     def asking(self, **settings: Any) -> Client:
         """A client to ask the vendor what needs no key; without one it has none that could be sent."""
-        from comet_magic.client import Client, shared_client
+        from ..client import Client, shared_client
 
         with suppress(MissingKeyError):
             return shared_client(**settings)
@@ -114,8 +114,8 @@ class Session:
             sandbox.close()
 
     def _sandbox_client(self, settings: dict[str, Any]) -> Client:
-        from comet_magic.client import Client
-        from comet_magic.sandbox import start_sandbox
+        from ..client import Client
+        from ..sandbox import start_sandbox
 
         with self._lock:
             if self._sandbox is None:

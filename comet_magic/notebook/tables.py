@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from comet_magic.text import clean, html
+from ..text import clean, html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,8 +13,7 @@ Nothing here sends, stores, or knows the day.
 
 from __future__ import annotations
 
-from comet_magic.catalog.money import Price, dollars, parse_dollars
-
+from ..catalog.money import Price, dollars, parse_dollars
 from .extra import Extra
 from .image import ImageRequest
 from .options import CALL_OPTIONS, Options, WireOptions

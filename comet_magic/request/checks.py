@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.catalog import SIZE_WORDS, WIRE_PARAMETERS, Model, Rule, suggest
-from comet_magic.errors import InvalidRequestError
+from ..catalog import SIZE_WORDS, WIRE_PARAMETERS, Model, Rule, suggest
+from ..errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from comet_magic.errors import InvalidRequestError
+from ..errors import InvalidRequestError
 
 
 class Extra(Mapping[str, Any]):

@@ -6,17 +6,16 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
-from comet_magic.catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, find, resolve_size
-from comet_magic.catalog.money import Price
-from comet_magic.errors import InvalidRequestError
-
+from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, find, resolve_size
+from ..catalog.money import Price
+from ..errors import InvalidRequestError
 from .checks import check_extra, check_model, check_names, check_prompt, check_together, check_value
 from .extra import Extra, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from comet_magic.catalog import Tariff
+    from ..catalog import Tariff
 
 _NO_EXTRA = Extra()
 _KEY_VERSION = "comet_magic/1"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.errors import InvalidRequestError
-
+from ..errors import InvalidRequestError
 from .checks import check_names, shown
 from .image import ImageRequest
 

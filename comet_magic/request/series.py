@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from .checks import check_prompt
 
 if TYPE_CHECKING:
-    from comet_magic.catalog.money import Price
-
+    from ..catalog.money import Price
     from .image import ImageRequest
 
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}the prompt goes here\N{OBJECT REPLACEMENT CHARACTER}"

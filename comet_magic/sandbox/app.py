@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.catalog import MODELS
-
+from ..catalog import MODELS
 from . import generation, pictures
 from .refusals import GATEWAY, Refusal
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from email.message import Message
 
-    from comet_magic.catalog import Model
+    from ..catalog import Model
 
 GENERATIONS = "/v1/images/generations"
 BALANCE_USD = 10.0

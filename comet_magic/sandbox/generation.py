@@ -8,17 +8,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.catalog import WIRE_PARAMETERS, find, output_tokens
-from comet_magic.errors import InvalidRequestError
-from comet_magic.request import ImageRequest, cost_of
-
+from ..catalog import WIRE_PARAMETERS, find, output_tokens
+from ..errors import InvalidRequestError
+from ..request import ImageRequest, cost_of
 from .pictures import Painting, subject
 from .refusals import GATEWAY, PICTURE, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from comet_magic.catalog import Model
+    from ..catalog import Model
 
 # https://developers.openai.com/api/docs/guides/image-generation
 _PARTIAL_TOKENS = 100

@@ -8,7 +8,7 @@ import re
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
-from comet_magic.errors import ConfigurationError
+from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

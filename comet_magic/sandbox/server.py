@@ -11,8 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from comet_magic.errors import ConfigurationError
-
+from ..errors import ConfigurationError
 from . import rehearsal
 from .app import App, Received, Reply, empty, refused
 from .connection import ClientLeft, Connection, Listener
