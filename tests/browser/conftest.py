@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +10,13 @@ from comet_magic.sandbox import Sandbox, start_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from playwright.sync_api import Browser, BrowserContext
+    from playwright.sync_api import Browser, BrowserContext, ViewportSize
 
     from tests.browser.lab import Notebook, PanelPage, Server
 
+SCREEN: ViewportSize = {"width": 1360, "height": 1600}
 KEY = "sk-" + "browserTESTKEY0123456789abcdef"
 
 
@@ -57,45 +58,50 @@ def voila(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     server.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1360, "height": 1600}, accept_downloads=True)
+    context = browser.new_context(viewport=SCREEN, accept_downloads=True)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
     yield context
     context.close()
 
 
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    """A name for the test's notebook, in a folder of its own: each has an archive of its own."""
-    word = re.sub(r"\W+", "-", request.node.name)[:60]
-    return f"{word}/{word}.ipynb"
-
-
-def settings(sandbox: Sandbox | None) -> str:
-    """The first cell: where the kernel's requests go."""
-    where = f"COMETAPI_KEY={KEY!r}, COMETAPI_BASE_URL={sandbox.base_url!r}" if sandbox else ""
-    return f"import os; os.environ.update({where})\n%load_ext comet_magic"
-
-
-@pytest.fixture
-def open_panel(
-    lab: Server, context: BrowserContext, name: str
-) -> Iterator[Callable[[Sandbox | None], Notebook]]:
-    """Open a notebook with the panel, before a sandbox or, with None, without a key."""
+@pytest.fixture(scope="session")
+def desk(lab: Server, context: BrowserContext) -> Notebook:
+    """The one notebook that the tests take turns with: a page and a kernel take most of a test's time."""
     from tests.browser.lab import Notebook
 
-    opened: list[Notebook] = []
+    lab.write("desk.ipynb", [""])
+    notebook = Notebook(context.new_page(), lab, "desk.ipynb")
+    notebook.page.evaluate("() => jupyterapp.shell.collapseLeft()")
+    return notebook
+
+
+def settings(sandbox: Sandbox | None, folder: str) -> str:
+    """The first cell: an archive of the test's own, and where the kernel's requests go."""
+    where = f"COMETAPI_KEY={KEY!r}, COMETAPI_BASE_URL={sandbox.base_url!r}" if sandbox else ""
+    return (
+        f"import os; os.makedirs({folder!r}, exist_ok=True); os.chdir({folder!r})\n"
+        "for name in [name for name in os.environ if name.startswith('COMET')]: del os.environ[name]\n"
+        f"os.environ.update({where})\n"
+        "%load_ext comet_magic"
+    )
+
+
+@pytest.fixture
+def open_panel(desk: Notebook, tmp_path: Path) -> Iterator[Callable[[Sandbox | None], Notebook]]:
+    """Show a new panel, before a sandbox or, with None, without a key."""
 
     def open_panel(sandbox: Sandbox | None) -> Notebook:
-        lab.write(name, [settings(sandbox), "panel = %cometimg_panel\npanel"])
-        notebook = Notebook(context.new_page(), lab, name)
-        opened.append(notebook)
-        notebook.run_all()
-        return notebook
+        desk.clear()
+        desk.execute(settings(sandbox, str(tmp_path)))
+        desk.execute("panel = %cometimg_panel\npanel")
+        return desk
 
     yield open_panel
-    for notebook in opened:
-        notebook.shut_down()
+    desk.page.set_viewport_size(SCREEN)
+    desk.clear()
+    desk.execute("panel.close(stop=True)\n%unload_ext comet_magic\n%reset -f")
 
 
 @pytest.fixture

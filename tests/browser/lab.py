@@ -76,6 +76,7 @@ class Server:
             f"--ServerApp.root_dir={self.root}",
             "--IdentityProvider.token=",
             "--LabApp.expose_app_in_browser=True",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
             f"--LabApp.app_settings_dir={settings}",
         ]
 
@@ -152,13 +153,32 @@ def chromium() -> Iterator[Browser]:
 
 
 class Notebook:
-    """A notebook that is open in JupyterLab, with a kernel that is ready."""
+    """A notebook that is open in JupyterLab or Notebook 7, with a kernel that is ready."""
 
-    def __init__(self, page: Page, server: Server, name: str) -> None:
+    def __init__(self, page: Page, server: Server, name: str, *, place: str = "lab/tree") -> None:
         self.page = page
         page.set_default_timeout(TIMEOUT)
-        page.goto(f"{server.url}/lab/tree/{name}?reset")
-        page.wait_for_function(READY, timeout=2 * TIMEOUT)
+        page.goto(f"{server.url}/{place}/{name}?reset")
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait until there is a kernel and it has nothing to do."""
+        self.page.wait_for_function(READY, timeout=2 * TIMEOUT)
+
+    def clear(self) -> None:
+        """Begin anew: no cell but an empty one, and nothing that runs."""
+        self.page.evaluate(
+            """async () => {
+                const panel = jupyterapp.shell.currentWidget;
+                await panel.sessionContext.session.kernel.interrupt();
+                const model = panel.content.model.sharedModel;
+                model.transact(() => {
+                    model.deleteCellRange(0, model.cells.length);
+                    model.insertCell(0, {cell_type: 'code', source: ''});
+                });
+            }"""
+        )
+        self.ready()
 
     def theme(self, *, dark: bool) -> None:
         """Change the colours, and wait until they have changed."""

@@ -16,14 +16,15 @@ from comet_magic.catalog import MODELS
 from comet_magic.notebook.panel.controls import label_of
 from comet_magic.notebook.panel.form import label_of_model
 from comet_magic.sandbox import Sandbox, start_sandbox
-from tests.browser.lab import TIMEOUT
+from tests.browser.conftest import settings
+from tests.browser.lab import TIMEOUT, Notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import BrowserContext
 
-    from tests.browser.lab import Notebook, PanelPage
+    from tests.browser.lab import PanelPage, Server
 
     Open = Callable[[Sandbox | None], Notebook]
 
@@ -148,7 +149,7 @@ def test_another_cell_runs_while_a_picture_is_made(open_panel: Open) -> None:
         notebook.execute("panel.stop(); panel.drop()")
 
 
-def test_a_picture_appears_while_a_cell_blocks_the_kernel(open_panel: Open) -> None:
+def test_a_picture_appears_while_a_cell_blocks_the_kernel(open_panel: Open, tmp_path: Path) -> None:
     with start_sandbox(delay=2) as sandbox:
         notebook = open_panel(sandbox)
         panel = small(notebook.panel)
@@ -156,7 +157,7 @@ def test_a_picture_appears_while_a_cell_blocks_the_kernel(open_panel: Open) -> N
         assert sandbox.until(bool, timeout=30)
 
         # It ends only when a picture was seen in the page: the test writes the file.
-        stop = Path(notebook.execute("import os; print(os.getcwd())").strip()) / "stop"
+        stop = tmp_path / "stop"
         block = notebook.append("import os, time\nwhile not os.path.exists('stop'): time.sleep(0.05)")
         notebook.run(block)
         expect(panel.thumbnails).to_have_count(1)
@@ -177,10 +178,7 @@ def test_the_newest_pictures_get_their_name(notebook: Notebook) -> None:
     assert notebook.execute("print(boats.prompt, boats is panel.last)") == "a boat True\n"
 
 
-def test_the_cell_is_copied_and_makes_the_same_picture(
-    notebook: Notebook, sandbox: Sandbox, context: BrowserContext
-) -> None:
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
+def test_the_cell_is_copied_and_makes_the_same_picture(notebook: Notebook, sandbox: Sandbox) -> None:
     panel = small(notebook.panel, 'a boat for $5, "it\'s" {mine}'.replace("{mine}", "mine"))
     panel.generate(1)
 
@@ -280,10 +278,8 @@ def test_the_keyboard_goes_through_the_form_in_reading_order_and_every_stop_has_
     assert "Generate" in names
 
 
-def test_it_is_usable_at_400_pixels(open_panel: Open, sandbox: Sandbox, context: BrowserContext) -> None:
-    notebook = open_panel(sandbox)
+def test_it_is_usable_at_400_pixels(notebook: Notebook) -> None:
     notebook.page.set_viewport_size({"width": 516, "height": 1600})
-    notebook.page.evaluate("() => jupyterapp.shell.collapseLeft()")
     panel = small(notebook.panel)
     panel.generate(1)
 
@@ -354,3 +350,18 @@ def test_without_a_key_it_paints_and_says_so(open_panel: Open) -> None:
     expect(panel.root.locator("figcaption")).to_contain_text(
         "sandbox picture: set COMETAPI_KEY for real ones"
     )
+
+
+def test_it_works_in_notebook_7(
+    lab: Server, context: BrowserContext, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    pytest.importorskip("notebook", reason="Notebook 7 is not installed")
+    lab.write("classic.ipynb", [settings(sandbox, str(tmp_path)), "panel = %cometimg_panel\npanel"])
+    notebook = Notebook(context.new_page(), lab, "classic.ipynb", place="notebooks")
+    notebook.run_all()
+
+    small(notebook.panel).generate(1)
+
+    expect(notebook.panel.picture).to_have_attribute("alt", "a boat")
+    notebook.shut_down()
+    notebook.page.close()

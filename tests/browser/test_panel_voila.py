@@ -15,6 +15,8 @@ from tests.browser.conftest import settings
 from tests.browser.lab import TIMEOUT, PanelPage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import BrowserContext
 
     from tests.browser.lab import Server
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 expect.set_options(timeout=TIMEOUT)
 
 
-def test_generate_error_and_stop_work_in_voila(voila: Server, context: BrowserContext, name: str) -> None:
+def test_generate_error_and_stop_work_in_voila(
+    voila: Server, context: BrowserContext, tmp_path: Path
+) -> None:
     with start_sandbox(delay=2, fail=["moderation"]) as sandbox:
-        voila.write(name, [settings(sandbox), "panel = %cometimg_panel\npanel"])
+        voila.write("panel.ipynb", [settings(sandbox, str(tmp_path)), "panel = %cometimg_panel\npanel"])
         page = context.new_page()
-        page.goto(f"{voila.url}/voila/render/{name}", timeout=2 * TIMEOUT)
+        page.goto(f"{voila.url}/voila/render/panel.ipynb", timeout=2 * TIMEOUT)
         panel = PanelPage(page.locator(".comet-panel"))
         panel.choose("Quality", "low")
         panel.type("Size", "1024x640")
@@ -44,3 +48,4 @@ def test_generate_error_and_stop_work_in_voila(voila: Server, context: BrowserCo
         panel.button("Stop").click()
         expect(panel.status).to_contain_text("runs on")
         expect(panel.thumbnails).to_have_count(2)
+        page.close()

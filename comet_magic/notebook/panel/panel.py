@@ -7,6 +7,7 @@ what was asked, and leaves the work to the hand. Only widgets' values are used a
 from __future__ import annotations
 
 import keyword
+import math
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from comet_magic.client import Job
     from comet_magic.images import Images
 
-DOUBLE_CLICK = 0.8  # seconds in which a second click orders nothing
+DOUBLE_CLICK = 0.5  # seconds in which a second click orders nothing
 NO_WIDGETS = "The panel needs a notebook that shows widgets. The same as a cell:"
 
 
@@ -52,7 +53,7 @@ class Panel:
         self._hand = Hand(self._look)
         self._run: Run | None = None
         self._runs: list[Run] = []
-        self._ordered = -DOUBLE_CLICK
+        self._ordered = -math.inf
         self._closed = False
         self._make()
         self.form = Form(self._dress, self._refresh, _defaults())
@@ -231,7 +232,14 @@ class Panel:
             self._viewing.work(current)
         with self._lock:
             self._draw_background([run for run in self._runs if run.stopped])
-            return bool(self._runs) or self._viewing.look()
+            # Always all of them: each has something of its own to do later.
+            return any([bool(self._runs), not self._offer(), self._viewing.look()])
+
+    def _offer(self) -> bool:
+        """Let the next order be given, unless one is under way or was just given; whether it can be."""
+        if self._run is None and time.monotonic() - self._ordered >= DOUBLE_CLICK:
+            self._generate.disabled = False
+        return self._closed or not self._generate.disabled
 
     def _finish(self, run: Run, job: Job) -> None:
         fault = job.exception()
@@ -265,7 +273,8 @@ class Panel:
 
     def _free(self) -> None:
         self._run = None
-        self._generate.disabled, self._stop.disabled = False, True
+        self._stop.disabled = True
+        self._offer()
         self._viewing.stage.end()
 
     # --- what is shown

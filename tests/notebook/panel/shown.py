@@ -5,13 +5,27 @@ from __future__ import annotations
 import html
 import json
 import re
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from comet_magic.notebook.panel import Panel
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 WAIT = 60
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> bool:
+    """Whether it came true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def everything(widget: Any) -> list[Any]:
@@ -90,7 +104,7 @@ class Shown:
         """Generate and wait for the end."""
         if prompt is not None:
             self.control("Prompt").value = prompt
-        self.panel._ordered = -60.0
+        assert until(lambda: not self.button("Generate").disabled)
         self.press("Generate")
         assert self.panel.wait(WAIT), self.words("comet-status")
 

@@ -14,6 +14,7 @@ import pytest
 
 from comet_magic.sandbox import Sandbox, start_sandbox
 from tests.notebook.conftest import KEY, Kernel
+from tests.notebook.panel.shown import until
 
 Connect = Callable[[Sandbox], Kernel]
 SMALL = "panel.form.fill({'model': 'dall-e-2', 'size': '256x256'}, 'a boat')"
@@ -84,15 +85,6 @@ def front(connect: Connect, sandbox: Sandbox) -> Front:
     assert "application/vnd.jupyter.widget-view+json" in ran.shown[0].data
     kernel.run(SMALL)
     return Front(kernel)
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def bought(sandbox: Sandbox) -> list[str | None]:
@@ -192,7 +184,7 @@ def test_stop_and_drop_by_messages(front: Front) -> None:
 
         front.click("panel._stop")
         assert until(lambda: "already sent" in front.kernel.value("panel._said.value"))
-        assert front.kernel.value("panel._generate.disabled") is False
+        assert until(lambda: front.kernel.value("not panel._generate.disabled"))
 
         front.click("panel._drop")
         assert sandbox.until(lambda log: log[0].disconnected, timeout=30)
