@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import warnings
 from concurrent.futures import wait
 from pathlib import Path
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     from ..cluster import Workers
 
-STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
+STEP = 0.02  # seconds between two looks while waiting, so that an interrupt acts at once
+HEARTBEAT = 0.1  # seconds likewise, where the waiting wakes up by itself
 
 
 def generate_dataset(
@@ -76,12 +78,7 @@ def generate_dataset(
         source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
     )
     with Running(task, cluster=cluster, progress=progress) as running:
-        while not running.future.done():
-            try:
-                running.look()
-                wait([running.future], STEP)
-            except KeyboardInterrupt:
-                running.interrupt()
+        running.drain()
     return running.report()
 
 
@@ -109,9 +106,9 @@ async def agenerate_dataset(
         while not future.done():
             try:
                 running.look()
-                await asyncio.wait({future}, timeout=STEP)
+                await asyncio.wait({future}, timeout=HEARTBEAT)
             except asyncio.CancelledError:
-                running.interrupt()
+                running.interrupts += 1
         if running.interrupts:
             raise asyncio.CancelledError
     return running.report()
@@ -122,7 +119,7 @@ class Running:
 
     def __init__(self, task: Task, *, cluster: Any, progress: bool) -> None:
         _warn_of_billing_twice(task)
-        self.interrupts = 0
+        self.interrupts = self._obeyed = 0
         self._task = task
         folder = task.folder.absolute()
         self._core = Bulk(
@@ -132,13 +129,17 @@ class Running:
         self._runner = Runner(task, self._workers or self._core)
         self._display = make_display(shown=progress)
         self._lease = Lease()
+        self._over = False
         self.future: Future[None] = self._lease.portal.start_task_soon(self._runner.run)
+        self.future.add_done_callback(self._end)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        wait([self.future])
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.interrupts += interrupted
+        self.drain()
         if self.interrupts < 2:
             wait(self._core.jobs)
         self._display.show(self._status())
@@ -148,9 +149,26 @@ class Running:
         self._core.close()
         self._core.archive.close()
         self._lease.release()
+        return interrupted  # `report` tells of it
+
+    def _end(self, _: object) -> None:
+        self._over = True
+
+    def drain(self) -> None:
+        """Wait for the end; an interrupt at any moment is one more word to the run, and the waiting goes on."""
+        while not self._over:
+            try:
+                self.look()
+                # Nothing that takes a lock in Python: an interrupt within would leave it locked for ever.
+                time.sleep(STEP)
+            except KeyboardInterrupt:
+                self.interrupts += 1
 
     def look(self) -> None:
-        """Show how it stands, if it is time."""
+        """Hand on what interrupts there were, and show how it stands if it is time."""
+        if self._obeyed < min(self.interrupts, 2):
+            self._obeyed += 1
+            self._obey()
         if self._display.due():
             self._display.show(self._status())
 
@@ -159,11 +177,10 @@ class Running:
         spend = self._core.archive.spend(self._task.base.vendor)
         return Status(dict(runner.counts), self._task.source.size, spend, runner.awaited)
 
-    def interrupt(self) -> None:
+    def _obey(self) -> None:
         """The first time: nothing more is sent. The second time: what is in flight is cancelled."""
-        self.interrupts += 1
         self._runner.stop()
-        if self.interrupts == 1:
+        if self._obeyed == 1:
             self._display.say("stopping: calls in flight are finished first; interrupt again to cancel them")
         else:
             self._lease.portal.start_task_soon(self._runner.cancel)
