@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from comet_magic.errors import CometError
 from comet_magic.images import preview
 from comet_magic.text import clean, html
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from comet_magic.errors import CometError
     from comet_magic.images import Images
 
     from .form import Order
@@ -42,6 +42,19 @@ def small(data: bytes, edge: int) -> str:
     Raises:
         CometError: it cannot be opened.
     """
+    return address(_jpeg(data, edge), "image/jpeg")
+
+
+def both(data: bytes) -> tuple[str, str]:
+    """A picture for the stage and for the gallery, decoded once; "" for both where it cannot be opened."""
+    try:
+        shown = _jpeg(data, SHOWN)
+        return address(shown, "image/jpeg"), small(shown, THUMBNAIL)
+    except CometError:
+        return "", ""
+
+
+def _jpeg(data: bytes, edge: int) -> bytes:
     from PIL import Image as Pillow
 
     made, mime = preview(data, edge)
@@ -50,7 +63,7 @@ def small(data: bytes, edge: int) -> str:
         image = _on_ground(image.convert("RGBA"))
     out = io.BytesIO()
     image.convert("RGB").save(out, "JPEG", quality=_QUALITY.get(edge, 85), optimize=True)
-    return address(out.getvalue(), "image/jpeg")
+    return out.getvalue()
 
 
 def _on_ground(image: Image) -> Image:
@@ -168,8 +181,6 @@ def code(text: str, label: str) -> str:
 
 def readable(data: bytes, edge: int) -> str:
     """A small picture, or "" where it cannot be opened: a preview is no reason to stop."""
-    from comet_magic.errors import CometError
-
     try:
         return small(data, edge)
     except CometError:

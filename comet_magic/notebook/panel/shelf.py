@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .gallery import Item
-from .markup import THUMBNAIL, readable
+from .markup import THUMBNAIL, both, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,19 +15,15 @@ if TYPE_CHECKING:
     from comet_magic.images import Images
 
 
-def made(images: Images, options: Mapping[str, Any], numbers: Iterator[int]) -> list[Item]:
-    """The items of a call's pictures, the last one first, as the gallery shows them."""
+def made(images: Images, options: Mapping[str, Any], numbers: Iterator[int]) -> tuple[list[Item], str]:
+    """The items of a call's pictures, the last one first, and its first picture as the stage shows it."""
+    shown, first = both(images.data[0])
+    thumbnails = [first, *(readable(data, THUMBNAIL) for data in images.data[1:])]
     items = [
-        Item(
-            next(numbers),
-            readable(picture.data, THUMBNAIL),
-            images.prompt,
-            options,
-            partial(_one, images, index),
-        )
-        for index, picture in enumerate(images.pictures)
+        Item(next(numbers), thumbnail, images.prompt, options, partial(_one, images, index))
+        for index, thumbnail in enumerate(thumbnails)
     ]
-    return items[::-1]
+    return items[::-1], shown
 
 
 def _one(images: Images, index: int) -> Images:

@@ -92,6 +92,8 @@ class Stage:
     def sources(self, run: Run) -> dict[int, str]:
         """The newest picture of each part as a small data address, made before the lock is taken."""
         parts = run.parts()
+        if len(parts) == 1 and parts[0].final:  # the end is at hand, and shows it anyway
+            parts = []
         edge = markup.SHOWN if len(parts) == 1 else markup.THUMBNAIL
         for part in parts:
             if part.picture is not None and self._sources.get(part.number, (None,))[0] is not part.picture:

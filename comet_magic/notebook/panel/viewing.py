@@ -84,7 +84,7 @@ class Viewing:
 
     def prepared(self, images: Images, options: Mapping[str, Any]) -> tuple[list[Item], str]:
         """The items of a call's pictures, and the first of them as the stage shows it; takes a while."""
-        return shelf.made(images, options, self._numbers), markup.readable(images.data[0], markup.SHOWN)
+        return shelf.made(images, options, self._numbers)
 
     def add(self, items: list[Item], source: str, *, select: bool) -> None:
         """Put the pictures of a call into the gallery, and the first of them onto the stage."""
