@@ -20,6 +20,7 @@ HOSTS_INSIDE = [
         "[::] [::1] [0:0:0:0:0:0:0:1] [::ffff:127.0.0.1] [::ffff:7f00:1] [::ffff:8.8.8.8] [::127.0.0.1]",
         "[64:ff9b::7f00:1] [64:ff9b::8.8.8.8] [64:ff9b:1::1] [100::1] [2001::1] [2001:0:4136:e378:8000:63bf:3fff:fdd2]",
         "[2001:10::1] [2001:20::1] [2001:db8::1] [2002:7f00:1::] [2002:808:808::1] [3fff::1] [5f00::1]",
+        "192.31.196.1 192.52.193.1 192.175.48.1 [2620:4f:8000::1]",
         "[fc00::1] [fd00:ec2::254] [fe80::1] [fe80::1%25eth0] [fe80::1%eth0] [fec0::1] [ff02::1] [ff0e::1]",
         "[::1%1] [1::2::3] [127.0.0.1] [] [::1 ::1 [::1",
         "localhost LOCALHOST localhost. localhost.localdomain ip6-localhost foo.localhost metadata",
@@ -307,4 +308,4 @@ class TestLoopback:
         ],
     )
     def test_is_nothing_else(self, url):
-        assert not is_loopback_url(url)
+        assert is_loopback_url(url) is False

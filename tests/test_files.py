@@ -494,3 +494,56 @@ def test_reading_facts_never_crashes(tmp_path_factory: pytest.TempPathFactory, n
     for number, head in enumerate((b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBP")):
         (folder / str(number)).write_bytes(head + noise)
         assert isinstance(read_metadata(folder / str(number)), dict)
+
+
+# --- the borders of names and kinds ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prompt", "longest", "name"),
+    [
+        ("x" * 100, 60, "x" * 60),
+        ("a" * 20, 20, "a" * 20),
+        ("a" * 10 + " " + "b" * 30, 20, "a" * 10 + "-" + "b" * 9),
+        ("a" * 11 + " " + "b" * 30, 20, "a" * 11),
+        ("a" * 9 + " " + "b" * 10 + " ccc", 20, "a" * 9 + "-" + "b" * 10),
+        ("\u00e9" * 40, 21, "\u00e9" * 10),
+        ("\u0301a", 60, "a"),
+        ("a \u0301b", 60, "a-b"),
+        ("7 boats \u0663 x\u00b2", 60, "7-boats-\u0663-x"),
+        ("a\u3164b", 60, "a-b"),
+        (" " * 999 + "b", 60, "b"),
+        (" " * 1000 + "b", 60, "image"),
+        ("?!", 60, "image"),
+        ("CON", 60, "con-image"),
+    ],
+)
+def test_a_name_at_the_border_of_each_rule(prompt: str, longest: int, name: str) -> None:
+    assert slug(prompt, max_bytes=longest) == name
+
+
+def test_sixty_bytes_are_the_usual_length() -> None:
+    assert slug("x" * 100) == "x" * 60
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "image/png"),
+        (b"\x89PNG\r\n\x1a", None),
+        (b"\xff\xd8\xff", "image/jpeg"),
+        (b"\xff\xd8", None),
+        (b"RIFF1234WEBP", "image/webp"),
+        (b"RIFF1234WEBPVP8 ", "image/webp"),
+        (b"RIFF1234WAVE", None),
+        (b"XXXX1234WEBP", None),
+        (b"RIFF1234WEB", None),
+        (b"", None),
+    ],
+)
+def test_a_kind_is_known_by_its_first_bytes_only(data: bytes, kind: str | None) -> None:
+    assert sniff(data) == kind
+
+
+def test_each_kind_has_its_suffix() -> None:
+    assert SUFFIX == {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from comet_magic import errors
 from comet_magic.protocol import Attempt, Policy, RetryBudget, backoff, judge, refusal, retry_after, vouched
+from comet_magic.protocol.judge import counts
 
 NOW = 1_795_348_800.0
 
@@ -211,6 +212,12 @@ def test_no_wait_goes_past_the_deadline_or_the_sum() -> None:
         ({"retry-after": formatdate(NOW - 30, usegmt=True)}, None),
         ({"retry-after": "-5"}, None),
         ({"retry-after": "nan"}, None),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": "-0.5"}, None),
+        ({"retry-after": formatdate(NOW, usegmt=True)}, None),
+        ({"retry-after": formatdate(NOW + 1, usegmt=True)}, 1.0),
+        ({"retry-after": "Mon, 1 Jan 99999 00:00:00 GMT"}, None),
         ({"retry-after": "later"}, None),
         ({"retry-after": "1e999"}, float("inf")),
         ({"retry-after": "Wed, 99 Foo 2026 99:99:99 GMT"}, None),
@@ -241,3 +248,59 @@ def test_an_outage_cannot_multiply_the_load() -> None:
         budget.succeeded()
     assert budget.take()
     assert not budget.take()
+
+
+def waits(asked: float, policy: Policy | None = None, **facts: object) -> bool:
+    """Whether a limit of rate with this hint is waited out."""
+    return judge(attempt(refusal(429, {}, b""), asked=asked, **facts), policy or Policy()).delay is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts", "again"),
+    [
+        (60.0, {}, True),
+        (60.5, {}, False),
+        (7.0, {"waited": 113.0}, True),
+        (7.0, {"waited": 113.5}, False),
+        (7.0, {"left": 7.0}, False),
+        (7.0, {"left": 7.1}, True),
+        (1.0, {"counted": 2}, True),
+        (1.0, {"counted": 3}, False),
+    ],
+)
+def test_the_limits_of_patience_are_exact(asked: float, facts: dict[str, object], again: bool) -> None:
+    assert waits(asked, **facts) is again
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [(599.0, "wait 599 s;"), (600.0, "wait 10 min;"), (float("inf"), "wait without end;")],
+)
+def test_a_wait_is_told_in_words_of_its_length(asked: float, told: str) -> None:
+    assert told in judge(attempt(refusal(429, {}, b""), asked=asked), Policy()).error.hint
+
+
+def test_a_date_between_two_seconds_is_a_part_of_one() -> None:
+    headers = {"retry-after": formatdate(NOW, usegmt=True)}
+    assert retry_after(headers, now=NOW - 0.5) == 0.5
+    assert retry_after(headers, now=NOW + 0.5) is None
+
+
+def test_only_a_pipelines_limits_of_rate_cost_no_attempt() -> None:
+    limited, refused = refusal(429, {}, b""), refusal(408, {}, b"")
+    patient = Policy(free_rate_limits=True)
+    assert [counts(error, policy) for error in (limited, refused) for policy in (Policy(), patient)] == [
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_a_connection_that_was_lost_later_is_not_tried_again() -> None:
+    assert judge(attempt(errors.APIConnectionError("no", outcome="unknown")), Policy()).delay is None
+
+
+def test_an_empty_bucket_says_no() -> None:
+    budget = RetryBudget()
+    assert [budget.take() for _ in range(21)] == [True] * 20 + [False]
