@@ -63,9 +63,13 @@ def make_display(*, shown: bool) -> Display:
     """A bar where there is someone to see it move, lines where the output is kept, or nothing."""
     if not shown:
         return Silence()
-    if "ipykernel" in sys.modules or sys.stderr.isatty():
-        return Bar()
-    return Lines()
+    return Bar() if _in_notebook() or sys.stderr.isatty() else Lines()
+
+
+def _in_notebook() -> bool:
+    """Whether this very process is a kernel; nothing is imported to find out."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
 
 
 class Silence:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from comet_magic.errors import CometError
+from comet_magic.notebook.session import session
 from comet_magic.settings import KEY_PAGE, find_key, resolve_base_url
 from comet_magic.text import html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from comet_magic.archive import Archive
 
 HOW = (
     "set COMETAPI_KEY before Jupyter starts, put it into a .env file, or run %cometimg_login in a cell, "
@@ -57,3 +60,22 @@ def _head(chip: str, notice: str) -> str:
         '<div class="comet-head"><span class="comet-name">Comet Magic</span>'
         f'<span class="comet-chip">{html(chip)}</span></div>{band}'
     )
+
+
+def defaults() -> dict[str, Any]:
+    """What `%config CometMagics` says about the picture."""
+    loaded = magics()
+    names = ("model", "size", "quality")
+    found = {name: getattr(loaded, name, None) for name in names} if loaded is not None else {}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def price_per_image() -> float | None:
+    """What a picture costs where the catalog does not know, USD, or None."""
+    each: float | None = client_settings().get("price_per_image")
+    return each
+
+
+def archive() -> Archive:
+    """The archive that the panel's calls go to."""
+    return session.looking(**client_settings()).archive

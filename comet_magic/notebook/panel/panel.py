@@ -23,13 +23,12 @@ from .controls import Dress
 from .form import Form
 from .hand import Hand
 from .look import style
-from .run import Run, said_of_drop, said_of_end, said_of_stop
+from .run import Run, said_of_drop, said_of_end, said_of_stop, told
 from .viewing import Viewing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from comet_magic.archive import Archive
     from comet_magic.client import Job
     from comet_magic.images import Images
 
@@ -56,9 +55,9 @@ class Panel:
         self._ordered = -math.inf
         self._closed = False
         self._make()
-        self.form = Form(self._dress, self._refresh, _defaults())
+        self.form = Form(self._dress, self._refresh, origin.defaults())
         self._viewing = Viewing(
-            self._dress, self._hand, again=self._fill, failed=self._fail, archive=_archive
+            self._dress, self._hand, again=self._fill, failed=self._fail, archive=origin.archive
         )
         self.widget = self._assembled()
         self._generate.on_click(lambda _: self.generate())
@@ -137,7 +136,7 @@ class Panel:
                 self._say("That was a double click; it counted once.")
                 return
             try:
-                order = self.form.order(_price_per_image())
+                order = self.form.order(origin.price_per_image())
             except CometError as error:
                 self._fail(error)
                 return
@@ -259,7 +258,7 @@ class Panel:
             if images or fault is None:
                 self._say(said_of_end(run, images) + self._assign())
             if fault is not None and not quiet:
-                self._fail(_told(fault), say=not images)
+                self._fail(told(fault), say=not images)
 
     def _forget(self, run: Run) -> bool:
         """Take it off the list; whether it was the one under way."""
@@ -302,7 +301,7 @@ class Panel:
         """Show the price, the request and the code of the form as it is."""
         with self._lock:
             try:
-                order = self.form.order(_price_per_image(), draft=True)
+                order = self.form.order(origin.price_per_image(), draft=True)
             except CometError as error:
                 self._price.value = markup.refusal(error)
                 texts = [f"The form cannot be sent as it is: {error}"] * 3
@@ -345,27 +344,3 @@ class Panel:
 
     def _fill(self, options: Mapping[str, Any], prompt: str) -> None:
         self.form.fill(options, prompt)
-
-
-def _defaults() -> dict[str, Any]:
-    """What `%config CometMagics` says about the picture."""
-    loaded = origin.magics()
-    names = ("model", "size", "quality")
-    found = {name: getattr(loaded, name, None) for name in names} if loaded is not None else {}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _price_per_image() -> float | None:
-    each: float | None = origin.client_settings().get("price_per_image")
-    return each
-
-
-def _archive() -> Archive:
-    return session.looking(**origin.client_settings()).archive
-
-
-def _told(fault: BaseException) -> CometError:
-    """A failure that is no CometError is a fault of ours; it is told all the same."""
-    if isinstance(fault, CometError):
-        return fault
-    return CometError(f"{type(fault).__name__}: {clean(fault)}", outcome="unknown")

@@ -7,9 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from comet_magic.errors import CometError
 from comet_magic.notebook.live import spell
 from comet_magic.protocol import Arrived, Preview, Progress
 from comet_magic.request import dollars
+from comet_magic.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,3 +145,10 @@ def said_of_end(run: Run, images: Any) -> str:
     late = "Late, after the stop: " if run.stopped else "Done: "
     short = f" {run.order.count} were asked for." if count < run.order.count else ""
     return f"{late}{pictures} in {run.elapsed}, {cost}.{short}"
+
+
+def told(fault: BaseException) -> CometError:
+    """A failure that is no CometError is a fault of ours; it is told all the same."""
+    if isinstance(fault, CometError):
+        return fault
+    return CometError(f"{type(fault).__name__}: {clean(fault)}", outcome="unknown")
