@@ -32,6 +32,7 @@ with Client(base_url=sys.argv[1], api_key="sandbox", archive=sys.argv[2]) as cli
 """
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not MEMORY.exists(), reason="memory is read from /proc")
 def test_two_hundred_pictures_cost_little_more_memory_than_their_bytes(tmp_path: Path) -> None:
     with photographs(edge=512) as server:

@@ -202,6 +202,7 @@ print(json.dumps([[row["prompt"] for row in rows], [one and one.size for one in 
 """
 
 
+@pytest.mark.judge
 @pytest.mark.parametrize(
     ("kind", "form", "rows"),
     [

@@ -311,6 +311,7 @@ def test_a_server_with_a_limit_gets_few_requests_too_many(make: Make) -> None:
         assert sum(one.status == 429 for one in later) <= 0.1 * len(later)
 
 
+@pytest.mark.full
 def test_a_pause_that_the_server_asks_for_is_kept_by_all_calls(make: Make) -> None:
     with Endpoint(rate=4, retry_after=1.5) as limited:
         report = make(rows_of(8), max_in_flight=8, base_url=limited.base_url)
