@@ -115,6 +115,7 @@ def test_only_the_servers_own_word_makes_a_fault_one_without_work(
     ],
 )
 def test_a_status_has_its_hint(status: int, hint: str) -> None:
+    assert "about 100 s" in EDGE_TIMEOUT
     assert answered(status, envelope()).hint == hint
 
 
@@ -136,6 +137,7 @@ def test_a_code_has_its_hint(code: str, hint: str) -> None:
 @pytest.mark.parametrize("status", [300, 301, 399, 404, 405])
 def test_a_page_where_the_api_should_be_asks_about_the_base_url(status: int) -> None:
     assert answered(status).hint == BASE_URL_HINT
+    assert "usually ends in /v1" in BASE_URL_HINT
     assert answered(status, envelope()).hint == ""
 
 
