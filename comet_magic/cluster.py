@@ -140,6 +140,11 @@ def perform_on_worker(order: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def load() -> None:
+    """Have a worker import what its calls need."""
+    Lease().release()
+
+
 class Workers:
     """Performs requests on the workers of a Dask cluster, at most as many at once as the limiter admits.
 
@@ -185,7 +190,9 @@ class Workers:
         return await self._core.refetch(call_id)
 
     async def recover(self, *, again: bool = False) -> None:
-        """Take over what dead drivers left."""
+        """Take over what dead drivers left; at first, wait until the workers have run something."""
+        if not again:
+            await self._ended(self._threads.submit(self._warm_up))
         await self._core.recover(again=again)
 
     def close(self) -> None:
@@ -193,6 +200,15 @@ class Workers:
         self._threads.shutdown(wait=False)
         if self._own:
             self._client.close()
+
+    def _warm_up(self) -> None:
+        """A worker's first tasks wait for its imports and then start together, however they were paced."""
+        tasks = [
+            self._client.submit(load, workers=[worker], allow_other_workers=True, pure=False, retries=0)
+            for worker in self._client.nthreads()
+        ]
+        for task in tasks:
+            task.exception()  # a worker that cannot load says so in its first call
 
     async def _on_a_worker(self, claim: Claim, request: ImageRequest, copy: int) -> CometError | None:
         order = {**self._order, "request": request.to_dict(), "copy": copy, "call_id": claim.id}

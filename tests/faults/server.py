@@ -329,7 +329,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):  # ENOTCONN, where the other end went first, is no ConnectionError
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
