@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalog.money import dollars
+from ..files import from_here
 from ..text import clean
 from .check import displayable, open_checked
 from .preview import EDGE, contact_sheet, encoded, fitting, shrunk
@@ -138,11 +139,4 @@ def _price(pictures: Sequence[Picture], facts: Facts) -> str:
 def _where(pictures: Sequence[Picture]) -> str:
     paths = [picture.path for picture in pictures if picture.path]
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    return f"{_from_here(Path(paths[0]))}{more}" if paths else ""
-
-
-def _from_here(path: Path) -> Path:
-    try:
-        return path.relative_to(Path.cwd())
-    except (OSError, ValueError):
-        return path
+    return f"{from_here(Path(paths[0]))}{more}" if paths else ""

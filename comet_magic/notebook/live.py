@@ -114,9 +114,12 @@ class Live:
             self._draw(f"{self._state()}, {spell(elapsed)}", pictures)
 
     def show(self, images: Images) -> None:
-        """Put the pictures in the place of the progress; as the cell's value they then stay unshown."""
+        """Put the pictures in the place of the progress, their caption below; as the cell's value they stay unshown."""
         if self._updates:
-            self._handle = publish(*self._bundle(images), handle=self._handle)
+            data, metadata = self._bundle(images)
+            self._handle = publish(data, metadata, handle=self._handle)
+            if len(data) > 1:  # where a picture is shown, the text of its bundle is not
+                print(data["text/plain"])
         if self._updates or self._quiet:
             count = self._shell.execution_count
             images._shown = lambda: bool(self._shell.execution_count == count)  # noqa: SLF001 - made for this

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from IPython.core.error import StdinNotImplementedError
 
 from ..errors import ConfigurationError
+from ..files import from_here
 from ..settings import KEYRING_SERVICE, check_key, find_key, resolve_base_url
 from ..settings import login as remember
 from .live import publish, spell
@@ -151,7 +152,7 @@ def status(settings: Mapping[str, Any], *, balance: bool) -> None:
     rows = [
         ("key", _key_line(key.source, base)),
         ("base URL", f"{base.url} ({base.source})"),
-        ("archive", folder or "off: pictures are kept in memory only"),
+        ("archive", from_here(folder) if folder else "off: pictures are kept in memory only"),
         *_spend_rows(client, base),
         *([("balance", _balance(settings))] if balance else []),
     ]

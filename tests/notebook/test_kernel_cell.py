@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,20 @@ def test_a_cell_shows_its_picture_once_in_one_format(kernel: Kernel, code: str) 
     assert set(output.data) == {"image/png", "text/plain"}
     assert output.metadata["image/png"]["alt"] == "a cat's hat"
     assert "sandbox picture: set COMETAPI_KEY for real ones" in output.data["text/plain"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "lines"),
+    [("", 1), ("-n 3", 1), ("-q", 0), ("--inline none", 0)],
+    ids=["one", "several", "quiet", "caption only"],
+)
+def test_below_a_picture_stands_what_it_cost_and_where_it_is(kernel: Kernel, flags: str, lines: int) -> None:
+    ran = kernel.run(f"%cometimg {SMALL} {flags} a boat")
+
+    assert ran.stdout.count("\n") == lines
+    for line in ran.stdout.splitlines():
+        assert line == ran.shown[0].data["text/plain"]
+        assert re.search(r" · \$0\.0\d+ · cometimg/images/\S+ .*· sandbox picture", line)
 
 
 def test_the_value_is_bound_as_the_underscore_and_in_out(kernel: Kernel) -> None:
