@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .account import Balance, Listed, reachable
-from .fronts import AsyncClient, Client, agenerate, close_shared_client, generate, shared_client
+from .fronts import AsyncClient, Client
 from .job import Abandoned, CallView, Job, wait
 from .planning import Plan
+from .shared import agenerate, close_shared_client, generate, shared_client
 
 __all__ = [
     "Abandoned",

@@ -1,11 +1,10 @@
-"""`Client` and `AsyncClient`: thin doors to the core, and the one client that a process shares."""
+"""`Client` and `AsyncClient`: thin doors to the core."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import inspect
-import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from weakref import WeakKeyDictionary
@@ -13,7 +12,7 @@ from weakref import WeakKeyDictionary
 from ..request import Options
 from ..settings import ClientOptions, hide_keys
 from .account import balance, catalogue
-from .config import Config, configure
+from .config import configure
 from .core import Core
 from .job import Job, wait
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-def _named(function: F) -> F:
+def named(function: F) -> F:
     """Show every option by its name in signatures, help and completion; the one list of them is `Options`."""
     shown = inspect.signature(function)
     own = [one for one in shown.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
@@ -50,7 +49,8 @@ class _Front:
         """Make a client; nothing is sent and nothing is written yet.
 
         Args:
-            **options: `api_key`, `base_url` and the attributes of `comet_magic.settings.Settings`.
+            **options: `api_key`, `base_url`, and by name what `help(comet_magic.settings.Settings)` explains with its
+                units and defaults: `timeout`, `max_in_flight`, `archive`, `max_cost_session`...
 
         Raises:
             MissingKeyError: no key was found.
@@ -62,15 +62,30 @@ class _Front:
         core = getattr(self, "_core", None)  # a traceback may show a client whose making failed
         return f"{type(self).__name__}({core!r})"
 
-    @_named
+    @named
     def submit(self, prompt: str, **options: Unpack[Options]) -> Job:
-        """Start a call and return at once; `Job` is a Future of `Images`."""
+        """Start a call and return at once; takes what `comet_magic.generate` does.
+
+        Returns:
+            A `concurrent.futures.Future` of `Images`. `.abandon()` cancels what was not sent yet, `.price` is what
+            it should cost.
+
+        Raises:
+            InvalidRequestError: a parameter breaks a rule; nothing was sent. All else is raised by `.result()`.
+        """
         hide_keys(options)
         return self._core.submit(prompt, options)
 
-    @_named
+    @named
     def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
-        """What a call would send and cost; nothing is sent."""
+        """What a call would send and cost; takes what `comet_magic.generate` does, and sends nothing.
+
+        Returns:
+            `.requests`, each with `.body()`, and `.price`: `.low` and `.high` in micro-USD, None where unknown.
+
+        Raises:
+            InvalidRequestError: a parameter breaks a rule.
+        """
         hide_keys(options)
         return self._core.plan(prompt, options)
 
@@ -116,20 +131,9 @@ class Client(_Front):
         (256, 256)
     """
 
-    @_named
+    @named
     def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
-        """Turn a prompt into pictures.
-
-        Args:
-            prompt: what to paint.
-            **options: the model's parameters and `timeout` (seconds), `max_cost` (USD), `reuse`, `on_event`.
-
-        Returns:
-            The pictures, also for one a list.
-
-        Raises:
-            CometError: as the class tells; `outcome` says whether money is gone.
-        """
+        """Turn a prompt into pictures; takes, gives and raises what `comet_magic.generate` does."""
         hide_keys(options)
         return checked(wait(self.submit(prompt, **options)), options)
 
@@ -173,9 +177,20 @@ class Client(_Front):
 
 
 class AsyncClient(_Front):
-    """A client whose calls are awaited, from any asyncio loop."""
+    """A client whose calls are awaited, from any asyncio loop.
 
-    @_named
+    Example:
+        >>> import asyncio, comet_magic as cm
+        >>> async def fleet(base_url):
+        ...     async with cm.AsyncClient(base_url=base_url, api_key="sandbox", archive=None) as client:
+        ...         calls = [client.generate(f"{n} boats", model="dall-e-2", size="256x256") for n in (2, 3)]
+        ...         return [images.prompt for images in await asyncio.gather(*calls)]
+        >>> with cm.start_sandbox() as sandbox:
+        ...     asyncio.run(fleet(sandbox.base_url))
+        ['2 boats', '3 boats']
+    """
+
+    @named
     async def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Turn a prompt into pictures; takes, gives and raises what `Client.generate` does.
 
@@ -240,67 +255,3 @@ def checked(images: Images, options: Options) -> Images:
     if len(images) < asked:
         warnings.warn(f"{asked} pictures were asked for; the answer held {len(images)}", stacklevel=3)
     return images
-
-
-# --- the one client of a process
-
-_shared: tuple[Config, Client] | None = None
-_lock = threading.Lock()
-
-
-def shared_client(**overrides: Unpack[ClientOptions]) -> Client:
-    """The client that `generate`, the magic and the panel share, so that one limiter serves all.
-
-    It is made anew when the key, the base URL or a setting has changed since.
-
-    Raises:
-        MissingKeyError: no key was found.
-    """
-    global _shared
-    hide_keys(overrides)
-    config = configure({**overrides})
-    with _lock:
-        if _shared is not None and _shared[0] == config:
-            return _shared[1]
-        previous, _shared = _shared, (config, Client(**overrides))
-        client = _shared[1]
-    if previous is not None:
-        previous[1].close()
-    return client
-
-
-def close_shared_client() -> None:
-    """Close the shared client, if there is one."""
-    global _shared
-    with _lock:
-        previous, _shared = _shared, None
-    if previous is not None:
-        previous[1].close()
-
-
-@_named
-def generate(prompt: str, **options: Unpack[Options]) -> Images:
-    """Turn a prompt into pictures with the process's shared client.
-
-    Args:
-        prompt: what to paint; up to 32,000 characters for GPT image models.
-        **options: `model`, `n`, `size` (`1536x1024`, `16:9`, `square`), `quality`, and the rest of
-            `comet_magic.request.Options`; `timeout` in seconds, `max_cost` in USD. What is not set is not sent.
-
-    Returns:
-        `Images`: a list of PIL images, also for one, with what they cost and where they were saved.
-
-    Raises:
-        MissingKeyError: no key was found; nothing was sent.
-        InvalidRequestError: a parameter breaks a rule of the model; nothing was sent.
-        CometError: whatever else; `outcome` says whether money is gone.
-    """
-    hide_keys(options)
-    return shared_client().generate(prompt, **options)
-
-
-@_named
-async def agenerate(prompt: str, **options: Unpack[Options]) -> Images:
-    """Turn a prompt into pictures, awaited; takes and gives what `generate` does."""
-    hide_keys(options)
-    return checked(await finished(shared_client().submit(prompt, **options)), options)

@@ -49,8 +49,17 @@ def embed_metadata(data: bytes, mime: str, facts: Mapping[str, Any]) -> bytes:
 def read_metadata(path: str | Path) -> dict[str, Any]:
     """The facts that were embedded when the picture was saved, or {} where there are none.
 
+    Args:
+        path: a png, jpeg or webp; files that `Images.save` wrote hold the request they came from.
+
     Raises:
         OSError: there is no such file, or it cannot be read.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256")
+        >>> cm.read_metadata(images.save("boat.png")[0])["prompt"]
+        'a paper boat'
     """
     data = native(path).read_bytes()
     read = {"image/png": _from_png, "image/jpeg": _from_jpeg, "image/webp": _from_webp}.get(sniff(data) or "")

@@ -36,6 +36,14 @@ class Images(list["Image"]):
 
     Always a list, also of one; a slice is `Images` again. The aligned tuples (`data`, `paths`...) tell what
     arrived, whatever is done to the list.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256", n=2)
+        >>> len(images), images[0].size, images.cost_usd
+        (2, (256, 256), 0.032)
+        >>> [path.name for path in images.save("boats/")]
+        ['a-paper-boat-1.png', 'a-paper-boat-2.png']
     """
 
     def __init__(

@@ -73,6 +73,16 @@ def generate_dataset(
         MissingKeyError, ConfigurationError, InvalidRequestError: nothing was sent.
         SaveError: the disk refused; the pictures that were not saved are in `images`.
         CallAbandoned: it was interrupted.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> prompts = ["a red boat", "a blue boat"]
+        >>> report = cm.generate_dataset(prompts, "boats", model="dall-e-2", size="256x256", progress=False)
+        >>> report.counts["done"], report.cost
+        (2, 32000)
+        >>> again = cm.generate_dataset(prompts, "boats", model="dall-e-2", size="256x256", progress=False)
+        >>> again.cost
+        32000
     """
     task = read_task(
         source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options

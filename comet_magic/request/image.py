@@ -32,6 +32,18 @@ class ImageRequest:
 
     Raises:
         InvalidRequestError: a rule of the model is broken; `param` names the parameter.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> request = cm.ImageRequest("a paper boat", size="16:9", quality="low")
+        >>> request.body()
+        {'model': 'gpt-image-2', 'prompt': 'a paper boat', 'size': '1536x864', 'quality': 'low'}
+        >>> print(request.estimate())
+        $0.003
+        >>> cm.ImageRequest("a paper boat", model="qwen-image", n=4)
+        Traceback (most recent call last):
+            ...
+        comet_magic.errors.InvalidRequestError: n is 4; qwen-image takes 1
     """
 
     prompt: str

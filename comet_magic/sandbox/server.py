@@ -76,8 +76,21 @@ def start_sandbox(
             list with one status or name per request. Names: hang, cut, drop, empty, moderation, quota.
         url_lifetime: seconds for which a picture's address works.
 
+    Returns:
+        `.base_url` is for clients, `.log` holds one entry per request, `.spent` the play money in micro-USD.
+
     Raises:
         ConfigurationError: the port is taken, or a value cannot be used.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> with (
+        ...     cm.start_sandbox(fail="429:1") as sandbox,
+        ...     cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=None) as client,
+        ... ):
+        ...     images = client.generate("a paper boat", quality="low")
+        >>> [entry.status for entry in sandbox.log]
+        [429, 200]
     """
     return Sandbox(port=port, delay=delay, rate=rate, fail=fail, url_lifetime=url_lifetime)
 
