@@ -1,0 +1,13 @@
+"""Prints the lowest supported version of everything that the package and its kernel need, for pip."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
+needed = [*project["dependencies"], *project["optional-dependencies"]["lab"]]
+for requirement in needed:
+    name, version = re.match(r"([\w.-]+)>=([\d.]+)", requirement).groups()
+    if name not in sys.argv[1:]:
+        print(f"{name}=={version}")
