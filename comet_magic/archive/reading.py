@@ -68,10 +68,12 @@ def _batches(keys: Iterable[str]) -> Iterator[str]:
 
 def copies(ledger: Ledger, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
     """Every copy of these keys with all that is known of it, by key and copy."""
+    # The share as the view `kept` has it; to join with the view would make all of it, each time.
     query = """SELECT p.key, p.copy, c.state, c.id, p.path, p.mime, p.width, p.height, p.sha256,
-            p.revised_prompt, c.request_id, k.cost, c.ended, c.error, c.code, c.message
+            p.revised_prompt, c.request_id, CASE WHEN p.path IS NOT NULL THEN c.cost / (
+                SELECT COUNT(*) FROM pictures s WHERE s.call = p.call AND s.path IS NOT NULL) END,
+            c.ended, c.error, c.code, c.message
         FROM pictures p JOIN calls c ON c.number = p.call
-        LEFT JOIN kept k ON k.key = p.key AND k.copy = p.copy
         WHERE p.key IN (SELECT value FROM json_each(?))"""
     found = {}
     remaining = iter(dict.fromkeys(keys))
