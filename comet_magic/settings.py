@@ -63,7 +63,7 @@ class Settings:
         stream_idle_timeout: seconds of silence after which a stream is given up.
         download_timeout: seconds for one picture by address, all tries together.
         max_attempts: how often a request that surely did no work is sent; 1 never sends again.
-        retry_base_delay: seconds before the second attempt; doubles, up to 8.
+        retry_base_delay: seconds before the second attempt; doubles, up to 8; of a download, half of that.
         max_image_bytes: largest picture, encoded.
         max_response_bytes: largest answer for each picture asked for.
         max_image_pixels: largest picture, width times height.

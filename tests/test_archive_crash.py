@@ -88,7 +88,7 @@ def finish(archive: Archive, orphan: Orphan) -> None:
 def test_killed_at_any_step_nothing_is_lost_or_hidden(
     tmp_path: Path, request: pytest.FixtureRequest, way: str
 ) -> None:
-    stride = 1 if request.config.getoption("--full") else 3
+    stride = 1 if request.config.getoption("--full") else 6
     steps = int(run(EVERY_STEP, tmp_path, way, stride))
     assert steps > 100
     outcomes = set()
@@ -125,7 +125,7 @@ def test_killed_at_any_step_nothing_is_lost_or_hidden(
 
 
 def test_killed_at_random_while_many_calls_run(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    rounds = 40 if request.config.getoption("--full") else 6
+    rounds = 40 if request.config.getoption("--full") else 3
     dice = random.Random(7)
     script = f"""
 import sys
@@ -369,9 +369,12 @@ from comet_magic.archive import Archive
 from comet_magic.request import ImageRequest
 archive = Archive({str(tmp_path / "cometimg")!r})
 archive.claim(ImageRequest("boat"), vendor="v", reserve=1)
+born, birth = os.pipe()
 if os.fork() == 0:
+    os.write(birth, b"!")
     sys.stdin.readline()
     os._exit(0)
+os.read(born, 1)
 print("forked", flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -30,6 +30,7 @@ from comet_magic.files import (
     write_new,
     write_whole,
 )
+from tests.examples import fewer
 
 from .processes import run, start
 
@@ -89,6 +90,7 @@ def test_a_prompt_becomes_a_name_that_every_system_takes(prompt: str) -> None:
     assert name.lower() not in RESERVED
 
 
+@fewer
 @given(st.text(st.characters(), max_size=60))
 def test_such_a_name_is_found_again_on_this_disk(
     tmp_path_factory: pytest.TempPathFactory, prompt: str
@@ -476,6 +478,7 @@ def test_a_mime_that_is_not_the_bytes_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("mime", ["image/png", "image/jpeg", "image/webp"])
+@fewer
 @given(st.data())
 def test_broken_pictures_are_left_alone_and_never_crash(mime: str, data: st.DataObject) -> None:
     whole = bytearray(embed_metadata(picture(mime.split("/")[1].upper()), mime, FACTS))
@@ -488,6 +491,7 @@ def test_broken_pictures_are_left_alone_and_never_crash(mime: str, data: st.Data
         dimensions(broken)
 
 
+@fewer
 @given(st.binary(max_size=200))
 def test_reading_facts_never_crashes(tmp_path_factory: pytest.TempPathFactory, noise: bytes) -> None:
     folder = tmp_path_factory.mktemp("noise")

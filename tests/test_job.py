@@ -177,7 +177,7 @@ def test_one_async_client_serves_several_loops(sandbox: Sandbox) -> None:
 
 def test_a_closed_client_takes_no_call_and_leaves_no_thread(sandbox: Sandbox) -> None:
     before = set(threading.enumerate())
-    for _ in range(5):
+    for _ in range(3):
         client = cm.Client(base_url=sandbox.base_url, api_key="sandbox")
         job = client.submit("a boat", **SMALL)
         until(lambda: sent(job))

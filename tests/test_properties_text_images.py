@@ -17,6 +17,7 @@ from comet_magic.addresses import check_ip, is_loopback_url, is_public, parse_pi
 from comet_magic.errors import BadImageError, TooLargeError, UnsafeURLError
 from comet_magic.images import Images, Picture, bundle, check_picture, preview
 from comet_magic.text import Secret, clean, clean_url, html, looks_like_key
+from tests.examples import fewer
 
 from .images_made import made, noise, pixels
 
@@ -211,6 +212,7 @@ def _ends_well(data):
 
 
 class TestPictures:
+    @fewer
     @given(st.sampled_from(SEEDS), st.data())
     def test_with_flipped_bytes_open_or_are_refused(self, seed, data):
         changed = bytearray(seed)
@@ -218,6 +220,7 @@ class TestPictures:
             changed[data.draw(st.integers(0, len(seed) - 1))] = data.draw(st.integers(0, 255))
         _ends_well(bytes(changed))
 
+    @fewer
     @given(st.sampled_from(SEEDS), st.data())
     def test_with_bytes_cut_out_or_put_in_open_or_are_refused(self, seed, data):
         start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(seed))] * 2)))

@@ -22,7 +22,7 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner) | st.dictionaries(st.sampled_from(["data", "b64_json", "url", "error", "x"]), inner)
     ),
-    max_leaves=20,
+    max_leaves=8,
 )
 
 

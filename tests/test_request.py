@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from comet_magic import catalog
 from comet_magic.errors import InvalidRequestError
 from comet_magic.request import CALL_OPTIONS, Extra, ImageRequest, Options, plan_requests
+from tests.examples import fewer
 
 SCHEMA = json.loads(
     (Path(__file__).parent / "data" / "create_image_request.json").read_text(encoding="utf-8")
@@ -217,6 +218,7 @@ def test_messages_repeat_values_shortened_and_on_one_line():
     assert "very many digits" in str(refusal(n=10**5000))
 
 
+@fewer
 @given(OPTIONS, st.sampled_from(catalog.WIRE_PARAMETERS[2:]), JSON)
 def test_no_value_gets_past_the_check_but_by_its_rule(options, name, value):
     rule = catalog.find(options["model"]).parameters.get(name)
@@ -322,6 +324,7 @@ def test_what_is_set_is_sent_as_it_is():
     }
 
 
+@fewer
 @given(OPTIONS, TEXT)
 def test_every_body_is_what_the_vendors_schema_describes(options, prompt):
     body = ImageRequest(prompt, **options).body()
@@ -366,6 +369,7 @@ def test_replacing_a_part_checks_the_whole_again():
         replace(ImageRequest("boat", model="gpt-image-2.6-flare", quality="max"), model="gpt-image-2")
 
 
+@fewer
 @given(OPTIONS, TEXT, EXTRA)
 def test_a_request_survives_json_pickle_and_copying(options, prompt, extra):
     request = ImageRequest(prompt, **options, extra=extra)
@@ -449,6 +453,7 @@ def test_one_and_true_are_two_keys():
     assert len({key(extra={"seed": value}) for value in (1, True, "1", 1.5)}) == 4
 
 
+@fewer
 @given(OPTIONS, TEXT, EXTRA, st.randoms())
 def test_the_key_is_the_same_whatever_the_order_and_the_journey(options, prompt, extra, random):
     request = ImageRequest(prompt, **options, extra=extra)
@@ -459,6 +464,7 @@ def test_the_key_is_the_same_whatever_the_order_and_the_journey(options, prompt,
     assert request.key("cometapi") == ImageRequest.from_dict(request.to_dict()).key("cometapi")
 
 
+@fewer
 @given(OPTIONS, OPTIONS)
 def test_two_requests_share_a_key_only_when_their_pictures_do(one, other):
     asked = {"n", "user", "stream", "partial_images", "response_format"}

@@ -179,6 +179,7 @@ class Delivery:
             door=self._pictures,
             largest=self._settings.max_image_bytes,
             seconds=self._settings.download_timeout,
+            pause=self._settings.retry_base_delay / 2,
         )
 
     def _kept(self, trip: Trip, index: int, item: Item) -> Picture | CometError:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 AGAIN = "It is paid for: %cometimg_history --fetch ID tries again while its address lives."
 MOST_TRIES = 4
 MOST_HOPS = 5
-FIRST_PAUSE = 0.25  # seconds; a picture may not be at its address yet
 _REDIRECTS = (301, 302, 303, 307, 308)
 _FINAL = (400, 401, 403, 405, 410, 451)
 
@@ -30,9 +29,11 @@ class _Transient(Exception):  # noqa: N818 - a signal to try again, never seen o
 
 
 async def download(
-    url: str, *, base_url: str, door: PictureDoor, largest: int, seconds: float, pause: float = FIRST_PAUSE
+    url: str, *, base_url: str, door: PictureDoor, largest: int, seconds: float, pause: float
 ) -> bytes:
     """The bytes at a picture's address, of at most `largest` bytes, within `seconds`.
+
+    It may not be there yet: after `pause` seconds, which double, it is asked for again.
 
     Raises:
         UnsafeURLError: the address, or one it leads to, must not be fetched.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CometError, InvalidRequestError
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from .source import Record
 
 PARAMETERS = tuple(WireOptions.__annotations__)
+_NAMES = frozenset(PARAMETERS)
 MOST_SERIES = 1000  # sets of parameters that are remembered
 _WHOLE = ("n", "output_compression", "partial_images")
 
@@ -72,7 +72,7 @@ class Items:
         self._vendor = vendor
         self._price_per_image = price_per_image
         self._dedupe = dedupe
-        self._seen: Counter[bytes] = Counter()
+        self._seen: dict[bytes, int] = {}
         self._series: dict[str, tuple[int, Series]] = {}
         self._position = 0
         self._shared = self._make({})
@@ -95,11 +95,11 @@ class Items:
     def _copies(self, record: Record, prompt: str, series: Series, count: int) -> Iterator[Item]:
         key = series.key(prompt)
         short = bytes.fromhex(key[:32])
-        for _ in range(count):
-            copy = self._seen[short]
-            self._seen[short] += 1
+        first = self._seen.get(short, 0)
+        self._seen[short] = first + count
+        for copy in range(first, first + count):
             if self._dedupe:
-                yield Item(self._next(), prompt, series, key, 0, record, twin=copy > 0)
+                yield Item(self._next(), prompt, series, key, 0, record, copy > 0)
             else:
                 yield Item(self._next(), prompt, series, key, copy, record)
 
@@ -110,9 +110,11 @@ class Items:
     @property
     def duplicates(self) -> int:
         """How many items so far ask for what an earlier one asks for."""
-        return self._seen.total() - len(self._seen)
+        return sum(self._seen.values()) - len(self._seen)
 
     def _of(self, record: Record) -> tuple[int, Series]:
+        if _NAMES.isdisjoint(record):
+            return self._shared
         given = {name: typed(name, record[name]) for name in PARAMETERS if name in record}
         given = {name: value for name, value in given.items() if value is not None}
         return self._make(given) if given else self._shared

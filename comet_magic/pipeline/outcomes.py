@@ -21,7 +21,10 @@ STANDINGS: tuple[Standing, ...] = (
 )
 # These end the run: they are about the key, the account or the limit, and no row is at fault.
 STOPS = frozenset(
-    {"AuthenticationError", "PermissionDeniedError", "QuotaError", "RateLimitError", "ConfigurationError"}
+    {
+        *("MissingKeyError", "AuthenticationError", "PermissionDeniedError", "QuotaError", "RateLimitError"),
+        "ConfigurationError",
+    }
 )
 # Nothing was sent whole, so the next run does it without being asked.
 UNSENT = "APIConnectionError"

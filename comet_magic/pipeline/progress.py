@@ -29,8 +29,8 @@ class Status:
 
     @property
     def ended(self) -> int:
-        """Rows that the run has looked at or made."""
-        return sum(self.counts.values())
+        """Rows that the run is through with; those that it leaves open are not."""
+        return sum(count for name, count in self.counts.items() if name != "open")
 
     def __str__(self) -> str:
         counts = (
@@ -63,7 +63,9 @@ def make_display(*, shown: bool) -> Display:
     """A bar where there is someone to see it move, lines where the output is kept, or nothing."""
     if not shown:
         return Silence()
-    return Bar() if _in_notebook() or sys.stderr.isatty() else Lines()
+    if _in_notebook():
+        return NotebookBar()
+    return Bar() if sys.stderr.isatty() else Lines()
 
 
 def _in_notebook() -> bool:
@@ -129,15 +131,15 @@ class Lines:
 
 
 class Bar:
-    """The bar of tqdm: a widget in a notebook, text in a terminal."""
+    """The bar of tqdm in a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         from tqdm.auto import tqdm
 
         class Ours(tqdm):  # type: ignore[type-arg]  # it is generic for type checkers only
             monitor_interval = 0  # no thread of its own: this one is fed often enough
 
-        self._bar: Any = Ours(unit="row", mininterval=0, miniters=0, dynamic_ncols=True)
+        self._bar: Any = Ours(unit="row", mininterval=0, miniters=0, dynamic_ncols=True, **options)
         self._next = 0.0
 
     def due(self) -> bool:
@@ -161,3 +163,20 @@ class Bar:
     def close(self) -> None:
         """Leave the bar as it is."""
         self._bar.close()
+
+
+class NotebookBar(Bar):
+    """The bar of tqdm as a widget; its last state is text too, for who only looks at the saved notebook."""
+
+    def __init__(self) -> None:
+        super().__init__(display=False)
+        self._shown: Any = sys.modules["IPython.display"].display(self._bar.container, display_id=True)
+
+    def say(self, text: str) -> None:
+        """The sentence below the bar; a notebook paints what goes to stderr red."""
+        print(text)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        super().close()
+        self._shown.update(self._bar.container)

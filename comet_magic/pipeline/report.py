@@ -32,6 +32,9 @@ MOST_ON_A_SHEET = 64
 def open_dataset(out: str | os.PathLike[str]) -> Dataset:
     """The dataset in a folder, also while another process works on it.
 
+    Args:
+        out: the folder that `generate_dataset` was given.
+
     Raises:
         ConfigurationError: there is no dataset.
     """
@@ -150,7 +153,7 @@ class Dataset:
         counts = self.counts
         spend = self.spend
         lines = [
-            f"{sum(counts.values()):,} rows in {clean(self.folder)}",
+            f"{sum(counts.values()):,} rows in {clean(_from_here(self.folder))}",
             ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing yet",
             f"{dollars(spend.spent)} spent, {dollars(spend.bound)} at the most",
         ]
@@ -161,10 +164,18 @@ class Dataset:
         return dict(islice(self.failures.items(), 3))
 
     def __repr__(self) -> str:
-        return f"<Dataset {clean(self.folder)}>"
+        return f"<Dataset {clean(_from_here(self.folder))}>"
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
         printer.text(str(self))
+
+
+def _from_here(folder: Path) -> Path:
+    """The folder as one would type it: a notebook need not tell where on the disk it lies."""
+    try:
+        return folder.relative_to(native(Path.cwd()))
+    except (OSError, ValueError):
+        return folder
 
 
 def _pandas() -> Any:

@@ -34,14 +34,14 @@ class Source:
     size: int | None
     records: Iterator[Record]
 
-    def batches(self) -> Iterator[list[Record]]:
-        """The rows, some at a time; a slow source's one by one, and a failing one's until it fails."""
+    def batches(self, size: int = BATCH) -> Iterator[list[Record]]:
+        """The rows, so many at a time; a slow source's one by one, and a failing one's until it fails."""
         batch: list[Record] = []
         try:
             until = time.monotonic() + LINGER
             for record in self.records:
                 batch.append(record)
-                if len(batch) == BATCH or time.monotonic() > until:
+                if len(batch) == size or time.monotonic() > until:
                     whole, batch = batch, []
                     yield whole
                     until = time.monotonic() + LINGER

@@ -19,6 +19,7 @@ SECTIONS = {
     "memory": "tests.benchmarks.sections.memory",
     "display": "tests.benchmarks.sections.display",
     "pipeline": "tests.benchmarks.sections.pipeline",
+    "dataset": "tests.benchmarks.pipeline",
     "archive": "tests.benchmarks.archive",
     "painter": "tests.benchmarks.painter",
 }

@@ -38,7 +38,7 @@ def tell(what: str, work: Callable[[], object], times: int = 1) -> None:
     print(f"{what:<58} {wall:9.2f} ms wall {cpu:9.2f} ms CPU")
 
 
-def fill(folder: Path, rows: int) -> list[str]:
+def fill(folder: Path, rows: int, *, vendor: str = "v") -> list[str]:
     """An archive with many finished calls of a picture each, as quickly as can be; gives their keys."""
     Archive(folder).close()
     ledger = Ledger(folder / "ledger.sqlite")
@@ -46,7 +46,7 @@ def fill(folder: Path, rows: int) -> list[str]:
     with ledger.transaction(create=True) as connection:
         for n in range(rows):
             order = Order(
-                ImageRequest(f"prompt number {n} of a long table"), "v", 40_000, "s", "r", "", prompts=True
+                ImageRequest(f"prompt number {n} of a long table"), vendor, 40_000, "s", "r", "", prompts=True
             )
             call = claim(connection, order, budget=Budget(), copies=[0], redo=False)
             name = f"images/{call.key[:2]}/a-{call.key[:10]}.0.png"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.crash.actor import Asked
     from tests.crash.conftest import Stage
 
-PRICED = {"price_per_image": 0.04, "download_timeout": 1}
+PRICED = {"price_per_image": 0.04}
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def lost(client: Client, prompt: str) -> str:
 
 
 def test_a_lost_picture_is_fetched_by_another_process_without_paying(stage: Stage, asked: Asked) -> None:
-    prompt = "F:url-404-then-ok:3 #lost"
+    prompt = "F:url-404-then-ok:4 #lost"
     with asked.client() as client:
         call = lost(client, prompt)
         before = client.spend()
@@ -55,7 +55,7 @@ def test_a_lost_picture_is_fetched_by_another_process_without_paying(stage: Stag
 
 
 def test_what_comes_neither_now_nor_then_may_come_the_third_time(stage: Stage, asked: Asked) -> None:
-    prompt = "F:url-500-then-ok:6 #third"
+    prompt = "F:url-500-then-ok:8 #third"
     with asked.client() as client:
         call = lost(client, prompt)
         with pytest.raises(DownloadError):
@@ -68,7 +68,7 @@ def test_what_comes_neither_now_nor_then_may_come_the_third_time(stage: Stage, a
 
 
 def test_only_the_missing_one_of_two_is_fetched(stage: Stage, asked: Asked) -> None:
-    prompt = "F:url-one-404 #two"
+    prompt = "F:url-one-gone #two"
     with asked.client() as client:
         with pytest.raises(PartialResultError) as caught:
             client.generate(prompt, n=2)
@@ -80,12 +80,12 @@ def test_only_the_missing_one_of_two_is_fetched(stage: Stage, asked: Asked) -> N
     client.archive.close()
 
     assert len(caught.value.images) == len(entry.pictures) == 1
-    assert stage.server.counts(prompt).gets == gets + 3
+    assert stage.server.counts(prompt).gets == gets + 1
     assert stage.server.counts(prompt).posts == 1
 
 
 def test_an_awaited_fetch_brings_the_picture_too(stage: Stage, asked: Asked) -> None:
-    prompt = "F:url-close-then-ok:3 #awaited"
+    prompt = "F:url-close-then-ok:4 #awaited"
 
     async def fetch(call: str) -> tuple[bytes, ...]:
         arguments = {"base_url": asked.base_url, "api_key": asked.key, "archive": asked.folder}
@@ -108,7 +108,7 @@ def test_what_is_no_call_cannot_be_fetched(asked: Asked, call: str) -> None:
 
 
 def test_nothing_is_left_in_the_spool_and_no_signature_after_the_fetch(stage: Stage, asked: Asked) -> None:
-    prompt = "F:url-502-then-ok:3 #tidy"
+    prompt = "F:url-502-then-ok:4 #tidy"
     with asked.client() as client:
         call = lost(client, prompt)
         waiting = [path.name for path in Path(asked.folder, "spool").iterdir()]

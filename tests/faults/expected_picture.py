@@ -175,7 +175,7 @@ DOWNLOADS = (
     fetched("500-then-ok:3", 4),
     Row("F:url-range-ignored", gets=(2, 4)),
     Row("F:url-range-wrong", "ok|DownloadError|BadImageError", gets=(2, 4)),
-    Row("F:url-one-404", "PartialResultError", n=2, gets=(2, 5), images=1, keeps=URLS, doors=True),
+    Row("F:url-one-gone", "PartialResultError", n=2, gets=2, images=1, keeps=URLS, doors=True),
     *(gone(name) for name in ("401", "403", "410")),
     gone("403-expired", doors=True),
     gone("signed-404", (1, 4)),

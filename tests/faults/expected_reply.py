@@ -209,9 +209,9 @@ STREAMS = (
     lost("number-final", "BadImageError|BadResponseError|AmbiguousError"),
     events("url", "ok|BadResponseError|AmbiguousError", gets=(0, 1)),
     lost(
-        "stall", "APITimeoutError", client={"stream_idle_timeout": 0.5}, at_least=0.4, within=1.0, doors=True
+        "stall", "APITimeoutError", client={"stream_idle_timeout": 0.3}, at_least=0.25, within=0.8, doors=True
     ),
-    lost("heartbeat", "APITimeoutError", client={"timeout": 1}, at_least=0.9, within=1.5),
+    lost("heartbeat", "APITimeoutError", client={"timeout": 0.5}, at_least=0.45, within=1.0),
     lost(
         "heartbeat",
         "APITimeoutError",
@@ -219,7 +219,7 @@ STREAMS = (
         within=3.5,
         core=False,
     ),
-    lost("empty-events", "APITimeoutError", client={"timeout": 1}, at_least=0.9, within=1.5),
+    lost("empty-events", "APITimeoutError", client={"timeout": 0.5}, at_least=0.45, within=1.0),
     Row("F:sse-endless-line", "TooLargeError", stream=True, client=SMALL, mib=20, sent_mib=16, within=3),
     Row("F:sse-endless-lines", "TooLargeError", stream=True, client=SMALL, mib=20, sent_mib=16, within=3),
     Row("F:sse-endless-line", "TooLargeError", stream=True, mib=256, sent_mib=80, within=5, core=False),

@@ -6,7 +6,8 @@ from tests.faults.row import MEBI, Row
 
 SMALL = {"max_response_bytes": 4 * MEBI}
 LONG_BODY = {"model": "some-unlisted-model", "extra": {"image": "x" * 8 * MEBI}}
-BACKOFF = {"retry_base_delay": 0.5}
+BACKOFF = {"retry_base_delay": 0.2}
+BRIEF = {"timeout": 0.5}
 
 CONNECTING = (
     Row("F:normal", "APIConnectionError", posts=0, base="dead_url", connects=3, within=5, doors=True),
@@ -17,8 +18,8 @@ CONNECTING = (
         posts=0,
         base="blackhole_url",
         connects=3,
-        client={"connect_timeout": 0.3},
-        within=2.4,
+        client={"connect_timeout": 0.15},
+        within=1.5,
     ),
     Row("F:normal", "APIConnectionError", posts=0, base="tls_url", connects=1, within=1, doors=True),
     Row("F:normal", "ok|AmbiguousError", posts=(0, 1), charged=(0, 1), base="front:close", connects=(1, 2)),
@@ -50,19 +51,19 @@ LOST = (
     Row(
         "F:hang",
         "APITimeoutError",
-        client={"timeout": 1},
-        at_least=0.9,
-        within=1.5,
+        client=BRIEF,
+        at_least=0.45,
+        within=1.0,
         says=("billed",),
         doors=True,
     ),
-    Row("F:hang:3", "APITimeoutError", options={"timeout": 0.4}, at_least=0.3, within=0.9),
+    Row("F:hang:3", "APITimeoutError", options={"timeout": 0.3}, at_least=0.25, within=0.8),
     Row("F:slow-ok:1", at_least=1),
     Row("F:slow-ok:3", at_least=3, core=False),
     Row("F:slow-ok:30", at_least=30, client={"timeout": 60}, core=False),
-    Row("F:slow-headers", "APITimeoutError", client={"timeout": 1}, at_least=0.9, within=1.5),
-    Row("F:drip-body", "APITimeoutError", client={"timeout": 1}, at_least=0.9, within=1.5),
-    Row("F:endless-continue", "APITimeoutError|AmbiguousError", client={"timeout": 1}, within=1.5),
+    Row("F:slow-headers", "APITimeoutError", client=BRIEF, at_least=0.45, within=1.0),
+    Row("F:drip-body", "APITimeoutError", client=BRIEF, at_least=0.45, within=1.0),
+    Row("F:endless-continue", "APITimeoutError|AmbiguousError", client=BRIEF, within=1.0),
     Row("F:truncated-body", "AmbiguousError", "unknown|billed", doors=True),
     Row("F:truncated-chunked", "AmbiguousError", "unknown|billed"),
     Row("F:rst-mid-body", "AmbiguousError", "unknown|billed"),
@@ -118,8 +119,8 @@ FINAL = (
         "BadRequestError|APITimeoutError",
         "rejected|unknown",
         charged=0,
-        client={"timeout": 1},
-        within=1.5,
+        client=BRIEF,
+        within=1.0,
     ),
     Row(
         "F:400-endless",
@@ -187,7 +188,7 @@ RESENT = (
     Row("F:408", "ServerError|APITimeoutError|RateLimitError", "rejected", posts=3, charged=0),
     Row("F:408,times=1", posts=2),
     Row("F:425", "ServerError|RateLimitError", posts=3),
-    Row("F:429,times=2", posts=3, gaps=1.0, at_least=2.0),
+    Row("F:429,times=1", posts=2, gaps=1.0, at_least=1.0),
     Row("F:429-date,times=1", posts=2, gaps=1.0, within=3.5),
     Row("F:429-skewed-date,times=1", posts=2, gaps=1.0, within=3.5),
     Row("F:429-ms", "RateLimitError", posts=3, gaps=0.1, within=1.5),
@@ -198,7 +199,7 @@ RESENT = (
     Row("F:429-overflow", "RateLimitError", within=0.5),
     Row("F:429-huge", "RateLimitError", within=0.5, says=("60 min",), doors=True),
     Row("F:429-huge-ms", "RateLimitError", within=0.5),
-    Row("F:429-bare", "RateLimitError", posts=3, client=BACKOFF, gaps=0.37, at_least=1.1, within=2.0),
+    Row("F:429-bare", "RateLimitError", posts=3, client=BACKOFF, gaps=0.15, at_least=0.45, within=1.0),
     Row("F:429-bare", "RateLimitError", posts=1, client={"max_attempts": 1}, within=0.5),
     Row("F:flaky:2", posts=3, doors=True),
     Row("F:flaky:5", "RateLimitError", posts=3),

@@ -211,7 +211,7 @@ MIXED = (
     "close-no-response",
     "rst-mid-body",
     "429-huge",
-    "url-404",
+    "url-410",
     "png-truncated",
     "sse-cut",
 )

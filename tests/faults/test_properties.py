@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from comet_magic import CometError
 from comet_magic.images import check_picture
 from comet_magic.protocol import read_reply, read_stream, refusal
+from tests.examples import fewer
 from tests.faults import pictures
 from tests.faults.scenarios.status import REFUSALS
 from tests.faults.scenarios.stream import GOOD
@@ -46,6 +47,7 @@ def only_ours(work: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", list(pictures.MIME))
+@fewer
 @given(flips=FLIPS)
 def test_a_flipped_picture_opens_or_is_refused(kind: str, flips: list[tuple[int, bytes]]) -> None:
     data = flipped(pictures.picture("seed", kind=kind), flips)
@@ -53,6 +55,7 @@ def test_a_flipped_picture_opens_or_is_refused(kind: str, flips: list[tuple[int,
 
 
 @pytest.mark.parametrize("kind", list(pictures.MIME))
+@fewer
 @given(keep=st.integers(0, 2000), tail=st.binary(max_size=40))
 def test_a_cut_picture_opens_or_is_refused(kind: str, keep: int, tail: bytes) -> None:
     only_ours(lambda: check_picture(pictures.picture("seed", kind=kind)[:keep] + tail, max_pixels=1_000_000))
@@ -76,6 +79,7 @@ def test_a_flipped_reply_gives_pictures_or_one_of_our_errors(
     only_ours(lambda: read_reply(pieces, largest_picture=100_000))
 
 
+@fewer
 @given(
     name=st.sampled_from(sorted(REFUSALS)),
     flips=FLIPS,

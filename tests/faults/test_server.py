@@ -63,9 +63,9 @@ def test_a_prompt_names_its_scenario_an_argument_and_how_often() -> None:
 
 
 async def drained(url: str, requests: list[bytes]) -> None:
-    """Sends requests side by side and reads each answer for half a second or a mebibyte at most."""
+    """Sends requests side by side and reads each answer for a moment or a mebibyte at most."""
     host, port = url.split("/")[2].split(":")
-    side_by_side = asyncio.Semaphore(8)
+    side_by_side = asyncio.Semaphore(32)
 
     async def one(request: bytes) -> None:
         async with side_by_side:
@@ -73,7 +73,7 @@ async def drained(url: str, requests: list[bytes]) -> None:
             writer.write(request)
             await writer.drain()
             with contextlib.suppress(TimeoutError, ConnectionError):
-                async with asyncio.timeout(0.5):
+                async with asyncio.timeout(0.3):
                     got = 0
                     while got < 2**20 and (piece := await reader.read(65536)):
                         got += len(piece)

@@ -94,9 +94,9 @@ answered_with("url-fragment", lambda x: x.url(name="url-ok") + "#fragment")
 answered_with("url-amp", lambda x: x.url(query="?a=1&b=%2F%20%25&c=a%2Bb&d=1;2"))
 
 
-@scenario("url-one-404")
+@scenario("url-one-gone")
 async def one_of_two_is_gone(x: Exchange) -> None:
-    await x.deliver([{"url": x.url(name="url-ok")}, {"url": x.url(1, name="url-404")}])
+    await x.deliver([{"url": x.url(name="url-ok")}, {"url": x.url(1, name="url-410")}])
 
 
 @scenario("url-one-trap")

@@ -205,7 +205,7 @@ async def answer_twice(x: Exchange) -> None:
         fields = [("Connection", "keep-alive"), ("Content-Length", str(len(body)))]
         await x.send(x.headers(200, fields) + body)
     x.counts.delivered += 1
-    await x.hold(1)
+    await x.hold(0.2)
 
 
 @scenario("garbage")
