@@ -166,6 +166,7 @@ class TestAddresses:
         assert parsed.ip is None or is_public(parsed.ip) or is_loopback_url(base)
         assert parse_picture_url(parsed.url, base_url=base) == parsed
 
+    @fewer
     @given(st.ip_addresses().map(str) | st.text(max_size=50))
     def test_of_a_name_are_public_or_refused(self, ip):
         url = parse_picture_url("https://cdn.example.com/a.png", base_url=PUBLIC)
@@ -175,6 +176,7 @@ class TestAddresses:
             return
         assert quote(ip, safe=":.") == ip
 
+    @fewer
     @given(st.ip_addresses())
     def test_called_public_are_called_so_by_the_standard_library_too(self, ip):
         if is_public(ip):
@@ -226,6 +228,7 @@ class TestPictures:
         start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(seed))] * 2)))
         _ends_well(seed[:start] + data.draw(st.binary(max_size=20)) + seed[end:])
 
+    @fewer
     @given(
         st.sampled_from([seed[:length] for seed in SEEDS for length in (8, 12, 16, 33)]),
         st.binary(max_size=200),
@@ -233,13 +236,14 @@ class TestPictures:
     def test_of_any_bytes_behind_a_header_are_refused(self, head, tail):
         assert not _ends_well(head + tail)
 
+    @fewer
     @given(st.binary(max_size=300))
     def test_of_any_bytes_are_refused(self, data):
         with pytest.raises(BadImageError):
             check_picture(data, max_pixels=100)
 
     @given(st.integers(1, 60), st.integers(1, 60), st.sampled_from(["RGB", "RGBA", "L"]), st.integers(1, 80))
-    @settings(max_examples=100)
+    @settings(max_examples=40)
     def test_of_any_size_have_a_preview_of_the_same_shape(self, width, height, mode, edge):
         data, _ = preview(made("image/png", mode, (width, height)), edge)
         small, _ = pixels(data)
@@ -253,7 +257,7 @@ class TestPictures:
         st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=9),
         st.integers(9, 300),
     )
-    @settings(max_examples=100)
+    @settings(max_examples=40)
     def test_of_any_sizes_fit_on_one_sheet(self, sizes, width):
         images = Images([Picture(made("image/png", "RGB", size), "image/png", *size) for size in sizes])
         assert images.sheet(width=width).width == width
