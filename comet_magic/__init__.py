@@ -149,7 +149,7 @@ def unload_ipython_extension(ipython: Any) -> None:
 
 def _tell_of_open_calls() -> None:
     """One line if an earlier kernel left calls that may be billed; nothing is opened where there is no ledger."""
-    from .settings import DEFAULT_ARCHIVE, archive_folder
+    from .locations import DEFAULT_ARCHIVE, archive_folder
 
     folder = archive_folder(DEFAULT_ARCHIVE)
     if folder is None or not (folder / "ledger.sqlite").is_file():

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Literal
 from .archive import Archive
 from .client import reachable
 from .errors import CometError
-from .settings import DEFAULT_ARCHIVE, archive_folder, find_dotenv, find_key, resolve_base_url
+from .locations import DEFAULT_ARCHIVE, archive_folder
+from .settings import find_dotenv, find_key, resolve_base_url
 from .text import clean
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from .addresses import is_loopback_url
 from .errors import ConfigurationError, MissingKeyError
+from .locations import DEFAULT_ARCHIVE
 from .text import Secret, clean_url
 
 MIB = 1024 * 1024
@@ -23,8 +24,6 @@ DEFAULT_BASE_URL = "https://api.cometapi.com/v1"  # https://apidoc.cometapi.com/
 KEY_PAGE = "https://www.cometapi.com/console/token"
 KEY_VARIABLES = ("COMETAPI_KEY", "COMETAPI_API_KEY")  # the second spelling is some tools' alias of the first
 BASE_URL_VARIABLE = "COMETAPI_BASE_URL"
-ARCHIVE_VARIABLE = "COMETIMG_ARCHIVE"
-DEFAULT_ARCHIVE = "cometimg"
 DATASET_IN_FLIGHT = 8  # calls of a dataset side by side: what a crash may leave in doubt
 KEYRING_SERVICE = "comet_magic"
 
@@ -114,14 +113,6 @@ def check_number(name: str, value: object) -> None:
     if not good or value <= 0:  # type: ignore[operator]  # `good` says it is a number
         unit = "seconds" if name.endswith(("timeout", "delay")) else "USD"
         raise ConfigurationError(f"{name} is {value!r}; {unit} above 0 are taken")
-
-
-def archive_folder(given: str | os.PathLike[str] | None) -> Path | None:
-    """The archive's folder: as given, else of the environment (`off` for none), else the default."""
-    if given != DEFAULT_ARCHIVE:
-        return None if given is None or str(given) == "off" else Path(given).expanduser()
-    named = os.environ.get(ARCHIVE_VARIABLE, "").strip()
-    return None if named == "off" else Path(named or DEFAULT_ARCHIVE).expanduser()
 
 
 # --- base URL

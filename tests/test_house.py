@@ -22,15 +22,16 @@ FLOORS: dict[str, set[str]] = {
     "catalog": {"errors"},
     "addresses": {"errors", "text"},
     "files": {"errors", "text"},
-    "settings": {"errors", "text", "addresses"},
+    "locations": set(),
+    "settings": {"errors", "text", "addresses", "locations"},
     "request": {"catalog", "errors"},
     "protocol": {"request", "settings", "text", "errors"},
     "images": {"files", "text", "errors", "request", "catalog"},
-    "archive": {"request", "files", "settings", "text", "errors"},
+    "archive": {"locations", "request", "files", "settings", "text", "errors"},
     "sandbox": {"catalog", "request", "settings", "errors"},
     "client": {
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
-        "archive",
+        *("archive", "locations"),
     },
     "cluster": {"client", "request", "errors", "archive", "settings", "images", "files", "text", "protocol"},
     "pipeline": {
@@ -42,7 +43,7 @@ FLOORS: dict[str, set[str]] = {
         *("archive", "files", "protocol", ""),
     },
     "pandas": {"pipeline"},
-    "doctor": {"client", "archive", "settings", "errors", "text", "addresses"},
+    "doctor": {"locations", "client", "archive", "settings", "errors", "text", "addresses"},
     "__main__": {"sandbox", "pipeline", "doctor", "errors"},
 }
 HOSTS = {  # packages that only some modules may know

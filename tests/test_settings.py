@@ -10,7 +10,8 @@ import pytest
 
 from comet_magic import settings
 from comet_magic.errors import ConfigurationError, MissingKeyError
-from comet_magic.settings import Settings, archive_folder, find_key, resolve_base_url
+from comet_magic.locations import archive_folder
+from comet_magic.settings import Settings, find_key, resolve_base_url
 from comet_magic.text import Secret
 
 KEY = "sk-settings-0123456789abcdef"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..settings import DEFAULT_ARCHIVE, archive_folder
+from ..locations import DEFAULT_ARCHIVE, archive_folder
 from .store import Archive
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from ..archive import Archive, Budget
 from ..archive.forks import Forked, watch
 from ..errors import APIConnectionError, CometError, ConfigurationError, SaveError
 from ..images import Picture
+from ..locations import archive_folder
 from ..protocol import Policy, RetryBudget
 from ..request import ImageRequest, Price, parse_dollars
-from ..settings import archive_folder
 from ..text import clean
 from .engine import Lease, ending
 from .http import APIDoor, PictureDoor

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpcore
-import httpx
 
 from ..errors import AmbiguousError, APIConnectionError, APITimeoutError, CometError
 from ..text import clean
+from .library import httpx
 from .network import Network
 
 if TYPE_CHECKING:
