@@ -128,6 +128,10 @@ def test_a_status_tells_counts_and_money_and_its_bound() -> None:
     assert str(status(2, awaited=3)).endswith("; waiting for 3 that another process makes")
 
 
+def test_rows_that_stay_open_are_no_progress() -> None:
+    assert Status({"done": 2, "failed": 1, "open": 7}, 10, Spend()).ended == 3
+
+
 def test_plain_lines_come_rarely_and_once_more_at_the_end(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

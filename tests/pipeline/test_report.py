@@ -143,10 +143,21 @@ def test_a_picture_that_is_gone_is_told_by_its_name(make: Make) -> None:
 def test_a_report_says_all_at_a_glance(make: Make) -> None:
     text = str(make([*ROWS, "REFUSE too"]))
 
-    assert text.startswith("5 rows in ")
+    assert text.startswith("5 rows in dataset\n")
     assert "1 done, 2 refused, 1 failed, 1 unknown" in text
     assert "$0.04 spent, $0.08 at the most" in text
     assert "2 x ContentPolicyError moderation_blocked" in text
+
+
+def test_a_folder_elsewhere_is_told_whole(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = make(["a"])
+    (tmp_path / "elsewhere").mkdir()
+
+    assert repr(report) == "<Dataset dataset>"
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert repr(report) == f"<Dataset {tmp_path / 'dataset'}>"
 
 
 def test_a_folder_without_a_dataset_is_told(tmp_path: Path) -> None:
