@@ -21,6 +21,7 @@ from comet_magic.errors import (
     ConfigurationError,
     ContentPolicyError,
     InvalidRequestError,
+    MissingKeyError,
 )
 from comet_magic.pipeline import generate_dataset, open_dataset
 from comet_magic.request import ImageRequest
@@ -228,6 +229,17 @@ def test_a_wrong_key_on_the_workers_stops_the_run(workers: Workers, fresh: Endpo
         )
 
     assert fresh.paid < 10
+
+
+def test_workers_without_a_key_stop_the_run_before_anything_is_sent(
+    workers: Workers, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    # Theirs is for another address, and goes nowhere else.
+    with pytest.raises(MissingKeyError):
+        generate_dataset(rows_of(40), tmp_path / "set", cluster=workers[0], **settings(endpoint))
+
+    assert endpoint.asked == []
+    assert open_dataset(tmp_path / "set").counts["open"] == 40
 
 
 def test_a_cluster_that_does_not_answer_is_told_before_paying(fresh: Endpoint, tmp_path: Path) -> None:
