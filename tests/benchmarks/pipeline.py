@@ -1,0 +1,155 @@
+"""What a large table costs: planned, resumed, run, with large pictures in flight, and paced over two workers.
+
+Each figure comes from a process of its own: `python -m tests.benchmarks.pipeline` answers one order per line.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+from tests.benchmarks.harness import US, Aim, Bench, Process, Result
+from tests.benchmarks.worker import Sample, forget_peak, memory
+
+PLAN, RESUME, AGAIN = "100,000 rows planned", "100,000 rows planned, all done", "100,000 rows run, all done"
+RUN, LARGE = "2,000 rows at 64 in flight, 50 ms", "64 pictures of 2 MB in flight"
+LARGE_URL, PACED = "64 addresses of 2 MB in flight", "40 a second over two Dask workers"
+ROWS = 100_000
+IN_FLIGHT = 64
+PACE = 40
+AIMS = (
+    Aim(PLAN, "wall ms", 2000),
+    Aim(PLAN, "MB grown", 300),
+    Aim(RESUME, "wall ms", 1000),
+    Aim(RESUME, "MB grown", 300),
+    Aim(AGAIN, "MB grown", 300),
+    Aim(LARGE, "MB grown", 400),
+    Aim(LARGE_URL, "MB grown", 400),
+    Aim(PACED, "most in a second", 45),
+)
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+def run(bench: Bench) -> list[Result]:
+    """Every figure; quick runs have fewer rows to send, not fewer to plan."""
+    rows, folder = bench.scale.rows, bench.new_folder()
+    large = {"rows": min(rows, 4 * IN_FLIGHT), "base_url": bench.base_url("png", delay=500)}
+    orders: dict[str, dict[str, Any]] = {
+        PLAN: {"task": "planned", "folder": bench.new_folder()},
+        RESUME: {"task": "planned", "folder": folder, "done": True},
+        AGAIN: {"task": "run_again", "folder": folder},
+        RUN: {"task": "made", "rows": rows, "base_url": bench.base_url("jpeg", delay=50)},
+        LARGE: {"task": "made", **large},
+        LARGE_URL: {"task": "made", **large, "base_url": bench.base_url("png-url", delay=500)},
+        PACED: {"task": "paced", "seconds": 5},
+    }
+    results = []
+    for work, order in orders.items():
+        print(f"{work} ...", file=sys.stderr, flush=True)
+        order.setdefault("folder", bench.new_folder())
+        with Process("tests.benchmarks.pipeline", env=bench.env) as process:
+            results.append(Result(work, {US.label: [process.ask(order)]}))
+    return results
+
+
+# --- in a process of its own
+
+
+@contextmanager
+def measured(sample: Sample) -> Iterator[None]:
+    """Fills in what the work within takes, once what it needs is imported."""
+    import comet_magic.cluster
+    import comet_magic.pipeline  # noqa: F401
+
+    start = forget_peak()
+    wall, cpu = perf_counter(), process_time()
+    yield
+    sample["wall ms"], sample["CPU ms"] = (perf_counter() - wall) * 1e3, (process_time() - cpu) * 1e3
+    sample["peak MB"] = memory("VmHWM")
+    sample["MB grown"] = memory("VmHWM") - start
+
+
+def table(rows: int) -> list[dict[str, str]]:
+    return [{"caption": f"prompt number {n} of a long table"} for n in range(rows)]
+
+
+def planned(folder: str, *, done: bool = False) -> Sample:
+    """A plan of a long table, of which nothing or all is there."""
+    from comet_magic.pipeline import plan
+    from tests.benchmarks.archive import fill
+
+    if done:
+        fill(Path(folder), ROWS, vendor="sandbox")
+    rows, sample = table(ROWS), Sample()
+    with measured(sample):
+        told = plan(rows, folder, prompt="caption", base_url=NOWHERE)
+    if (told.done, told.to_pay) != ((ROWS, 0) if done else (0, ROWS)):
+        raise AssertionError(told)
+    return sample
+
+
+def run_again(folder: str) -> Sample:
+    """A run of a long table that is there: every row looked up, index and metadata written."""
+    from comet_magic.pipeline import generate_dataset
+
+    rows, sample = table(ROWS), Sample()
+    with measured(sample):
+        generate_dataset(rows, folder, prompt="caption", base_url=NOWHERE, api_key="sandbox", progress=False)
+    return sample
+
+
+def made(folder: str, *, rows: int, base_url: str) -> Sample:
+    """A table run with 64 in flight, after one of a few rows for warmth."""
+    from comet_magic.pipeline import generate_dataset
+
+    options = {"prompt": "caption", "base_url": base_url, "api_key": "sandbox", "progress": False}
+    generate_dataset(table(4), f"{folder}/warm", **options)
+    prompts, sample = table(rows), Sample()
+    with measured(sample):
+        generate_dataset(prompts, f"{folder}/set", max_in_flight=IN_FLIGHT, **options)
+    sample["rows/s"] = rows / sample["wall ms"] * 1e3
+    return {**sample, **{name: sample[name] / rows for name in ("wall ms", "CPU ms")}}
+
+
+def paced(folder: str, *, seconds: int) -> Sample:
+    """How well a pace is held where workers send."""
+    from distributed import LocalCluster
+
+    from comet_magic.pipeline import generate_dataset
+    from tests.pipeline.endpoint import Endpoint
+
+    with ExitStack() as stack:
+        endpoint = stack.enter_context(Endpoint())
+        os.environ |= {"COMETAPI_KEY": "sandbox", "COMETAPI_BASE_URL": endpoint.base_url}  # for the workers
+        two = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=8, dashboard_address=None))
+        options = {
+            "base_url": endpoint.base_url,
+            "api_key": "sandbox",
+            "progress": False,
+            "max_in_flight": 16,
+        }
+        rows = [f"row {number}" for number in range(PACE * seconds)]
+        generate_dataset(rows, folder, cluster=two.scheduler_address, max_per_minute=60 * PACE, **options)
+        times = sorted(one.at for one in endpoint.asked)
+    most = max(sum(start <= at < start + 1 for at in times) for start in times)
+    return {"most in a second": most, "calls/s": (len(times) - 1) / (times[-1] - times[0])}
+
+
+TASKS: dict[str, Callable[..., Sample]] = {task.__name__: task for task in (planned, run_again, made, paced)}
+
+
+def main() -> None:
+    """Answers orders until standard input ends; what a library prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        order = json.loads(line)
+        print(json.dumps(TASKS[order.pop("task")](**order)), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
