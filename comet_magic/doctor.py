@@ -5,11 +5,11 @@ Nothing is bought, and the key is never shown or sent: the server is asked for a
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from .archive import Archive
 from .client import reachable
 from .errors import CometError
-from .locations import DEFAULT_ARCHIVE, archive_folder
+from .locations import ARCHIVE_VARIABLE, DEFAULT_ARCHIVE, archive_folder
 from .settings import find_dotenv, find_key, resolve_base_url
 from .text import clean
 
@@ -161,23 +161,27 @@ def _server() -> Iterator[Finding]:
     if problem is None:
         yield Finding("ok", f"{base.url} answers ({base.source})")
     else:
-        yield Finding("bad", f"{base.url} ({base.source}): {problem}", problem.hint)
+        # With nothing set, the sandbox answers: it needs no network.
+        asked = base.source != "default" or find_key(None, base).secret is not None
+        yield Finding("bad" if asked else "note", f"{base.url} ({base.source}): {problem}", problem.hint)
 
 
 def _archive(folder: Path | None) -> Iterator[Finding]:
     if folder is None:
         yield Finding("note", "the archive is switched off", "paid pictures are kept in memory only")
         return
-    archive = Archive(folder)
+    problem = _unwritable(folder)
+    if problem:
+        advice = f"name another folder: {ARCHIVE_VARIABLE}, archive= or %config CometMagics.archive"
+        yield Finding("bad", f"{clean(folder)} cannot be written: {problem}", advice)
     if not (folder / "ledger.sqlite").is_file():
-        yield Finding("ok", f"no archive yet; the first picture makes {clean(folder)}")
+        if not problem:
+            yield Finding("ok", f"no archive yet; the first picture makes {clean(folder)}")
         return
+    archive = Archive(folder)
     spend, uncertain = archive.spend(), archive.uncertain()
-    yield Finding("ok", f"archive {clean(folder)}: {spend.calls} calls")
-    if not os.access(folder, os.W_OK):
-        yield Finding(
-            "bad", f"{clean(folder)} cannot be written", "give it back to yourself, or name another archive"
-        )
+    calls = "1 call" if spend.calls == 1 else f"{spend.calls} calls"
+    yield Finding("ok", f"archive {clean(folder)}: {calls}")
     if uncertain:
         yield Finding(
             "note", f"{len(uncertain)} calls may be billed without a picture", "%cometimg_status lists them"
@@ -187,6 +191,16 @@ def _archive(folder: Path | None) -> Iterator[Finding]:
         yield Finding(
             "note", f"the archive is on a network file system ({kind})", "SQLite wants a local disk"
         )
+
+
+def _unwritable(folder: Path) -> str:
+    """Why nothing can be written there, or where it would be made; "" if something can."""
+    place = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
 
 
 def _file_system(folder: Path) -> str:

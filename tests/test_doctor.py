@@ -15,6 +15,12 @@ from comet_magic.sandbox import Sandbox
 KEY = "sk-doctor-0123456789abcdef"
 
 
+@pytest.fixture(autouse=True)
+def _no_way_to_the_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same on every machine, with or without a network."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+
+
 @pytest.fixture
 def report(capsys: pytest.CaptureFixture[str]):
     def run(*arguments: str) -> tuple[int, str]:
@@ -45,6 +51,23 @@ def test_a_server_that_cannot_be_reached_is_bad_and_says_what_to_do(
     assert "→ Check the network" in text
 
 
+def test_without_a_key_an_unreachable_vendor_is_worth_a_note_because_the_sandbox_answers(
+    report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, text = report()
+    assert (status, "note  https://api.cometapi.com/v1 (default)" in text) == (0, True)
+    monkeypatch.setenv("COMETAPI_KEY", KEY)
+    status, text = report()
+    assert (status, "BAD   https://api.cometapi.com/v1 (default)" in text) == (1, True)
+
+
+def test_a_place_where_no_archive_can_be_made_is_bad(report, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    status, text = report("--archive", "file/cometimg")
+    assert (status, "file/cometimg cannot be written" in text) == (1, True)
+    assert "COMETIMG_ARCHIVE" in text
+
+
 def test_a_base_url_that_is_none_is_bad(report, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMETAPI_BASE_URL", "nonsense")
     assert "base_url is nonsense" in report()[1]
@@ -68,7 +91,7 @@ def test_a_dotenv_that_git_keeps_is_bad(report, tmp_path: Path) -> None:
 def test_the_archive_is_looked_at_and_a_damaged_picture_is_named_by_a_repair(report, tmp_path: Path) -> None:
     with Sandbox() as sandbox, cm.Client(base_url=sandbox.base_url, api_key="sandbox") as client:
         images = client.generate("a boat", model="dall-e-2", size="256x256")
-    assert "1 calls" in report()[1]
+    assert "cometimg: 1 call\n" in report()[1]
     assert report("--repair")[0] == 0
     Path(images.paths[0]).write_bytes(b"damaged")
     status, text = report("--repair")

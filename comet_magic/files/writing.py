@@ -127,7 +127,8 @@ def make_private_folder(path: Path) -> None:
     else:
         return
     message = f"the folder {clean(path)} cannot be written: {reason}"
-    raise ConfigurationError(message, hint="Name a folder that can be written, or free space on its disk.")
+    places = "archive=, %config CometMagics.archive, or COMETIMG_ARCHIVE in the environment"
+    raise ConfigurationError(message, hint=f"Free space on its disk, or name another folder: {places}.")
 
 
 def native(path: Path | str) -> Path:

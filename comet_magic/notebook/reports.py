@@ -200,7 +200,8 @@ def _spend_rows(client: Client, base: BaseURL) -> Iterator[tuple[str, str]]:
         more = f", at most {dollars(spend.bound)}" if spend.bound != spend.spent else ""
         unpriced = f", {spend.unpriced} of unknown price" if spend.unpriced else ""
         name = "spent in the sandbox (play money)" if vendor == "sandbox" else f"spent at {vendor}"
-        yield name, f"{dollars(spend.spent)}{more} in {spend.calls} calls{unpriced}"
+        calls = "1 call" if spend.calls == 1 else f"{spend.calls} calls"
+        yield name, f"{dollars(spend.spent)}{more} in {calls}{unpriced}"
 
 
 def _balance(settings: Mapping[str, Any]) -> str:
