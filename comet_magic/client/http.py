@@ -6,7 +6,6 @@ and an idle one that was closed meanwhile would leave open whether a paid reques
 
 from __future__ import annotations
 
-import http.cookiejar
 import logging
 import os
 import ssl
@@ -23,7 +22,7 @@ from .library import httpx
 from .network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from ..addresses import PictureURL
     from ..settings import BaseURL
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 USER_AGENT = "comet_magic"
 LOCATION = "x-comet-location"
+PAGE_TIMEOUT = 30.0  # seconds of silence of a page that costs nothing
+_HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
 
 
 class _Clean(logging.Filter):
@@ -45,31 +46,37 @@ for _name in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11",
     logging.getLogger(_name).addFilter(_Clean())
 
 
-class _KeyForOneOrigin(httpx.Auth):
-    """The one place where the key is revealed: to requests of its own origin."""
+class _Line:
+    """A connection for each request, closed with its answer; it sends what it is told and nothing beside it.
 
-    def __init__(self, secret: Secret, origin: str) -> None:
-        self._secret = secret
-        self._origin = origin
+    There is nobody here who would follow a redirect, keep a cookie, read `.netrc` or decode a body.
+    """
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        url = request.url
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
-        if f"{url.scheme}://{url.host}:{port}" != self._origin:
-            raise httpx.UnsupportedProtocol("the key belongs to another origin")
-        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
-        yield request
-
-
-class _FreshConnections(httpx.AsyncBaseTransport):
-    """A connection for each request, closed with its answer."""
-
-    def __init__(self, context: ssl.SSLContext, proxy: str | None) -> None:
-        self._context = context
+    def __init__(self, url: str, proxy: str | None, connect_timeout: float) -> None:
+        self._context = _context_for(url, proxy)
         self._proxy = proxy
+        self._connect_timeout = connect_timeout
         self._network = Network()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(
+        self,
+        method: str,
+        url: httpx.URL | str,
+        headers: Mapping[str, str],
+        *,
+        content: bytes | None = None,
+        silence: float | None = None,
+        **extensions: Any,
+    ) -> httpx.Response:
+        """Send once; the answer's body is still unread, and may be silent for so many seconds."""
+        times = {"connect": self._connect_timeout, "read": silence, "write": None, "pool": None}
+        request = httpx.Request(
+            method,
+            url,
+            headers={**headers, **_HEADERS},
+            content=content,
+            extensions={"timeout": times, **extensions},
+        )
         response = await (self._through_proxy(request) if self._proxy else self._straight(request))
         # the library would parse it, and fail, though it does not follow it
         if "location" in response.headers:
@@ -113,10 +120,6 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._answer.aclose()
-
-
-def _no_cookies() -> http.cookiejar.CookieJar:
-    return http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
 
 
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
@@ -172,47 +175,41 @@ class Phase:
 
 
 class APIDoor:
-    """The door with the key: no redirects, no cookies, no netrc, nothing encoded."""
+    """The door with the key."""
 
     def __init__(self, base: BaseURL, secret: Secret, *, connect_timeout: float) -> None:
-        proxy = environment_proxy(base.url)
         self._base = base
-        self._connect_timeout = connect_timeout
-        self._client = httpx.AsyncClient(
-            auth=_KeyForOneOrigin(secret, base.origin),
-            transport=_FreshConnections(_context_for(base.url, proxy), proxy),
-            follow_redirects=False,
-            trust_env=False,
-            cookies=_no_cookies(),
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"},
-        )
+        self._secret = secret
+        self._line = _Line(base.url, environment_proxy(base.url), connect_timeout)
 
     def __repr__(self) -> str:
         return f"APIDoor({self._base.url})"
+
+    def _key_for(self, url: str) -> dict[str, str]:
+        """The one place where the key is revealed: to requests of its own origin."""
+        asked = httpx.URL(url)
+        port = asked.port or {"http": 80, "https": 443}[asked.scheme]
+        if f"{asked.scheme}://{asked.host}:{port}" != self._base.origin:
+            raise httpx.UnsupportedProtocol("the key belongs to another origin")
+        return {"Authorization": f"Bearer {self._secret.reveal()}"}
 
     async def send(
         self, path: str, body: bytes, *, accept: str, idempotency_key: str, idle: float | None, phase: Phase
     ) -> httpx.Response:
         """POST once; the answer's body is still unread."""
-        request = self._client.build_request(
-            "POST",
-            self._base.url + path,
-            content=body,
-            headers={
-                "Content-Type": "application/json",
-                "Accept": accept,
-                "Idempotency-Key": idempotency_key,
-            },
-            timeout=httpx.Timeout(None, connect=self._connect_timeout, read=idle),
-            extensions={"trace": phase.trace},
-        )
-        return await self._client.send(request, stream=True)
+        url = self._base.url + path
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": accept,
+            "Idempotency-Key": idempotency_key,
+            **self._key_for(url),
+        }
+        return await self._line.send("POST", url, headers, content=body, silence=idle, trace=phase.trace)
 
     async def get(self, url: str, *, with_key: bool, largest: int) -> tuple[httpx.Response, bytes]:
         """GET a page of the API's own origin (a catalogue, a balance); at most `largest` bytes of it are read."""
-        request = self._client.build_request("GET", url, timeout=httpx.Timeout(30.0))
-        auth = httpx.USE_CLIENT_DEFAULT if with_key else None
-        response = await self._client.send(request, stream=True, auth=auth)
+        key = self._key_for(url) if with_key else {}
+        response = await self._line.send("GET", url, {"Accept": "*/*", **key}, silence=PAGE_TIMEOUT)
         body = bytearray()
         try:
             async for piece in pieces(response):
@@ -240,34 +237,19 @@ class PictureDoor:
     def __init__(self, *, proxy: str | None, connect_timeout: float) -> None:
         self._proxy = proxy
         self._connect_timeout = connect_timeout
-        self._clients: dict[str, httpx.AsyncClient] = {}
-
-    def _client(self, scheme: str) -> httpx.AsyncClient:
-        if scheme not in self._clients:
-            context = _context_for(f"{scheme}:", self._proxy)
-            self._clients[scheme] = httpx.AsyncClient(
-                transport=_FreshConnections(context, self._proxy),
-                follow_redirects=False,
-                trust_env=False,
-                cookies=_no_cookies(),
-                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"},
-            )
-        return self._clients[scheme]
 
     async def get(self, url: PictureURL, ip: str) -> httpx.Response:
         """GET once from a checked address; the body is still unread."""
-        client = self._client(url.scheme)
+        line = _Line(f"{url.scheme}:", self._proxy, self._connect_timeout)
         host = f"[{url.host}]" if ":" in url.host else url.host
         default_port = {"http": 80, "https": 443}[url.scheme]
         literal = f"[{ip}]" if ":" in ip else ip
-        request = client.build_request(
+        return await line.send(
             "GET",
             httpx.URL(scheme=url.scheme, host=literal, port=url.port, raw_path=url.target.encode("ascii")),
-            headers={"Host": host if url.port == default_port else f"{host}:{url.port}", "Accept": "image/*"},
-            timeout=httpx.Timeout(None, connect=self._connect_timeout),
-            extensions={"sni_hostname": url.host},
+            {"Host": host if url.port == default_port else f"{host}:{url.port}", "Accept": "image/*"},
+            sni_hostname=url.host,
         )
-        return await client.send(request, stream=True)
 
 
 HTTPFault = (

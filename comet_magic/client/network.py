@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MOST_WAITING = 1024 * 1024  # bytes that came and were not asked for yet; then the server has to wait
-HAPPY_EYEBALLS_DELAY = 0.25  # seconds. https://www.rfc-editor.org/rfc/rfc8305#section-8
+EYEBALLS_DELAY = 0.25  # seconds. https://www.rfc-editor.org/rfc/rfc8305#section-8
 LOOK = 0.002  # seconds between two looks whether the system took the rest of a request
 
 
@@ -31,6 +31,11 @@ def _faults(silence: type[Exception], break_: type[Exception]) -> Iterator[None]
         raise silence(str(fault)) from fault
     except (OSError, UnicodeError) as fault:
         raise break_(str(fault)) from fault
+
+
+def _literal(host: str) -> bool:
+    """Whether a host is one address, which needs no race between several."""
+    return not host.strip("0123456789.") or ":" in host
 
 
 class _Connection(asyncio.Protocol):
@@ -157,6 +162,6 @@ class Network(httpcore.AsyncNetworkBackend):
         with _faults(httpcore.ConnectTimeout, httpcore.ConnectError):
             async with asyncio.timeout(timeout):
                 _, connection = await loop.create_connection(
-                    _Connection, host, port, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY
+                    _Connection, host, port, happy_eyeballs_delay=None if _literal(host) else EYEBALLS_DELAY
                 )
         return _Stream(connection)
