@@ -80,6 +80,10 @@ class TestOneOutput:
             assert len(decoded(made_small)) <= 300_000
             assert metadata[kinds(made_small)[0]]["width"] == 640
 
+    def test_of_several_small_ones_is_no_wider_than_they_are(self):
+        _, metadata = bundle(images(made(PNG, "RGB", (256, 256)), made(PNG, "RGB", (256, 256))))
+        assert (metadata[JPEG]["width"], metadata[JPEG]["height"]) == (520, 256)
+
     def test_is_as_small_as_asked(self):
         for most in (100_000, 20_000):
             assert len(decoded(bundle(images(noise(JPEG)), max_bytes=most)[0])) <= most

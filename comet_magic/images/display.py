@@ -14,7 +14,7 @@ from ..catalog.money import dollars
 from ..files import from_here
 from ..text import clean
 from .check import displayable, open_checked
-from .preview import EDGE, contact_sheet, encoded, fitting, shrunk
+from .preview import EDGE, GAP, contact_sheet, encoded, fitting, shrunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,9 @@ def _nothing() -> None:
 
 
 def _sheet(pictures: Sequence[Picture]) -> Image:
-    return contact_sheet(pictures, columns=math.ceil(math.sqrt(len(pictures))), width=EDGE)
+    columns = math.ceil(math.sqrt(len(pictures)))
+    own = columns * (max(picture.width for picture in pictures) + GAP) - GAP
+    return contact_sheet(pictures, columns=columns, width=min(EDGE, own))
 
 
 def _one(picture: Picture, inline: str, max_bytes: int) -> tuple[bytes, str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST_PIXELS = 64_000_000
 EDGE = 1024
 _SMALLEST_EDGE = 128
-_GAP = 8
+GAP = 8
 _PAPER = "white"
 
 
@@ -88,7 +88,7 @@ def contact_sheet(pictures: Sequence[Picture], *, columns: int, width: int) -> I
 
     columns = min(columns, len(pictures))
     rows = math.ceil(len(pictures) / columns)
-    gap = min(_GAP, width // (4 * columns))
+    gap = min(GAP, width // (4 * columns))
     across = (width - gap * (columns - 1)) // columns
     down = max(1, round(across * max(picture.height / picture.width for picture in pictures)))
     sheet = Pillow.new("RGB", (width, rows * (down + gap) - gap), _PAPER)
