@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.catalog import (
+from ...catalog import (
     RATIOS,
     SIZE_WORDS,
     WIRE_PARAMETERS,
@@ -18,13 +18,13 @@ from comet_magic.catalog import (
     find,
     resolve_size,
 )
-from comet_magic.errors import InvalidRequestError
-from comet_magic.request import CALL_OPTIONS, plan_requests
+from ...errors import InvalidRequestError
+from ...request import CALL_OPTIONS, plan_requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from comet_magic.request import ImageRequest
+    from ...request import ImageRequest
 
 BLANK = "-"  # stands for a prompt where only the parameters are asked about
 MOST = 10  # pictures of one click, also of models that make one per request

@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from comet_magic.notebook.code import cell_of
+from ..code import cell_of
 
 if TYPE_CHECKING:
     from .form import Order

@@ -11,8 +11,7 @@ from weakref import WeakSet
 
 import ipywidgets as widgets
 
-from comet_magic.catalog import FreeSize, Interval
-
+from ...catalog import FreeSize, Interval
 from .choices import most_pictures, settled_size
 
 if TYPE_CHECKING:

@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from comet_magic.catalog import DEFAULT_MODEL, MODELS, find, square_price
-from comet_magic.errors import InvalidRequestError
-from comet_magic.request import Extra, Price, parse_dollars
-from comet_magic.text import html, looks_like_key
-
+from ...catalog import DEFAULT_MODEL, MODELS, find, square_price
+from ...errors import InvalidRequestError
+from ...request import Extra, Price, parse_dollars
+from ...text import html, looks_like_key
 from .choices import BLANK, legal, offers, requests_of
 from .controls import Line, Switch, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from comet_magic.catalog import Model
-    from comet_magic.request import ImageRequest
-
+    from ...catalog import Model
+    from ...request import ImageRequest
     from .controls import Control, Dress
 
 OTHER = "another model"

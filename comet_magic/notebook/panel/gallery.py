@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from comet_magic.text import clean, html
-
+from ...text import clean, html
 from .markup import img
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from comet_magic.images import Images
-
+    from ...images import Images
     from .controls import Dress
 
 PAGE = 20  # thumbnails at once

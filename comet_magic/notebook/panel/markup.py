@@ -9,15 +9,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comet_magic.errors import CometError
-from comet_magic.images import preview
-from comet_magic.text import clean, html
+from ...errors import CometError
+from ...images import preview
+from ...text import clean, html
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from comet_magic.images import Images
-
+    from ...images import Images
     from .form import Order
 
 THUMBNAIL = 160  # longest edge of a picture in the gallery, pixels
@@ -161,7 +160,7 @@ def _from_here(path: str | None) -> str:
 
 
 def _cost(images: Images) -> str:
-    from comet_magic.request import dollars
+    from ...request import dollars
 
     if images.pictures[0].reused:
         return "from the archive"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.errors import CometError
-from comet_magic.notebook.session import session
-from comet_magic.settings import KEY_PAGE, find_key, resolve_base_url
-from comet_magic.text import html
+from ...errors import CometError
+from ...settings import KEY_PAGE, find_key, resolve_base_url
+from ...text import html
+from ..session import session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from comet_magic.archive import Archive
+    from ...archive import Archive
 
 HOW = (
     "set COMETAPI_KEY before Jupyter starts, put it into a .env file, or run %cometimg_login in a cell, "

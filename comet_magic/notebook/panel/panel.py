@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from comet_magic.errors import CometError, InvalidRequestError
-from comet_magic.notebook.session import session
-from comet_magic.text import clean, html, looks_like_key
-
+from ...errors import CometError, InvalidRequestError
+from ...text import clean, html, looks_like_key
+from ..session import session
 from . import code, markup, origin
 from .controls import Dress
 from .form import Form
@@ -29,8 +28,8 @@ from .viewing import Viewing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from comet_magic.client import Job
-    from comet_magic.images import Images
+    from ...client import Job
+    from ...images import Images
 
 DOUBLE_CLICK = 0.5  # seconds in which a second click orders nothing
 NO_WIDGETS = "The panel needs a notebook that shows widgets. The same as a cell:"

@@ -7,18 +7,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.errors import CometError
-from comet_magic.notebook.live import spell
-from comet_magic.protocol import Arrived, Preview, Progress
-from comet_magic.request import dollars
-from comet_magic.text import clean
+from ...errors import CometError
+from ...protocol import Arrived, Preview, Progress
+from ...request import dollars
+from ...text import clean
+from ..live import spell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from comet_magic.client import Abandoned, Job
-    from comet_magic.protocol import Event
-
+    from ...client import Abandoned, Job
+    from ...protocol import Event
     from .form import Order
 
 # What a person reads for the state of a request.

@@ -11,8 +11,8 @@ from .markup import THUMBNAIL, both, readable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from comet_magic.archive import Archive, Entry, StoredPicture
-    from comet_magic.images import Images
+    from ...archive import Archive, Entry, StoredPicture
+    from ...images import Images
 
 
 def made(images: Images, options: Mapping[str, Any], numbers: Iterator[int]) -> tuple[list[Item], str]:
@@ -28,7 +28,7 @@ def made(images: Images, options: Mapping[str, Any], numbers: Iterator[int]) -> 
 
 def _one(images: Images, index: int) -> Images:
     """One of several, with its share of what they cost together."""
-    from comet_magic.images import Images
+    from ...images import Images
 
     if len(images.pictures) == 1:
         return images
@@ -53,8 +53,8 @@ def archived(archive: Archive, entry: Entry, numbers: Iterator[int]) -> Iterator
 
 
 def _load(archive: Archive, entry: Entry, stored: StoredPicture) -> Images:
-    from comet_magic.images import Images
-    from comet_magic.notebook.history import picture_of
+    from ...images import Images
+    from ..history import picture_of
 
     return Images(
         [picture_of(archive, stored)],

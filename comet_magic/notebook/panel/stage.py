@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from comet_magic.text import html
-
+from ...text import html
 from . import markup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from comet_magic.images import Images
-
+    from ...images import Images
     from .controls import Dress
     from .run import Part, Run
 

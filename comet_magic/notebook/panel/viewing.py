@@ -10,8 +10,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from comet_magic.errors import CometError
-
+from ...errors import CometError
 from . import markup, shelf
 from .gallery import Gallery, Item
 from .stage import Stage
@@ -19,9 +18,8 @@ from .stage import Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from comet_magic.archive import Archive
-    from comet_magic.images import Images
-
+    from ...archive import Archive
+    from ...images import Images
     from .controls import Dress
     from .hand import Hand
     from .run import Run
@@ -232,6 +230,6 @@ class Viewing:
 
 
 def _titled(item: Item, images: Images) -> str:
-    from comet_magic.images import caption
+    from ...images import caption
 
     return f"Picture {item.number} · {caption(images)}"
