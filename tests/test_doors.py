@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 import comet_magic as cm
 from comet_magic.client import close_shared_client
@@ -51,7 +52,9 @@ def through_async_client(sandbox: Sandbox) -> Door:
 
 
 def through_magic(sandbox: Sandbox) -> Door:
-    shell = InteractiveShell.instance()
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell.instance(config=config)
     shell.run_line_magic("load_ext", "comet_magic")
 
     def door(prompt: str, **options: Any) -> cm.Images:
@@ -83,7 +86,10 @@ def generate(
     yield request.param(sandbox)
     close_shared_client()
     if request.param is through_magic:
-        InteractiveShell.instance().run_line_magic("unload_ext", "comet_magic")
+        shell = InteractiveShell.instance()
+        shell.run_line_magic("unload_ext", "comet_magic")
+        shell.restore_sys_module_state()
+        shell._atexit_once()
         InteractiveShell.clear_instance()
 
 
