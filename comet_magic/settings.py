@@ -209,7 +209,7 @@ class Key:
         raise MissingKeyError(
             "no API key was found",
             hint=f"Set COMETAPI_KEY (get one at {KEY_PAGE}) or use %cometimg_login; "
-            "to try without one: comet_magic.start_sandbox().",
+            "to try without one: python -m comet_magic sandbox, or comet_magic.start_sandbox().",
         )
 
 

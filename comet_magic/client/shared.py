@@ -52,7 +52,8 @@ def generate(prompt: str, **options: Unpack[Options]) -> Images:
     """Turn a prompt into pictures with the process's shared client.
 
     What is left None is not sent: the server's own default holds. Everything is checked against the model before
-    anything is sent; a model that is not in the table takes what it is given, and the server decides.
+    anything is sent; a model that is not in the table takes what it is given, and the server decides. What each
+    parameter means to the vendor: https://apidoc.cometapi.com/images-generations.
 
     Args:
         prompt: what to paint; up to 32,000 characters for GPT image models, 4,000 for dall-e-3.
@@ -60,7 +61,8 @@ def generate(prompt: str, **options: Unpack[Options]) -> Images:
         n: how many pictures, 1 to 100; what a model does not make at once becomes several requests.
         size: `1536x1024` (width x height in pixels), `auto`, `square`, `portrait`, `landscape`, or a ratio such as
             `16:9`, which becomes the nearest size that the model takes.
-        quality: `low`, `medium`, `high` or `auto` for GPT image models; `standard` or `hd` for dall-e-3.
+        quality: `low`, `medium`, `high` or `auto` for GPT image models, the newest take `xhigh` and `max` too;
+            `standard` or `hd` for dall-e-3.
         style: `vivid` or `natural`, for dall-e-3.
         background: `transparent`, `opaque` or `auto`; transparent needs png or webp.
         output_format: `png`, `jpeg` or `webp`.

@@ -109,17 +109,18 @@ def login(base_url: str | None, *, keep: bool) -> None:
         ConfigurationError: nobody can type here, or what was typed is no key.
     """
     base = resolve_base_url(base_url)
+    host = urlsplit(base.url).netloc
     key = None
     with suppress(StdinNotImplementedError, EOFError):
         # Never in a variable: a traceback's frames keep what it held.
-        key = check_key(getpass.getpass(f"Key for {base.origin} (it is not shown): "), "the prompt")
+        key = check_key(getpass.getpass(f"Key for {host} (it is not shown): "), "the prompt")
     if key is None:
         raise ConfigurationError(
             "nobody can type a key here",
             hint="Set COMETAPI_KEY in the environment this kernel is started from.",
         )
     remember(key, base)
-    print(f"The key is kept for {base.origin} until this kernel ends.")
+    print(f"The key is kept for {host} until this kernel ends.")
     if keep:
         _store(key, base)
 
