@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from email.utils import formatdate
 
 import pytest
@@ -113,9 +114,10 @@ def test_a_users_mistake_that_a_gateway_passes_on_as_500_is_a_bad_request() -> N
     assert verdict_of(500, body=body) == ("BadRequestError", False, "rejected")
 
 
+@pytest.mark.parametrize("word", ["true", "TRUE", " True "])
 @pytest.mark.parametrize("status", [400, 500])
-def test_a_server_that_vouches_is_sent_to_again(status: int) -> None:
-    assert verdict_of(status, {"x-should-retry": "true"})[1:] == (True, "rejected")
+def test_a_server_that_vouches_is_sent_to_again(status: int, word: str) -> None:
+    assert verdict_of(status, {"x-should-retry": word})[1:] == (True, "rejected")
 
 
 def test_a_server_that_says_no_is_not_sent_to_again() -> None:
@@ -274,7 +276,14 @@ def test_the_limits_of_patience_are_exact(asked: float, facts: dict[str, object]
 
 @pytest.mark.parametrize(
     ("asked", "told"),
-    [(599.0, "wait 599 s;"), (600.0, "wait 10 min;"), (float("inf"), "wait without end;")],
+    [
+        (599.0, "wait 599 s;"),
+        (600.0, "wait 10 min;"),
+        (365 * 86_400.0, "wait 525600 min;"),
+        (365.5 * 86_400.0, "wait without end;"),
+        (1e308, "wait without end;"),
+        (float("inf"), "wait without end;"),
+    ],
 )
 def test_a_wait_is_told_in_words_of_its_length(asked: float, told: str) -> None:
     assert told in judge(attempt(refusal(429, {}, b""), asked=asked), Policy()).error.hint
@@ -284,6 +293,21 @@ def test_a_date_between_two_seconds_is_a_part_of_one() -> None:
     headers = {"retry-after": formatdate(NOW, usegmt=True)}
     assert retry_after(headers, now=NOW - 0.5) == 0.5
     assert retry_after(headers, now=NOW + 0.5) is None
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu", "UTC"])
+@pytest.mark.parametrize(
+    "form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"]
+)
+def test_a_date_means_the_same_in_every_form_and_at_every_place(
+    zone: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    found = retry_after({"retry-after": time.strftime(form, time.gmtime(NOW + 30))}, now=NOW)
+    monkeypatch.undo()
+    time.tzset()
+    assert found == 30.0
 
 
 def test_only_a_pipelines_limits_of_rate_cost_no_attempt() -> None:

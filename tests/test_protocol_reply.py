@@ -210,3 +210,26 @@ def test_a_bomb_is_given_up_at_the_limit() -> None:
 def test_damaged_or_unknown_encodings_are_refused(data: bytes, encoding: str) -> None:
     with pytest.raises(errors.BadResponseError):
         unpacked(data, encoding)
+
+
+@given(st.binary(min_size=1, max_size=60), st.integers(1, 20))
+def test_base64_with_its_signs_spelled_by_number_is_read_from_any_cut(data: bytes, cut: int) -> None:
+    coded = base64.b64encode(data).decode()
+    spelled = coded.replace("+", "\\u002B").replace("/", "\\u002f").replace("=", "\\u003d")
+    assert read(f'{{"data": [{{"b64_json": "{spelled}"}}]}}'.encode(), cut=cut).items[0].data == data
+
+
+@pytest.mark.parametrize(
+    "text", ["picture:0", "picture:\u00b2", "picture:" + "9" * 5000, "picture:-1", "picture:"]
+)
+def test_a_text_that_looks_like_our_mark_is_no_picture_of_ours(text: str) -> None:
+    body = f'{{"data": [{{"b64\\u005fjson": "{text}"}}]}}'.encode()
+    (item,) = read(body).items
+    assert isinstance(item.error, errors.BadImageError)
+
+
+def test_an_answer_of_a_thousand_entries_is_read_and_a_longer_one_is_not() -> None:
+    body = b'{"data": [{"b64_json": "AAAA"}' + b", {}" * 999 + b"]}"
+    assert len(read(body).items) == 1000
+    with pytest.raises(errors.BadResponseError, match="holds 1001 entries; 1000 are read"):
+        read(body.replace(b"]}", b", {}]}"))

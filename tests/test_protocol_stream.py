@@ -142,3 +142,33 @@ def test_any_bytes_are_a_reply_or_one_of_our_errors(stream: bytes, cut: int) -> 
         read(b"data: " + stream, cut=cut)
     except errors.CometError:
         pass
+
+
+PLAIN = json.dumps({"error": None, "data": [{"b64_json": base64.b64encode(PICTURE).decode()}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("message", b'{"type": "image_generation.completed"}', "completed"),
+        ("message", b'{"type": "image_generation.partial_image"}', "partial"),
+        ("image_edit.completed", b"{}", "completed"),
+        ("image_edit.partial_image", b'{"error": {}}', "partial"),
+        ("error", b'{"type": "image_generation.completed"}', "error"),
+        ("error", b"{}", "error"),
+        ("", b'{"error": {"message": "no"}}', "error"),
+        ("x", b'{"error" :"no"}', "error"),
+        ("x", b'{"error":   null}', "other"),
+        ("x", b'{"errors": 1}', "other"),
+        ("", b" " * 2037 + b'"error": 1', "error"),
+        ("", b" " * 2040 + b'"error": 1', "other"),
+        ("", b" [DONE]\r", "end"),
+        ("", b"", "other"),
+    ],
+)
+def test_a_kind_is_known_by_the_name_and_else_by_the_first_bytes(name: str, data: bytes, kind: str) -> None:
+    assert StreamEvent(name, data).kind == kind
+
+
+def test_a_plain_answer_as_the_only_event_is_read_also_where_it_says_that_there_is_no_error() -> None:
+    assert read(b"data: " + PLAIN + b"\n\n").items[0].data == PICTURE

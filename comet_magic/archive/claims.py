@@ -158,7 +158,8 @@ def receive(
     for position, url in enumerate(urls):
         if url is not None:
             place = (call.key, copy_of(connection, call, position))
-            connection.execute("UPDATE pictures SET url = ? WHERE key = ? AND copy = ?", (url, *place))
+            kept = url.encode("utf-8", "replace").decode()  # a lone surrogate has no bytes; it is not fetched
+            connection.execute("UPDATE pictures SET url = ? WHERE key = ? AND copy = ?", (kept, *place))
 
 
 def copy_of(connection: sqlite3.Connection, call: Call, position: int) -> int:

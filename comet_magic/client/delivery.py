@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from .trip import Trip
 
 
+AT_ONCE = 16  # pictures of one answer that are fetched side by side, however many a server names
+
+
 class Delivery:
     """Reads, checks, stores and settles; lives on the engine's loop, works in threads."""
 
@@ -99,9 +102,11 @@ class Delivery:
     async def _collect(self, trip: Trip, items: Mapping[int, Item]) -> None:
         """The pictures of an answer, side by side, and the end of the call."""
         found: dict[int, Picture | CometError] = {}
+        places = anyio.Semaphore(AT_ONCE)
 
         async def finish(index: int, item: Item) -> None:
-            found[index] = await self._picture(trip, index, item)
+            async with places:
+                found[index] = await self._picture(trip, index, item)
 
         async with anyio.create_task_group() as group:
             for index, item in items.items():

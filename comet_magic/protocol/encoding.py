@@ -35,7 +35,7 @@ def decoded(pieces: Iterable[bytes], *, encoding: str, largest: int) -> Iterator
     total = 0
     for piece in pieces:
         rest = piece
-        while rest:
+        while rest and not inflate.eof:  # what follows the end is not looked at
             part = _inflate(inflate, rest)
             total += len(part)
             if total > largest:

@@ -17,6 +17,7 @@ from ..errors import APIConnectionError, CometError, RateLimitError, ServerError
 from .waiting import backoff
 
 LONGEST_HINT = 60.0  # seconds a person waits for; a pipeline is more patient
+YEAR = 365 * 86_400.0
 LONGEST_SUM = 120.0  # seconds of waiting in one call
 
 
@@ -102,7 +103,7 @@ def _no_work_was_started(attempt: Attempt) -> bool:
 
 
 def _span(seconds: float) -> str:
-    if seconds == float("inf"):
+    if seconds > YEAR:
         return "without end"
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
 

@@ -23,6 +23,7 @@ from ..errors import (
     ServerError,
 )
 from ..text import clean
+from .waiting import vouched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,8 +132,7 @@ def _by_status(status: int, headers: Mapping[str, str]) -> type[CometError]:
         return ServerError
     if 300 <= status < 500:
         return BadRequestError
-    vouched = headers.get("x-should-retry") == "true"
-    return ServerError if 200 <= status < 300 or vouched else AmbiguousError
+    return ServerError if 200 <= status < 300 or vouched(headers) else AmbiguousError
 
 
 def _hint(family: type[CometError], status: int, envelope: dict[str, Any]) -> str:

@@ -25,8 +25,14 @@ if TYPE_CHECKING:
 _PICTURE = re.compile(rb'"b64_json"\s*:\s*"')
 _MARK = "picture:"
 _KEEP = 64  # a match of _PICTURE with some white space fits into this tail
+# Some encoders spell `+`, `/` and `=` by their numbers.
+# https://learn.microsoft.com/dotnet/standard/serialization/system-text-json/character-encoding
+_NUMBERED = re.compile(rb"\\u00([0-7][0-9A-Fa-f])")
+_OPEN_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
+_LONGEST_OPEN = 5
 _WHITE = b" \t\r\n"
 LARGEST_SKELETON = 16 * 1024 * 1024
+MOST_ENTRIES = 1000  # far more than can be asked for; each costs more memory here than in the answer
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,8 @@ class Base64Sink:
 
     def _decode(self, piece: bytes) -> None:
         if b"\\" in piece or b"\n" in piece or b"\r" in piece or b" " in piece:
-            piece = (
-                piece.replace(b"\\/", b"/").replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _WHITE)
-            )
+            piece = _NUMBERED.sub(lambda found: bytes((int(found[1], 16),)), piece).replace(b"\\/", b"/")
+            piece = piece.replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _WHITE)
         piece = self._rest + piece
         whole = len(piece) - len(piece) % 4
         self._rest = piece[whole:]
@@ -120,7 +125,7 @@ class DocumentReader:
         self._scanned = 0  # where in the skeleton no match can begin any more
         self._sink: Base64Sink | None = None
         self._escape = b""
-        self.pictures: list[Base64Sink] = []
+        self._pictures: dict[str, Base64Sink] = {}  # by their marks
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece."""
@@ -139,18 +144,19 @@ class DocumentReader:
             return b""
         rest = bytes(self._skeleton[found.end() :])
         del self._skeleton[found.end() :]
-        self._skeleton += f"{_MARK}{len(self.pictures)}".encode()
+        mark = f"{_MARK}{len(self._pictures)}"
+        self._skeleton += mark.encode()
         self._scanned = len(self._skeleton)
-        self._sink = Base64Sink(self._largest)
-        self.pictures.append(self._sink)
+        self._sink = self._pictures[mark] = Base64Sink(self._largest)
         return rest
 
     def _base64(self, sink: Base64Sink, piece: bytes) -> bytes:
         end = piece.find(b'"')
         value = self._escape + (piece if end < 0 else piece[:end])
         self._escape = b""
-        if end < 0 and value.endswith(b"\\"):
-            value, self._escape = value[:-1], b"\\"
+        cut = _OPEN_ESCAPE.search(value, max(0, len(value) - _LONGEST_OPEN)) if end < 0 else None
+        if cut is not None:
+            value, self._escape = value[: cut.start()], cut[0]
         sink.write(value)
         if end < 0:
             return b""
@@ -173,9 +179,8 @@ class DocumentReader:
         """The picture that a string of the document stands for, or None for an empty or absent one."""
         if not isinstance(value, str) or not value:
             return None
-        mark, _, number = value.partition(":")
-        if mark == "picture" and number.isdigit() and int(number) < len(self.pictures):
-            return self.pictures[int(number)]
+        if value in self._pictures:
+            return self._pictures[value]
         sink = Base64Sink(self._largest)  # the key or the string was spelled with escapes
         sink.write(value.encode("utf-8", "replace"))
         return sink
@@ -211,6 +216,8 @@ def reply_of(document: Any, reader: DocumentReader) -> Reply:
             f"the answer holds no pictures: `data` is {_kind(entries)}{_task(document)}",
             hint="An empty answer often means that the prompt was filtered.",
         )
+    if len(entries) > MOST_ENTRIES:
+        raise BadResponseError(f"the answer holds {len(entries)} entries; {MOST_ENTRIES} are read")
     items = tuple(_item(entry, reader) for entry in entries)
     if not any(item.data or item.url or item.error for item in items):
         raise BadResponseError("the answer's `data` holds neither pictures nor addresses")

@@ -5,6 +5,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-inte
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _BOM = b"\xef\xbb\xbf"
+_ERROR = re.compile(rb'"error"\s*:\s*(?!null)\S')
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class StreamEvent:
         """`partial`, `completed`, `error`, `end` or `other`: by name, else by the first bytes of the data."""
         if self.data.strip() == b"[DONE]":
             return "end"
-        name = self.name.encode() or self._type()
-        if name.endswith(b".partial_image"):
-            return "partial"
-        if name.endswith(b".completed"):
-            return "completed"
-        return "error" if name == b"error" or b'"error"' in self.data[:2048] else "other"
+        if self.name == "error":
+            return "error"
+        for name in (self.name.encode(), self._type()):  # the name may be a mere "message"
+            if name.endswith(b".partial_image"):
+                return "partial"
+            if name.endswith(b".completed"):
+                return "completed"
+        return "error" if _ERROR.search(self.data[:2048]) else "other"
 
     def _type(self) -> bytes:
         # `type` stands before the picture in every event seen; a long search through base64 is not worth it

@@ -122,6 +122,7 @@ ADDRESSES = (
             "backslash",
             "crlf",
             "nul",
+            "surrogate",
             "space",
             "tab-in-host",
             "unicode",

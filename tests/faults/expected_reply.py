@@ -81,6 +81,7 @@ ANSWERS = (
         )
     ),
     useless("data-empty", doors=True),
+    useless("data-flood", mib=500, within=8),
     Row("F:data-object", "ok|BadResponseError"),
     Row("F:data-fewer", n=2, images=1, doors=True),
     Row("F:data-fewer", n=4, images=1),
@@ -92,7 +93,7 @@ ANSWERS = (
     Row("F:data-both", gets=0),
     *(
         Row(f"F:{name}", "BadImageError", keeps=RESCUE)
-        for name in ("truncated-b64", "b64-bad-chars", "b64-html")
+        for name in ("truncated-b64", "b64-bad-chars", "b64-html", "json-own-mark")
     ),
     Row("F:b64-odd-length", "BadImageError", keeps=RESCUE, doors=True),
     Row("F:b64-only-padding", "BadImageError|BadResponseError", keeps=RESCUE),
@@ -102,6 +103,7 @@ ANSWERS = (
         Row(f"F:{name}")
         for name in (
             "b64-dataurl",
+            "b64-escaped",
             "b64-whitespace",
             "empty-strings",
             "extra-fields",
@@ -135,6 +137,7 @@ ANSWERS = (
     ),
     either("gzip-unasked"),
     either("deflate-unasked"),
+    Row("F:gzip-tail", mib=150, within=3),
     Row("F:gzip-bomb", "TooLargeError|BadResponseError", mib=150, within=5),
     Row("F:gzip-nested", "TooLargeError|BadResponseError", mib=150, within=5),
     Row("F:image-27mb", mib=8 * 36),
@@ -163,6 +166,8 @@ STREAMS = (
             "multiline-data",
             "no-event-name",
             "no-type",
+            "message",
+            "null-error",
             "unknown-event",
             "done-marker",
             "out-of-order",

@@ -65,6 +65,7 @@ UNSAFE: dict[str, Callable[[Exchange], str]] = {
     "url-backslash": lambda x: f"http://127.0.0.1:{port(x)}\\@127.0.0.2:{port(x, 'two')}/0.png",
     "url-crlf": lambda x: x.url() + " HTTP/1.1\r\nX-Injected: 1\r\nX-Rest: ",
     "url-nul": lambda x: x.url() + "\x00.png",
+    "url-surrogate": lambda x: x.url() + "\ud800.png",
     "url-space": lambda x: " " + x.url(),
     "url-tab-in-host": lambda x: f"http://127.0.\t0.2:{port(x, 'two')}/0.png",
     "url-unicode": lambda x: f"http://①②⑦.⓪.⓪.②:{port(x, 'two')}/0.png",

@@ -33,6 +33,11 @@ def with_data(value: object) -> Maker:
     return lambda x: {**x.envelope(), "data": value}
 
 
+def escaped(part: str) -> str:
+    """JSON in which what is special in base64 is spelled by its number, as .NET writes it."""
+    return part.replace("+", "\\u002B").replace("/", "\\u002f").replace("=", "\\u003d")
+
+
 def with_b64(change: Callable[[str], object]) -> Maker:
     """The usual answer, with its base64 changed."""
     return lambda x: x.envelope([{"b64_json": change(x.item()["b64_json"])}])
@@ -66,6 +71,7 @@ BODIES: dict[str, Maker] = {
     "json-bom": lambda x: codecs.BOM_UTF8 + text(x).encode(),
     "json-utf16": lambda x: text(x).encode("utf-16"),
     "json-bad-utf8": lambda x: text(x, note="@@").encode().replace(b"@@", b"\xff\xc0\x80"),
+    "json-own-mark": lambda _: '{"data": [{"b64\\u005fjson": "picture:²"}]}'.encode(),
     "json-surrogate": lambda x: text(x, note="\ud800 alone").encode(),
     "json-deep": lambda _: b"[" * 200_000,
     "json-deep-objects": lambda _: b'{"a":' * 200_000,
@@ -96,6 +102,7 @@ BODIES: dict[str, Maker] = {
     "data-b64-number": with_data([{"b64_json": 5}]),
     "data-b64-list": with_data([{"b64_json": ["aGk="]}]),
     "data-url-number": with_data([{"url": 5}]),
+    "data-flood": lambda _: b'{"data": [' + b"{}, " * 4_000_000 + b"{}]}",
     "data-fewer": lambda x: x.envelope([x.item()]),
     "data-more": lambda x: x.envelope([x.item(index=index) for index in range(x.n + 2)]),
     "data-both": lambda x: x.envelope([x.item(url=x.url(name="url-ok"))]),
@@ -111,6 +118,7 @@ BODIES: dict[str, Maker] = {
     "b64-whitespace": with_b64(
         lambda good: "\r\n".join(good[at : at + 76] for at in range(0, len(good), 76))
     ),
+    "b64-escaped": lambda x: escaped(text(x)).encode(),
     "b64-html": with_b64(lambda _: pictures.HTML.decode()),
     "empty-strings": lambda x: x.envelope([x.item(url="", revised_prompt="")]),
     "extra-fields": lambda x: {
@@ -200,6 +208,7 @@ encoded("deflate-unasked", "deflate", zlib.compress)
 encoded("br-unasked", "br", lambda _: pictures.noise())
 encoded("zstd-unasked", "zstd", lambda _: pictures.noise())
 encoded("odd-encoding", "rot13", lambda body: body)
+encoded("gzip-tail", "gzip", lambda body: gzip.compress(body) + bytes(60 * MEBI))
 encoded("gzip-corrupt", "gzip", lambda body: gzip.compress(body)[:60] + b"\0" * 20)
 encoded("gzip-bomb", "gzip", lambda _: zeros(256 * MEBI))
 encoded("gzip-nested", "gzip, gzip", lambda _: zeros(512 * MEBI, layers=2))

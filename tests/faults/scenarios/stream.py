@@ -93,6 +93,8 @@ GOOD: dict[str, Callable[[Exchange], str]] = {
     "sse-bom": lambda x: "\ufeff" + whole(x),
     "sse-multiline-data": lambda x: spread(preview(x)) + spread(final(x)),
     "sse-no-event-name": lambda x: lines(preview(x), final(x)),
+    "sse-message": lambda x: event("message", preview(x)) + event("message", final(x)),
+    "sse-null-error": lambda x: lines(x.envelope(error=None)),
     "sse-no-type": lambda x: f"event: {COMPLETED}\ndata: {json.dumps({**final(x), 'type': None})}\n\n",
     "sse-unknown-event": lambda x: event("ping", {"type": "ping"}) + event("x.y", [1, 2]) + whole(x),
     "sse-done-marker": lambda x: whole(x) + "data: [DONE]\n\n",
