@@ -1,41 +1,32 @@
-"""What the archive costs: python -m tests.benchmarks.archive [rows]. Times are printed, never asserted."""
+"""What the archive costs: a call, a picture, 100,000 rows, and the throughput of many small pictures."""
 
 import hashlib
 import os
-import sys
-import tempfile
-import time
-from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
 from comet_magic.archive import Archive, Budget
 from comet_magic.archive.claims import Order, claim, settle
 from comet_magic.archive.ledger import Ledger
 from comet_magic.archive.records import StoredPicture
 from comet_magic.request import ImageRequest
+from tests.benchmarks.harness import US, US_ARCHIVED, Aim, Bench, Result, Scale, timed
 
+ROWS = 100_000
+CALL = "claim and settle: two durable transactions"
+PICTURE_CALL, OPENED = "claim to settle with a picture of 2 MB", "an archive of 100,000 rows opened"
+SLOW, FAST = "small pictures, 32 in flight, 200 ms", "small pictures, 32 in flight, 1 ms"
+AIMS = (
+    Aim(PICTURE_CALL, "CPU ms", 10),
+    Aim(OPENED, "wall ms", 500),
+    Aim(SLOW, "pictures/s", 0.95, who=US_ARCHIVED.label, against=US.label, at_least=True),
+    Aim(FAST, "pictures/s", 100, who=US_ARCHIVED.label, at_least=True),
+)
 BUDGET = Budget(session=10**12, day=10**12)
 PICTURE = os.urandom(2_000_000)
 DIGEST = hashlib.sha256(PICTURE).hexdigest()
 FACTS = {"mime": "image/png", "width": 1024, "height": 1024, "sha256": DIGEST}
-
-
-def measured(work: Callable[[], object], times: int) -> tuple[float, float]:
-    """The median wall and CPU milliseconds of some work."""
-    walls, cpus = [], []
-    for _ in range(times):
-        wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    return median(walls) * 1e3, median(cpus) * 1e3
-
-
-def tell(what: str, work: Callable[[], object], times: int = 1) -> None:
-    """Print what some work costs."""
-    wall, cpu = measured(work, times)
-    print(f"{what:<58} {wall:9.2f} ms wall {cpu:9.2f} ms CPU")
 
 
 def fill(folder: Path, rows: int, *, vendor: str = "v") -> list[str]:
@@ -76,30 +67,43 @@ def opened(folder: Path) -> None:
     archive.close()
 
 
-def main(rows: int) -> None:
-    """Print the table."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as home:
-        archive = Archive(Path(home) / "new")
-        tell("claim and settle (2 durable transactions)", lambda: one_call(archive, picture=False), 200)
-        tell(
-            "claim to settle with a picture of 2 MB (aim: 10 ms CPU)",
-            lambda: one_call(archive, picture=True),
-            50,
+def run(bench: Bench) -> list[Result]:
+    """The archive by itself, then many small pictures with and without one."""
+    return [*alone(Path(bench.new_folder()), bench.scale), *beside_none(bench)]
+
+
+def alone(home: Path, scale: Scale) -> list[Result]:
+    """One call in a new archive, and the questions to a large one."""
+    times, few = 10 * scale.rounds, scale.rounds
+    with closing(Archive(home / "new")) as archive:
+        results = [
+            timed(CALL, lambda: one_call(archive, picture=False), times),
+            timed(PICTURE_CALL, lambda: one_call(archive, picture=True), times),
+        ]
+    keys = fill(home / "full", ROWS)
+    results.append(timed(OPENED, lambda: opened(home / "full"), few))
+    with closing(Archive(home / "full")) as archive:
+        results += [
+            timed(f"{CALL}, among 100,000", lambda: one_call(archive, picture=False), times),
+            timed("what became of each of 100,000 rows", lambda: archive.outcomes(keys), few),
+            timed("a word in the history of 100,000 rows", lambda: archive.history("nowhere"), few),
+            timed("the newest 20 of 100,000", archive.history, few),
+        ]
+    return results
+
+
+def beside_none(bench: Bench) -> list[Result]:
+    """Batches against a server as slow as a good one, and against one that an archive could hold up."""
+    results = []
+    for work, delay in ((SLOW, 200), (FAST, 1)):
+        result = bench.compare(
+            work,
+            (US, US_ARCHIVED),
+            "batch",
+            rounds=min(3, bench.scale.rounds),
+            base_url=bench.base_url("small", delay=delay),
+            pictures=bench.scale.pictures,
+            in_flight=32,
         )
-        archive.close()
-        folder = Path(home) / "full"
-        keys: list[str] = []
-        tell(f"filling an archive with {rows:,} rows", lambda: keys.extend(fill(folder, rows)))
-        tell(f"opening an archive of {rows:,} rows (aim: 500 ms)", lambda: opened(folder), 5)
-        archive = Archive(folder)
-        tell("claim and settle in that archive", lambda: one_call(archive, picture=False), 200)
-        tell("what became of every row", lambda: archive.outcomes(keys), 3)
-        tell("what became of every row, with the evidence", lambda: archive.have(keys), 3)
-        tell("a word in the history of every row", lambda: archive.history("nowhere"), 3)
-        tell("the newest 20", archive.history, 5)
-        print(f"ledger: {(folder / 'ledger.sqlite').stat().st_size / 1e6:.1f} MB")
-        archive.close()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+        results.append(replace(result, against=US.label))
+    return results

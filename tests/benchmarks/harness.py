@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from statistics import median
+from time import perf_counter, process_time
 from typing import Any, Self
 
 import certifi
@@ -220,6 +221,18 @@ class Bench:
         env = {**self.env, "MALLOC_MMAP_THRESHOLD_": "131072"}
         with Process("tests.benchmarks.worker", env=env) as worker:
             return worker.ask(order)
+
+
+def timed(work: str, make: Callable[[], object], rounds: int) -> Result:
+    """The CPU and wall time of some work, here; the first time, which imports, is not counted."""
+    result = Result(work)
+    make()
+    for _ in range(rounds):
+        wall, cpu = perf_counter(), process_time()
+        make()
+        spent = {"CPU ms": (process_time() - cpu) * 1e3, "wall ms": (perf_counter() - wall) * 1e3}
+        result.add(US.label, spent)
+    return result
 
 
 def has(module: str) -> bool:

@@ -1,10 +1,7 @@
 """What the sandbox's pictures cost in CPU: `python -m tests.benchmarks.painter`."""
 
-import time
-from collections.abc import Callable
-
 from comet_magic.sandbox import painter
-from tests.benchmarks.harness import US, Aim, Bench, Result, Scale, table
+from tests.benchmarks.harness import Aim, Bench, Result, Scale, table, timed
 
 BOAT = "A paper boat floating on calm water at sunrise."
 USUAL = "paint 1024x1024, jpeg"
@@ -40,18 +37,6 @@ def measured(rounds: int) -> list[Result]:
     image = painter.paint(BOAT, width=1024, height=1024)
     results.append(timed("three previews of 1024x1024", lambda: painter.partials(image, 3), rounds))
     return results
-
-
-def timed(work: str, make: Callable[[], object], rounds: int) -> Result:
-    """The CPU and wall time of some work."""
-    result = Result(work)
-    make()
-    for _ in range(rounds):
-        wall, cpu = time.perf_counter(), time.process_time()
-        make()
-        spent = {"CPU ms": (time.process_time() - cpu) * 1e3, "wall ms": (time.perf_counter() - wall) * 1e3}
-        result.add(US.label, spent)
-    return result
 
 
 if __name__ == "__main__":

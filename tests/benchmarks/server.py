@@ -67,16 +67,20 @@ def events(data: str, form: str) -> list[bytes]:
 def replies(port: int) -> dict[bytes, list[bytes]]:
     """Every reply by kind, each a list of pieces."""
     made: dict[bytes, list[bytes]] = {}
-    for form, grain in (("png", 0.08), ("jpeg", 0.18)):
+    for kind, form, grain, edge in (
+        ("png", "png", 0.08, EDGE),
+        ("jpeg", "jpeg", 0.18, EDGE),
+        ("small", "jpeg", 0.18, 128),
+    ):
         file = io.BytesIO()
-        picture(grain).save(file, form, quality=85)
+        picture(grain).resize((edge, edge)).save(file, form, quality=85)
         text = base64.b64encode(file.getvalue()).decode()
-        url = f"http://127.0.0.1:{port}/{form}-file"
+        url = f"http://127.0.0.1:{port}/{kind}-file"
         made |= {
-            form.encode(): answer({"b64_json": text}, form),
-            f"{form}-url".encode(): answer({"url": url}, form),
-            f"{form}-file".encode(): whole(f"image/{form}", file.getvalue()),
-            f"{form}-stream".encode(): events(text, form),
+            kind.encode(): answer({"b64_json": text}, form),
+            f"{kind}-url".encode(): answer({"url": url}, form),
+            f"{kind}-file".encode(): whole(f"image/{form}", file.getvalue()),
+            f"{kind}-stream".encode(): events(text, form),
         }
     return made
 
