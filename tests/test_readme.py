@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import inspect
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import comet_magic as cm
+from comet_magic import doctor
 from comet_magic.catalog import model_table
+from comet_magic.notebook import flags
+from comet_magic.pipeline import command as dataset_command
+from comet_magic.sandbox import command as sandbox_command
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -35,6 +44,41 @@ def test_both_languages_have_the_same_commands_and_tables() -> None:
         [line.count("|") for line in page.splitlines() if line.startswith("|")] for page in (README, CHINESE)
     ]
     assert rows[0] == rows[1]
+
+
+def test_both_languages_name_the_same_things_in_each_row_of_their_tables() -> None:
+    named = [
+        [re.findall(r"`[^`]+`", line) for line in page.splitlines() if line.startswith("|")]
+        for page in (README, CHINESE)
+    ]
+    assert named[0] == named[1]
+
+
+def test_every_flag_and_magic_that_is_named_exists() -> None:
+    commands = "".join(map(inspect.getsource, (doctor, dataset_command, sandbox_command)))
+    known = {flag.spelling for magic in flags.ABOUT for flag in flags.flags_of(magic)}
+    known |= set(re.findall(r"--[a-z][a-z-]+", commands))
+    magics = {*flags.ABOUT, "cometimg_panel"}
+    for name in re.findall(r"(?<![\w-])--[a-z][a-z-]+", README):
+        assert name in known, name
+    for name in re.findall(r"%(cometimg\w*)", README):
+        assert name in magics, name
+
+
+@pytest.mark.parametrize("block", re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
+def test_the_python_that_is_shown_runs_as_it_stands(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"caption": ["a boat", "a fox"]})
+    names = {"frame": frame, "prompts": ["a boat", "a fox"], "cm": cm}
+    with cm.start_sandbox() as sandbox:
+        monkeypatch.setenv("COMETAPI_KEY", "sandbox")
+        monkeypatch.setenv("COMETAPI_BASE_URL", sandbox.base_url)
+        code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        running = eval(code, names)
+        if inspect.iscoroutine(running):
+            asyncio.run(running)
+        cm.client.close_shared_client()
+    assert [len(images) for images in names.get("pictures", [])] in ([], [1, 1])
+    assert "report" not in names or names["report"].counts["done"] == 2
 
 
 def test_the_first_page_is_short() -> None:

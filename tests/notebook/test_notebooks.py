@@ -18,17 +18,35 @@ ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_top_to_bottom_with_no_key_and_no_network(path: Path, tmp_path: Path) -> None:
-    shutil.copy(path, tmp_path)
+def run(path: Path) -> subprocess.CompletedProcess[str]:
+    """A notebook, run top to bottom where it stands."""
     environment = {**os.environ, "PYTHONPATH": str(Path(comet_magic.__file__).parent.parent)}
     command = [sys.executable, str(ROOT / "tests" / "run_notebook.py"), path.name]
-
-    ran = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False
+    return subprocess.run(
+        command, cwd=path.parent, env=environment, capture_output=True, text=True, timeout=110, check=False
     )
 
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_top_to_bottom_with_no_key_and_no_network(path: Path, tmp_path: Path) -> None:
+    ran = run(Path(shutil.copy(path, tmp_path)))
+
     assert ran.returncode == 0, ran.stdout + ran.stderr[-4000:]
+
+
+def test_the_cell_of_the_first_page_runs_as_it_stands(tmp_path: Path) -> None:
+    page = (ROOT / "README.md").read_text("utf-8")
+    shown = re.search(r"```\n(%load_ext comet_magic)\n\n(%%cometimg .*?)```", page, re.DOTALL)
+    assert shown is not None
+    then = "boats[0].rotate(3), boats.save('boats/'), boats.cost_usd"
+    cells = [nbformat.v4.new_code_cell(source) for source in (*shown.groups(), then)]
+    path = tmp_path / "page.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+
+    ran = run(path)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr[-4000:]
+    assert [file.suffix for file in (tmp_path / "boats").iterdir()] == [".png"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
