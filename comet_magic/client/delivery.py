@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from .trip import Trip
 
 
-AT_ONCE = 16  # pictures of one answer that are fetched side by side, however many a server names
+AT_ONCE = 16  # pictures fetched and held side by side, however many calls are in flight and a server names
+    16  # pictures that are fetched and held side by side, however many calls and a server's answers name
+)
 
 
 class Delivery:
@@ -53,6 +55,7 @@ class Delivery:
         self._in_thread = threads.run
         # More at once would be no faster, and would keep the loop from running.
         self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
+        self._places = anyio.CapacityLimiter(AT_ONCE)
         price = settings.price_per_image
         self._price_per_image = None if price is None else parse_dollars(price, name="price_per_image")
 
@@ -102,10 +105,9 @@ class Delivery:
     async def _collect(self, trip: Trip, items: Mapping[int, Item]) -> None:
         """The pictures of an answer, side by side, and the end of the call."""
         found: dict[int, Picture | CometError] = {}
-        places = anyio.Semaphore(AT_ONCE)
 
         async def finish(index: int, item: Item) -> None:
-            async with places:
+            async with self._places:
                 found[index] = await self._picture(trip, index, item)
 
         async with anyio.create_task_group() as group:
