@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 16  # pictures fetched and held side by side, however many calls are in flight and a server names
-    16  # pictures that are fetched and held side by side, however many calls and a server's answers name
-)
 
 
 class Delivery:
