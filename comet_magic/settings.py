@@ -109,8 +109,8 @@ def check_number(name: str, value: object) -> None:
     Raises:
         ConfigurationError: with what was given and what is taken.
     """
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or value <= 0:  # type: ignore[operator]  # `good` says it is a number
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:  # type: ignore[operator]  # it is a number
         unit = "seconds" if name.endswith(("timeout", "delay")) else "USD"
         raise ConfigurationError(f"{name} is {value!r}; {unit} above 0 are taken")
 

@@ -120,7 +120,7 @@ class Delivery:
         encoding = answer.headers.get("content-encoding", "")
         body = decoded(spool.pieces(), encoding=encoding, largest=largest)
         try:
-            if answer.stream or _looks_like_a_stream(spool):
+            if _looks_like_a_stream(spool, labelled=answer.stream):
                 return read_stream(body, largest=largest, largest_picture=settings.max_image_bytes)
             return read_reply(body, largest_picture=settings.max_image_bytes)
         except CometError as error:
@@ -284,5 +284,7 @@ class Delivery:
             return None
 
 
-def _looks_like_a_stream(spool: Spool) -> bool:
-    return spool.head(16).lstrip(b"\xef\xbb\xbf \r\n").startswith((b"data:", b"event:", b":"))
+def _looks_like_a_stream(spool: Spool, *, labelled: bool) -> bool:
+    """Whether a body is a stream: its first bytes are believed before its label."""
+    beginning = spool.head(64).lstrip(b"\xef\xbb\xbf \r\n")
+    return beginning.startswith((b"data:", b"event:", b":")) or (labelled and beginning[:1] != b"{")

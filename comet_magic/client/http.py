@@ -9,17 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import ssl
-import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import httpcore
 
-from ..errors import AmbiguousError, APIConnectionError, APITimeoutError, CometError
+from ..errors import AmbiguousError, APIConnectionError, APITimeoutError, CometError, ConfigurationError
 from ..text import clean
 from .library import httpx
 from .network import Network
+from .proxy import environment_proxy, usable_proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -126,27 +125,26 @@ _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 
 
 def _tls() -> ssl.SSLContext:
-    """One context for each set of trusted certificates: reading them costs 20 ms."""
+    """One context for each set of trusted certificates: reading them costs 20 ms.
+
+    Raises:
+        ConfigurationError: those that the environment names cannot be read.
+    """
     trusted = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if trusted not in _contexts:
-        _contexts[trusted] = httpx.create_ssl_context()
-    return _contexts[trusted]
+    try:
+        if trusted not in _contexts:
+            _contexts[trusted] = httpx.create_ssl_context()
+        return _contexts[trusted]
+    except OSError as fault:
+        reason = clean(fault, limit=120)
+    named = " or ".join(clean(path) for path in trusted if path)
+    raise ConfigurationError(f"the trusted certificates in {named} cannot be read: {reason}")
 
 
 def _context_for(*urls: str | None) -> ssl.SSLContext:
     if any(url is not None and url.startswith("https:") for url in urls):
         return _tls()
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, reads no certificates
-
-
-def environment_proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address, or None."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if urllib.request.proxy_bypass(host):
-        return None
-    proxies = urllib.request.getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 def _nothing() -> None:
@@ -235,7 +233,7 @@ class PictureDoor:
     """The door for pictures: it never had the key, and connects to the very address that was checked."""
 
     def __init__(self, *, proxy: str | None, connect_timeout: float) -> None:
-        self._proxy = proxy
+        self._proxy = usable_proxy(proxy, "download_proxy")
         self._connect_timeout = connect_timeout
 
     async def get(self, url: PictureURL, ip: str) -> httpx.Response:

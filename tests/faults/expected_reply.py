@@ -116,6 +116,7 @@ ANSWERS = (
             "created-odd",
             "plain-ctype",
             "no-ctype",
+            "stream-ctype",
             "html-ctype",
             "odd-ctype",
             "problem-ctype",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from comet_magic import AsyncClient, Client, CometError, UnsafeURLError
+from comet_magic import AsyncClient, Client, CometError, ConfigurationError, UnsafeURLError
 from tests.faults.ending import marked
 from tests.faults.pictures import picture
 from tests.faults.row import Row
@@ -150,6 +150,43 @@ def test_a_proxy_for_pictures_is_used_only_where_it_is_given_and_does_not_open_t
         with pytest.raises(UnsafeURLError):
             client.generate(trap)
     assert len(server.proxied[before:]) == 1
+
+
+def test_a_proxy_without_a_scheme_speaks_http(
+    arguments: dict[str, Any], server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxies(monkeypatch, server.proxy_url.removeprefix("http://"))
+    before, prompt = len(server.proxied), marked(Row("F:normal"))
+    with Client(**arguments) as client:
+        assert client.generate(prompt).data == (picture(prompt),)
+    assert len(server.proxied[before:]) == 1
+
+
+@pytest.mark.parametrize("kind", ["socks4", "ftp", "gopher"])
+def test_a_proxy_of_another_kind_is_told_before_anything_is_paid(
+    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    address = f"{kind}://user:hunter2word@127.0.0.1:9"
+    with pytest.raises(ConfigurationError, match=f"proxy of download_proxy is for {kind};"):
+        Client(**arguments, download_proxy=address)
+    proxies(monkeypatch, address)
+    with pytest.raises(ConfigurationError, match=f"proxy of the environment is for {kind};") as caught:
+        Client(**arguments)
+    assert caught.value.outcome == "not_sent"
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    Client(**arguments).close()
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_read_are_told_before_anything_is_paid(
+    arguments: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    path = tmp_path / "trusted.pem"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with pytest.raises(ConfigurationError, match=f"trusted certificates in {path} "):
+        Client(**arguments | {"base_url": "https://127.0.0.1:9/v1"})
 
 
 def test_a_login_of_the_machine_is_given_to_nobody(

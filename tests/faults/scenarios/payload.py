@@ -177,6 +177,7 @@ def labelled(name: str, ctype: str | None) -> None:
 
 labelled("plain-ctype", "text/plain; charset=iso-8859-1")
 labelled("no-ctype", None)
+labelled("stream-ctype", "text/event-stream")
 labelled("html-ctype", "text/html")
 labelled("odd-ctype", ";;; =?utf-7?Q?x?=")
 labelled("problem-ctype", "application/problem+json; charset=klingon")
