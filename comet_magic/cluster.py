@@ -149,21 +149,19 @@ class Workers:
     """Performs requests on the workers of a Dask cluster, at most as many at once as the limiter admits.
 
     Args:
-        core: the driver's; its archive is the dataset's folder, on a disk that the workers share.
+        core: the driver's; its archive is in the folder.
+        folder: the dataset's, on a disk that the workers share.
         cluster: a `distributed.Client`, or the address of a scheduler.
 
     Raises:
         ConfigurationError: dask is not installed, or the scheduler does not answer.
     """
 
-    def __init__(self, core: Bulk, cluster: Any) -> None:
+    def __init__(self, core: Bulk, folder: Path, cluster: Any) -> None:
         self._core = core
         self._own = isinstance(cluster, str)
         self._client = _connected(cluster) if self._own else cluster
         self._threads = ThreadPoolExecutor(core.settings.max_in_flight, "comet_magic-dask")
-        folder = core.archive.folder
-        if folder is None:
-            raise ConfigurationError("workers need a folder that all of them see")
         self._depot = Depot(folder)
         given = {
             field.name: getattr(core.settings, field.name)

@@ -135,7 +135,7 @@ class Running:
         self._core = Bulk(
             configure({**task.client, "archive": folder}), max_cost=task.max_cost, per_minute=task.per_minute
         )
-        self._workers = _workers(self._core, cluster)
+        self._workers = _workers(self._core, folder, cluster)
         self._runner = Runner(task, self._workers or self._core)
         self._display = make_display(shown=progress)
         self._lease = Lease()
@@ -230,12 +230,12 @@ class Running:
         )
 
 
-def _workers(core: Bulk, cluster: Any) -> Workers | None:
+def _workers(core: Bulk, folder: Path, cluster: Any) -> Workers | None:
     if cluster is None:
         return None
     from ..cluster import Workers
 
-    return Workers(core, cluster)
+    return Workers(core, folder, cluster)
 
 
 def _warn_of_billing_twice(task: Task) -> None:

@@ -228,8 +228,7 @@ class Runner:
 
     async def _pay(self, item: Item, *, redo: bool) -> Call:
         """The call; where money is short it waits for what calls in flight give back."""
-        if item.series is None:
-            raise AssertionError("a row without a request is never due")
+        assert item.series is not None  # noqa: S101 - a row without a request is never due
         request = item.series.request(item.prompt)
         while True:
             settled = self._settled

@@ -67,7 +67,8 @@ class Endpoint:
         self.picture = picture
         self.forgiving = False  # whether nothing is refused any more
         self.asked: list[Asked] = []
-        self.downloads = 0
+        self.halfway: float | None = None  # seconds that an answer stops in its middle
+        self.downloading = self.most_downloading = 0
         self.running = self.most_running = 0
         self._tokens, self._filled = rate or 0.0, time.monotonic()
         self._serving: set[asyncio.Task[None]] = set()
@@ -143,8 +144,12 @@ class Endpoint:
             await writer.drain()
 
     async def _download(self, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(self.hold)
-        self.downloads += 1
+        self.downloading += 1
+        self.most_downloading = max(self.most_downloading, self.downloading)
+        try:
+            await asyncio.sleep(self.hold)
+        finally:
+            self.downloading -= 1
         writer.write(_head(200, len(self.picture), "image/png") + self.picture)
 
     async def _generate(self, head: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
@@ -172,9 +177,12 @@ class Endpoint:
         text = json.dumps({"created": 1790000000, "data": [item], "usage": USAGE}).encode()
         if "BROKEN" in prompt:
             text = b'{"data": []}'
-        writer.write(
-            _head(200, len(text), "application/json", f"x-request-id: req-{len(self.asked)}\r\n") + text
-        )
+        writer.write(_head(200, len(text), "application/json", f"x-request-id: req-{len(self.asked)}\r\n"))
+        if self.halfway is not None:
+            writer.write(text[: len(text) // 2])
+            await asyncio.sleep(self.halfway)
+            text = text[len(text) // 2 :]
+        writer.write(text)
 
     def _refusal(self, prompt: str) -> tuple[int, dict[str, Any]]:
         if self.rate is not None:

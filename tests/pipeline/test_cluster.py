@@ -98,7 +98,7 @@ from comet_magic.request import ImageRequest
 generate_one(ImageRequest("a boat", model="test-model"), sys.argv[1], base_url=sys.argv[2], api_key="sandbox")
 """
     worker = start(script, tmp_path / "store", endpoint.base_url)
-    endpoint.until(lambda _: list((tmp_path / "store").glob("spool/*.head")))
+    endpoint.until(lambda _: any(head.stat().st_size for head in (tmp_path / "store").glob("spool/*.head")))
     kill(worker)
     endpoint.hold = 0.0
 
@@ -156,6 +156,9 @@ if __name__ == "__main__":
         print(json.dumps([cluster.scheduler_address, pids]), flush=True)
         sys.stdin.read()
 """
+
+
+COUNTS = [60, pytest.param(200, marks=pytest.mark.full)]
 
 
 @pytest.fixture(scope="module")
@@ -252,38 +255,42 @@ def test_a_cluster_that_does_not_answer_is_told_before_paying(fresh: Endpoint, t
         generate_dataset(["one"], tmp_path / "set", cluster="tcp://127.0.0.1:9", **settings(fresh))
 
 
+@pytest.mark.parametrize("count", COUNTS)
 def test_a_worker_that_is_killed_costs_at_most_its_calls(
-    workers: Workers, fresh: Endpoint, tmp_path: Path
+    count: int, workers: Workers, fresh: Endpoint, tmp_path: Path
 ) -> None:
-    rows = rows_of(120)
+    rows = rows_of(count)
     options = {**settings(fresh), "max_in_flight": 8, "cluster": workers[0]}
-    victim = workers[1][0]
-    killer = _when(fresh, 60, lambda: os.kill(victim, signal.SIGKILL))
+    victim = workers[1].pop()  # each time another one
+    killer = _when(fresh, count // 2, lambda: os.kill(victim, signal.SIGKILL))
 
     report = generate_dataset(rows, tmp_path / "set", **options)
     killer.join()
     first = dict(report.counts)
 
-    assert first["done"] + first["unknown"] == 120
+    assert first["done"] + first["unknown"] == count
     assert first["unknown"] <= 4
     assert max(Counter(one.prompt for one in fresh.asked).values()) == 1
-    assert redone(rows, tmp_path / "set", **options)["done"] == 120
-    assert fresh.paid <= 120 + 4
+    assert redone(rows, tmp_path / "set", **options)["done"] == count
+    assert fresh.paid <= count + 4
+    print(f"{count} rows, {first['unknown']} unknown, paid over wanted {fresh.paid / count:.3f}")
 
 
+@pytest.mark.parametrize("count", COUNTS)
 def test_a_driver_that_is_killed_loses_nothing_that_its_workers_finish(
-    workers: Workers, fresh: Endpoint, tmp_path: Path
+    count: int, workers: Workers, fresh: Endpoint, tmp_path: Path
 ) -> None:
-    rows = rows_of(120)
+    rows = rows_of(count)
     options = {"max_in_flight": 8, "cluster": workers[0]}
     driver = start_maker(rows, tmp_path / "set", fresh, **options)
-    fresh.until(lambda seen: seen.paid >= 60)
+    fresh.until(lambda seen: seen.paid >= count // 2)
     kill(driver)
 
     counts = redone(rows, tmp_path / "set", **settings(fresh), **options)
 
-    assert counts["done"] == 120, (counts, open_dataset(tmp_path / "set").failures)
-    assert fresh.paid <= 120 * 1.02 + 1
+    assert counts["done"] == count, (counts, open_dataset(tmp_path / "set").failures)
+    assert fresh.paid <= count * 1.02
+    print(f"{count} rows, paid over wanted {fresh.paid / count:.3f}")
 
 
 @pytest.mark.parametrize("rate", [20, pytest.param(40, marks=pytest.mark.full)])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROWS = rows_of(200)
-SEEDS = [pytest.param(seed, marks=[pytest.mark.full] if seed > 1 else []) for seed in range(10)]
+SEEDS = [pytest.param(seed, marks=[pytest.mark.full] if seed else []) for seed in range(10)]
 
 
 def redone(rows: list[str], out: Path, **options: Any) -> dict[str, int]:
@@ -51,6 +51,7 @@ def test_a_killed_run_pays_for_at_most_the_calls_that_were_in_flight(seed: int, 
         assert again["done"] == 200
         assert endpoint.paid <= 200 + 8
         assert endpoint.paid / 200 <= 1.04
+        print(f"killed after {killed_at}: {resumed['unknown']} unknown, paid {endpoint.paid / 200:.3f} times")
 
 
 def test_pictures_at_addresses_are_fetched_and_not_paid_again_after_a_kill(tmp_path: Path) -> None:
@@ -113,17 +114,18 @@ def test_a_dataset_is_read_from_another_process_while_it_is_made(tmp_path: Path)
 
 
 def test_a_plan_after_a_kill_says_what_is_left(tmp_path: Path) -> None:
+    rows = rows_of(60)
     with Endpoint(delay=0.02) as endpoint:
-        process = start_maker(ROWS, tmp_path / "set", endpoint, max_in_flight=4)
-        endpoint.until(lambda seen: seen.paid >= 50)
+        process = start_maker(rows, tmp_path / "set", endpoint, max_in_flight=4)
+        endpoint.until(lambda seen: seen.paid >= 20)
         kill(process)
         options = settings(endpoint)
         options.pop("progress")
 
-        before = plan(ROWS, tmp_path / "set", **options)
-        counts = generate_dataset(ROWS, tmp_path / "set", **settings(endpoint)).counts
+        before = plan(rows, tmp_path / "set", **options)
+        counts = generate_dataset(rows, tmp_path / "set", **settings(endpoint)).counts
 
-        assert before.rows == 200
-        assert before.done + before.to_pay + before.ended.get("open", 0) == 200
+        assert before.rows == 60
+        assert before.done + before.to_pay + before.ended.get("open", 0) == 60
         assert before.ended.get("open", 0) <= 4
-        assert counts["done"] + counts["unknown"] == 200
+        assert counts["done"] + counts["unknown"] == 60

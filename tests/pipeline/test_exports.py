@@ -139,13 +139,27 @@ def test_a_dataset_without_pictures_is_exported_all_the_same(
 
 
 def test_many_rows_are_typed_together(make: Callable[..., Dataset], tmp_path: Path) -> None:
-    rows = [{"prompt": "", "value": None if number < 1500 else number} for number in range(2200)]
+    rows = [
+        {"prompt": "", "late": None, "share": 1, "mixed": 1}
+        if number < 1500
+        else {"prompt": "", "late": number, "share": 0.5, "mixed": "one"}
+        for number in range(2200)
+    ]
 
-    report = make(rows)
-    report.export(tmp_path / "p", format="parquet")
-
+    make(rows).export(tmp_path / "p", format="parquet")
     table = parquet.read_table(tmp_path / "p")
-    assert (table.num_rows, str(table.schema.field("value").type)) == (2200, "int64")
+
+    assert table.num_rows == 2200
+    assert [str(table.schema.field(name).type) for name in ("late", "share", "mixed")] == [
+        *("int64", "double", "string")
+    ]
+
+
+def test_a_number_that_parquet_cannot_hold_is_told(make: Callable[..., Dataset], tmp_path: Path) -> None:
+    rows = [{"prompt": "", "value": 0.5 if number < 1000 else 2**60 + 1} for number in range(1001)]
+
+    with pytest.raises(ConfigurationError, match=r"cannot be written as parquet: .*1152921504606846977"):
+        make(rows).export(tmp_path / "p", format="parquet")
 
 
 @pytest.mark.parametrize(

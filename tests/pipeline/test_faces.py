@@ -196,8 +196,12 @@ def test_a_bar_shows_the_status_and_grows_with_the_table(monkeypatch: pytest.Mon
 
 
 def test_a_run_shows_how_far_it_is(
-    endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress, "EVERY_LINE", 0.05)
+    endpoint.delay = 0.2
     comet_magic.generate_dataset(rows_of(3), tmp_path / "set", **settings(endpoint) | {"progress": True})
 
-    assert "3 of 3 rows" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("0 of 3 rows")
+    assert "3 of 3 rows" in said

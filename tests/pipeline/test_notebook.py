@@ -1,4 +1,4 @@
-"""The example notebook: it runs as it stands, and reads well where it is only looked at."""
+"""The example notebook, in a real kernel: what it tells is what happened."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATH = Path(__file__).parents[2] / "notebooks" / "03_pipeline.ipynb"
-# Of a home, a temporary folder or a drive.
-PLACES = re.compile(r"(?<![\w./:])/(?:home|root|Users|tmp|var|mnt|work)/|[A-Z]:\\\\")
 
 
 def outputs(notebook: Any) -> Iterator[Any]:
@@ -53,15 +51,3 @@ def test_it_runs_from_a_plan_to_a_sheet_without_key_and_network(
     ] == []
     assert "image/jpeg" in notebook.cells[-1].outputs[0].data
     assert (tmp_path / "shards" / "data-00000.tar").is_file()
-
-
-def test_it_is_kept_as_a_whole_run_that_tells_nothing_of_a_machine() -> None:
-    notebook = nbformat.read(PATH, as_version=4)
-
-    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
-    assert counts == list(range(1, len(counts) + 1))
-    assert len(notebook.cells) < 15
-    assert PATH.stat().st_size < 1_000_000
-    assert PLACES.findall(PATH.read_text("utf-8")) == []
-    assert {one.output_type for one in outputs(notebook)} == {"display_data", "execute_result", "stream"}
-    assert "12 rows in boats" in told(notebook)

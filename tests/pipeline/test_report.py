@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from comet_magic.errors import ConfigurationError, InvalidRequestError, SaveError
 from comet_magic.pipeline import LazyImage, open_dataset
+from comet_magic.pipeline import index as index_module
 from comet_magic.pipeline.index import Index
 from comet_magic.pipeline.metadata import COLUMNS
 from tests.pipeline.endpoint import PICTURE
@@ -179,6 +181,38 @@ def test_an_index_that_is_damaged_is_told_and_made_again_once_it_is_removed(make
 
     assert "It may be removed" in caught.value.hint
     assert make(["a"]).counts["done"] == 1
+
+
+def test_an_index_that_is_gone_leaves_a_dataset_without_rows(make: Make) -> None:
+    report = make(["a"])
+    for path in report.folder.glob("index.sqlite*"):
+        path.unlink()
+
+    assert (len(report), list(report.records()), report.complete) == (0, [], False)
+
+
+def test_an_index_that_another_process_switches_is_waited_for(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    letting_go = threading.Timer(0.2, other.execute, ["ROLLBACK"])
+    letting_go.start()
+
+    with Index(tmp_path) as index:
+        assert index.begin(vendor="sandbox", size=None) == 1
+    letting_go.join()
+    other.close()
+
+
+def test_an_index_that_another_process_never_lets_go_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "BUSY", 0.1)
+    other = sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+
+    with Index(tmp_path) as index, pytest.raises(ConfigurationError, match="database is locked"):
+        index.begin(vendor="sandbox", size=None)
+    other.close()
 
 
 def test_a_newer_run_takes_the_place_of_the_rows_before_it(make: Make) -> None:

@@ -235,9 +235,10 @@ def test_parameters_are_read_from_tables_that_know_texts_and_floats_only(
 
 
 def test_a_column_named_like_a_parameter_holds_for_its_row() -> None:
-    items = items_of([{"prompt": "a", "quality": "high"}, {"prompt": "b"}], quality="low")
+    rows = [{"prompt": "a", "quality": "high"}, {"prompt": "b"}, {"prompt": "c", "quality": "high"}]
+    items = items_of(rows, quality="low")
 
-    assert [item.series.request(item.prompt).quality for item in items] == ["high", "low"]
+    assert [item.series.request(item.prompt).quality for item in items] == ["high", "low", "high"]
 
 
 def test_equal_requests_are_numbered_and_others_are_not() -> None:
