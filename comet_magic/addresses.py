@@ -188,7 +188,7 @@ def _place(url: str, authority: str, scheme: str) -> tuple[str, Address | None, 
         raise _refused(url, f"the port is {port}; 1 to 65535 are fetched")
     host = parts["host"]
     if host.startswith("["):
-        name, ip, numeric = host[1:-1], _address(host[1:-1]), True
+        name, ip, numeric = "", _address(host.strip("[]")), True
     else:
         name = _ascii_name(url, host)
         ip, numeric = _address(name), bool(_NUMBER.fullmatch(name.rpartition(".")[2]))

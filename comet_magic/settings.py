@@ -6,9 +6,9 @@ counts at once; what is found is a value, also when nothing is.
 
 from __future__ import annotations
 
-import math
 import os
 import stat
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypedDict
@@ -110,7 +110,7 @@ def check_number(name: str, value: object) -> None:
         ConfigurationError: with what was given and what is taken.
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 < value < math.inf:  # type: ignore[operator]  # it is a number
+    if not number or not 0 < value <= sys.float_info.max:  # type: ignore[operator]  # it is a number
         unit = "seconds" if name.endswith(("timeout", "delay")) else "USD"
         raise ConfigurationError(f"{name} is {value!r}; {unit} above 0 are taken")
 

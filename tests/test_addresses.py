@@ -28,7 +28,7 @@ HOSTS_INSIDE = [
         "metadata.azure.internal metadata.packet.net metadata.tencentyun.com printer.local nas.lan host.home.arpa",
         "wiki.corp kubernetes.default.svc.cluster.local router intranet x.intranet x.private",
         "①②⑦.⓪.⓪.① １２７.0.0.1 127。0。0。1 ⓛocalhost localhost。 ℡.example 127．0．0．1 example。com",
-        ".example.com example..com -example.com example-.com exa_mple-.com a..",
+        ".example.com example..com ä..com ä..example.com -example.com example-.com exa_mple-.com a..",
         "example.com.. %6cocalhost 127.0.0.1%00.example.com example.com%2f@127.0.0.1",
     )
     for host in line.split()
@@ -139,6 +139,19 @@ class TestOtherAddresses:
         assert caught.value.outcome == "billed"
         assert len(str(caught.value)) < 250
 
+    @pytest.mark.parametrize(
+        ("sign", "kept"),
+        [("!", "!"), ("~", "~"), (" ", "%20"), ("\x7f", "%7F"), ("\x00", "%00"), ("é", "%C3%A9")],
+    )
+    def test_are_kept_in_signs_that_can_be_printed(self, sign, kept):
+        with pytest.raises(UnsafeURLError) as caught:
+            parse_picture_url(f"https://user@a.example.com/{sign}", base_url=PUBLIC)
+        assert caught.value.urls == (f"https://user@a.example.com/{kept}",)
+
+    def test_tell_the_beginning_of_a_scheme_that_is_not_fetched(self):
+        with pytest.raises(UnsafeURLError, match=f"the scheme is {'h' * 20}; https is fetched"):
+            parse_picture_url("h" * 21 + "://cdn.example.com/", base_url=PUBLIC)
+
     def test_are_kept_printable_in_the_error(self):
         with pytest.raises(UnsafeURLError) as caught:
             parse_picture_url("https://a.example.com/\x1b[31m\u202e\ud800?sig=1", base_url=PUBLIC)
@@ -152,7 +165,13 @@ class TestOtherAddresses:
             ("HTTPS://CDN.Example.COM", "https", "cdn.example.com", 443, "/"),
             ("https://cdn.example.com.:8443/a#f", "https", "cdn.example.com", 8443, "/a"),
             ("https://cdn.example.com:443?a=%2F&b=c+d#f?g", "https", "cdn.example.com", 443, "/?a=%2F&b=c+d"),
-            ("https://cdn.example.com/a;b=1/'x'|{y}\"", "https", "cdn.example.com", 443, "/a;b=1/'x'|{y}\""),
+            (
+                "https://cdn.example.com/a;b=1/'x'|{y}\"!~",
+                "https",
+                "cdn.example.com",
+                443,
+                "/a;b=1/'x'|{y}\"!~",
+            ),
             ("https://a_b.s3.example.com/a@b:c", "https", "a_b.s3.example.com", 443, "/a@b:c"),
             (
                 "https://cdn.example.com/图.png?q=é",
@@ -270,6 +289,7 @@ class TestAResolvedName:
     def test_is_judged_by_the_registries_and_not_by_the_standard_library(self):
         for ip in ("224.0.0.1", "64:ff9b::808:808", "2002:808:808::1", "100.64.0.1"):
             assert not is_public(ipaddress.ip_address(ip))
+        assert is_public(ipaddress.ip_address("2606:4700::1111%eth0")) is False
         first_and_last = "9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 172.15.255.255 172.32.0.0"
         assert all(is_public(ipaddress.ip_address(ip)) for ip in first_and_last.split())
 
