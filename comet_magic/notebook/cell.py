@@ -178,13 +178,13 @@ def run(
     """
     from ..client import wait
 
-    job = service.client.submit(prompt, **call, on_event=live.on_event)
+    job = service.client.submit(prompt, **call, on_event=live.news.note)
     session.track(job)
     live.begin(title_of(job), service.notice)
     try:
         images = noticed(wait(job, tick=live.tick), service.notice)
     except CometError as error:
-        found = error.images or _of(job, live.arrived)
+        found = error.images or _of(job, live.news.arrived)
         if not found:
             live.stop("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
             raise

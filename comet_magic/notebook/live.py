@@ -13,12 +13,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError
-from ..protocol import Arrived, Preview, Progress
 from ..text import clean, html
+from .news import News
 
 if TYPE_CHECKING:
-    from ..images import Images, Picture
-    from ..protocol import Event
+    from ..images import Images
+    from .news import Place
 
 PATIENCE = 0.25  # seconds before the first sign of life: what is refused at once leaves no output behind
 REDRAW = 0.5  # seconds between two redraws
@@ -71,12 +71,8 @@ class Live:
         self._handle: Any = None
         self._started = self._drawn = time.monotonic()
         self._last: tuple[Any, ...] = ()
-        self._progress: dict[int, Progress] = {}
-        self._arrived: list[Picture] = []
-        self._pictures: dict[
-            tuple[int, int], bytes
-        ] = {}  # by request: 0 its newest preview, then what arrived
-        self._thumbnails: dict[tuple[int, int], tuple[bytes, str]] = {}
+        self.news = News()
+        self._thumbnails: dict[Place, tuple[bytes, str]] = {}
 
     def begin(self, title: str, notice: str) -> None:
         """Say what is made; `notice` stands under everything this call shows."""
@@ -84,34 +80,17 @@ class Live:
         if not self._quiet and getattr(self._shell, "kernel", None) is None:
             print(clean(". ".join(filter(None, (title, notice))), limit=1000))
 
-    def on_event(self, event: Event) -> None:
-        """Note an event; safe on any thread, and quick."""
-        match event:
-            case Progress(index=index):
-                self._progress[index] = event
-            case Preview(index=index, data=data):
-                self._pictures[index, 0] = data
-            case Arrived(index=index, picture=picture):
-                self._pictures.pop((index, 0), None)
-                self._pictures[index, 1 + sum(key[0] == index for key in self._pictures)] = picture.data
-                self._arrived.append(picture)
-
-    @property
-    def arrived(self) -> tuple[Picture, ...]:
-        """The finished pictures so far."""
-        return tuple(self._arrived)
-
     def tick(self) -> None:
         """Redraw when something changed or a second passed; the waiting main thread calls it often."""
         now = time.monotonic()
         elapsed = now - self._started
         if not self._updates or elapsed < PATIENCE or (self._last and now - self._drawn < REDRAW):
             return
-        pictures = dict(self._pictures)
-        seen = (math.floor(elapsed), self._state(), *((place, id(data)) for place, data in pictures.items()))
+        line, pictures = self.news.line, self.news.pictures
+        seen = (math.floor(elapsed), line, *((place, id(data)) for place, data in pictures.items()))
         if seen != self._last:
             self._last, self._drawn = seen, now
-            self._draw(f"{self._state()}, {spell(elapsed)}", pictures)
+            self._draw(f"{line}, {spell(elapsed)}", pictures)
 
     def show(self, images: Images) -> None:
         """Put the pictures in the place of the progress, their caption below; as the cell's value they stay unshown."""
@@ -140,17 +119,8 @@ class Live:
         if self._handle is not None:
             self._draw(f"{word} after {spell(time.monotonic() - self._started)}", {})
 
-    def _state(self) -> str:
-        events = list(self._progress.values())
-        running = [event for event in events if event.state not in ("done", "failed")]
-        words: list[str] = [running[0].state if running else "working"]
-        total = max((event.total for event in events), default=1)
-        if total > 1:
-            words.append(f"{sum(event.state == 'done' for event in events)} of {total} done")
-        return ", ".join([*words, *dict.fromkeys(event.note for event in running if event.note)])
-
-    def _draw(self, line: str, pictures: dict[tuple[int, int], bytes]) -> None:
-        thumbnails = "".join(self._thumbnail(place, data) for place, data in sorted(pictures.items()))
+    def _draw(self, line: str, pictures: dict[Place, bytes]) -> None:
+        thumbnails = "".join(self._thumbnail(place, data) for place, data in pictures.items())
         notice = f'<div style="opacity:.75">{html(self._notice)}</div>' if self._notice else ""
         # No colours of our own: the text takes those of the page, light or dark.
         markup = (
@@ -160,7 +130,7 @@ class Live:
         plain = clean(". ".join(filter(None, (f"{self._title} · {line}", self._notice))), limit=1000)
         self._handle = publish({"text/html": markup, "text/plain": plain}, handle=self._handle)
 
-    def _thumbnail(self, place: tuple[int, int], data: bytes) -> str:
+    def _thumbnail(self, place: Place, data: bytes) -> str:
         from ..images import preview
 
         made, markup = self._thumbnails.get(place, (b"", ""))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CometError
-from ...protocol import Arrived, Preview, Progress
 from ...request import dollars
 from ...text import clean
 from ..live import spell
+from ..news import STATES, News
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,18 +18,6 @@ if TYPE_CHECKING:
     from ...client import Abandoned, Job
     from ...protocol import Event
     from .form import Order
-
-# What a person reads for the state of a request.
-STATES = {
-    "queued": "waiting for its turn",
-    "sending": "sending",
-    "waiting": "waiting for the model",
-    "retrying": "sending again",
-    "downloading": "downloading",
-    "decoding": "reading the answer",
-    "done": "done",
-    "failed": "failed",
-}
 
 
 @dataclass(frozen=True)
@@ -59,21 +46,11 @@ class Run:
         self.stopped = self.dropped = False
         self.left: Abandoned | None = None
         self._ring = ring
-        self._lock = threading.Lock()
-        self._progress: dict[int, Progress] = {}
-        self._pictures: dict[tuple[int, int], bytes] = {}
+        self._news = News()
 
     def on_event(self, event: Event) -> None:
         """Note an event; quick, as the engine's thread asks for."""
-        with self._lock:
-            match event:
-                case Progress(index=index):
-                    self._progress[index] = event
-                case Preview(index=index, data=data):
-                    self._pictures[index, 0] = data
-                case Arrived(index=index, picture=picture):
-                    self._pictures.pop((index, 0), None)
-                    self._pictures[index, 1 + sum(key[0] == index for key in self._pictures)] = picture.data
+        self._news.note(event)
         self._ring()
 
     @property
@@ -83,13 +60,12 @@ class Run:
 
     def parts(self) -> list[Part]:
         """What is there of each picture asked for."""
-        with self._lock:
-            progress, pictures = dict(self._progress), dict(self._pictures)
+        progress, pictures = self._news.progress, self._news.pictures
         found: list[Part] = []
         for index, request in enumerate(self.order.requests):
             event = progress.get(index)
             words = STATES[event.state] if event else STATES["queued"]
-            arrived = [data for (part, place), data in sorted(pictures.items()) if part == index and place]
+            arrived = [data for (part, place), data in pictures.items() if part == index and place]
             for position in range(request.n):
                 data = arrived[position] if position < len(arrived) else pictures.get((index, 0))
                 final = position < len(arrived)
@@ -98,15 +74,7 @@ class Run:
 
     def line(self) -> str:
         """Where it stands, in a few words without a clock."""
-        with self._lock:
-            events = list(self._progress.values())
-        running = [event for event in events if event.state not in ("done", "failed")]
-        words = [STATES[running[0].state] if running else "starting"]
-        total = len(self.order.requests)
-        if total > 1:
-            words.append(f"{sum(event.state == 'done' for event in events)} of {total} done")
-        words += dict.fromkeys(event.note for event in running if event.note)
-        line = ", ".join(words)
+        line = self._news.line
         return line[:1].upper() + line[1:]
 
 
