@@ -254,9 +254,10 @@ class Archive(Reader, Forked):
     def reconcile(self) -> list[Orphan]:
         """Settle the open calls of dead processes; gives those that this process must finish, unpaid.
 
-        A receipt makes a call done, files are adopted, and a call that left nothing becomes unknown.
+        A receipt makes a call done, also one that was given up; files are adopted, and a call that left nothing
+        becomes unknown.
         """
-        if self.folder is None or all(call.alive for call in self.open_calls()):
+        if self.folder is None or (all(call.alive for call in self.open_calls()) and not self.uncertain()):
             return []
         return self._recovery(self.folder).reconcile()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import signal
 import subprocess
@@ -12,12 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio.to_thread import run_sync
 
 from comet_magic import cluster, generate_one
 from comet_magic.archive import Archive
+from comet_magic.client.bulk import Bulk
+from comet_magic.client.config import configure
+from comet_magic.client.engine import Lease
 from comet_magic.errors import (
     AmbiguousError,
     AuthenticationError,
+    CometError,
     ConfigurationError,
     ContentPolicyError,
     InvalidRequestError,
@@ -31,7 +37,10 @@ from tests.pipeline.maker import kill, rows_of, start_maker
 from tests.processes import HOME, start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from comet_magic.archive import Call as Claim
+    from comet_magic.client.job import Call
 
 distributed = pytest.importorskip("distributed")
 Workers = tuple[str, list[int]]
@@ -87,19 +96,27 @@ def test_what_was_refused_may_be_asked_again(endpoint: Endpoint, tmp_path: Path)
     assert generate_one(request("REFUSE boat"), tmp_path, **options)["copy"] == 0
 
 
+DYING = """
+import sys
+from comet_magic import generate_one
+from comet_magic.request import ImageRequest
+request = ImageRequest("a boat", model="test-model")
+generate_one(request, sys.argv[1], base_url=sys.argv[2], call_id=sys.argv[3], api_key="sandbox")
+"""
+
+
+def begin_and_die(store: Path, endpoint: Endpoint, call_id: str = "") -> None:
+    """A worker that is killed between a whole answer and its picture."""
+    worker = start(DYING, store, endpoint.base_url, call_id)
+    endpoint.until(lambda _: any(head.stat().st_size for head in store.glob("spool/*.head")))
+    kill(worker)
+
+
 def test_an_answer_that_a_dead_worker_left_whole_is_finished_for_nothing(
     endpoint: Endpoint, tmp_path: Path
 ) -> None:
     endpoint.urls, endpoint.hold = True, 600
-    script = """
-import sys
-from comet_magic import generate_one
-from comet_magic.request import ImageRequest
-generate_one(ImageRequest("a boat", model="test-model"), sys.argv[1], base_url=sys.argv[2], api_key="sandbox")
-"""
-    worker = start(script, tmp_path / "store", endpoint.base_url)
-    endpoint.until(lambda _: any(head.stat().st_size for head in (tmp_path / "store").glob("spool/*.head")))
-    kill(worker)
+    begin_and_die(tmp_path / "store", endpoint)
     endpoint.hold = 0.0
 
     made = generate_one(request(), tmp_path / "store", base_url=endpoint.base_url, **KEY)
@@ -129,13 +146,60 @@ def test_what_a_worker_tells_is_short_and_comes_back_as_the_same_error(
     endpoint: Endpoint, tmp_path: Path
 ) -> None:
     order = {"request": request("REFUSE " + "x" * 5000).to_dict(), "store": str(tmp_path)}
-    told = cluster.perform_on_worker({**order, "base_url": endpoint.base_url, **KEY})
+    there = {"base_url": endpoint.base_url, **KEY}
+    told = cluster.perform_on_worker({**order, **there})
 
     assert told is not None
     assert len(json.dumps(told)) < 1000
     error = cluster._error(told)
+    assert cluster.perform_on_worker({**order, "request": request().to_dict(), **there}) is None
     assert isinstance(error, ContentPolicyError)
     assert (error.outcome, error.code, error.status_code) == ("rejected", "moderation_blocked", 400)
+
+
+# --- a call that somebody else makes
+
+
+def delegated(
+    store: Path, endpoint: Endpoint, send: Callable[[Claim], Awaitable[CometError | None]]
+) -> tuple[Call, Archive]:
+    """What came of a call under a driver whose worker is `send`."""
+    core = Bulk(configure({"base_url": endpoint.base_url, "archive": store, **KEY}))  # type: ignore[typeddict-item]
+    lease = Lease()
+    try:
+        return lease.portal.call(core.delegate, request(), 0, send), core.archive
+    finally:
+        core.close()
+        lease.release()
+
+
+def test_a_worker_whose_disk_is_another_leaves_its_call_in_doubt(endpoint: Endpoint, tmp_path: Path) -> None:
+    async def elsewhere(claim: Claim) -> CometError | None:
+        return None
+
+    call, archive = delegated(tmp_path / "store", endpoint, elsewhere)
+
+    assert [(str(error), error.outcome) for error in call.errors] == [
+        ("the worker's receipt is not on the shared disk", "unknown")
+    ]
+    assert [one.bound for one in archive.uncertain()] == [40_000]
+    archive.close()
+
+
+def test_a_driver_finishes_what_its_dead_worker_has_paid(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.urls, endpoint.hold = True, 600
+
+    async def dying(claim: Claim) -> CometError | None:
+        await run_sync(begin_and_die, tmp_path / "store", endpoint, claim.id)
+        endpoint.hold = 0.0
+        return AmbiguousError("the worker was lost")
+
+    call, archive = delegated(tmp_path / "store", endpoint, dying)
+
+    assert call.errors == []
+    assert archive.stored(request().key("sandbox"))[0].path
+    assert endpoint.paid == 1
+    archive.close()
 
 
 # --- a cluster
@@ -182,7 +246,7 @@ def workers(shared: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def fresh(shared: Endpoint) -> Endpoint:
     """The shared endpoint, with nothing seen yet."""
     shared.asked.clear()
-    shared.delay, shared.forgiving = 0.1, False
+    shared.delay, shared.forgiving, shared.rate, shared.retry_after = 0.1, False, None, 0.5
     return shared
 
 
@@ -243,6 +307,64 @@ def test_workers_without_a_key_stop_the_run_before_anything_is_sent(
 
     assert endpoint.asked == []
     assert open_dataset(tmp_path / "set").counts["open"] == 40
+
+
+def test_a_worker_that_cannot_make_pictures_stops_the_run(
+    workers: Workers, fresh: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "perform_on_worker", operator.index)  # it fails where it runs
+
+    with pytest.raises(ConfigurationError, match=r"the workers cannot make pictures \(TypeError"):
+        generate_dataset(rows_of(20), tmp_path / "set", cluster=workers[0], **settings(fresh))
+
+    assert fresh.asked == []
+    assert open_dataset(tmp_path / "set").counts["open"] == 20
+
+
+def test_a_server_that_refuses_the_workers_is_given_time_by_the_driver(
+    workers: Workers, fresh: Endpoint, tmp_path: Path
+) -> None:
+    fresh.rate, fresh.retry_after, fresh.delay = 10, 0.3, 0.0
+
+    report = generate_dataset(rows_of(25), tmp_path / "set", cluster=workers[0], **settings(fresh))
+
+    assert report.counts["done"] == fresh.paid == 25
+    assert 0 < len(fresh.crowded) < 25
+
+
+def test_what_workers_finish_after_a_second_interrupt_is_found_by_the_next_run(
+    workers: Workers, fresh: Endpoint, tmp_path: Path
+) -> None:
+    fresh.delay = 1.5
+    driver = start_maker(
+        rows_of(10), tmp_path / "set", fresh, max_in_flight=3, cluster=workers[0], progress=True
+    )
+    fresh.until(lambda seen: seen.running == 3)
+    assert driver.stderr is not None
+    driver.send_signal(signal.SIGINT)
+    driver.stderr.readline()
+    driver.send_signal(signal.SIGINT)
+    end = json.loads(driver.communicate(timeout=60)[0])
+    before = open_dataset(tmp_path / "set").counts
+    fresh.until(lambda _: len(list((tmp_path / "set").glob("receipts/*/*.json"))) == 3)
+    fresh.delay = 0.0
+
+    counts = generate_dataset(rows_of(10), tmp_path / "set", cluster=workers[0], **settings(fresh)).counts
+
+    assert (end["error"], end["outcome"]) == ("CallAbandoned", "unknown")
+    assert (before["unknown"], before["open"]) == (3, 7)
+    assert counts["done"] == fresh.paid == 10
+
+
+def test_without_dask_what_to_install_is_told(
+    fresh: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+
+    with pytest.raises(ConfigurationError, match="dask is not installed") as caught:
+        generate_dataset(["one"], tmp_path / "set", cluster="tcp://127.0.0.1:9", **settings(fresh))
+
+    assert "comet-magic[dask]" in caught.value.hint
 
 
 def test_a_cluster_that_does_not_answer_is_told_before_paying(fresh: Endpoint, tmp_path: Path) -> None:
