@@ -7,7 +7,6 @@ parsed at the end. So one picture is held once, as bytes. https://apidoc.cometap
 from __future__ import annotations
 
 import binascii
-import io
 import json
 import re
 from dataclasses import dataclass, field
@@ -31,6 +30,8 @@ _NUMBERED = re.compile(rb"\\u00([0-7][0-9A-Fa-f])")
 _OPEN_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 _LONGEST_OPEN = 5
 _WHITE = b" \t\r\n"
+_HEAD = 128  # bytes that hold a `data:` prefix
+_STEP = 4096
 LARGEST_SKELETON = 16 * 1024 * 1024
 MOST_ENTRIES = 1000  # far more than can be asked for; each costs more memory here than in the answer
 
@@ -63,52 +64,70 @@ class Base64Sink:
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
-        self._out = io.BytesIO()
-        self._rest = b""
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._rest = b""  # of a group of four signs that is still open
         self._head: bytes | None = b""  # until the prefix, if any, has passed
         self._ended = False
         self.error: CometError | None = None
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """Take the next piece."""
+        if self._head is not None:
+            lacking = _HEAD - len(self._head)
+            self._head += piece[:lacking]
+            if len(self._head) < _HEAD:
+                return
+            head, self._head = self._head, None
+            self._take(_without_prefix(head))
+            piece = piece[lacking:]
+        self._take(piece)
+
+    def _take(self, piece: bytes | memoryview) -> None:
         if self.error is not None:
             return
-        if self._head is not None:
-            self._head += piece
-            if len(self._head) < 128:
-                return
-            piece, self._head = _without_prefix(self._head), None
-        self._decode(piece)
-
-    def _decode(self, piece: bytes) -> None:
-        if b"\\" in piece or b"\n" in piece or b"\r" in piece or b" " in piece:
-            piece = _NUMBERED.sub(lambda found: bytes((int(found[1], 16),)), piece).replace(b"\\/", b"/")
-            piece = piece.replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _WHITE)
-        piece = self._rest + piece
-        whole = len(piece) - len(piece) % 4
-        self._rest = piece[whole:]
-        if not whole:
-            return
         try:
-            if self._ended:
-                raise binascii.Error("data after the padding")  # noqa: TRY301 - one path for every fault
-            decoded = pybase64.b64decode(memoryview(piece)[:whole], validate=True)
-        except (binascii.Error, ValueError):
-            self.error = BadImageError("a picture's base64 is damaged")
-            return
-        self._ended = piece[whole - 1 : whole] == b"="
-        self._out.write(decoded)
-        if self._out.tell() > self._largest:
+            self._decode(self._rest, piece)
+        except ValueError:  # most pictures come without anything that has to be taken out
+            try:
+                self._decode(b"", _signs(self._rest + piece))
+            except ValueError:
+                self.error = BadImageError("a picture's base64 is damaged")
+        if self._size > self._largest:
             self.error = TooLargeError(f"a picture is larger than max_image_bytes, {self._largest}")
+
+    def _decode(self, rest: bytes, piece: bytes | memoryview) -> None:
+        """Add the whole groups; raises ValueError, and changes nothing, where they hold other signs."""
+        view = memoryview(piece)
+        start = min(-len(rest) % 4, len(view))
+        first = rest + view[:start]
+        if len(first) % 4:
+            self._rest = first
+            return
+        end = len(view) - (len(view) - start) % 4
+        groups = [group for group in (first, view[start:end]) if group]
+        decoded = [pybase64.b64decode(group, validate=True) for group in groups]
+        ended = [self._ended, *(bytes(group[-1:]) == b"=" for group in groups)]
+        if any(ended[:-1]):
+            raise binascii.Error("data after the padding")
+        self._ended, self._rest = ended[-1], bytes(view[end:])
+        self._parts += decoded
+        self._size += sum(map(len, decoded))
 
     def finish(self) -> bytes:
         """The picture's bytes; check `error` first."""
-        if self._head is not None and self.error is None:
+        if self._head is not None:
             head, self._head = self._head, None
-            self._decode(_without_prefix(head))
-        if self._rest and self.error is None:
+            self._take(_without_prefix(head))
+        if self.error is None and _signs(self._rest):
             self.error = BadImageError("a picture's base64 is cut")
-        return self._out.getvalue()
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+
+def _signs(piece: bytes) -> bytes:
+    """Base64 as it was before JSON or a mail program spelled it otherwise."""
+    piece = _NUMBERED.sub(lambda found: bytes((int(found[1], 16),)), piece).replace(b"\\/", b"/")
+    return piece.replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _WHITE)
 
 
 def _without_prefix(head: bytes) -> bytes:
@@ -129,11 +148,14 @@ class DocumentReader:
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece."""
-        while piece:
-            piece = self._text(piece) if self._sink is None else self._base64(self._sink, piece)
+        piece, self._escape = self._escape + piece, b""
+        at = 0
+        while at < len(piece):
+            at = self._text(piece, at) if self._sink is None else self._base64(self._sink, piece, at)
 
-    def _text(self, piece: bytes) -> bytes:
-        self._skeleton += piece
+    def _text(self, piece: bytes, at: int) -> int:
+        before = len(self._skeleton)
+        self._skeleton += piece[at : at + _STEP]  # no more, since what follows may be a picture
         if len(self._skeleton) > LARGEST_SKELETON:
             raise TooLargeError(
                 f"the answer holds more than {LARGEST_SKELETON >> 20} MiB beside its pictures"
@@ -141,27 +163,25 @@ class DocumentReader:
         found = _PICTURE.search(self._skeleton, self._scanned)
         if found is None:
             self._scanned = max(self._scanned, len(self._skeleton) - _KEEP)
-            return b""
-        rest = bytes(self._skeleton[found.end() :])
-        del self._skeleton[found.end() :]
+            return at + _STEP
+        end = found.end()
+        del self._skeleton[end:]
         mark = f"{_MARK}{len(self._pictures)}"
         self._skeleton += mark.encode()
         self._scanned = len(self._skeleton)
         self._sink = self._pictures[mark] = Base64Sink(self._largest)
-        return rest
+        return at + end - before
 
-    def _base64(self, sink: Base64Sink, piece: bytes) -> bytes:
-        end = piece.find(b'"')
-        value = self._escape + (piece if end < 0 else piece[:end])
-        self._escape = b""
-        cut = _OPEN_ESCAPE.search(value, max(0, len(value) - _LONGEST_OPEN)) if end < 0 else None
-        if cut is not None:
-            value, self._escape = value[: cut.start()], cut[0]
-        sink.write(value)
-        if end < 0:
-            return b""
-        self._sink = None
-        return piece[end:]
+    def _base64(self, sink: Base64Sink, piece: bytes, at: int) -> int:
+        end = piece.find(b'"', at)
+        if end >= 0:
+            self._sink = None
+        else:
+            cut = _OPEN_ESCAPE.search(piece, max(at, len(piece) - _LONGEST_OPEN))
+            end = cut.start() if cut else len(piece)
+            self._escape = piece[end:]
+        sink.write(memoryview(piece)[at:end])
+        return end if self._sink is None else len(piece)
 
     def finish(self) -> Any:
         """The document; a picture's string is its `Base64Sink`'s mark, to be given to `picture`.

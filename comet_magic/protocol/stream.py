@@ -74,10 +74,10 @@ class StreamReader:
                 carriage = piece.find(b"\r", start)
             ends = [at for at in (newline, carriage) if at >= 0]
             if not ends:
-                self._append(piece[start:])
+                self._append(memoryview(piece)[start:])
                 return
             end = min(ends)
-            self._append(piece[start:end])
+            self._append(memoryview(piece)[start:end])
             start = end + 1
             if end == carriage:
                 if start == len(piece):
@@ -95,25 +95,26 @@ class StreamReader:
             if event is not None:
                 yield event
 
-    def _append(self, text: bytes) -> None:
+    def _append(self, text: memoryview) -> None:
         self._line += text
         if len(self._line) + self._held > self._largest:
             raise TooLargeError(f"an event of the stream passes {self._largest >> 20} MiB")
 
     def _take_line(self) -> StreamEvent | None:
-        line = bytes(self._line)
-        self._line = bytearray()
+        line, self._line = self._line, bytearray()
         if self._first:
             self._first, line = False, line.removeprefix(_BOM)
         if not line:
             return self._take_event()
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
+        colon = line.find(b":")
+        name = line if colon < 0 else line[:colon]
+        value = memoryview(line)[len(name) + 1 :]  # which may be a whole picture
+        value = value[1:] if bytes(value[:1]) == b" " else value
         if name == b"data":
-            self._data.append(value)
+            self._data.append(bytes(value))
             self._held += len(value)
         elif name == b"event":
-            self._name = value[:200].decode("utf-8", "replace")
+            self._name = bytes(value[:200]).decode("utf-8", "replace")
         return None
 
     def _take_event(self) -> StreamEvent | None:
