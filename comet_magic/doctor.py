@@ -9,7 +9,6 @@ import platform
 import re
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from .archive import Archive
 from .client import reachable
 from .errors import CometError
+from .files import unwritable
 from .locations import ARCHIVE_VARIABLE, DEFAULT_ARCHIVE, archive_folder
 from .settings import find_dotenv, find_key, resolve_base_url
 from .text import clean
@@ -170,10 +170,10 @@ def _archive(folder: Path | None) -> Iterator[Finding]:
     if folder is None:
         yield Finding("note", "the archive is switched off", "paid pictures are kept in memory only")
         return
-    problem = _unwritable(folder)
+    problem = unwritable(folder)
     if problem:
         advice = f"name another folder: {ARCHIVE_VARIABLE}, archive= or %config CometMagics.archive"
-        yield Finding("bad", f"{clean(folder)} cannot be written: {problem}", advice)
+        yield Finding("bad", problem, advice)
     if not (folder / "ledger.sqlite").is_file():
         if not problem:
             yield Finding("ok", f"no archive yet; the first picture makes {clean(folder)}")
@@ -191,16 +191,6 @@ def _archive(folder: Path | None) -> Iterator[Finding]:
         yield Finding(
             "note", f"the archive is on a network file system ({kind})", "SQLite wants a local disk"
         )
-
-
-def _unwritable(folder: Path) -> str:
-    """Why nothing can be written there, or where it would be made; "" if something can."""
-    place = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    try:
-        tempfile.TemporaryFile(dir=place).close()
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    return ""
 
 
 def _file_system(folder: Path) -> str:

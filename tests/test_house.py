@@ -43,7 +43,7 @@ FLOORS: dict[str, set[str]] = {
         *("archive", "files", "protocol", ""),
     },
     "pandas": {"pipeline"},
-    "doctor": {"locations", "client", "archive", "settings", "errors", "text", "addresses"},
+    "doctor": {"files", "locations", "client", "archive", "settings", "errors", "text", "addresses"},
     "__main__": {"sandbox", "pipeline", "doctor", "errors"},
 }
 HOSTS = {  # packages that only some modules may know

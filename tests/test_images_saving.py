@@ -7,7 +7,7 @@ import pytest
 
 from comet_magic.errors import SaveError
 from comet_magic.files import read_metadata
-from comet_magic.images import Images
+from comet_magic.images import Images, obstacle
 from comet_magic.text import Secret
 
 from .images_made import made, noise, picture, pixels
@@ -184,3 +184,28 @@ class TestWhatIsWritten:
         (path,) = one.save(tmp_path / "boat")
         assert key.reveal().encode() not in path.read_bytes()
         assert read_metadata(path)["revised_prompt"] == "a boat [hidden]"
+
+
+class TestAnObstacle:
+    """What stands in the way is told before the pictures are paid for, in the words that saving has."""
+
+    @pytest.mark.parametrize("path", ["new/boat.png", "new/", "boat", "boat.jpeg"])
+    def test_is_none_where_saving_will_work(self, tmp_path, path):
+        images(made(), made()).save(f"{tmp_path}/{path}")
+        assert obstacle(f"{tmp_path}/other-{path}", ["image/png"] * 2) == ""
+
+    @pytest.mark.parametrize("path", ["boat.gif", "boat", "boat-1.png/deep/", "boat-1.png/boat.png"])
+    def test_is_what_saving_would_say(self, tmp_path, monkeypatch, path):
+        monkeypatch.chdir(tmp_path)
+        images(made(), made()).save("boat")
+        told = obstacle(path, ["image/png"] * 2)
+        assert told
+        with pytest.raises(SaveError) as caught:
+            images(made(), made()).save(path)
+        assert told.split()[0] in str(caught.value)
+
+    def test_of_a_user_who_is_not_there_is_told(self):
+        assert "cannot be written" in obstacle("~nobody-of-that-name/boat.png", ["image/png"])
+
+    def test_of_a_kind_that_is_not_known_counts_on_a_png(self, tmp_path):
+        assert obstacle(f"{tmp_path}/boat", ["image/avif"]) == ""

@@ -9,6 +9,7 @@ from .writing import (
     native,
     place,
     sync_folder,
+    unwritable,
     write_new,
     write_whole,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "slug",
     "sniff",
     "sync_folder",
+    "unwritable",
     "write_new",
     "write_whole",
 ]

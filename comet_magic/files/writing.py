@@ -10,11 +10,13 @@ import errno
 import os
 import secrets
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from ..text import clean
+from .names import from_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,6 +131,21 @@ def make_private_folder(path: Path) -> None:
     message = f"the folder {clean(path)} cannot be written: {reason}"
     places = "archive=, %config CometMagics.archive, or COMETIMG_ARCHIVE in the environment"
     raise ConfigurationError(message, hint=f"Free space on its disk, or name another folder: {places}.")
+
+
+def unwritable(folder: Path) -> str:
+    """Why no file can be made in a folder that is there or would be made, one sentence; "" if one can."""
+    place = native(folder).absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    shown = clean(from_here(place))
+    if not place.is_dir():
+        return f"{shown} is no folder"
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        return f"{shown} cannot be written: {error.strerror or type(error).__name__}"
+    return ""
 
 
 def native(path: Path | str) -> Path:

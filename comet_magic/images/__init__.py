@@ -4,5 +4,6 @@ from .check import check_picture
 from .picture import Picture
 from .preview import preview
 from .result import Images, bundle, caption
+from .saving import obstacle
 
-__all__ = ["Images", "Picture", "bundle", "caption", "check_picture", "preview"]
+__all__ = ["Images", "Picture", "bundle", "caption", "check_picture", "obstacle", "preview"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SaveError
-from ..files import SUFFIX, embed_metadata, slug, write_whole
+from ..files import SUFFIX, embed_metadata, slug, unwritable, write_whole
 from ..text import clean
 
 if TYPE_CHECKING:
@@ -51,17 +51,35 @@ def save_pictures(
         return []
     try:
         target = Path(path).expanduser()
-        if os.fspath(path).endswith(("/", os.sep)) or target.is_dir():
+        if _is_folder(path, target):
             return _into_folder(pictures, target / slug(prompt), facts)
-        names = _names(target, pictures)
+        names = _names(target, [picture.mime for picture in pictures])
         problem = _problem(target, names)
         if not problem:
             return _as_files(pictures, names, facts)
     except (OSError, RuntimeError, ValueError) as error:
-        # What a path can be wrong with: no such user, a character that names cannot have.
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        problem = f"{os.fspath(path)} cannot be written: {reason}"
+        problem = _reason(path, error)
     raise SaveError(clean(problem), hint=_HINT, images=images)
+
+
+def obstacle(path: str | os.PathLike[str], mimes: Sequence[str]) -> str:
+    """Why pictures of these kinds cannot be written there, "" if they can: to be asked before they are paid for."""
+    try:
+        target = Path(path).expanduser()
+        if _is_folder(path, target):
+            return unwritable(target)
+        return _problem(target, _names(target, mimes)) or unwritable(target.parent)
+    except (OSError, RuntimeError, ValueError) as error:
+        return _reason(path, error)
+
+
+def _is_folder(path: str | os.PathLike[str], target: Path) -> bool:
+    return os.fspath(path).endswith(("/", os.sep)) or target.is_dir()
+
+
+def _reason(path: str | os.PathLike[str], error: Exception) -> str:
+    """What a path can be wrong with: no such user, a character that names cannot have."""
+    return f"{os.fspath(path)} cannot be written: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 
 def _problem(target: Path, names: list[Path]) -> str:
@@ -111,17 +129,19 @@ def _file(picture: Picture, facts: Facts | None) -> bytes:
     return embed_metadata(picture.data, picture.mime, told)
 
 
-def _names(target: Path, pictures: Sequence[Picture]) -> list[Path]:
+def _names(target: Path, mimes: Sequence[str]) -> list[Path]:
     """One name per picture: the file itself, or with -1, -2... where there are several."""
     stem = target.stem if target.suffix.lower() in _OURS else target.name
-    numbers = [""] if len(pictures) == 1 else [f"-{number}" for number in range(1, len(pictures) + 1)]
+    numbers = [""] if len(mimes) == 1 else [f"-{number}" for number in range(1, len(mimes) + 1)]
     return [
-        target.with_name(f"{stem}{number}{_suffix(target, picture)}")
-        for number, picture in zip(numbers, pictures, strict=True)
+        target.with_name(f"{stem}{number}{_suffix(target, mime)}")
+        for number, mime in zip(numbers, mimes, strict=True)
     ]
 
 
-def _suffix(target: Path, picture: Picture) -> str:
-    asked = target.suffix.lower()
-    same = {".jpeg": ".jpg"}.get(asked, asked) == SUFFIX[picture.mime]
-    return target.suffix if same else SUFFIX[picture.mime]
+def _suffix(target: Path, mime: str) -> str:
+    asked, due = (
+        target.suffix.lower(),
+        SUFFIX.get(mime, ".png"),
+    )  # of a kind that nobody knows, a png will come
+    return target.suffix if {".jpeg": ".jpg"}.get(asked, asked) == due else due

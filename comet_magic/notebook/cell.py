@@ -6,9 +6,6 @@ Each step takes one value and hands on one value; what is shown is `live`'s, wha
 from __future__ import annotations
 
 import json
-import mimetypes
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from .live import Live
     from .session import Service
 
-PICTURES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 KEY_ADVICE = (
     "this cell holds what looks like an API key, so nothing was done with it: delete the cell (its text is "
     "saved with the notebook), rotate the key at the vendor, and give the new one to %cometimg_login"
@@ -103,38 +99,11 @@ def _read_file(path: str) -> str:
 
 def check_target(path: str, requests: Sequence[ImageRequest]) -> None:
     """Refuse a `--save` path that could not be written, before anything is paid."""
-    target = Path(path).expanduser()
-    folder = path.endswith(("/", os.sep)) or target.is_dir()
-    problem = "" if folder else _taken(target, requests)
-    place = target if folder else target.parent
-    while folder and not place.exists() and place != place.parent:
-        place = place.parent
-    if not problem and not place.is_dir():
-        problem = f"{place} is no folder" if place.exists() else f"{place} does not exist; make it first"
+    from ..images import obstacle
+
+    problem = obstacle(path, [request.mime_hint for request in requests for _ in range(request.n)])
     if problem:
         raise wrong(f"--save {path}: {problem}")
-    try:
-        tempfile.TemporaryFile(dir=place).close()
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise wrong(f"--save {path}: {place} cannot be written: {problem}")
-
-
-def _taken(target: Path, requests: Sequence[ImageRequest]) -> str:
-    """What is wrong with a file's name: another kind of file, or one that is there already."""
-    mime = mimetypes.guess_type(target.name)[0] or ""
-    if mime.startswith("image/") and mime not in PICTURES:
-        return f"{target.suffix} is not written: pictures are kept as they came, png, jpg or webp"
-    stem = target.stem if mime in PICTURES else target.name
-    expected = requests[0].mime_hint
-    suffix = target.suffix if mime == expected else PICTURES.get(expected, ".png")
-    count = sum(request.n for request in requests)
-    numbers = [""] if count == 1 else [f"-{number}" for number in range(1, count + 1)]
-    taken = [
-        name for name in (f"{stem}{number}{suffix}" for number in numbers) if (target.parent / name).exists()
-    ]
-    return f"{taken[0]} exists and is never overwritten; take another name" if taken else ""
 
 
 def requests_of(prompt: str, call: Mapping[str, Any]) -> tuple[ImageRequest, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from ...files import SUFFIX
 from ...text import html
 from . import markup
 
@@ -151,7 +152,7 @@ class Stage:
     def download(self, images: Images, number: int) -> None:
         """Give the browser the very file."""
         picture = images.pictures[0]
-        name = Path(picture.path).name if picture.path else f"picture-{number}{_SUFFIX[picture.mime]}"
+        name = Path(picture.path).name if picture.path else f"picture-{number}{SUFFIX[picture.mime]}"
         if len(picture.data) > MOST_DOWNLOAD:
             said = f"The picture has {len(picture.data) / 1e6:.0f} MB; fetch its file: {picture.path or 'Save as'}"
             self._download.value = markup.status(said)
@@ -183,6 +184,3 @@ def _part(part: Part, source: str, *, alone: bool) -> str:
     words = "" if alone else f"<span>{part.number}: {html(part.words)}</span>"
     picture = markup.img(source, name if part.final else f"preview of {name}") if source else ""
     return f'<div class="comet-part{" comet-alone" if alone else ""}">{picture}{words}</div>'
-
-
-_SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
