@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
 
+from ..catalog.money import MILLION
 from ..errors import ConfigurationError, InvalidRequestError
 from .check import open_checked
 from .display import MOST_BYTES, Bundle, describe, present, show
@@ -117,7 +118,7 @@ class Images(list["Image"]):
     @property
     def cost_usd(self) -> float | None:
         """What it cost in USD; None where any part is unknown."""
-        return None if self.cost is None else self.cost / 1_000_000
+        return None if self.cost is None else self.cost / MILLION
 
     @property
     def notice(self) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import MODELS
+from ..catalog.money import MILLION
 from . import generation, pictures
 from .refusals import GATEWAY, Refusal
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 GENERATIONS = "/v1/images/generations"
 BALANCE_USD = 10.0
-_MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class App:
         return _json({"object": "billing_subscription", "has_payment_method": True, **limit})
 
     def _usage(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
-        cents = spent * 100 / _MILLION
+        cents = spent * 100 / MILLION
         return _json({"object": "list", "total_usage": cents})
 
 
@@ -208,5 +208,5 @@ def _pricing(model: Model) -> dict[str, Any] | None:
     if model.price is None:
         return None
     rates = {"input": model.price.text_in, "output": model.price.image_out, "per_request": model.price.flat}
-    dollars = {name: rate / _MILLION if rate is not None else None for name, rate in rates.items()}
+    dollars = {name: rate / MILLION if rate is not None else None for name, rate in rates.items()}
     return {"currency": "USD", **dollars, "per_second": None}

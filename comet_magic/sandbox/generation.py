@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import WIRE_PARAMETERS, find, output_tokens
+from ..catalog.money import MILLION
+from ..catalog.prices import PARTIAL_TOKENS
 from ..errors import InvalidRequestError
 from ..request import ImageRequest, cost_of
 from .pictures import Painting, subject
@@ -19,11 +21,8 @@ if TYPE_CHECKING:
 
     from ..catalog import Model
 
-# https://developers.openai.com/api/docs/guides/image-generation
-_PARTIAL_TOKENS = 100
 # What a picture is said to take where nobody knows: a usage must be whole.
 _UNKNOWN_TOKENS = 1756
-_MILLION = 1_000_000
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -159,7 +158,7 @@ class Order:
     def usage(self) -> dict[str, Any]:
         """The tokens of the whole order in the shape of the gpt-image models."""
         each = output_tokens(self.model, self.size, self.quality or "auto") or self._tokens_by_price()
-        made = each * len(self.paintings) + _PARTIAL_TOKENS * self.previews
+        made = each * len(self.paintings) + PARTIAL_TOKENS * self.previews
         # Four bytes are about one token; the page's own example, 47 letters, counts 13.
         read = 1 + -(-len(self.request.prompt.encode()) // 4)
         return {
@@ -172,7 +171,7 @@ class Order:
     def _tokens_by_price(self) -> int:
         price = self.model.price
         cost = price.picture(self.size, self.quality or "") if price else None
-        return cost * _MILLION // price.image_out if price and price.image_out and cost else _UNKNOWN_TOKENS
+        return cost * MILLION // price.image_out if price and price.image_out and cost else _UNKNOWN_TOKENS
 
     def document(self, now: int, address: Callable[[Painting, int], str]) -> Iterator[bytes]:
         """The answer as one piece of JSON, painted when it is asked for."""
