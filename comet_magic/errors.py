@@ -116,7 +116,12 @@ class CometError(Exception):
         evidence = ", ".join(f"{name} {value}" for name, value in facts if value)
         saved = f"The raw answer is kept in {self.rescue_path}" if self.rescue_path else ""
         head = f"{type(self).__name__}: {self}"
-        return [line for line in (head, self.hint, MONEY[self.outcome], saved, evidence) if line]
+        return [line for line in (head, self.hint, self.money, saved, evidence) if line]
+
+    @property
+    def money(self) -> str:
+        """Whether it is billed, in a sentence."""
+        return MONEY[self.outcome]
 
     def __getattr__(self, name: str) -> Any:
         # IPython asks with hasattr for this hook in every xmode; without it the full traceback is shown.
@@ -183,6 +188,12 @@ class QuotaError(APIStatusError):
 
 class ContentPolicyError(APIStatusError):
     """The prompt or the picture was refused by moderation."""
+
+    @property
+    def money(self) -> str:
+        """Whether it is billed, in a sentence."""
+        refused = self.outcome == "rejected"
+        return "The server refused it; some providers bill a refusal." if refused else super().money
 
 
 class RateLimitError(APIStatusError):

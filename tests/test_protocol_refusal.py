@@ -124,7 +124,7 @@ def test_a_status_has_its_hint(status: int, hint: str) -> None:
     [
         (
             "moderation_blocked",
-            "Change the prompt; the same one will be refused again. Some providers bill a refusal.",
+            "Change the prompt; the same one will be refused again.",
         ),
         ("model_not_found", "%cometimg_models lists the models."),
         ("invalid_value", ""),
@@ -230,3 +230,10 @@ def test_the_id_of_a_request_is_found_where_gateways_put_it(
 def test_an_answer_without_an_id_has_none() -> None:
     assert answered(400, {"error": {"message": 5}}).request_id is None
     assert request_id_of({}) is None
+
+
+def test_a_refused_prompt_is_not_called_free() -> None:
+    refused, wrong = (answered(400, envelope(code=code)) for code in ("moderation_blocked", "invalid_value"))
+
+    assert refused.lines()[-2] == "The server refused it; some providers bill a refusal."
+    assert "nothing should be billed" in wrong.lines()[-2]

@@ -75,7 +75,7 @@ _BY_STATUS: dict[int, type[CometError]] = {
 _HINTS: dict[type[CometError], str] = {
     AuthenticationError: "Check the key: %cometimg_status shows where it came from.",
     QuotaError: "Top up the account or raise its limit, then run it again.",
-    ContentPolicyError: "Change the prompt; the same one will be refused again. Some providers bill a refusal.",
+    ContentPolicyError: "Change the prompt; the same one will be refused again.",
     RateLimitError: "Wait a little, or lower max_in_flight.",
     NotFoundError: "%cometimg_models lists the models.",
     PermissionDeniedError: "The key, the account or a firewall forbids this request.",
