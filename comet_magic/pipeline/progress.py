@@ -153,7 +153,8 @@ class Bar:
         if total != self._bar.total:
             self._bar.reset(total=total)
         self._bar.set_postfix_str(str(status), refresh=False)
-        self._bar.update(max(0, status.ended - self._bar.n))
+        if status.ended > self._bar.n:  # an update by nothing would leave its time out of the rate
+            self._bar.update(status.ended - self._bar.n)
         self._bar.refresh()
 
     def say(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pandas
@@ -193,6 +194,19 @@ def test_a_bar_shows_the_status_and_grows_with_the_table(monkeypatch: pytest.Mon
     assert "21/21" in out.getvalue()
     assert "20 done, 1 refused; $0.04 spent, at most $0.08" in out.getvalue()
     assert "a word" in out.getvalue()
+
+
+def test_the_rate_of_a_bar_counts_the_time_in_which_nothing_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    bar, clock = Bar(), count()
+    monkeypatch.setattr(bar._bar, "_time", lambda: float(next(clock)))
+    bar.show(status(0))
+
+    for done in (1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3):
+        bar.show(status(done))
+
+    assert bar._bar.format_dict["rate"] < 0.3
+    bar.close()
 
 
 def test_a_run_shows_how_far_it_is(
