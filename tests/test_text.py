@@ -186,6 +186,28 @@ class TestKeysInTexts:
         assert clean(f"({twenty[5:12]})") == f"({twenty[5:12]})"
         assert kept
 
+    @pytest.mark.parametrize("around", ["{}", "({})", "a " * 600 + "{}"], ids=["alone", "short", "long"])
+    def test_are_hidden_by_each_of_their_parts(self, around):
+        key = "z9y8x7w6v5u4t3s2r1q0"
+        kept = Secret(key)
+        for part in (
+            *(key[at : at + 8] for at in range(13)),
+            base64.b64encode(key.encode()).decode()[-12:-4],
+        ):
+            assert clean(around.format(part), limit=5000) == around.format("[hidden]")
+        assert kept
+
+    @pytest.mark.parametrize("length", range(8, 20))
+    def test_that_are_short_are_hidden_inside_any_base64(self, length):
+        key = "z9Y8x7W6v5U4t3S2r1Q"[:length]
+        kept = Secret(key)
+        for before in (b"", b"x", b"xy", b"\xff", b"\xff\xff", b"\0\0\0\0"):
+            for after in (b"", b"\0", b"\xff", b"\0\xff", b"xyz"):
+                cleaned = clean(base64.b64encode(before + key.encode() + after).decode())
+                assert "[hidden]" in cleaned
+                assert len(cleaned.replace("[hidden]", "")) <= 8
+        assert kept
+
     def test_are_recognised_for_a_refusal(self, secret):
         for text in (FORMS["exact"], FORMS["split by zero-width characters"], FORMS["URL-encoded"]):
             assert looks_like_key(f"a boat {text}")
