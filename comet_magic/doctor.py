@@ -79,6 +79,9 @@ def _said(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     yield Finding("ok", f"Python {platform.python_version()} on {platform.system()}, in {sys.prefix}")
+    if _version("comet-magic") is None:
+        yield Finding("note", "comet_magic runs from its folder", "pip install . brings all that it needs")
+        return
     for line in requires("comet-magic") or []:
         requirement, _, marker = line.partition(";")
         if not marker:

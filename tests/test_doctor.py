@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,18 @@ def test_a_package_below_its_floor_is_bad() -> None:
     assert doctor._installed("pillow", "pillow>=999").grade == "bad"
     assert doctor._installed("pillow", "pillow>=12.3,<99").grade == "ok"
     assert doctor._installed("no-such-package", "no-such-package>=1").grade == "bad"
+
+
+def test_a_package_that_is_not_installed_is_worth_a_note() -> None:
+    missing = "m.version = m.requires = lambda _: (_ for _ in ()).throw(m.PackageNotFoundError)"
+    code = (
+        f"import importlib.metadata as m; {missing}; from comet_magic.__main__ import main; main(['doctor'])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(cm.__file__).parent.parent)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert "runs from its folder" in ran.stdout
 
 
 def test_a_dotenv_that_git_keeps_is_bad(report, tmp_path: Path) -> None:
