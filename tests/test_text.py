@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from comet_magic.text import Secret, clean, clean_url, html, looks_like_key
+from comet_magic.text import Secret, clean, clean_url, html, looks_like_key, without_keys
 
 KEY = "sk-Ab3dE5gh7JkLm9PqRs/tUv+Wx12"
 
@@ -58,7 +58,7 @@ class TestASecret:
         assert secret == Secret(KEY)
         assert hash(secret) == hash(Secret(KEY))
         assert secret != Secret(KEY + "x")
-        assert secret != KEY
+        assert (secret == KEY) is False
 
     def test_of_any_text_can_be_compared(self):
         assert Secret("\ud800ключ") != Secret("ключ")
@@ -208,6 +208,39 @@ class TestKeysInTexts:
                 assert len(cleaned.replace("[hidden]", "")) <= 8
         assert kept
 
+    @pytest.mark.parametrize(
+        ("text", "left"),
+        [
+            ("abcdef{}ghijkl", "ab[hidden]kl"),
+            ("abcd{}efgh", "[hidden]"),
+            ("a{}", "[hidden]"),
+            ("a={}==", "a=[hidden]"),
+            ("={}=b.c", "=[hidden].c"),
+            (".{}.", ".[hidden]."),
+            ("{}ab.c {}", "[hidden].c [hidden]"),
+            ("{}abcdefgh{}", "[hidden]"),
+            ("{}abcdefghi{}", "[hidden]e[hidden]"),
+        ],
+    )
+    def test_take_four_neighbours_with_them_that_base64_would_betray(self, secret, text, left):
+        assert clean(text.format(KEY, KEY)) == left
+
+    @pytest.mark.parametrize("noise", ["%20", "%7F", "%7f", "&#32;", "&#127;", "&#x7f;", "\\x20", "\\u0020"])
+    def test_are_hidden_where_escapes_of_nothing_stand_between_their_signs(self, secret, noise):
+        assert clean(noise.join(KEY)) == "[hidden]"
+
+    def test_of_the_first_and_the_last_printable_sign_are_hidden_in_escapes(self):
+        key = "!~0a!~1b!~2c!~3d!~4e!~"
+        kept = Secret(key)
+        for form in ("%{:02x}", "&#{};", "\\x{:02X}"):
+            assert clean("".join(form.format(ord(sign)) for sign in key)) == "[hidden]"
+        assert kept
+
+    def test_are_taken_out_of_raw_bytes_and_nothing_else_is(self, secret):
+        rest = bytes(range(0x3A, 0x100)) + bytes(range(0x30))
+        assert without_keys(rest + KEY.encode() + b"." + rest) == rest + b"[hidden]." + rest
+        assert without_keys(rest * 9) == rest * 9
+
     def test_are_recognised_for_a_refusal(self, secret):
         for text in (FORMS["exact"], FORMS["split by zero-width characters"], FORMS["URL-encoded"]):
             assert looks_like_key(f"a boat {text}")
@@ -251,6 +284,7 @@ class TestWhatIsPrinted:
     def test_is_short(self):
         assert clean("abcdef", limit=6) == "abcdef"
         assert clean("abcdefg", limit=6) == "abcde…"
+        assert clean("abc", limit=1) == clean("abc", limit=0) == "…"
         assert clean("abc  defg", limit=6) == "abc…"
         assert clean("x" * 5 * 2**20) == "x" * 499 + "…"
 
