@@ -1,4 +1,4 @@
-"""Prints the lowest supported version of everything that the package and its kernel need, for pip."""
+"""Prints the lowest supported version of all that the package and its kernel need, for pip, but for the names given."""
 
 import re
 import sys

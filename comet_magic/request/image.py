@@ -26,7 +26,7 @@ _MOST_IN_SEQUENCE = 15  # https://apidoc.cometapi.com/api/image/seededit-seedrea
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """A request the model takes; what is None is not sent.
+    """A request the model takes, of the parameters that `comet_magic.generate` explains; what is None is not sent.
 
     `size` takes words (square, portrait, landscape) and ratios (16:9) too and becomes the nearest size.
 
