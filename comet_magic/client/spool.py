@@ -82,19 +82,19 @@ class Spool:
             self._file.close()
             self._file = None
 
-    def pieces(self) -> Iterator[bytes]:
-        """The body from its beginning."""
+    def pieces(self, step: int = PIECE) -> Iterator[bytes]:
+        """The body from its beginning, read from the file in steps of so many bytes."""
         self.close()
         if self._held:
             yield from self._held
         elif self.size and self.path is not None:
             with self.path.open("rb", buffering=0) as file:
-                while piece := file.read(PIECE):
+                while piece := file.read(step):
                     yield piece
 
     def head(self, size: int) -> bytes:
         """The first bytes of the body."""
-        return next(self.pieces(), b"")[:size]
+        return next(self.pieces(size), b"")[:size]
 
     def redact(self) -> None:
         """Take out a key that the server repeated: what is kept for good holds none."""
