@@ -8,7 +8,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from comet_magic import errors
@@ -212,7 +212,10 @@ def test_damaged_or_unknown_encodings_are_refused(data: bytes, encoding: str) ->
         unpacked(data, encoding)
 
 
-@given(st.binary(min_size=1, max_size=60), st.integers(1, 20))
+@given(st.binary(min_size=1, max_size=300), st.integers(1, 20))
+@example(b"\0\0>" + b"\xfb\xef\xbe" * 60, 1)  # three letters, then nothing but plus signs
+@example(b"\0\0>" + b"\xfb\xef\xbe" * 60, 10_000)
+@example(b"\xff" * 60, 10_000)
 def test_base64_with_its_signs_spelled_by_number_is_read_from_any_cut(data: bytes, cut: int) -> None:
     coded = base64.b64encode(data).decode()
     spelled = coded.replace("+", "\\u002B").replace("/", "\\u002f").replace("=", "\\u003d")

@@ -78,6 +78,9 @@ class Base64Sink:
             self._head += piece[:lacking]
             if len(self._head) < _HEAD:
                 return
+            while _open_escape(self._head) and lacking < len(piece):  # what is one sign is not cut
+                self._head += piece[lacking : lacking + 1]
+                lacking += 1
             head, self._head = self._head, None
             self._take(_without_prefix(head))
             piece = piece[lacking:]
@@ -130,6 +133,10 @@ def _signs(piece: bytes) -> bytes:
     return piece.replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _WHITE)
 
 
+def _open_escape(text: bytes, start: int = 0) -> re.Match[bytes] | None:
+    return _OPEN_ESCAPE.search(text, max(start, len(text) - _LONGEST_OPEN))
+
+
 def _without_prefix(head: bytes) -> bytes:
     head = head.lstrip(_WHITE)
     return head.partition(b",")[2] if head[:5] == b"data:" else head
@@ -177,7 +184,7 @@ class DocumentReader:
         if end >= 0:
             self._sink = None
         else:
-            cut = _OPEN_ESCAPE.search(piece, max(at, len(piece) - _LONGEST_OPEN))
+            cut = _open_escape(piece, at)
             end = cut.start() if cut else len(piece)
             self._escape = piece[end:]
         sink.write(memoryview(piece)[at:end])
