@@ -244,3 +244,15 @@ def test_the_time_of_a_call_holds_also_where_the_server_refuses_everybody() -> N
                 client.generate("a boat", timeout=1.5, **SMALL)
     assert caught.value.outcome in ("rejected", "not_sent")
     assert time.monotonic() - started < 5
+
+
+def test_a_fault_of_ours_reaches_the_caller_as_it_is(
+    client: cm.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr("comet_magic.client.delivery.check_picture", broken)
+
+    with pytest.raises(ZeroDivisionError, match="a fault of ours"):
+        client.generate("a boat", **SMALL)

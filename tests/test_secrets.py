@@ -140,6 +140,23 @@ def test_nothing_that_can_be_reached_from_anything_is_the_key(holders: dict[str,
             assert not found(KEY, text), f"{name} leads to a {type(each).__name__} that shows it"
 
 
+def test_no_variable_of_ours_holds_the_key_while_it_is_sent(named: Sandbox) -> None:
+    frames: dict[str, str] = {}
+
+    def look(event: Any) -> None:
+        frame = sys._getframe()
+        while frame is not None and getattr(event, "state", "") == "waiting":
+            if "comet_magic" in frame.f_code.co_filename:
+                frames[frame.f_code.co_qualname] = repr(frame.f_locals)
+            frame = frame.f_back
+
+    with cm.Client(archive=None) as client:
+        client.generate("a boat", **SMALL, on_event=look)
+
+    assert "APIDoor.send" in frames
+    assert [name for name, shown in frames.items() if found(KEY, shown)] == []
+
+
 def test_a_key_does_not_travel_to_another_process(named: Sandbox) -> None:
     with cm.Client(archive=None) as client:
         for thing in (client, client.generate, client.submit):

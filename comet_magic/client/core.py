@@ -191,8 +191,9 @@ class Core(Forked):
         except BaseException as fault:  # a fault of ours must reach the caller, who waits for it
             self._detach(job)
             if not ending():  # a thread that waits would only print it
+                told = _alone(fault)
                 job.set_exception(
-                    fault if isinstance(fault, Exception) else APIConnectionError("the engine was stopped")
+                    told if isinstance(told, Exception) else APIConnectionError("the engine was stopped")
                 )
             if not isinstance(fault, Exception):
                 raise
@@ -317,6 +318,13 @@ class Core(Forked):
                 reused=True,
             )
         raise problem
+
+
+def _alone(fault: BaseException) -> BaseException:
+    """The one fault in a group of one, as the calls side by side make it."""
+    while isinstance(fault, BaseExceptionGroup) and len(fault.exceptions) == 1:
+        fault = fault.exceptions[0]
+    return fault
 
 
 def _micro(amount: float | None, name: str) -> int | None:

@@ -64,10 +64,11 @@ class _Line:
         headers: Mapping[str, str],
         *,
         content: bytes | None = None,
+        sign: Callable[[httpx.Request], None] | None = None,
         silence: float | None = None,
         **extensions: Any,
     ) -> httpx.Response:
-        """Send once; the answer's body is still unread, and may be silent for so many seconds."""
+        """Send once, signed where that is asked for; the answer's body is unread, and may be silent for so long."""
         times = {"connect": self._connect_timeout, "read": silence, "write": None, "pool": None}
         request = httpx.Request(
             method,
@@ -76,6 +77,8 @@ class _Line:
             content=content,
             extensions={"timeout": times, **extensions},
         )
+        if sign is not None:
+            sign(request)
         response = await (self._through_proxy(request) if self._proxy else self._straight(request))
         # the library would parse it, and fail, though it does not follow it
         if "location" in response.headers:
@@ -183,31 +186,32 @@ class APIDoor:
     def __repr__(self) -> str:
         return f"APIDoor({self._base.url})"
 
-    def _key_for(self, url: str) -> dict[str, str]:
-        """The one place where the key is revealed: to requests of its own origin."""
-        asked = httpx.URL(url)
-        port = asked.port or {"http": 80, "https": 443}[asked.scheme]
-        if f"{asked.scheme}://{asked.host}:{port}" != self._base.origin:
+    def _sign(self, request: httpx.Request) -> None:
+        """The one place where the key is revealed: to a request of its own origin, in no variable of ours."""
+        url = request.url
+        port = url.port or {"http": 80, "https": 443}[url.scheme]
+        if f"{url.scheme}://{url.host}:{port}" != self._base.origin:
             raise httpx.UnsupportedProtocol("the key belongs to another origin")
-        return {"Authorization": f"Bearer {self._secret.reveal()}"}
+        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
 
     async def send(
         self, path: str, body: bytes, *, accept: str, idempotency_key: str, idle: float | None, phase: Phase
     ) -> httpx.Response:
         """POST once; the answer's body is still unread."""
-        url = self._base.url + path
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": accept,
-            "Idempotency-Key": idempotency_key,
-            **self._key_for(url),
-        }
-        return await self._line.send("POST", url, headers, content=body, silence=idle, trace=phase.trace)
+        return await self._line.send(
+            "POST",
+            self._base.url + path,
+            {"Content-Type": "application/json", "Accept": accept, "Idempotency-Key": idempotency_key},
+            content=body,
+            sign=self._sign,
+            silence=idle,
+            trace=phase.trace,
+        )
 
     async def get(self, url: str, *, with_key: bool, largest: int) -> tuple[httpx.Response, bytes]:
         """GET a page of the API's own origin (a catalogue, a balance); at most `largest` bytes of it are read."""
-        key = self._key_for(url) if with_key else {}
-        response = await self._line.send("GET", url, {"Accept": "*/*", **key}, silence=PAGE_TIMEOUT)
+        sign = self._sign if with_key else None
+        response = await self._line.send("GET", url, {"Accept": "*/*"}, sign=sign, silence=PAGE_TIMEOUT)
         body = bytearray()
         try:
             async for piece in pieces(response):
