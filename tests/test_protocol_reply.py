@@ -148,7 +148,7 @@ def test_a_body_without_pictures_is_a_bad_response(body: bytes) -> None:
 def test_strange_facts_beside_the_pictures_do_no_harm() -> None:
     body = b'{"created": NaN, "usage": [1], "size": 5, "x": {"y": [Infinity]}, "data": [{"b64_json": "AAAA", "z": 1}]}'
     reply = read(b"\xef\xbb\xbf" + body)
-    assert (reply.created, reply.usage, reply.reported) == (None, None, {})
+    assert (reply.created, reply.usage) == (None, None)
 
 
 def test_an_error_envelope_in_a_200_is_the_servers_error() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pybase64
@@ -51,12 +51,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer: `usage` as sent, or None; `reported` what the server says it used (size, quality, …)."""
+    """A whole answer; `usage` as sent, or None."""
 
     items: tuple[Item, ...]
     created: int | None = None
     usage: Mapping[str, Any] | None = None
-    reported: Mapping[str, str] = field(default_factory=dict)
 
 
 class Base64Sink:
@@ -254,11 +253,6 @@ def reply_of(document: Any, reader: DocumentReader) -> Reply:
         items,
         created=created if type(created) is int and abs(created) < 1 << 53 else None,
         usage=usage if isinstance(usage, dict) else None,
-        reported={
-            name: document[name]
-            for name in ("size", "quality", "output_format", "background")
-            if isinstance(document.get(name), str)
-        },
     )
 
 
