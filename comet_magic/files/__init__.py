@@ -1,9 +1,10 @@
 """Names safe on every system, whole-or-absent writes, and what a saved picture says about itself."""
 
 from .metadata import dimensions, embed_metadata, read_metadata
-from .names import SUFFIX, from_here, slug, sniff
+from .names import SUFFIX, slug, sniff
 from .writing import (
     PART,
+    from_here,
     make_folder,
     make_private_folder,
     native,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from pathlib import Path
 
 SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
@@ -66,11 +65,3 @@ def sniff(data: bytes) -> str | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return None
-
-
-def from_here(path: Path) -> Path:
-    """The path as one would type it here: a notebook that is shared need not tell where on a disk it lay."""
-    try:
-        return path.relative_to(Path.cwd())
-    except (OSError, ValueError):
-        return path

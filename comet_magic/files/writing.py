@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from ..text import clean
-from .names import from_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -153,6 +152,14 @@ def native(path: Path | str) -> Path:
     if sys.getfilesystemencoding() == "utf-8":
         return Path(path)
     return Path(os.fsdecode(str(path).encode("utf-8", "surrogateescape")))
+
+
+def from_here(path: Path) -> Path:
+    """The path as one would type it here: a notebook that is shared need not tell where on a disk it lay."""
+    try:
+        return path.relative_to(native(Path.cwd()))
+    except (OSError, ValueError):
+        return path
 
 
 def sync_folder(path: Path) -> None:

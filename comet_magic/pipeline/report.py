@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..archive import Reader, Spend
 from ..errors import ConfigurationError
-from ..files import native
+from ..files import from_here, native
 from ..request import dollars
 from ..text import clean
 from .index import Index
@@ -153,7 +153,7 @@ class Dataset:
         counts = self.counts
         spend = self.spend
         lines = [
-            f"{sum(counts.values()):,} rows in {clean(_from_here(self.folder))}",
+            f"{sum(counts.values()):,} rows in {clean(from_here(self.folder))}",
             ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing yet",
             f"{dollars(spend.spent)} spent, {dollars(spend.bound)} at the most",
         ]
@@ -164,18 +164,10 @@ class Dataset:
         return dict(islice(self.failures.items(), 3))
 
     def __repr__(self) -> str:
-        return f"<Dataset {clean(_from_here(self.folder))}>"
+        return f"<Dataset {clean(from_here(self.folder))}>"
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
         printer.text(str(self))
-
-
-def _from_here(folder: Path) -> Path:
-    """The folder as one would type it: a notebook need not tell where on the disk it lies."""
-    try:
-        return folder.relative_to(native(Path.cwd()))
-    except (OSError, ValueError):
-        return folder
 
 
 def _pandas() -> Any:

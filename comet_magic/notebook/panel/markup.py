@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import html as escaping
 import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import CometError
+from ...files import from_here
 from ...images import preview
 from ...text import clean, html
 
@@ -143,7 +143,7 @@ def caption(images: Images) -> str:
     rows = [
         ("Prompt", images.prompt),
         ("Revised prompt", picture.revised_prompt),
-        ("File", _from_here(picture.path)),
+        ("File", from_here(Path(picture.path)) if picture.path else None),
         ("Request id", picture.request_id),
     ]
     head = " · ".join(html(fact) for fact in facts if fact)
@@ -152,11 +152,6 @@ def caption(images: Images) -> str:
     )
     notice = f'<div class="comet-notice">{html(images.notice)}</div>' if images.notice else ""
     return f'<figcaption><div class="comet-facts">{head}</div><dl>{body}</dl>{notice}</figcaption>'
-
-
-def _from_here(path: str | None) -> str:
-    here = f"{Path.cwd()}{os.sep}"
-    return (path or "").removeprefix(here)
 
 
 def _cost(images: Images) -> str:
