@@ -102,7 +102,7 @@ def beside_none(bench: Bench) -> list[Result]:
             "batch",
             rounds=min(3, bench.scale.rounds),
             base_url=bench.base_url("small", delay=delay),
-            pictures=bench.scale.pictures,
+            pictures=1000 if bench.scale.whole_grid else bench.scale.pictures,
             in_flight=32,
         )
         results.append(replace(result, against=US.label))

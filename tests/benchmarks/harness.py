@@ -43,7 +43,7 @@ class Scale:
     rounds: int = 5
     calls: int = 15
     streams: int = 4
-    pictures: int = 1000
+    pictures: int = 400
     waves: int = 3
     in_flight: tuple[int, ...] = (1, 8, 32, 64, 128)
     steps: tuple[int, int] = (2000, 8000)
