@@ -193,7 +193,11 @@ class ContentPolicyError(APIStatusError):
     def money(self) -> str:
         """Whether it is billed, in a sentence."""
         refused = self.outcome == "rejected"
-        return "The server refused it; some providers bill a refusal." if refused else super().money
+        return (
+            "The server refused it; some providers bill that, so it may be billed."
+            if refused
+            else super().money
+        )
 
 
 class RateLimitError(APIStatusError):

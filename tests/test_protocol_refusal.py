@@ -235,5 +235,5 @@ def test_an_answer_without_an_id_has_none() -> None:
 def test_a_refused_prompt_is_not_called_free() -> None:
     refused, wrong = (answered(400, envelope(code=code)) for code in ("moderation_blocked", "invalid_value"))
 
-    assert refused.lines()[-2] == "The server refused it; some providers bill a refusal."
+    assert refused.lines()[-2] == "The server refused it; some providers bill that, so it may be billed."
     assert "nothing should be billed" in wrong.lines()[-2]

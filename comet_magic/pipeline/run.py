@@ -70,6 +70,7 @@ class Runner:
         self._number = 0
         self._state: RunState = "running"
         self._elsewhere: list[Item] = []
+        self._read_off = False  # nothing is read from the source any more
         self._paying = 0
         self._settled = anyio.Event()
         self._scope: anyio.CancelScope | None = None
@@ -150,6 +151,7 @@ class Runner:
             try:
                 await self._read(reader, send)
             finally:
+                self._read_off = True
                 reader.shutdown(wait=False)
 
     async def _read(self, reader: ThreadPoolExecutor, send: MemoryObjectSendStream[Wanted]) -> None:
@@ -174,7 +176,7 @@ class Runner:
 
     def _read_batch(self, batches: Iterator[list[Record]]) -> list[Wanted] | None:
         batch = next(batches, None)
-        if batch is None:
+        if batch is None or self._read_off:  # a slow source gave it when the run was over
             return None
         items = [self._affordable(item) for item in self.task.items.read(batch)]
         self._index.add(self._number, items, prompt=self.task.prompt)

@@ -205,6 +205,13 @@ def test_what_arrived_before_an_interrupt_is_shown_and_bound(connect: Connect) -
     assert kernel.value("(len(boats), boats is _)") == (1, True)
 
 
+def no_jobs_left(kernel: Kernel) -> None:
+    """Wait until nothing runs in the kernel's background."""
+    deadline = time.monotonic() + 20
+    while kernel.value("len(__import__('comet_magic.client').client.shared_client().jobs)"):
+        assert time.monotonic() < deadline
+
+
 def test_an_interrupted_call_is_in_the_status_until_it_is_cancelled(
     connect: Connect, slow_sandbox: Sandbox
 ) -> None:
@@ -217,6 +224,7 @@ def test_an_interrupted_call_is_in_the_status_until_it_is_cancelled(
     assert any("in the background" in output.data["text/plain"] for output in running.outputs)
     assert "may be billed" in cancelled.stdout
     assert slow_sandbox.until(lambda log: any(entry.disconnected for entry in log))
+    no_jobs_left(kernel)
     after = kernel.run("%cometimg_status")
     assert not any("in the background" in output.data["text/plain"] for output in after.outputs)
     assert any("uncertain since" in output.data["text/plain"] for output in after.outputs)
@@ -229,8 +237,6 @@ def test_an_interrupted_call_lands_in_the_archive(connect: Connect, tmp_path: Pa
         assert list(tmp_path.glob("cometimg/images/*/*.png")) == []
 
         assert sandbox.until(lambda log: log[0].seconds is not None)
-        deadline = time.monotonic() + 20
-        while kernel.value("len(__import__('comet_magic.client').client.shared_client().jobs)"):
-            assert time.monotonic() < deadline
+        no_jobs_left(kernel)
 
     assert len(list(tmp_path.glob("cometimg/images/*/*.png"))) == 1

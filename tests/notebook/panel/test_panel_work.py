@@ -117,7 +117,7 @@ def test_an_error_is_told_in_its_own_words_and_the_panel_goes_on(
 
     words = shown.words("comet-error")
     assert "rejected by the safety system" in words
-    assert "some providers bill a refusal" in words
+    assert "some providers bill that" in words
     assert f"request id {sandbox.log[0].request_id}" in words
 
     shown.make()
