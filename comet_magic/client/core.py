@@ -103,17 +103,17 @@ class Core(Forked):
     def submit(self, prompt: str, options: Mapping[str, Any]) -> Job:
         """Check a call and start it; returns at once."""
         plan = self.plan(prompt, options)
-        if options.get("reuse") and plan.requests and self._arrives(plan.first):
+        if options.get("reuse") and plan.requests:
+            self._bring_in(plan.first)
             plan = self.plan(prompt, options)
         reused = [self.load(stored) for stored in plan.reused]
         return self._start(plan.requests, plan.price, options, reused=reused, first=plan.first)
 
-    def _arrives(self, request: ImageRequest) -> bool:
-        """Whether a crash left pictures of this request, paid and not here yet: they are here now."""
+    def _bring_in(self, request: ImageRequest) -> None:
+        """Wait for what a crash left of this request: paid, and not in the archive yet."""
         if not self._unfinished.looked:
             self._unfinished.take_over()
-        key = request.key(self.base.vendor)
-        return self._unfinished.await_key(key, self.settings.download_timeout)
+        self._unfinished.await_key(request.key(self.base.vendor), self.settings.download_timeout)
 
     def _start(
         self,

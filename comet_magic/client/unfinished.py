@@ -65,11 +65,9 @@ class Unfinished:
             raise InvalidRequestError(f"{clean(call_id)} is no paid call with pictures still to be fetched")
         return self._finish(orphan, orphan.call.request)
 
-    def await_key(self, key: str, seconds: float) -> bool:
-        """Whether pictures of this very request were on their way; they have come now, or will not soon."""
-        same = [job for job, its in tuple(self._running.items()) if its == key]
-        wait(same, timeout=seconds)
-        return bool(same)
+    def await_key(self, key: str, seconds: float) -> None:
+        """Wait until no picture of this very request is on its way any more, or for so long."""
+        wait([job for job, its in tuple(self._running.items()) if its == key], timeout=seconds)
 
     def _finish(self, orphan: Orphan, request: ImageRequest) -> Job:
         spool = Spool.left_behind(orphan.spool) if orphan.spool else Spool(None)

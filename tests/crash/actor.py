@@ -86,6 +86,14 @@ def killed(asked: Asked, moment: Moment, talk: Connection) -> None:
         die()
 
 
+def killed_before_its_end(asked: Asked, talk: Connection) -> None:
+    """A call whose pictures and receipt are on disk when its process dies, and whose row knows nothing of them."""
+    store: Any = importlib.import_module("comet_magic.archive.store")
+    store.claims.settle = lambda *_, **__: die()
+    with asked.client() as client:
+        client.generate(asked.prompt, **asked.options)
+
+
 def timed(asked: Asked, talk: Connection) -> None:
     """How long the call takes when nobody dies, once everything is loaded and the archive is open."""
     with asked.client() as client:

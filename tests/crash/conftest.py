@@ -64,9 +64,13 @@ class Stage:
 
     def kill(self, asked: Asked, moment: Moment) -> None:
         """A call whose process ended in the middle."""
-        process = self.begin(actor.killed, asked, moment).process
-        process.join(DEADLINE)
-        assert process.exitcode == -signal.SIGKILL
+        self.ends_killed(self.begin(actor.killed, asked, moment))
+
+    @staticmethod
+    def ends_killed(talk: Talk) -> None:
+        """Wait for the end of a process that kills itself."""
+        talk.process.join(DEADLINE)
+        assert talk.process.exitcode == -signal.SIGKILL
 
     @staticmethod
     def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:

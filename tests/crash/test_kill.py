@@ -83,3 +83,14 @@ def test_an_answer_that_was_paid_is_what_the_same_call_gets_after_a_restart(
     assert len(talk.hear()) == 4
     talk.end()
     assert stage.server.counts(asked.prompt).posts == parts
+
+
+def test_pictures_with_a_receipt_are_what_the_same_call_gets_after_a_restart(stage: Stage) -> None:
+    asked = replace(stage.asked, prompt="F:slow-ok:0.02 #with a receipt")
+    stage.ends_killed(stage.begin(actor.killed_before_its_end, asked))
+    assert stage.server.counts(asked.prompt).posts == 1
+
+    talk = stage.begin(actor.impatient, asked)
+    assert len(talk.hear()) == 1
+    talk.end()
+    assert stage.server.counts(asked.prompt).posts == 1
