@@ -3,17 +3,16 @@
 Each figure comes from a process of its own: `python -m tests.benchmarks.pipeline` answers one order per line.
 """
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
 from tests.benchmarks.harness import US, Aim, Bench, Process, Result
-from tests.benchmarks.worker import Sample, forget_peak, memory
+from tests.benchmarks.worker import Sample, answer, forget_peak, memory
 
 PLAN, RESUME, AGAIN = "100,000 rows planned", "100,000 rows planned, all done", "100,000 rows run, all done"
 LARGE, LARGE_URL = "64 pictures of 2 MB in flight", "64 addresses of 2 MB in flight"
@@ -151,19 +150,5 @@ def paced(folder: str, *, seconds: int) -> Sample:
     return {"most in a second": most, "calls/s": (len(times) - 1) / (times[-1] - times[0])}
 
 
-TASKS: dict[str, Callable[..., Sample]] = {
-    task.__name__: task for task in (filled, planned, run_again, made, paced)
-}
-
-
-def main() -> None:
-    """Answers orders until standard input ends; what a library prints goes to standard error."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        order = json.loads(line)
-        print(json.dumps(TASKS[order.pop("task")](**order)), file=answers, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    answer({task.__name__: task for task in (filled, planned, run_again, made, paced)})

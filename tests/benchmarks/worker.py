@@ -228,17 +228,14 @@ def table(
     }
 
 
-TASKS = {task.__name__: task for task in (calls, peak, alive, batch, table)}
-
-
-def main() -> None:
-    """Answers tasks until standard input ends; whatever a library prints goes to standard error."""
+def answer(tasks: dict[str, Any]) -> None:
+    """Answers orders until standard input ends; whatever a library prints goes to standard error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
         order = json.loads(line)
-        print(json.dumps(TASKS[order.pop("task")](**order)), file=answers, flush=True)
+        print(json.dumps(tasks[order.pop("task")](**order)), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    answer({task.__name__: task for task in (calls, peak, alive, batch, table)})

@@ -35,11 +35,11 @@ def moments(dice: random.Random, seconds: float, *, requests: int, pictures: int
 @pytest.mark.parametrize(
     ("way", "runs", "full"),
     [
-        ("bodies", 8, 90),
-        ("addresses", 7, 80),
-        ("addresses in one answer", 7, 60),
-        ("streams", 7, 60),
-        ("27 MB", 1, 10),
+        ("bodies", 11, 90),
+        ("addresses", 9, 80),
+        ("addresses in one answer", 9, 60),
+        ("streams", 9, 60),
+        ("27 MB", 2, 10),
     ],
 )
 def test_killed_at_random_nothing_is_lost_hidden_or_paid_twice(
