@@ -247,7 +247,7 @@ def _prepare(connection: sqlite3.Connection, path: Path | None, busy: float) -> 
         message = f"the archive {clean(path)} was written by a newer comet_magic"
         hint = "Upgrade with: pip install -U comet-magic; or name another folder for the archive."
         raise ConfigurationError(message, hint=hint)
-    _switch_to_wal(connection, busy)
+    switch_to_wal(connection, busy)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")  # signed addresses are gone when they are deleted
     connection.create_function("holds", 2, _holds, deterministic=True)
@@ -269,8 +269,11 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _switch_to_wal(connection: sqlite3.Connection, busy: float) -> None:
-    # SQLite does not wait here by itself when two processes switch at once. https://sqlite.org/wal.html
+def switch_to_wal(connection: sqlite3.Connection, busy: float) -> None:
+    """Write ahead from now on; SQLite does not wait by itself, up to `busy` seconds, while another process switches.
+
+    https://sqlite.org/wal.html
+    """
     deadline = time.monotonic() + busy
     while True:
         try:

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
+from ..archive.ledger import switch_to_wal
 from ..errors import ConfigurationError
 from ..text import clean
 from .items import PARAMETERS
@@ -170,17 +171,11 @@ class Index:
 
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY, check_same_thread=False)
-    deadline = time.monotonic() + BUSY
-    while True:  # SQLite does not wait by itself while another process switches. https://sqlite.org/wal.html
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                connection.close()
-                raise
-            time.sleep(0.02)
-        else:
-            break
+    try:
+        switch_to_wal(connection, BUSY)
+    except sqlite3.Error:
+        connection.close()
+        raise
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
 

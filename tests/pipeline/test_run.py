@@ -12,7 +12,6 @@ import pytest
 
 from comet_magic.errors import (
     AuthenticationError,
-    BudgetExceededError,
     ConfigurationError,
     InvalidRequestError,
     MissingKeyError,
@@ -553,8 +552,7 @@ def test_a_run_leaves_no_thread_behind(make: Make) -> None:
         time.sleep(0.01)
 
 
-def test_a_budget_error_is_not_raised(make: Make) -> None:
-    try:
-        make(rows_of(3), max_cost=0.04)
-    except BudgetExceededError:
-        pytest.fail("the report says it")
+def test_a_budget_that_is_used_up_is_in_the_report_and_not_raised(make: Make) -> None:
+    counts = make(rows_of(3), max_cost=0.04).counts
+
+    assert (counts["done"], counts["over_budget"]) == (1, 2)
