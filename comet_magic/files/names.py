@@ -1,4 +1,4 @@
-"""From a prompt to a readable file name, from first bytes to a kind of picture; how a path is shown."""
+"""From a prompt to a readable file name, from first bytes to a kind of picture. No I/O."""
 
 from __future__ import annotations
 

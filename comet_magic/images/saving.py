@@ -140,8 +140,6 @@ def _names(target: Path, mimes: Sequence[str]) -> list[Path]:
 
 
 def _suffix(target: Path, mime: str) -> str:
-    asked, due = (
-        target.suffix.lower(),
-        SUFFIX.get(mime, ".png"),
-    )  # of a kind that nobody knows, a png will come
+    asked = target.suffix.lower()
+    due = SUFFIX.get(mime, ".png")  # of a kind that nobody knows, a png will come
     return target.suffix if {".jpeg": ".jpg"}.get(asked, asked) == due else due
