@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and never written over.
+"""Files that are whole or absent, and never written over; paths as the system spells them, and as a person does.
 
 A temporary name in the same folder, the bytes, fsync, then a link to the final name, which fails where that
 name exists, then fsync of the folder. What a crash leaves is a `*.part`.
