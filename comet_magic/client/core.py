@@ -18,7 +18,7 @@ from ..locations import archive_folder
 from ..protocol import Policy, RetryBudget
 from ..request import ImageRequest, Price, parse_dollars
 from ..text import clean
-from .engine import Lease, ending
+from .engine import Lease, ending, unwrapped
 from .http import APIDoor, PictureDoor
 from .job import Call, Job
 from .journey import Journey
@@ -191,7 +191,7 @@ class Core(Forked):
         except BaseException as fault:  # a fault of ours must reach the caller, who waits for it
             self._detach(job)
             if not ending():  # a thread that waits would only print it
-                told = _alone(fault)
+                told = unwrapped(fault)
                 job.set_exception(
                     told if isinstance(told, Exception) else APIConnectionError("the engine was stopped")
                 )
@@ -318,13 +318,6 @@ class Core(Forked):
                 reused=True,
             )
         raise problem
-
-
-def _alone(fault: BaseException) -> BaseException:
-    """The one fault in a group of one, as the calls side by side make it."""
-    while isinstance(fault, BaseExceptionGroup) and len(fault.exceptions) == 1:
-        fault = fault.exceptions[0]
-    return fault
 
 
 def _micro(amount: float | None, name: str) -> int | None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from ..archive import Reader
 from ..client.bulk import Bulk
 from ..client.config import configure
-from ..client.engine import Lease
+from ..client.engine import Lease, unwrapped
 from ..errors import CallAbandoned, CometError
 from ..request import dollars
 from .progress import Status, make_display
 from .report import Dataset, open_dataset
-from .run import Runner, unwrapped
+from .run import Runner
 from .task import DatasetOptions, Redo, Task, read_task
 
 if TYPE_CHECKING:

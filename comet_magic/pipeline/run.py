@@ -292,10 +292,3 @@ def _word(error: CometError) -> str:
     if error.outcome == "unknown":
         return "unknown"
     return "refused" if type(error).__name__ == "ContentPolicyError" else "failed"
-
-
-def unwrapped(fault: BaseException) -> Any:
-    """The one fault in a group of them."""
-    while isinstance(fault, BaseExceptionGroup):
-        fault = fault.exceptions[0]
-    return fault
