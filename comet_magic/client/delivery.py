@@ -6,9 +6,6 @@ What the disk refuses after the payment is told at the end; the pictures go on t
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -50,9 +47,7 @@ class Delivery:
         self._pictures = pictures
         self._settings = settings
         self._archive = archive
-        self._in_thread = threads.run
-        # More at once would be no faster, and would keep the loop from running.
-        self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
+        self._threads = threads
         self._places = anyio.CapacityLimiter(AT_ONCE)
         price = settings.price_per_image
         self._price_per_image = None if price is None else parse_dollars(price, name="price_per_image")
@@ -60,16 +55,18 @@ class Delivery:
     async def deliver(self, trip: Trip, answer: Received) -> None:
         """From the spooled answer to checked pictures on disk and a settled call."""
         trip.tell("decoding")
-        items = await self._in_thread(self._unpack, trip, answer)
-        if items:
-            await self._collect(trip, items)
-        else:
-            for picture in trip.call.pictures:
-                self._tell_arrival(trip, picture)
-            trip.tell("done")
+        with anyio.CancelScope(shield=True):  # it is paid and nearly here
+            items = await self._threads.decode(self._unpack, trip, answer)
+            if not isinstance(items, dict):
+                await self._threads.write(self._finish, trip, items)
+                for picture in trip.call.pictures:
+                    self._tell_arrival(trip, picture)
+                trip.tell("done")
+                return
+        await self._collect(trip, items)
 
-    def _unpack(self, trip: Trip, answer: Received) -> Mapping[int, Item]:
-        """What of the answer is still to be brought; a single picture that came with it is brought to the end."""
+    def _unpack(self, trip: Trip, answer: Received) -> dict[int, Item] | Picture | CometError:
+        """What the answer holds; one that holds a single picture gives that, checked."""
         call = trip.call
         self._note(trip, answer)
         reply = self._read(answer, trip.spool)
@@ -79,8 +76,7 @@ class Delivery:
         if any(urls):
             self._received(trip, answer, urls)
         elif len(reply.items) == 1:  # going to another thread costs more than half of what is left to do
-            self._end(trip, [self._kept(trip, 0, reply.items[0])])
-            return {}
+            return self._checked(trip, reply.items[0])
         return dict(enumerate(reply.items))
 
     def _note(self, trip: Trip, answer: Received) -> None:
@@ -111,7 +107,7 @@ class Delivery:
         async with anyio.create_task_group() as group:
             for index, item in items.items():
                 group.start_soon(finish, index, item)
-        await self._in_thread(self._end, trip, [found[index] for index in sorted(found)])
+        await self._threads.write(self._end, trip, [found[index] for index in sorted(found)])
         trip.tell("done")
 
     def _read(self, answer: Received, spool: Spool) -> Reply:
@@ -159,10 +155,12 @@ class Delivery:
                 item = replace(item, data=await self._download(item.url))
             except CometError as error:
                 return self._with_evidence(trip.call, error)
-        found = await self._in_thread(self._kept, trip, index, item)
-        if isinstance(found, Picture):
-            self._tell_arrival(trip, found)
-        return found
+        checked = await self._threads.decode(self._checked, trip, item)
+        if isinstance(checked, CometError):
+            return checked
+        picture = await self._threads.write(self._stored, trip, index, checked)
+        self._tell_arrival(trip, picture)
+        return picture
 
     @staticmethod
     def _tell_arrival(trip: Trip, picture: Picture) -> None:
@@ -187,43 +185,43 @@ class Delivery:
             pause=self._settings.retry_base_delay / 2,
         )
 
-    def _kept(self, trip: Trip, index: int, item: Item) -> Picture | CometError:
+    def _checked(self, trip: Trip, item: Item) -> Picture | CometError:
+        data = item.data or b""
         try:
             if item.error is not None:
                 raise item.error
-            return self._keep(trip, index, item.data or b"", item)
+            mime, width, height = check_picture(data, max_pixels=self._settings.max_image_pixels)
         except CometError as error:
             return self._with_evidence(trip.call, error)
-
-    def _keep(self, trip: Trip, index: int, data: bytes, item: Item) -> Picture:
-        call = trip.call
-        with self._decoding:
-            mime, width, height = check_picture(data, max_pixels=self._settings.max_image_pixels)
-        sha256 = hashlib.sha256(data).hexdigest()
-        picture = Picture(
+        return Picture(
             data=data,
             mime=mime,
             width=width,
             height=height,
-            sha256=sha256,
             revised_prompt=item.revised_prompt,
-            request_id=call.request_id,
+            request_id=trip.call.request_id,
         )
-        with self._disk_faults(call):
+
+    def _stored(self, trip: Trip, index: int, picture: Picture) -> Picture:
+        with self._disk_faults(trip.call):
             path = self._archive.store(
                 trip.claim,
                 index,
-                data,
-                mime=mime,
-                width=width,
-                height=height,
-                sha256=sha256,
-                revised_prompt=item.revised_prompt,
+                picture.data,
+                mime=picture.mime,
+                width=picture.width,
+                height=picture.height,
+                sha256=picture.sha256,
+                revised_prompt=picture.revised_prompt,
             )
             return replace(picture, path=str(path) if path else None)
         return picture
 
     # --- the end
+
+    def _finish(self, trip: Trip, checked: Picture | CometError) -> None:
+        """The end of a call with a single picture."""
+        self._end(trip, [self._stored(trip, 0, checked) if isinstance(checked, Picture) else checked])
 
     def _end(self, trip: Trip, ended: Sequence[Picture | CometError]) -> None:
         """Settle an answered call; the raw body stays only where it is still needed."""
@@ -245,7 +243,7 @@ class Delivery:
         """Settle a call that got no pictures."""
         self._with_evidence(trip.call, error)
         with anyio.CancelScope(shield=True):
-            await self._in_thread(self._given_up, trip, error)
+            await self._threads.write(self._given_up, trip, error)
 
     def _given_up(self, trip: Trip, error: CometError) -> None:
         needed = error.outcome in ("unknown", "billed") and trip.spool.size > 0
@@ -257,7 +255,7 @@ class Delivery:
 
     async def settle(self, trip: Trip, state: Settled, error: CometError | None) -> None:
         """The end of a call in the ledger."""
-        await self._in_thread(self._settle, trip, state, error)
+        await self._threads.write(self._settle, trip, state, error)
 
     def _settle(self, trip: Trip, state: Settled, error: CometError | None) -> None:
         call, answered = trip.call, state == "done"

@@ -38,20 +38,19 @@ class Journey:
     def __init__(
         self, *, base: BaseURL, api: APIDoor, pictures: PictureDoor, settings: Settings, archive: Archive
     ) -> None:
-        threads = Threads()
+        self._threads = Threads(disk=archive.folder is not None)
         self._host = base.url.partition("://")[2].partition("/")[0]
         self._api = api
         self._settings = settings
         self._archive = archive
-        self._in_thread = threads.run
         self.delivery = Delivery(
-            base=base, pictures=pictures, settings=settings, archive=archive, threads=threads
+            base=base, pictures=pictures, settings=settings, archive=archive, threads=self._threads
         )
 
     async def travel(self, job: Job, call: Call, claim: Callable[[], Claim], manners: Manners) -> None:
         """The whole way; what comes of it is in `call`, and an error that ends it is raised."""
         async with manners.limiter.admit():
-            claimed, spool = await self._in_thread(self._claimed, claim)
+            claimed, spool = await self._threads.write(self._claimed, claim)
             call.call_id, call.reserved = claimed.id, claimed.reserved
             trip = Trip(job, call, claimed, spool)
             try:

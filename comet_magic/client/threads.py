@@ -1,7 +1,8 @@
-"""The threads for what would stop the loop: the disk, the ledger, the decoders."""
+"""The threads for what would stop the loop: those that decode, and those that wait for the disk."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -11,15 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-WORKERS = 8
+WRITERS = 4  # more of them would only take the interpreter's lock from each other
 
 
 class Threads:
-    """At most eight at once, for one client."""
+    """Of one client; `disk` says whether what it writes goes to a disk, or stays in memory."""
 
-    def __init__(self) -> None:
-        self._limiter = anyio.CapacityLimiter(WORKERS)
+    def __init__(self, *, disk: bool) -> None:
+        # More at once than there are processors would be no faster, and would keep the loop from running.
+        self._decoders = anyio.CapacityLimiter(os.cpu_count() or 1)
+        self._writers = anyio.CapacityLimiter(WRITERS) if disk else None
 
-    async def run(self, act: Callable[..., T], *args: Any) -> T:
-        """The result of a blocking call."""
-        return await run_sync(act, *args, limiter=self._limiter)
+    async def decode(self, act: Callable[..., T], *args: Any) -> T:
+        """The result of what takes the processor for milliseconds."""
+        return await run_sync(act, *args, limiter=self._decoders)
+
+    async def write(self, act: Callable[..., T], *args: Any) -> T:
+        """The result of what writes; at once where there is no disk to wait for."""
+        return act(*args) if self._writers is None else await run_sync(act, *args, limiter=self._writers)
