@@ -1,7 +1,7 @@
 """The SQLite file: opened late, one connection behind one lock, safe between processes and after a fork.
 
 What is written in one transaction is durable when it ends (write-ahead log with synchronous=FULL: one fsync,
-a third of a millisecond on a local disk, a quarter of what a rollback journal takes).
+a third of a millisecond on a local disk, a quarter of what a rollback journal takes), unless it says that it can wait.
 """
 
 from __future__ import annotations
@@ -131,18 +131,21 @@ class Ledger(Forked):
         return self._connection is not None if self.path is None else self.path.exists()
 
     @contextlib.contextmanager
-    def transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, create: bool = False, synced: bool = True) -> Iterator[sqlite3.Connection]:
         """All of what is done inside, durable at the end, or nothing of it; alone among all processes.
 
         Args:
             create: make the ledger where there is none.
+            synced: False leaves it to the next transaction to make this one durable.
 
         Raises:
             ConfigurationError: the ledger cannot be opened or written, or is gone.
         """
-        if not (create or self.exists):
-            raise ConfigurationError(f"the ledger {clean(self.path)} is gone", hint="Was its folder removed?")
-        with self._opened() as connection:
+        with self._opened(create=create) as connection:
+            if connection is None:
+                message = f"the ledger {clean(self.path)} is gone"
+                raise ConfigurationError(message, hint="Was its folder removed?")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -158,10 +161,8 @@ class Ledger(Forked):
         Raises:
             ConfigurationError: the ledger cannot be opened or read.
         """
-        if not self.exists:
-            return []
         with self._opened() as connection:
-            return connection.execute(query, values).fetchall()
+            return connection.execute(query, values).fetchall() if connection else []
 
     def close(self) -> None:
         """Close the connection; the next use opens it again, or begins anew in memory."""
@@ -174,20 +175,21 @@ class Ledger(Forked):
             self._connection = None
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:
         with self._lock:
             try:
-                yield self._current()
+                yield self._current(create=create)
             except (sqlite3.Error, OSError) as error:
                 hint = "Is its disk full, or does another program hold it? Otherwise name another folder."
                 message = f"the ledger {clean(self.path)} cannot be used: {clean(error)}"
                 raise ConfigurationError(message, hint=hint) from error
 
-    def _current(self) -> sqlite3.Connection:
+    def _current(self, *, create: bool) -> sqlite3.Connection | None:
         """The connection to the file that bears the name now: its folder may have been removed or replaced."""
-        if self._connection is not None and self._inode != _inode(self.path):
+        inode = _inode(self.path)
+        if self._connection is not None and self._inode != inode:
             self._close()
-        if self._connection is None:
+        if self._connection is None and (create or inode > 0):
             self._connection = _open(self.path, self._busy)
             self._inode = _inode(self.path)
             self._end = weakref.finalize(self, self._connection.close)
@@ -211,10 +213,11 @@ class Ledger(Forked):
 
 
 def _inode(path: Path | None) -> int:
+    """Which file bears the name; 0 for none."""
     try:
         return path.stat().st_ino if path else 0
-    except FileNotFoundError:
-        return -1
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _open(path: Path | None, busy: float) -> sqlite3.Connection:
@@ -248,7 +251,6 @@ def _prepare(connection: sqlite3.Connection, path: Path | None, busy: float) -> 
         hint = "Upgrade with: pip install -U comet-magic; or name another folder for the archive."
         raise ConfigurationError(message, hint=hint)
     switch_to_wal(connection, busy)
-    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")  # signed addresses are gone when they are deleted
     connection.create_function("holds", 2, _holds, deterministic=True)
     if version < SCHEMA:

@@ -6,13 +6,14 @@ import errno
 import hashlib
 import json
 import re
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ..files import SUFFIX, make_folder, native, place, slug, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from .records import StoredPicture
 
@@ -52,15 +53,13 @@ def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
     Raises:
         OSError: the folder is gone, the disk is full, and the like.
     """
-    must_be_there(folder)
     wanted = PurePosixPath(name)
-    make_folder(folder / wanted.parent)
     number = 1
     while True:
         ending = wanted.suffix if number == 1 else f"-{number}{wanted.suffix}"
         candidate = str(wanted.with_name(wanted.stem + ending))
         try:
-            _put_once(folder / candidate, part)
+            _in_its_folder(folder, folder / candidate, partial(_put_once, part=part))
         except FileExistsError:
             if matches(folder / candidate, sha256):
                 if isinstance(part, Path):
@@ -69,6 +68,16 @@ def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
             number += 1
         else:
             return candidate
+
+
+def _in_its_folder(folder: Path, path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file of the archive; the folder it lies in is made where it is the first one there."""
+    try:
+        write(path)
+    except FileNotFoundError:
+        must_be_there(folder)
+        make_folder(path.parent)
+        write(path)
 
 
 def _put_once(final: Path, part: Path | bytes) -> None:
@@ -117,12 +126,10 @@ def write_receipt(
     named = [{"copy": p.copy, "position": p.position, "path": p.path, "mime": p.mime, "width": p.width,
               "height": p.height, "size": p.size, "sha256": p.sha256, "revised_prompt": p.revised_prompt}
              for p in pictures]  # fmt: skip
-    must_be_there(folder)
     name = folder / receipt_name(pictures[0].key, pictures[0].copy)
     text = json.dumps({"version": 1, "id": call_id, **facts, "pictures": named}, default=str)
     try:
-        make_folder(name.parent)
-        write_whole(name, text.encode())
+        _in_its_folder(folder, name, partial(write_whole, data=text.encode()))
     except FileExistsError:
         if read_receipt(name).get("id") != call_id:
             raise

@@ -197,12 +197,14 @@ class Archive(Reader, Forked):
             "status": error.status_code if error else None,
         }
         failure: OSError | None = None
+        receipt = False
         with self._after_paying():
             try:
-                self._write_receipt(call, facts, pictures)
+                receipt = self._write_receipt(call, facts, pictures)
             except OSError as problem:  # the money must be settled all the same
                 failure = problem
-            with self._ledger.transaction() as connection:
+            # A receipt on disk says all of it, also after a power cut.
+            with self._ledger.transaction(synced=not receipt) as connection:
                 claims.settle(connection, call.id, state, facts=facts, error=error, pictures=pictures)
         with self._lock:
             self._pending.pop(call.id, None)
@@ -213,11 +215,13 @@ class Archive(Reader, Forked):
 
     def _write_receipt(
         self, call: Call, facts: Mapping[str, Any], pictures: tuple[StoredPicture, ...]
-    ) -> None:
+    ) -> bool:
         if self.folder is not None and pictures:
             row = reading.receipt_facts(self._ledger, call.id)
             told = {name: value for name, value in facts.items() if value is not None}
             shelf.write_receipt(self.folder, call.id, {**row, **told}, pictures)
+            return True
+        return False
 
     # --- the raw answer -------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import anyio
@@ -56,14 +57,20 @@ class Delivery:
         """From the spooled answer to checked pictures on disk and a settled call."""
         trip.tell("decoding")
         with anyio.CancelScope(shield=True):  # it is paid and nearly here
-            items = await self._threads.decode(self._unpack, trip, answer)
-            if not isinstance(items, dict):
-                await self._threads.write(self._finish, trip, items)
-                for picture in trip.call.pictures:
-                    self._tell_arrival(trip, picture)
-                trip.tell("done")
-                return
-        await self._collect(trip, items)
+            items = await self._brought(trip, answer)
+        if items:
+            await self._collect(trip, items)
+        trip.tell("done")
+
+    async def _brought(self, trip: Trip, answer: Received) -> Mapping[int, Item]:
+        """What of the answer is still to be brought; a single picture that came with it is brought to the end."""
+        found = await self._threads.decode(self._unpack, trip, answer)
+        if isinstance(found, dict):
+            return found
+        await self._threads.write(self._finish, trip, found)
+        for picture in trip.call.pictures:
+            self._tell_arrival(trip, picture)
+        return {}
 
     def _unpack(self, trip: Trip, answer: Received) -> dict[int, Item] | Picture | CometError:
         """What the answer holds; one that holds a single picture gives that, checked."""
@@ -92,6 +99,7 @@ class Delivery:
                 await self.deliver(trip, answer)
             else:
                 await self._collect(trip, {index: Item(url=url) for index, url in urls.items()})
+                trip.tell("done")
         except CometError as error:
             await self.give_up(trip, error)
             raise
@@ -108,15 +116,16 @@ class Delivery:
             for index, item in items.items():
                 group.start_soon(finish, index, item)
         await self._threads.write(self._end, trip, [found[index] for index in sorted(found)])
-        trip.tell("done")
 
     def _read(self, answer: Received, spool: Spool) -> Reply:
         settings = self._settings
         largest = settings.max_response_bytes * 10
         encoding = answer.headers.get("content-encoding", "")
-        body = decoded(spool.pieces(), encoding=encoding, largest=largest)
+        pieces = spool.pieces()
+        beginning = next(pieces, b"")
+        body = decoded(chain([beginning], pieces), encoding=encoding, largest=largest)
         try:
-            if _looks_like_a_stream(spool, labelled=answer.stream):
+            if _looks_like_a_stream(beginning, labelled=answer.stream):
                 return read_stream(body, largest=largest, largest_picture=settings.max_image_bytes)
             return read_reply(body, largest_picture=settings.max_image_bytes)
         except CometError as error:
@@ -235,7 +244,7 @@ class Delivery:
         for error in errors:
             error.rescue_path = rescue
         self._settle(trip, "done", next(iter([*errors, *call.errors]), None))
-        if rescue or not needed:
+        if errors and not needed:
             trip.spool.discard()
         call.errors += errors
 
@@ -250,8 +259,6 @@ class Delivery:
         error.rescue_path = self._rescue(trip) if needed else None
         words: dict[str, Settled] = {"unknown": "unknown", "billed": "done"}
         self._settle(trip, words.get(error.outcome, "rejected"), error)
-        if error.rescue_path or not needed:
-            trip.spool.discard()
 
     async def settle(self, trip: Trip, state: Settled, error: CometError | None) -> None:
         """The end of a call in the ledger."""
@@ -282,7 +289,7 @@ class Delivery:
             return None
 
 
-def _looks_like_a_stream(spool: Spool, *, labelled: bool) -> bool:
+def _looks_like_a_stream(beginning: bytes, *, labelled: bool) -> bool:
     """Whether a body is a stream: its first bytes are believed before its label."""
-    beginning = spool.head(64).lstrip(b"\xef\xbb\xbf \r\n")
+    beginning = beginning[:64].lstrip(b"\xef\xbb\xbf \r\n")
     return beginning.startswith((b"data:", b"event:", b":")) or (labelled and beginning[:1] != b"{")

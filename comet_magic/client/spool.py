@@ -7,6 +7,7 @@ import math
 import os
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..files import write_all
 from ..text import without_keys
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ class Spool:
             assert self.path is not None  # noqa: S101 - without a path nothing is stored
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
             self._file = os.fdopen(os.open(self.path, flags, 0o600), "wb", buffering=0)
-        rest = memoryview(piece)
-        while rest:
-            rest = rest[self._file.write(rest) :]
+        write_all(self._file.fileno(), piece)
 
     def close(self) -> None:
         """Close the file; the body can still be read."""
@@ -82,19 +81,15 @@ class Spool:
             self._file.close()
             self._file = None
 
-    def pieces(self, step: int = PIECE) -> Iterator[bytes]:
-        """The body from its beginning, read from the file in steps of so many bytes."""
+    def pieces(self) -> Iterator[bytes]:
+        """The body from its beginning."""
         self.close()
         if self._held:
             yield from self._held
         elif self.size and self.path is not None:
             with self.path.open("rb", buffering=0) as file:
-                while piece := file.read(step):
+                while piece := file.read(PIECE):
                     yield piece
-
-    def head(self, size: int) -> bytes:
-        """The first bytes of the body."""
-        return next(self.pieces(size), b"")[:size]
 
     def redact(self) -> None:
         """Take out a key that the server repeated: what is kept for good holds none."""

@@ -11,6 +11,7 @@ from .writing import (
     place,
     sync_folder,
     unwritable,
+    write_all,
     write_new,
     write_whole,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "sniff",
     "sync_folder",
     "unwritable",
+    "write_all",
     "write_new",
     "write_whole",
 ]

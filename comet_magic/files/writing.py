@@ -62,6 +62,13 @@ def place(part: Path, final: Path) -> None:
     sync_folder(final.parent)
 
 
+def write_all(descriptor: int, block: bytes) -> None:
+    """Write all of a block, in as many steps as the system needs."""
+    rest = memoryview(block)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 def write_new(path: Path, data: bytes | Iterable[bytes]) -> Path:
     """Write a file under this name, or with `-2`, `-3`... where it is taken; gives the path it got.
 
@@ -189,10 +196,13 @@ def _write_once(path: Path, data: bytes) -> None:
 
 def _write(part: Path, blocks: Iterable[bytes], mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(part, flags, mode), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-        file.writelines(blocks)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(part, flags, mode)
+    try:
+        for block in blocks:
+            write_all(descriptor, block)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _give_name(part: Path, final: Path) -> None:
