@@ -136,6 +136,18 @@ def test_the_events_do_not_depend_on_the_cuts(parts: list[bytes], cut: int) -> N
     assert events(stream, cut) == events(stream, max(1, len(stream)))
 
 
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"data: x", b"event: y", b": z"])),
+    st.integers(1, 9),
+)
+def test_an_event_is_read_again_from_where_it_begins(parts: list[bytes], cut: int) -> None:
+    stream = b"".join(parts)
+    for one in events(stream, cut):
+        again = events(stream[one.begins :], len(stream))
+        assert (again[0].name, again[0].data) == (one.name, one.data)
+        assert len(again) == len([other for other in events(stream, cut) if other.begins >= one.begins])
+
+
 @given(st.binary(max_size=500), st.integers(1, 50))
 def test_any_bytes_are_a_reply_or_one_of_our_errors(stream: bytes, cut: int) -> None:
     try:

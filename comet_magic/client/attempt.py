@@ -25,11 +25,12 @@ PATH = "/images/generations"
 
 @dataclass(frozen=True)
 class Received:
-    """A whole 2xx answer, its body in the spool."""
+    """A whole 2xx answer, its body in the spool; of a stream, the event that decides begins after so many bytes."""
 
     status: int
     headers: Mapping[str, str]
     stream: bool
+    begins: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,14 @@ async def _answer(
     if _announced(headers) > out.largest:
         return Failed(_too_large(out))
     live = StreamReader(largest=out.largest) if stream else None
+    begins = None
     try:
         async for piece in pieces(response):
             spool.write(piece)
             if spool.size > out.largest:
                 return Failed(_too_large(out))
-            if live is not None and _completed(live, piece, out):
+            begins = _decided(live, piece, out) if live else None
+            if begins is not None:
                 break
     except HTTPFault as fault:
         return Failed(_cut(fault, spool, stream=stream))
@@ -146,7 +149,7 @@ async def _answer(
         return Failed(error)
     finally:
         spool.close()
-    return Received(response.status_code, headers, stream)
+    return Received(response.status_code, headers, stream, begins or 0)
 
 
 def _cut(fault: BaseException, spool: Spool, *, stream: bool) -> CometError:
@@ -167,14 +170,16 @@ def _too_large(out: Outgoing) -> TooLargeError:
     return TooLargeError(f"the answer is larger than max_response_bytes allows, {out.largest} bytes")
 
 
-def _completed(live: StreamReader, piece: bytes, out: Outgoing) -> bool:
-    """Hand on the previews in a piece; whether the picture, or an error, has come."""
+def _decided(live: StreamReader, piece: bytes, out: Outgoing) -> int | None:
+    """Hand on the previews in a piece; where in the body to look, once the picture, an error or the end has come."""
     for event in live.feed(piece):
         kind = event.kind
-        if kind in ("completed", "error", "end"):
-            return True
+        if kind == "end":  # what came before it says what it is the end of
+            return 0
+        if kind in ("completed", "error"):
+            return event.begins
         if kind == "partial":
             preview = read_preview(event, largest_picture=out.largest_picture)
             if preview is not None:
                 out.on_preview(preview)
-    return False
+    return None

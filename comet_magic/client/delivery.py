@@ -121,7 +121,7 @@ class Delivery:
         settings = self._settings
         largest = settings.max_response_bytes * 10
         encoding = answer.headers.get("content-encoding", "")
-        pieces = spool.pieces()
+        pieces = spool.pieces(answer.begins)
         beginning = next(pieces, b"")
         body = decoded(chain([beginning], pieces), encoding=encoding, largest=largest)
         try:

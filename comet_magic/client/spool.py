@@ -11,7 +11,7 @@ from ..files import write_all
 from ..text import without_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 PIECE = 256 * 1024
@@ -81,13 +81,14 @@ class Spool:
             self._file.close()
             self._file = None
 
-    def pieces(self) -> Iterator[bytes]:
-        """The body from its beginning."""
+    def pieces(self, begins: int = 0) -> Iterator[bytes]:
+        """The body, from its beginning or after so many bytes."""
         self.close()
         if self._held:
-            yield from self._held
+            yield from _after(begins, self._held)
         elif self.size and self.path is not None:
             with self.path.open("rb", buffering=0) as file:
+                file.seek(begins)
                 while piece := file.read(PIECE):
                     yield piece
 
@@ -115,3 +116,10 @@ class Spool:
         spool = cls(path)
         spool.size = path.stat().st_size
         return spool
+
+
+def _after(begins: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if begins < len(piece):
+            yield piece[begins:] if begins else piece
+        begins = max(0, begins - len(piece))

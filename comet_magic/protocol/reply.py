@@ -132,7 +132,7 @@ def _signs(piece: bytes) -> bytes:
     return piece.replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _WHITE)
 
 
-def _open_escape(text: bytes, start: int = 0) -> re.Match[bytes] | None:
+def _open_escape(text: bytes | bytearray, start: int = 0) -> re.Match[bytes] | None:
     return _OPEN_ESCAPE.search(text, max(start, len(text) - _LONGEST_OPEN))
 
 
@@ -149,17 +149,18 @@ class DocumentReader:
         self._skeleton = bytearray()
         self._scanned = 0  # where in the skeleton no match can begin any more
         self._sink: Base64Sink | None = None
-        self._escape = b""
+        self._escape: bytes | bytearray = b""
         self._pictures: dict[str, Base64Sink] = {}  # by their marks
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, piece: bytes | bytearray) -> None:
         """Take the next piece."""
-        piece, self._escape = self._escape + piece, b""
+        if self._escape:
+            piece, self._escape = self._escape + piece, b""
         at = 0
         while at < len(piece):
             at = self._text(piece, at) if self._sink is None else self._base64(self._sink, piece, at)
 
-    def _text(self, piece: bytes, at: int) -> int:
+    def _text(self, piece: bytes | bytearray, at: int) -> int:
         before = len(self._skeleton)
         self._skeleton += piece[at : at + _STEP]  # no more, since what follows may be a picture
         if len(self._skeleton) > LARGEST_SKELETON:
@@ -178,7 +179,7 @@ class DocumentReader:
         self._sink = self._pictures[mark] = Base64Sink(self._largest)
         return at + end - before
 
-    def _base64(self, sink: Base64Sink, piece: bytes, at: int) -> int:
+    def _base64(self, sink: Base64Sink, piece: bytes | bytearray, at: int) -> int:
         end = piece.find(b'"', at)
         if end >= 0:
             self._sink = None

@@ -21,10 +21,11 @@ _ERROR = re.compile(rb'"error"\s*:\s*(?!null)\S')
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """One event: its name (or "") and its data."""
+    """One event: its name (or ""), its data, and how many bytes of the stream come before it."""
 
     name: str
-    data: bytes
+    data: bytes | bytearray
+    begins: int = 0
 
     @property
     def kind(self) -> str:
@@ -56,16 +57,20 @@ class StreamReader:
         self._largest = largest
         self._line = bytearray()
         self._name = ""
-        self._data: list[bytes] = []
+        self._data: list[bytearray] = []
         self._held = 0
+        self._fed = 0
+        self._begins = 0  # of the next event
         self._first = True
         self._skip_newline = False
 
     def feed(self, piece: bytes) -> Iterator[StreamEvent]:
         """The events that this piece completes."""
-        start = 0
+        start, before = 0, self._fed
+        self._fed += len(piece)
         if self._skip_newline and piece[:1] == b"\n":  # the second half of a CRLF that was cut
             start = 1
+            self._begins += self._begins == before
         self._skip_newline = False if piece else self._skip_newline
         carriage = piece.find(b"\r", start)
         while True:
@@ -84,7 +89,10 @@ class StreamReader:
                     self._skip_newline = True
                 elif piece[start : start + 1] == b"\n":
                     start += 1
+            blank = not self._line
             event = self._take_line()
+            if blank:
+                self._begins = before + start
             if event is not None:
                 yield event
 
@@ -108,19 +116,22 @@ class StreamReader:
             return self._take_event()
         colon = line.find(b":")
         name = line if colon < 0 else line[:colon]
-        value = memoryview(line)[len(name) + 1 :]  # which may be a whole picture
-        value = value[1:] if bytes(value[:1]) == b" " else value
+        del line[: len(name) + 1]  # what is left may be a whole picture, and is not copied
+        if line[:1] == b" ":
+            del line[:1]
         if name == b"data":
-            self._data.append(bytes(value))
-            self._held += len(value)
+            self._data.append(line)
+            self._held += len(line)
         elif name == b"event":
-            self._name = bytes(value[:200]).decode("utf-8", "replace")
+            self._name = line[:200].decode("utf-8", "replace")
         return None
 
     def _take_event(self) -> StreamEvent | None:
         data, name = self._data, self._name
         self._data, self._name, self._held = [], "", 0
-        return StreamEvent(name, b"\n".join(data) if len(data) > 1 else data[0]) if data else None
+        if not data:
+            return None
+        return StreamEvent(name, b"\n".join(data) if len(data) > 1 else data[0], self._begins)
 
 
 def read_preview(event: StreamEvent, *, largest_picture: int) -> bytes | None:
