@@ -160,5 +160,7 @@ def _tell_of_open_calls() -> None:
     count = len(archive.uncertain()) + sum(not call.alive for call in archive.open_calls())
     archive.close()
     if count:
-        calls = "1 call has" if count == 1 else f"{count} calls have"
+        from .text import counted
+
+        calls = counted(count, "call has", "calls have")
         print(f"{calls} an unknown outcome and may be billed: %cometimg_status")

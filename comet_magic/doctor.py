@@ -20,7 +20,7 @@ from .errors import CometError
 from .files import unwritable
 from .locations import ARCHIVE_VARIABLE, DEFAULT_ARCHIVE, archive_folder
 from .settings import find_dotenv, find_key, resolve_base_url
-from .text import clean
+from .text import clean, counted
 
 if TYPE_CHECKING:
     import argparse
@@ -183,11 +183,12 @@ def _archive(folder: Path | None) -> Iterator[Finding]:
         return
     archive = Archive(folder)
     spend, uncertain = archive.spend(), archive.uncertain()
-    calls = "1 call" if spend.calls == 1 else f"{spend.calls} calls"
-    yield Finding("ok", f"archive {clean(folder)}: {calls}")
+    yield Finding("ok", f"archive {clean(folder)}: {counted(spend.calls, 'call')}")
     if uncertain:
         yield Finding(
-            "note", f"{len(uncertain)} calls may be billed without a picture", "%cometimg_status lists them"
+            "note",
+            f"{counted(len(uncertain), 'call')} may be billed without a picture",
+            "%cometimg_status lists them",
         )
     kind = _file_system(folder)
     if kind in REMOTE:

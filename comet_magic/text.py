@@ -107,6 +107,11 @@ def without_keys(data: bytes) -> bytes:
     return _hide_live(data.decode("latin-1")).encode("latin-1", "replace")
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with its noun: "1 picture", "2,000 pictures"; `many` is `one` and an s where it is not given."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def html(text: object, limit: int = 500) -> str:
     """The cleaned text as HTML, between two tags: no markup of its own, no formula, no link."""
     escaped = _html.escape(clean(text, limit=limit))

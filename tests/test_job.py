@@ -111,7 +111,7 @@ def test_an_interrupt_frees_the_caller_at_once_and_says_what_is_billed(client: c
     until(lambda: sent(job))
     threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
     started = time.monotonic()
-    with pytest.raises(cm.CallAbandoned, match="1 request was already sent, will be billed") as caught:
+    with pytest.raises(cm.CallAbandoned, match=r"1 request was already sent, .* and runs on") as caught:
         wait(job)
     assert time.monotonic() - started < 0.5
     assert isinstance(caught.value, KeyboardInterrupt)

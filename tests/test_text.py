@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from comet_magic.text import Secret, clean, clean_url, html, looks_like_key, without_keys
+from comet_magic.text import Secret, clean, clean_url, counted, html, looks_like_key, without_keys
 
 KEY = "sk-Ab3dE5gh7JkLm9PqRs/tUv+Wx12"
 
@@ -353,6 +353,17 @@ class TestAddressesInTexts:
     )
     def test_are_cleaned_by_themselves(self, url, cleaned):
         assert clean_url(url) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 pictures"), (1, "1 picture"), (2, "2 pictures"), (2000, "2,000 pictures")]
+)
+def test_a_noun_goes_with_its_number(count, words):
+    assert counted(count, "picture") == words
+
+
+def test_a_noun_may_bring_its_verb():
+    assert [counted(n, "call is", "calls are") for n in (1, 2)] == ["1 call is", "2 calls are"]
 
 
 class TestHTML:

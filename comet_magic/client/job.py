@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import CallAbandoned, CometError
 from ..images import Images
 from ..request import dollars
+from ..text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -190,11 +191,13 @@ def interrupted(job: Job, what: Abandoned) -> CallAbandoned:
     seconds = time.monotonic() - job.started
     if what.sent == 0:
         return CallAbandoned(f"stopped after {seconds:.0f} s, before anything was sent", outcome="not_sent")
-    calls = "1 request was" if what.sent == 1 else f"{what.sent} requests were"
+    requests = counted(what.sent, "request was", "requests were")
+    runs_on = "runs on" if what.sent == 1 else "run on"
     bound = "" if what.bound is None else f" (at most {dollars(what.bound)})"
     where = f"{job.folder}/images" if job.folder else "memory only: there is no archive"
     return CallAbandoned(
-        f"stopped after {seconds:.0f} s; {calls} already sent, will be billed{bound} and run on in the background",
+        f"stopped after {seconds:.0f} s; "
+        f"{requests} already sent, will be billed{bound} and {runs_on} in the background",
         outcome="unknown",
         hint=f"The pictures will be in {where}; %cometimg_status shows them, %cometimg_cancel drops them.",
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
 
 from ..catalog.money import MILLION
 from ..errors import ConfigurationError, InvalidRequestError
+from ..text import counted
 from .check import open_checked
 from .display import MOST_BYTES, Bundle, describe, present, show
 from .picture import Facts, Picture
@@ -184,7 +185,8 @@ class Images(list["Image"]):
         wanted = columns or math.ceil(math.sqrt(len(self._pictures)))
         if not self._pictures or not 1 <= wanted <= width:
             raise InvalidRequestError(
-                f"a sheet of {len(self._pictures)} pictures in {wanted} columns, {width} pixels wide; "
+                f"a sheet of {counted(len(self._pictures), 'picture')} in {counted(wanted, 'column')}, "
+                f"{counted(width, 'pixel')} wide; "
                 "it takes at least one picture and a pixel for each"
             )
         return contact_sheet(self._pictures, columns=wanted, width=width)

@@ -16,6 +16,7 @@ from ..errors import ConfigurationError
 from ..files import from_here
 from ..settings import KEYRING_SERVICE, check_key, find_key, resolve_base_url
 from ..settings import login as remember
+from ..text import counted
 from .live import publish, spell
 from .options import wrong
 from .session import session
@@ -55,7 +56,7 @@ def _listed(client: Client, words: str) -> Any:
         for model in listed
     ]
     head = ("model", "name", "text in, per million tokens", "picture out, per million tokens", "per picture")
-    caption = f"{len(rows)} image models at {client.vendor}, {date.today()}"
+    caption = f"{counted(len(rows), 'image model')} at {client.vendor}, {date.today()}"
     return table(head, rows, caption=caption, notes=["What this package knows of them: %cometimg_models"])
 
 
@@ -201,8 +202,7 @@ def _spend_rows(client: Client, base: BaseURL) -> Iterator[tuple[str, str]]:
         more = f", at most {dollars(spend.bound)}" if spend.bound != spend.spent else ""
         unpriced = f", {spend.unpriced} of unknown price" if spend.unpriced else ""
         name = "spent in the sandbox (play money)" if vendor == "sandbox" else f"spent at {vendor}"
-        calls = "1 call" if spend.calls == 1 else f"{spend.calls} calls"
-        yield name, f"{dollars(spend.spent)}{more} in {calls}{unpriced}"
+        yield name, f"{dollars(spend.spent)}{more} in {counted(spend.calls, 'call')}{unpriced}"
 
 
 def _balance(settings: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import time
 import warnings
 from concurrent.futures import wait
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..archive import Reader
@@ -15,6 +14,7 @@ from ..client.config import configure
 from ..client.engine import Lease, unwrapped
 from ..errors import CallAbandoned, CometError
 from ..request import dollars
+from ..text import counted
 from .progress import Status, make_display
 from .report import Dataset, open_dataset
 from .run import Runner
@@ -23,6 +23,7 @@ from .task import DatasetOptions, Redo, Task, read_task
 if TYPE_CHECKING:
     import os
     from concurrent.futures import Future
+    from pathlib import Path
 
     from ..cluster import Workers
 
@@ -217,7 +218,9 @@ class Running:
 
             error.images = Images(self._runner.unsaved)
         count = open_dataset(self._task.folder).counts["open"]
-        error.hint = f"{error.hint} {count:,} rows are open; run it again to go on.".strip()
+        error.hint = (
+            f"{error.hint} {counted(count, 'row is', 'rows are')} open; run it again to go on.".strip()
+        )
         return error
 
     def _interrupted(self, dataset: Dataset) -> CallAbandoned:
@@ -239,12 +242,10 @@ def _workers(core: Bulk, folder: Path, cluster: Any) -> Workers | None:
 
 
 def _warn_of_billing_twice(task: Task) -> None:
-    if task.redo == "unknown":
-        calls = Reader(Path(task.folder)).uncertain()
-        bounds = [call.bound for call in calls]
+    bounds = [call.bound for call in Reader(task.folder).uncertain()] if task.redo == "unknown" else []
+    if bounds:
         most = None if None in bounds else sum(bound or 0 for bound in bounds)
+        calls = counted(len(bounds), "call of unknown outcome is", "calls of unknown outcome are")
         warnings.warn(
-            f"{len(calls)} calls of unknown outcome are sent again and may be billed twice"
-            f" ({dollars(most)} at the most)",
-            stacklevel=4,
+            f"{calls} sent again and may be billed twice ({dollars(most)} at the most)", stacklevel=4
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..archive import Reader, Slot
 from ..request import Price, dollars
+from ..text import counted
 from .outcomes import due
 from .task import DatasetOptions, Redo, Task, read_task
 
@@ -60,7 +61,10 @@ class DatasetPlan:
             *(("invalid", f"{count:,}: {reason}") for reason, count in self.invalid.items()),
             ("to pay", f"{self.to_pay:,}"),
             ("price", str(self.price)),
-            ("in doubt", f"at most {self.in_doubt} calls at any time, {dollars(self.in_doubt_price)}"),
+            (
+                "in doubt",
+                f"at most {counted(self.in_doubt, 'call')} at any time, {dollars(self.in_doubt_price)}",
+            ),
         ]
         if self.max_cost is not None:
             pairs.append(("max cost", dollars(self.max_cost)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..request import dollars
+from ..text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,12 +114,12 @@ class Lines:
     def _line(self, status: Status) -> str:
         seconds = time.monotonic() - self._began
         rate = status.ended / seconds if seconds > 0 else 0.0
-        of, left = "", ""
+        rows, left = counted(status.ended, "row"), ""
         if status.total is not None:
-            of = f" of {status.total:,}"
+            rows = f"{status.ended:,} of {counted(status.total, 'row')}"
             if rate and status.total > status.ended:
                 left = f", {(status.total - status.ended) / rate:,.0f} s left"
-        return f"{status.ended:,}{of} rows, {rate:.1f} a second{left}: {status}"
+        return f"{rows}, {rate:.1f} a second{left}: {status}"
 
     def say(self, text: str) -> None:
         """The sentence as a line."""

@@ -11,7 +11,7 @@ from ..archive import Reader, Spend
 from ..errors import ConfigurationError
 from ..files import from_here, native
 from ..request import dollars
-from ..text import clean
+from ..text import clean, counted
 from .index import Index
 from .lazy import LazyImage
 from .metadata import COLUMNS, read_records
@@ -153,7 +153,7 @@ class Dataset:
         counts = self.counts
         spend = self.spend
         lines = [
-            f"{sum(counts.values()):,} rows in {clean(from_here(self.folder))}",
+            f"{counted(sum(counts.values()), 'row')} in {clean(from_here(self.folder))}",
             ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing yet",
             f"{dollars(spend.spent)} spent, {dollars(spend.bound)} at the most",
         ]

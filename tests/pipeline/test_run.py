@@ -153,11 +153,19 @@ def test_an_unknown_row_is_sent_again_only_after_saying_what_that_may_cost(
     make(["one", "LOST c"])
 
     with pytest.warns(
-        UserWarning, match=r"1 calls of unknown outcome .* billed twice \(\$0.04 at the most\)"
+        UserWarning, match=r"1 call of unknown outcome is sent .* billed twice \(\$0.04 at the most\)"
     ):
         make(["one", "LOST c"], redo="unknown")
 
     assert Counter(one.prompt for one in endpoint.asked) == {"one": 1, "LOST c": 2}
+
+
+def test_where_no_row_is_unknown_sending_those_again_warns_of_nothing(make: Make, endpoint: Endpoint) -> None:
+    make(["one"])
+
+    make(["one"], redo="unknown")
+
+    assert endpoint.paid == 1
 
 
 def test_a_failed_download_is_made_good_for_nothing(endpoint: Endpoint, make: Make) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from ...text import clean, html
+from ...text import clean, counted, html
 from .markup import img
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Gallery:
             tile.close()
         first, last = self._page * PAGE + 1, self._page * PAGE + len(page)
         count = len(self.shown)
-        pictures = "1 picture" if count == 1 else f"{count} pictures" if count else ""
+        pictures = counted(count, "picture") if count else ""
         range_ = f"{first} to {last} of {pictures}" if count > PAGE else pictures
         archive = self.source.value == ARCHIVE
         words = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import CometError
 from ...files import from_here
 from ...images import preview
-from ...text import clean, html
+from ...text import clean, counted, html
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -116,13 +116,13 @@ def refusal(error: CometError) -> str:
 def price(order: Order) -> str:
     """What the form would cost, and the request in one line."""
     cost = "price unknown" if not order.price.known else str(order.price)
-    for_ = "1 picture" if order.count == 1 else f"{order.count} pictures"
+    pictures = counted(order.count, "picture")
     first = order.requests[0]
-    facts = [f"{len(order.requests)} requests" if len(order.requests) > 1 else "1 request"]
+    facts = [counted(len(order.requests), "request")]
     body = {name: value for name, value in first.body().items() if name != "prompt"}
     facts += [str(value) if name == "model" else f"{name} {_plain(value)}" for name, value in body.items()]
     return (
-        f'<div class="comet-cost"><strong>{html(cost)}</strong> <span>for {for_}</span></div>'
+        f'<div class="comet-cost"><strong>{html(cost)}</strong> <span>for {pictures}</span></div>'
         f'<div class="comet-request">{html(" · ".join(facts), limit=1000)}</div>'
     )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from ...errors import CometError, InvalidRequestError
-from ...text import clean, html, looks_like_key
+from ...text import clean, counted, html, looks_like_key
 from ..session import session
 from . import code, markup, origin
 from .controls import Dress
@@ -145,8 +145,7 @@ class Panel:
             self._error.value = ""
             self._generate.disabled, self._stop.disabled = True, False
             self._viewing.begin()
-            pictures = "1 picture" if order.count == 1 else f"{order.count} pictures"
-            self._say(f"Ordered {pictures} from {order.requests[0].model}.")
+            self._say(f"Ordered {counted(order.count, 'picture')} from {order.requests[0].model}.")
         self._hand.do(partial(self._submit, run), first=True)
 
     def stop(self) -> None:
@@ -279,9 +278,9 @@ class Panel:
 
     def _draw_background(self, runs: list[Run]) -> None:
         if runs:
-            calls = "1 order runs" if len(runs) == 1 else f"{len(runs)} orders run"
+            orders = counted(len(runs), "order runs", "orders run")
             clock = f'<span aria-hidden="true"> · {html(runs[0].elapsed)}</span>'
-            self._late.value = f'<span role="status">{calls} on in the background</span>{clock}'
+            self._late.value = f'<span role="status">{orders} on in the background</span>{clock}'
             self._background.remove_class("comet-hidden")
         else:
             self._background.add_class("comet-hidden")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CometError
 from ...request import dollars
-from ...text import clean
+from ...text import clean, counted
 from ..live import spell
 from ..news import STATES, News
 
@@ -83,10 +83,11 @@ def said_of_stop(run: Run) -> str:
     what = run.left
     if what is None or not what.sent:
         return f"Stopped after {run.elapsed}. Nothing was sent and nothing is billed."
-    requests = "1 request was" if what.sent == 1 else f"{what.sent} requests were"
+    requests = counted(what.sent, "request was", "requests were")
     bound = "" if what.bound is None else f" (at most {dollars(what.bound)})"
     runs_on = "runs on; its picture" if what.sent == 1 else "run on; their pictures"
-    cancelled = f" {what.cancelled} more cancelled before they were sent." if what.cancelled else ""
+    before = "it was" if what.cancelled == 1 else "they were"
+    cancelled = f" {what.cancelled} more cancelled before {before} sent." if what.cancelled else ""
     return (
         f"Stopped after {run.elapsed}. {requests} already sent, will be billed{bound} and {runs_on} "
         f"will appear in the gallery.{cancelled}"
@@ -100,18 +101,16 @@ def said_of_drop(what: list[Abandoned]) -> str:
         return "Nothing was running any more."
     bounds = [each.bound for each in what]
     most = dollars(None if None in bounds else sum(bound or 0 for bound in bounds))
-    requests = "1 request" if calls == 1 else f"{calls} requests"
-    return f"Dropped {requests}. What was already sent may be billed all the same, at most {most}."
+    return f"Dropped {counted(calls, 'request')}. What was already sent may be billed all the same, at most {most}."
 
 
 def said_of_end(run: Run, images: Any) -> str:
     """What came of it."""
     count = len(images)
-    pictures = "1 picture" if count == 1 else f"{count} pictures"
     cost = "cost unknown" if images.cost is None else dollars(images.cost)
     late = "Late, after the stop: " if run.stopped else "Done: "
     short = f" {run.order.count} were asked for." if count < run.order.count else ""
-    return f"{late}{pictures} in {run.elapsed}, {cost}.{short}"
+    return f"{late}{counted(count, 'picture')} in {run.elapsed}, {cost}.{short}"
 
 
 def told(fault: BaseException) -> CometError:
