@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +20,24 @@ if TYPE_CHECKING:
     from .index import Row, RunState
 
 NAME = "metadata.jsonl"
-# Our own columns; one of the source's with such a name is kept as `source_<name>`.
+# Our own columns.
 FIRST = ("file_name", "prompt")
 LAST = (
     *("outcome", "model", "parameters", "revised_prompt", "request_id", "cost", "created", "width", "height"),
     *("sha256", "error", "code", "message"),
 )
 COLUMNS = (*FIRST, *LAST)
+# `image` is the picture itself in a frame and in parquet; the others name one to who loads the folder.
+# https://huggingface.co/docs/datasets/image_dataset#imagefolder
+_PICTURES = re.compile(r"image|(.*_)?file_names?", re.DOTALL)
 
 
 def read_records(folder: Path) -> Iterator[dict[str, Any]]:
     """Every row of the latest run, in the order of its source.
 
     `file_name` is relative to the folder, None where there is no picture; `parameters` is JSON, so that it is a
-    text in every format; `cost` is in micro-USD; `created` is UTC.
+    text in every format; `cost` is in micro-USD; `created` is UTC. A column of the source with such a name, or one that
+    would be taken for a picture, is kept as `<name>_source`.
     """
     archive = Reader(folder)
     with Index(folder) as index:
@@ -53,7 +58,7 @@ def _record(row: Row, copy: Copy | None, state: RunState) -> dict[str, Any]:
     return {
         "file_name": here.path if here else None,
         "prompt": row.prompt,
-        **{f"source_{name}" if name in COLUMNS else name: value for name, value in columns.items()},
+        **{_kept(name): value for name, value in columns.items()},
         "outcome": outcome,
         "model": row.model,
         "parameters": row.parameters,
@@ -68,6 +73,11 @@ def _record(row: Row, copy: Copy | None, state: RunState) -> dict[str, Any]:
         "code": copy.code if copy and failed is copy else None,
         "message": failed.message if failed else None,
     }
+
+
+def _kept(name: str) -> str:
+    """What a column of the source is called here: `cost_source` where its name has a meaning of its own."""
+    return f"{name}_source" if name in COLUMNS or _PICTURES.fullmatch(name) else name
 
 
 def _time(ended: float | None) -> str | None:

@@ -76,6 +76,15 @@ def test_parquet_has_every_row_and_the_bytes_of_every_picture(dataset: Dataset, 
     assert features["share"]["dtype"] == "float64"
 
 
+def test_parquet_keeps_a_column_called_image_beside_the_pictures(
+    make: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    make([{"prompt": "a", "image": "x.png"}]).export(tmp_path / "out", format="parquet")
+
+    (row,) = parquet.read_table(tmp_path / "out").to_pylist()
+    assert (row["image"]["bytes"], row["image_source"]) == (PICTURE, "x.png")
+
+
 def test_a_tar_shard_has_the_pictures_and_their_rows(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export(tmp_path / "out", format="webdataset")
 
@@ -228,7 +237,12 @@ FORMS: dict[str, tuple[str, Any]] = {
 def test_datasets_loads_every_form_with_equal_rows(make: Callable[..., Dataset], tmp_path: Path) -> None:
     pytest.importorskip("datasets")
     # One type to a column, as imagefolder and webdataset need it.
-    dataset = make([{name: row[name] for name in ("prompt", "label")} for row in ROWS])
+    files = {
+        "image": "a.png",
+        "file_name": "b.png",
+        "mask_file_name": "c.png",
+    }  # of the source, and not there
+    dataset = make([{"prompt": row["prompt"], "label": row["label"], **files} for row in ROWS])
     orders = []
     for name, (kind, form) in FORMS.items():
         folder = dataset.folder if form is None else tmp_path / name

@@ -70,13 +70,20 @@ def test_a_column_with_a_name_of_ours_is_kept_beside_it(make: Make) -> None:
     (record,) = make([{"prompt": "a", "cost": 5, "file_name": "x.png"}]).records()
 
     assert record["cost"] == 40_000
-    assert (record["source_cost"], record["source_file_name"]) == (5, "x.png")
+    assert (record["cost_source"], record["file_name_source"]) == (5, "x.png")
+
+
+def test_a_column_called_image_leaves_the_pictures_their_place(make: Make) -> None:
+    frame = make([{"prompt": "a", "image": "x.png"}]).to_frame()
+
+    assert frame["image"][0].data == PICTURE
+    assert list(frame["image_source"]) == ["x.png"]
 
 
 def test_another_prompt_column_keeps_its_words_in_prompt(make: Make) -> None:
     (record,) = make([{"caption": "a boat", "prompt": "old"}], prompt="caption").records()
 
-    assert (record["prompt"], record["source_prompt"]) == ("a boat", "old")
+    assert (record["prompt"], record["prompt_source"]) == ("a boat", "old")
     assert "caption" not in record
 
 
