@@ -226,7 +226,7 @@ class TestAFrame:
 
 class TestASheet:
     @pytest.mark.parametrize(
-        ("count", "columns", "width"), [(0, None, 100), (2, -1, 100), (2, 20, 10), (1, 1, 0)]
+        ("count", "columns", "width"), [(0, None, 100), (2, -1, 100), (2, 0, 100), (2, 20, 10), (1, 1, 0)]
     )
     def test_that_has_no_room_is_refused(self, count, columns, width):
         with pytest.raises(InvalidRequestError, match="it takes at least one picture and a pixel for each"):

@@ -182,7 +182,7 @@ class Images(list["Image"]):
         Raises:
             InvalidRequestError: there are no pictures, or no room for them.
         """
-        wanted = columns or math.ceil(math.sqrt(len(self._pictures)))
+        wanted = math.ceil(math.sqrt(len(self._pictures))) if columns is None else columns
         if not self._pictures or not 1 <= wanted <= width:
             raise InvalidRequestError(
                 f"a sheet of {counted(len(self._pictures), 'picture')} in {counted(wanted, 'column')}, "

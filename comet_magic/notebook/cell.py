@@ -118,8 +118,9 @@ def dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any]) -> No
     from ..request import Price, parse_dollars
     from ..settings import resolve_base_url
 
-    each = settings.get("price_per_image")
-    prices = [request.estimate(None if each is None else parse_dollars(each)) for request in requests]
+    given = settings.get("price_per_image")
+    each = None if given is None else parse_dollars(given, name="price_per_image")
+    prices = [request.estimate(each) for request in requests]
     bodies = [json.dumps(request.body(), ensure_ascii=False, indent=2) for request in requests]
     url = resolve_base_url(settings.get("base_url")).url
     for body in dict.fromkeys(bodies):

@@ -15,6 +15,7 @@ from ..client.engine import Lease, unwrapped
 from ..errors import CallAbandoned, CometError
 from ..request import dollars
 from ..text import counted
+from .outcomes import in_words
 from .progress import Status, make_display
 from .report import Dataset, open_dataset
 from .run import Runner
@@ -120,6 +121,7 @@ async def agenerate_dataset(
                 await asyncio.wait({future}, timeout=HEARTBEAT)
             except asyncio.CancelledError:
                 running.interrupts += 1
+        future.exception()  # `report` raises it; asyncio complains of what nobody asked for
         if running.interrupts:
             raise asyncio.CancelledError
     return running.report()
@@ -224,10 +226,9 @@ class Running:
         return error
 
     def _interrupted(self, dataset: Dataset) -> CallAbandoned:
-        counts = ", ".join(f"{count:,} {name}" for name, count in dataset.counts.items() if count)
         spend = self._core.archive.spend(self._task.base.vendor)
         return CallAbandoned(
-            f"stopped: {counts}; {dollars(spend.bound)} spent at the most",
+            f"stopped: {in_words(dataset.counts)}; {dollars(spend.bound)} spent at the most",
             outcome="unknown" if spend.uncertain else "billed",
             hint="Run it again: it goes on where it ended, and nothing that exists is paid for again.",
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..archive import Copy, Slot
     from .index import Row, RunState
     from .task import Redo
@@ -46,3 +48,8 @@ def standing(row: Row, copy: Copy | None, state: RunState) -> Standing:
     if copy is None or copy.error in STOPS or copy.outcome == "over_budget":
         return "over_budget" if state == "over_budget" else "open"
     return copy.outcome
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Rows by outcome, without those that there are none of: "2 done, 1 refused"."""
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing yet"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..request import dollars
 from ..text import counted
+from .outcomes import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,14 +35,11 @@ class Status:
         return sum(count for name, count in self.counts.items() if name != "open")
 
     def __str__(self) -> str:
-        counts = (
-            ", ".join(f"{count:,} {name}" for name, count in self.counts.items() if count) or "nothing yet"
-        )
         money = f"{dollars(self.spend.spent)} spent"
         if self.spend.bound != self.spend.spent:
             money += f", at most {dollars(self.spend.bound)}"
         waiting = f"; waiting for {self.awaited:,} that another process makes" if self.awaited else ""
-        return f"{counts}; {money}{waiting}"
+        return f"{in_words(self.counts)}; {money}{waiting}"
 
 
 class Display(Protocol):

@@ -15,7 +15,7 @@ from ..text import clean, counted
 from .index import Index
 from .lazy import LazyImage
 from .metadata import COLUMNS, read_records
-from .outcomes import STANDINGS
+from .outcomes import STANDINGS, in_words
 
 if TYPE_CHECKING:
     import os
@@ -154,7 +154,7 @@ class Dataset:
         spend = self.spend
         lines = [
             f"{counted(sum(counts.values()), 'row')} in {clean(from_here(self.folder))}",
-            ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing yet",
+            in_words(counts),
             f"{dollars(spend.spent)} spent, {dollars(spend.bound)} at the most",
         ]
         lines += [f"{count:,} x {clean(reason, limit=200)}" for reason, count in self._worst().items()]

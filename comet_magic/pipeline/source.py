@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..text import clean
+from ..text import clean, counted
 
 BATCH = 500  # rows
 LINGER = 0.1  # seconds to wait for a batch to fill
@@ -62,7 +62,7 @@ def read_source(source: Any, *, prompt: str) -> Source:
         ConfigurationError: it is no table, cannot be read, or has no such column.
     """
     if isinstance(source, (str, os.PathLike)):
-        opened = _of_file(Path(source))
+        opened = _of_file(Path(os.path.expanduser(source)))  # noqa: PTH111 - a home that nobody has is told as a file
     elif _is(source, "pandas", "DataFrame"):
         opened = Source(len(source), _of_frame(source))
     elif _is(source, "pyarrow", "Table"):
@@ -141,7 +141,7 @@ def _told(path: Path, records: Iterator[Record]) -> Iterator[Record]:
     try:
         yield from records
     except OSError as error:
-        problem = error.strerror or type(error).__name__
+        problem = error.strerror or clean(error, limit=200)
     except (ValueError, csv.Error) as error:
         problem = clean(error, limit=200)
     if problem:
@@ -150,10 +150,11 @@ def _told(path: Path, records: Iterator[Record]) -> Iterator[Record]:
 
 def _of_csv(path: Path, delimiter: str) -> Iterator[Record]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for record in csv.DictReader(file, delimiter=delimiter):
+        reader = csv.DictReader(file, delimiter=delimiter)
+        for record in reader:
             beyond = record.pop(None, None)
             if beyond:
-                message = f"the row of {record} has {len(beyond)} values too many"
+                message = f"line {reader.line_num} has {counted(len(beyond), 'value')} too many"
                 raise ValueError(message)
             yield {name: value or None for name, value in record.items()}
 
@@ -177,7 +178,8 @@ def _of_parquet(path: Path) -> Source:
     else:
         try:
             file = parquet.ParquetFile(path)
-            return Source(file.metadata.num_rows, _of_arrow(file.iter_batches(batch_size=BATCH)))
+            records = _of_arrow(file.iter_batches(batch_size=BATCH))
+            return Source(file.metadata.num_rows, _told(path, records))
         except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
             problem = clean(error, limit=200)
     hint = "pip install 'comet-magic[data]'" if "installed" in problem else ""

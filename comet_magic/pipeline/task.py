@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import ConfigurationError
 from ..request import WireOptions, parse_dollars
 from ..request.checks import check_names
-from ..settings import DATASET_IN_FLIGHT, BaseURL, ClientOptions, hide_keys, resolve_base_url
+from ..settings import DATASET_IN_FLIGHT, BaseURL, ClientOptions, Settings, hide_keys, resolve_base_url
 from .items import Items
 from .source import Source, read_source
 
@@ -80,13 +80,14 @@ def read_task(
         raise ConfigurationError(f"redo is {redo}; {', '.join(REDO)} are taken")
     if max_per_minute is not None and not 0 < max_per_minute < float("inf"):
         raise ConfigurationError(f"max_per_minute is {max_per_minute}; a number above 0 is taken")
-    client: Any = {name: options[name] for name in ClientOptions.__annotations__ if name in options}
+    client: Any = _those(ClientOptions, options)
     base = resolve_base_url(client.get("base_url"))
     client.setdefault("max_in_flight", DATASET_IN_FLIGHT)
     max_cost = _micro(client.pop("max_cost", None), "max_cost")
-    price_per_image = _micro(client.get("price_per_image"), "price_per_image")
+    settings = Settings(**_those(Settings, client))
+    price_per_image = _micro(settings.price_per_image, "price_per_image")
     items = Items(
-        {name: options[name] for name in WireOptions.__annotations__ if name in options},
+        _those(WireOptions, options),
         prompt=prompt,
         vendor=base.vendor,
         price_per_image=price_per_image,
@@ -99,12 +100,17 @@ def read_task(
         prompt=prompt,
         base=base,
         client=client,
-        in_flight=client["max_in_flight"],
+        in_flight=settings.max_in_flight,
         max_cost=max_cost,
         price_per_image=price_per_image,
         per_minute=max_per_minute,
         redo=redo,
     )
+
+
+def _those(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that have a name there."""
+    return {name: options[name] for name in kind.__annotations__ if name in options}
 
 
 def _micro(amount: float | None, name: str) -> int | None:

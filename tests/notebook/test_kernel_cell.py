@@ -228,6 +228,13 @@ def test_a_dry_run_shows_the_request_and_its_price_and_sends_nothing(
     assert (ran.outputs, sandbox.log) == ([], [])
 
 
+def test_a_dry_run_names_the_setting_that_is_no_price(connect: Connect, sandbox: Sandbox) -> None:
+    kernel = connect(sandbox)
+    kernel.run("%config CometMagics.price_per_image = -1")
+
+    assert "price_per_image is -1" in kernel.run("%cometimg --dry-run a boat").stderr
+
+
 def test_streaming_ends_in_one_output_that_is_the_picture(connect: Connect, sandbox: Sandbox) -> None:
     seen: list[str] = []
     kernel = connect(sandbox)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import sys
 from itertools import count
@@ -112,6 +113,14 @@ def test_the_names_of_the_pipeline_are_public() -> None:
     for name in ("generate_dataset", "agenerate_dataset", "plan", "open_dataset", "generate_one"):
         assert callable(getattr(comet_magic, name))
         assert name in comet_magic.__all__
+
+
+def test_the_doors_of_a_dataset_take_the_same_arguments_with_the_same_defaults() -> None:
+    doors = (comet_magic.generate_dataset, comet_magic.agenerate_dataset, comet_magic.plan)
+    makes, awaits, plans = (dict(inspect.signature(door).parameters) for door in doors)
+
+    assert awaits == makes
+    assert plans == {name: taken for name, taken in makes.items() if name not in ("cluster", "progress")}
 
 
 # --- progress

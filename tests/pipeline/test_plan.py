@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from comet_magic.errors import ConfigurationError
 from comet_magic.pipeline import DatasetPlan, plan
 from comet_magic.request import ImageRequest, Price
 from tests.pipeline.maker import rows_of
@@ -82,6 +83,21 @@ def test_another_vendor_is_another_picture(make: Callable[..., Any], tmp_path: P
     make(["a"])
 
     assert plan(["a"], tmp_path / "dataset", **MODEL).to_pay == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_in_flight": 0}, "max_in_flight is 0"),
+        ({"max_in_flight": "8"}, "max_in_flight is '8'"),
+        ({"timeout": 0}, "timeout is 0"),
+    ],
+)
+def test_a_plan_refuses_a_setting_that_the_run_would_refuse(
+    options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        plan(["a"], tmp_path / "set", **MODEL, **options)
 
 
 @pytest.mark.parametrize("n", [1, 3])

@@ -508,6 +508,24 @@ def test_a_dataset_can_be_awaited(endpoint: Endpoint, tmp_path: Path) -> None:
     assert counts["done"] == 5
 
 
+def test_what_an_awaited_run_ends_with_is_told_once(endpoint: Endpoint, tmp_path: Path) -> None:
+    import asyncio
+    import gc
+
+    (tmp_path / "index.sqlite").write_bytes(b"no database" * 100)
+    besides: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: besides.append(context))
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            await _awaited(["one"], tmp_path, settings(endpoint))
+        gc.collect()
+
+    asyncio.run(main())
+
+    assert besides == []
+
+
 def test_cancelling_the_await_lets_calls_in_flight_finish(endpoint: Endpoint, tmp_path: Path) -> None:
     import asyncio
 

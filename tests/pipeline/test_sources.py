@@ -147,7 +147,8 @@ def test_what_is_no_table_is_told(source: Any, words: str) -> None:
     [
         ("rows.jsonl", b'{"prompt": "a"}\n[1]\n', "line 2 is no JSON object"),
         ("rows.jsonl", b'{"prompt": "a"}\n{"prompt', "rows.jsonl cannot be read"),
-        ("rows.csv", b"prompt\na,b,c\n", "2 values too many"),
+        ("rows.csv", b"prompt\na,b,c\n", "line 2 has 2 values too many"),
+        ("rows.tsv", b"prompt\tlabel\na\t1\nb\t2\t3\n", "line 3 has 1 value too many"),
         ("rows.csv", b"prompt\n\xff\xfe\n", "rows.csv cannot be read"),
         ("rows.parquet", b"no parquet", "rows.parquet cannot be read"),
     ],
@@ -159,6 +160,24 @@ def test_a_broken_file_is_told_by_its_name(name: str, content: bytes, words: str
         items_of(tmp_path / name)
 
     assert words in str(caught.value)
+
+
+def test_a_parquet_file_that_is_damaged_within_is_told_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pyarrow.table({"prompt": [str(number) * 9 for number in range(2000)]}), path)
+    whole = bytearray(path.read_bytes())
+    whole[100:4000] = bytes(3900)
+    path.write_bytes(whole)
+
+    with pytest.raises(ConfigurationError, match=r"rows.parquet cannot be read: \w+ .*\w"):
+        items_of(path)
+
+
+def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    csv_file(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert len(items_of("~/rows.csv", "caption")) == len(ROWS)
 
 
 def test_a_tsv_is_read_by_its_tabs(tmp_path: Path) -> None:
