@@ -13,7 +13,7 @@ import pytest
 
 import comet_magic as cm
 from comet_magic import doctor
-from comet_magic.catalog import model_table
+from comet_magic.catalog import MODELS, model_table
 from comet_magic.notebook import flags
 from comet_magic.pipeline import command as dataset_command
 from comet_magic.sandbox import command as sandbox_command
@@ -21,6 +21,7 @@ from comet_magic.sandbox import command as sandbox_command
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 CHINESE = (ROOT / "README.zh.md").read_text("utf-8")
+RESULTS = (ROOT / "tests" / "benchmarks" / "RESULTS.md").read_text("utf-8")
 
 
 def blocks(text: str) -> list[str]:
@@ -83,6 +84,39 @@ def test_the_python_that_is_shown_runs_as_it_stands(block: str, monkeypatch: pyt
 
 def test_the_first_page_is_short() -> None:
     assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", [README, CHINESE], ids=["English", "Chinese"])
+def test_the_prices_are_of_the_day_that_is_named(page: str) -> None:
+    assert max(model.price.date for model in MODELS if model.price) in page
+
+
+@pytest.mark.parametrize("page", [README, CHINESE], ids=["English", "Chinese"])
+def test_the_figures_are_those_of_the_benchmark(page: str) -> None:
+    load, jpeg = measured("%load_ext in a running kernel"), measured("one JPEG of 300 KB, base64")
+    shown = measured("show a PNG of 2 MB")
+    megabytes = [float(shown[who][-1].split()[-1]) for who in ("display(PIL)", "comet_magic")]
+    cpu = [float(jpeg[who][2]) for who in ("openai", "comet_magic", "comet_magic, archive on")]
+
+    cells = [cell for line in page.splitlines() if line.startswith("| ") for cell in line.split("|")[2:]]
+    assert re.findall(r"([\d.]+) (?:ms|MB)", " ".join(cells)) == [
+        *(f"{float(load[who][0]):.0f}" for who in ("openai", "comet_magic")),
+        *(f"{amount:.1f}" for amount in megabytes),
+        *(f"{time:.0f}" for time in cpu),
+    ]
+
+
+def measured(work: str) -> dict[str, list[str]]:
+    """What the benchmark printed for a piece of work: the cells behind each contender."""
+    found: dict[str, list[str]] = {}
+    current = ""
+    for line in RESULTS.splitlines():
+        if line.startswith("|"):
+            first, who, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            current = first or current
+            if current == work:
+                found.setdefault(who, cells)
+    return found
 
 
 @pytest.mark.parametrize("page", [README, CHINESE], ids=["English", "Chinese"])
