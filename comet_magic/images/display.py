@@ -14,7 +14,7 @@ from ..catalog.money import dollars
 from ..files import from_here
 from ..text import clean
 from .check import displayable, open_checked
-from .preview import EDGE, GAP, contact_sheet, encoded, fitting, shrunk
+from .preview import EDGE, GAP, contact_sheet, encoded, fitting, nothing, shrunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,12 +71,8 @@ def present(image: ImageFile, picture: Picture, facts: Facts) -> ImageFile:
         return show((picture,), facts) if now is None or not _edited(now, picture) else _as_it_is(now, facts)
 
     # By itself Pillow would add a PNG and a JPEG made from it.
-    image.__dict__.update(_repr_mimebundle_=bundle, _repr_png_=_nothing, _repr_jpeg_=_nothing)
+    image.__dict__.update(_repr_mimebundle_=bundle, _repr_png_=nothing, _repr_jpeg_=nothing)
     return image
-
-
-def _nothing() -> None:
-    return None
 
 
 def _sheet(pictures: Sequence[Picture]) -> Image:

@@ -99,7 +99,7 @@ def contact_sheet(pictures: Sequence[Picture], *, columns: int, width: int) -> I
         top = row * (down + gap) + (down - small.height) // 2
         sheet.paste(small, (left, top), small if small.mode == "RGBA" else None)
     # A plain picture of Pillow shows itself twice; this one as JPEG only.
-    sheet.__dict__["_repr_png_"] = _nothing
+    sheet.__dict__["_repr_png_"] = nothing
     return sheet
 
 
@@ -109,5 +109,5 @@ def _into(image: ImageFile, width: int, height: int) -> Image:
     return shrunk(image, max(1, round(max(image.size) * min(1.0, scale))))
 
 
-def _nothing() -> None:
-    return None
+def nothing() -> None:
+    """What a picture answers in a format that it is not to be shown in."""

@@ -132,7 +132,7 @@ def dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any]) -> No
 def title_of(job: Job) -> str:
     """What a call makes: "gpt-image-2, 3 pictures, $0.018"."""
     count = sum(request.n for request in job.requests)
-    pictures = "" if count == 1 else f", {count} pictures"
+    pictures = f", {count} pictures" if count > 1 else ""
     model = job.requests[0].model if job.requests else "from the archive"
     return f"{model}{pictures}, {job.price}"
 

@@ -138,9 +138,7 @@ class Live:
             return markup
         try:
             small, mime = preview(data, EDGE)
-        except (
-            CometError
-        ):  # a preview that cannot be read is no reason to stop: the picture itself is checked
+        except CometError:  # no reason to stop: the picture itself is checked
             return ""
         source = f"data:{mime};base64,{base64.b64encode(small).decode()}"
         style = f"max-width:min(100%,{EDGE}px);margin:4px 4px 0 0"

@@ -167,9 +167,7 @@ class CometMagics(Magics):
         from .flags import INLINE
 
         chosen = inline or self.inline
-        if (
-            chosen not in INLINE
-        ):  # a bad %config value is printed by IPython and then kept from before, but be sure
+        if chosen not in INLINE:
             raise _wrong(f"CometMagics.inline is {chosen}; it takes {', '.join(INLINE)}")
         if self.inline_max_kb < 1:
             raise _wrong(f"CometMagics.inline_max_kb is {self.inline_max_kb}; it takes 1 and more")

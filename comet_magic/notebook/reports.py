@@ -23,12 +23,12 @@ from .session import session
 from .tables import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from decimal import Decimal
 
     from ..archive import Archive, OpenCall
     from ..catalog import Model
-    from ..client import Client, Job
+    from ..client import Abandoned, Client, Job
     from ..settings import BaseURL
     from ..text import Secret
 
@@ -243,11 +243,13 @@ def _bound(micro: int | None) -> str:
 def cancel(settings: Mapping[str, Any]) -> None:
     """Drop what still runs: close its connections, and say what that can have cost."""
     jobs = session.jobs(session.looking(**settings))
-    dropped = [job.drop() for job in jobs]
-    calls = sum(each.cancelled for each in dropped)
-    if not calls:
-        print("Nothing runs.")
-        return
-    bounds = [each.bound for each in dropped]
+    print(said_of_drop([job.drop() for job in jobs]) or "Nothing runs.")
+
+
+def said_of_drop(what: Sequence[Abandoned]) -> str:
+    """What dropping calls means for the money; "" where none ran."""
+    calls = sum(each.cancelled for each in what)
+    bounds = [each.bound for each in what]
     most = _bound(None if None in bounds else sum(bound or 0 for bound in bounds))
-    print(f"Dropped: {calls}. What was already sent may be billed all the same, at most {most}.")
+    dropped = f"Dropped {counted(calls, 'request')}."
+    return f"{dropped} What was already sent may be billed all the same, at most {most}." if calls else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..archive import Reader
@@ -143,6 +142,9 @@ class Running:
         self._display = make_display(shown=progress)
         self._lease = Lease()
         self._over = False
+        self._left: set[Future[Any]] = (
+            set()
+        )  # what the run leaves at work: pictures that are paid and fetched
         self.future: Future[None] = self._lease.portal.start_task_soon(self._runner.run)
         self.future.add_done_callback(self._end)
 
@@ -153,8 +155,6 @@ class Running:
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         self.interrupts += interrupted
         self.drain()
-        if self.interrupts < 2:
-            wait(self._core.jobs)
         self._display.show(self._status())
         self._display.close()
         if self._workers is not None:
@@ -165,11 +165,18 @@ class Running:
         return interrupted  # `report` tells of it
 
     def _end(self, _: object) -> None:
+        """The run is over; on the engine's thread, which no interrupt reaches."""
+        self._left.update(self._core.jobs)
+        for job in tuple(self._left):
+            job.add_done_callback(self._left.discard)
         self._over = True
 
     def drain(self) -> None:
-        """Wait for the end; an interrupt at any moment is one more word to the run, and the waiting goes on."""
-        while not self._over:
+        """Wait for the end, and for pictures that are fetched still, unless it is cancelled.
+
+        An interrupt at any moment is one more word to the run, and the waiting goes on.
+        """
+        while not self._over or (self._left and self.interrupts < 2):
             try:
                 self.look()
                 # Nothing that takes a lock in Python: an interrupt within would leave it locked for ever.

@@ -15,6 +15,7 @@ CELLS = """\
 _.image.size
 x = %cometimg -q -m dall-e-2 --size 256x256 a boat
 len(x)
+y = %cometimg --reuse -m dall-e-2 --size 256x256 a boat
 %cometimg --quality ultra a boat
 %unload_ext comet_magic
 """
@@ -35,6 +36,7 @@ def test_a_terminal_prints_a_line_and_returns_the_pictures(tmp_path: Path) -> No
     assert "dall-e-2, $0.016. sandbox picture: set COMETAPI_KEY for real ones" in ran.stdout
     assert "Out[2]: dall-e-2 · 256x256 · $0.016 · cometimg/images" in ran.stdout
     assert "(256, 256)" in ran.stdout
-    assert ran.stdout.count("sandbox picture") == 2
+    assert "from the archive, $0.00. sandbox picture" in ran.stdout
+    assert ran.stdout.count("sandbox picture") == 3
     assert "UsageError: quality is ultra" in ran.stdout + ran.stderr
     assert "Traceback" not in ran.stdout + ran.stderr

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from comet_magic.pipeline import generate_dataset, open_dataset
+from comet_magic.pipeline.front import STEP
+from comet_magic.pipeline.index import Index
 from tests.pipeline.conftest import settings
-from tests.pipeline.maker import rows_of, start_maker, told
+from tests.pipeline.maker import kill, rows_of, start_maker, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,3 +69,26 @@ def test_a_run_goes_on_where_it_was_interrupted(endpoint: Endpoint, tmp_path: Pa
 
     assert report.counts["done"] == 40
     assert max(Counter(one.prompt for one in endpoint.asked).values()) == 1
+
+
+def test_a_second_interrupt_is_heard_while_a_paid_picture_is_fetched(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    endpoint.urls, endpoint.hold = True, 600
+    killed = start_maker(["one"], tmp_path / "set", endpoint)
+    endpoint.until(lambda seen: seen.downloading == 1)
+    kill(killed)
+    process = start_maker(["one"], tmp_path / "set", endpoint, progress=True)
+    endpoint.until(lambda seen: seen.downloading == 2)
+    assert process.stderr is not None
+
+    process.send_signal(signal.SIGINT)
+    process.stderr.readline()
+    with Index(tmp_path / "set") as index:
+        endpoint.until(lambda _: index.latest().state == "stopped")  # type: ignore[union-attr]  # there is one
+    time.sleep(10 * STEP)  # the run is over, and waits for the picture
+    process.send_signal(signal.SIGINT)
+    output, noise = process.communicate(timeout=30)
+
+    assert json.loads(output)["error"] == "CallAbandoned", noise
+    assert endpoint.paid == 1

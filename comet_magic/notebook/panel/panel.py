@@ -16,13 +16,14 @@ import ipywidgets as widgets
 
 from ...errors import CometError, InvalidRequestError
 from ...text import clean, counted, html, looks_like_key
+from ..reports import said_of_drop
 from ..session import session
 from . import code, markup, origin
 from .controls import Dress
 from .form import Form
 from .hand import Hand
 from .look import style
-from .run import Run, said_of_drop, said_of_end, said_of_stop, told
+from .run import Run, said_of_end, said_of_stop, told
 from .viewing import Viewing
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class Panel:
             run.dropped = True
         what = [run.job.drop() for run in runs if run.job is not None and not run.job.done()]
         with self._lock:
-            self._say(said_of_drop(what))
+            self._say(said_of_drop(what) or "Nothing was running any more.")
 
     def _look(self) -> bool:
         """Finish what has ended and draw what has changed; returns whether something still runs."""

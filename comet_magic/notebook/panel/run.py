@@ -94,16 +94,6 @@ def said_of_stop(run: Run) -> str:
     )
 
 
-def said_of_drop(what: list[Abandoned]) -> str:
-    """What dropping did, and what it means for the money."""
-    calls = sum(each.cancelled for each in what)
-    if not calls:
-        return "Nothing was running any more."
-    bounds = [each.bound for each in what]
-    most = dollars(None if None in bounds else sum(bound or 0 for bound in bounds))
-    return f"Dropped {counted(calls, 'request')}. What was already sent may be billed all the same, at most {most}."
-
-
 def said_of_end(run: Run, images: Any) -> str:
     """What came of it."""
     count = len(images)

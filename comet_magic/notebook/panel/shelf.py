@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..history import images_of
 from .gallery import Item
 from .markup import THUMBNAIL, both, readable
 
@@ -53,16 +55,7 @@ def archived(archive: Archive, entry: Entry, numbers: Iterator[int]) -> Iterator
 
 
 def _load(archive: Archive, entry: Entry, stored: StoredPicture) -> Images:
-    from ...images import Images
-    from ..history import picture_of
-
-    return Images(
-        [picture_of(archive, stored)],
-        prompt=entry.prompt or "",
-        model=entry.model,
-        created=int(entry.created.timestamp()),
-        cost=stored.cost,
-    )
+    return images_of(archive, replace(entry, pictures=(stored,), cost=stored.cost))
 
 
 def _thumbnail(archive: Archive, stored: StoredPicture) -> str:
