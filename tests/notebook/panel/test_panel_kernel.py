@@ -6,7 +6,7 @@ Where a callback runs depends on the version of ipykernel: COMET_TEST_KERNELS na
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import Empty
 from typing import Any
 
@@ -77,14 +77,15 @@ class Front:
 
 
 @pytest.fixture
-def front(connect: Connect, sandbox: Sandbox) -> Front:
+def front(connect: Connect, sandbox: Sandbox) -> Iterator[Front]:
     """A panel that was shown by its magic, before a sandbox."""
     kernel = connect(sandbox)
     ran = kernel.run("panel = %cometimg_panel\npanel")
     assert ran.status == "ok", ran.error
     assert "application/vnd.jupyter.widget-view+json" in ran.shown[0].data
     kernel.run(SMALL)
-    return Front(kernel)
+    yield Front(kernel)
+    kernel.run("panel.close(stop=True); panel.wait(10)")  # its thread is not to be seen by the next test
 
 
 def bought(sandbox: Sandbox) -> list[str | None]:
