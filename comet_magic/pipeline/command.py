@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..request import WireOptions, parse_dollars
 from .front import generate_dataset
+from .items import typed
 from .planning import plan
 from .task import REDO
 
@@ -51,8 +52,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    from .items import typed
-
     given = vars(arguments)
     wire = {name: typed(name, given.get(name)) for name in WireOptions.__annotations__}
     options = {name: value for name, value in wire.items() if value is not None}

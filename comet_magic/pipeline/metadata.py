@@ -36,8 +36,7 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
     """Every row of the latest run, in the order of its source.
 
     `file_name` is relative to the folder, None where there is no picture; `parameters` is JSON, so that it is a
-    text in every format; `cost` is in micro-USD; `created` is UTC. A column of the source with such a name, or one that
-    would be taken for a picture, is kept as `<name>_source`.
+    text in every format; `cost` is in micro-USD; `created` is UTC.
     """
     archive = Reader(folder)
     with Index(folder) as index:

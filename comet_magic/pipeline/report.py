@@ -67,7 +67,11 @@ class Dataset:
         return run is not None and run.state == "complete"
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The rows in the order of their source, one mapping each; nothing is held."""
+        """The rows in the order of their source, one mapping each; nothing is held.
+
+        A column of the source that has a name of ours, or one that would be taken for a picture, is kept as
+        `<name>_source`.
+        """
         return read_records(self.folder)
 
     @property
