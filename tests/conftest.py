@@ -1,4 +1,4 @@
-"""What every test has: a clean environment, a folder of its own, no way out but loopback, and the four doors."""
+"""What every test has: a clean environment, a folder of its own, no way out but loopback; and a fault server."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.faults.server import FaultServer
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,3 +74,21 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def faults() -> Iterator[FaultServer]:
+    """The fault server, started once for all tests of a process."""
+    from tests.faults.server import FaultServer
+
+    with FaultServer() as server:
+        yield server
+    assert server.problems == []
+
+
+@pytest.fixture
+def server(faults: FaultServer) -> Iterator[FaultServer]:
+    """The fault server; a test with it fails when anything touched a trap or carried the key astray."""
+    before = len(faults.problems)
+    yield faults
+    assert faults.problems[before:] == []

@@ -25,19 +25,12 @@ PRICE = 16_000  # micro-USD, for each of these
 TEN = 0.16  # USD
 
 
-@pytest.fixture(scope="module")
-def faults() -> Iterator[FaultServer]:
-    with FaultServer() as server:
-        yield server
-    assert server.problems == []
-
-
 @pytest.fixture
-def new_client(faults: FaultServer, tmp_path: Path) -> Iterator[Callable[..., Client]]:
+def new_client(server: FaultServer, tmp_path: Path) -> Iterator[Callable[..., Client]]:
     made: list[Client] = []
 
     def new_client(**settings: Any) -> Client:
-        arguments = {"base_url": faults.base_url, "api_key": faults.key, "archive": tmp_path / "cometimg"}
+        arguments = {"base_url": server.base_url, "api_key": server.key, "archive": tmp_path / "cometimg"}
         made.append(Client(**arguments | settings))
         return made[-1]
 
@@ -47,8 +40,8 @@ def new_client(faults: FaultServer, tmp_path: Path) -> Iterator[Callable[..., Cl
         client.archive.close()
 
 
-def charged(faults: FaultServer, prompt: str) -> int:
-    return faults.counts(prompt).charged
+def charged(server: FaultServer, prompt: str) -> int:
+    return server.counts(prompt).charged
 
 
 def refusals(jobs: list[Job]) -> list[CometError]:
@@ -63,26 +56,26 @@ def refusals(jobs: list[Job]) -> list[CometError]:
 
 @pytest.mark.parametrize("limit", ["max_cost_session", "max_cost_day"])
 def test_money_for_ten_pays_for_ten_of_thirty(
-    faults: FaultServer, new_client: Callable[..., Client], limit: str
+    server: FaultServer, new_client: Callable[..., Client], limit: str
 ) -> None:
     client = new_client(max_in_flight=4, **{limit: TEN})
     jobs = [client.submit(f"ten {limit}", **SMALL) for _ in range(30)]
 
     assert len(refusals(jobs)) == 20
-    assert charged(faults, f"ten {limit}") == faults.counts(f"ten {limit}").posts == 10
+    assert charged(server, f"ten {limit}") == server.counts(f"ten {limit}").posts == 10
     assert (client.spend().spent, client.spend().reserved) == (10 * PRICE, 0)
     assert len(client.archive.history(limit=None)) == 10
 
 
 def test_calls_in_flight_count_with_all_that_they_may_cost(
-    faults: FaultServer, new_client: Callable[..., Client]
+    server: FaultServer, new_client: Callable[..., Client]
 ) -> None:
     prompt = "F:slow-ok:0.3 #in flight"
     client = new_client(max_in_flight=30, max_cost_session=TEN)
     jobs = [client.submit(prompt, **SMALL) for _ in range(30)]
 
     assert len(refusals(jobs)) == 20
-    assert charged(faults, prompt) == 10
+    assert charged(server, prompt) == 10
 
 
 PROCESS = """
@@ -98,32 +91,32 @@ with Client(base_url=base_url, api_key=key, archive=folder, max_cost_day=0.16, m
 """
 
 
-def test_the_money_of_a_day_is_shared_by_processes(faults: FaultServer, tmp_path: Path) -> None:
+def test_the_money_of_a_day_is_shared_by_processes(server: FaultServer, tmp_path: Path) -> None:
     folder = tmp_path / "cometimg"
-    processes = [start(PROCESS, faults.base_url, faults.key, folder) for _ in range(2)]
+    processes = [start(PROCESS, server.base_url, server.key, folder) for _ in range(2)]
     output = "".join(process.communicate("go\n", timeout=60)[0] for process in processes)
 
     assert output.count("BudgetExceededError") == 20
     assert output.count("NoneType") == 10
-    assert charged(faults, "a day") == 10
+    assert charged(server, "a day") == 10
     assert Archive(folder).spend().bound == 10 * PRICE
 
 
 def test_the_parts_of_a_call_that_there_is_money_for_are_made(
-    faults: FaultServer, new_client: Callable[..., Client]
+    server: FaultServer, new_client: Callable[..., Client]
 ) -> None:
     client = new_client(max_cost_session=0.40)
     with pytest.raises(PartialResultError) as caught:
         client.generate("parts", model="dall-e-3", n=30)  # 4 cents each, a request each
 
-    assert len(caught.value.images) == charged(faults, "parts") == 10
+    assert len(caught.value.images) == charged(server, "parts") == 10
     assert len(caught.value.errors) == 20
     assert client.spend().bound == 400_000
 
 
 @pytest.mark.parametrize("where", ["call", "client"])
 def test_a_call_over_its_own_limit_is_not_sent(
-    faults: FaultServer, new_client: Callable[..., Client], where: str
+    server: FaultServer, new_client: Callable[..., Client], where: str
 ) -> None:
     client = new_client(**{"max_cost": TEN} if where == "client" else {})
     mine = {"max_cost": TEN} if where == "call" else {}
@@ -132,30 +125,30 @@ def test_a_call_over_its_own_limit_is_not_sent(
 
     assert caught.value.outcome == "not_sent"
     assert caught.value.hint
-    assert faults.counts(f"over {where}").posts == 0
+    assert server.counts(f"over {where}").posts == 0
     assert len(client.generate(f"within {where}", n=10, **SMALL, **mine)) == 10
 
 
 @pytest.mark.parametrize("limit", ["max_cost", "max_cost_session", "max_cost_day"])
 def test_with_a_limit_an_unknown_price_must_be_told(
-    faults: FaultServer, new_client: Callable[..., Client], limit: str
+    server: FaultServer, new_client: Callable[..., Client], limit: str
 ) -> None:
     prompt = f"unpriced {limit}"
     with pytest.raises(BudgetExceededError, match="price of this call is unknown") as caught:
         new_client(**{limit: 1.0}).generate(prompt, model="brand-new-model")
-    assert (caught.value.outcome, faults.counts(prompt).posts) == ("not_sent", 0)
+    assert (caught.value.outcome, server.counts(prompt).posts) == ("not_sent", 0)
     assert "price_per_image" in (caught.value.hint or "")
 
     client = new_client(**{limit: 1.0}, price_per_image=0.3)
     jobs = [client.submit(prompt, model="brand-new-model") for _ in range(5)]
     fits = 5 if limit == "max_cost" else 3
     assert len(refusals(jobs)) == 5 - fits
-    assert charged(faults, prompt) == fits
+    assert charged(server, prompt) == fits
     assert client.spend().spent == fits * 300_000
 
 
 def test_play_money_and_real_money_know_nothing_of_each_other(
-    faults: FaultServer, new_client: Callable[..., Client], tmp_path: Path
+    server: FaultServer, new_client: Callable[..., Client], tmp_path: Path
 ) -> None:
     archive = Archive(tmp_path / "cometimg")
     call = archive.claim(ImageRequest("real"), vendor="cometapi", reserve=5_000_000)
@@ -174,7 +167,7 @@ def test_play_money_and_real_money_know_nothing_of_each_other(
 
 
 def test_what_may_have_been_billed_counts_as_spent(
-    faults: FaultServer, new_client: Callable[..., Client]
+    server: FaultServer, new_client: Callable[..., Client]
 ) -> None:
     client = new_client(max_cost_session=PRICE / 1e6)
     with pytest.raises(CometError) as caught:
@@ -184,12 +177,12 @@ def test_what_may_have_been_billed_counts_as_spent(
         client.generate("after it", **SMALL)
 
     assert (client.spend().spent, client.spend().uncertain) == (0, PRICE)
-    assert faults.counts("after it").posts == 0
+    assert server.counts("after it").posts == 0
 
 
 @pytest.mark.parametrize("prompt", ["F:400 #free", "F:401 #free", "F:403-quota #free"])
 def test_what_was_refused_costs_nothing(
-    faults: FaultServer, new_client: Callable[..., Client], prompt: str
+    server: FaultServer, new_client: Callable[..., Client], prompt: str
 ) -> None:
     client = new_client(max_cost_session=PRICE / 1e6)
     with pytest.raises(CometError) as caught:

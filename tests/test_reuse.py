@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from comet_magic.images import Images
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[FaultServer]:
-    with FaultServer() as server:
-        yield server
-    assert server.problems == []
-
-
 @pytest.fixture
 def arguments(server: FaultServer, tmp_path: Path) -> dict[str, Any]:
     return {"base_url": server.base_url, "api_key": server.key, "archive": tmp_path / "cometimg"}

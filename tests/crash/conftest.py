@@ -1,4 +1,4 @@
-"""A fault server, and processes forked from a warm one, so that three hundred of them take no minutes to begin."""
+"""Processes forked from a warm one, so that three hundred of them take no minutes to begin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import pytest
 
 from tests.crash import actor
 from tests.crash.actor import WARM, Asked
-from tests.faults.server import FaultServer
 from tests.processes import HOME
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, ForkServerProcess
 
     from tests.crash.actor import Moment
+    from tests.faults.server import FaultServer
 
 DEADLINE = 60.0
 
@@ -88,22 +88,6 @@ class Stage:
             talk.process.kill()
             talk.process.join(DEADLINE)
             talk.process.close()
-
-
-@pytest.fixture(scope="session")
-def faults() -> Iterator[FaultServer]:
-    """The server, started once."""
-    with FaultServer() as server:
-        yield server
-    assert server.problems == []
-
-
-@pytest.fixture
-def server(faults: FaultServer) -> Iterator[FaultServer]:
-    """The server; a test with it fails when the key went astray."""
-    before = len(faults.problems)
-    yield faults
-    assert faults.problems[before:] == []
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One fault server for all tests of a process, and a look at everything that no fault may ever cause."""
+"""A look at everything that no fault may ever cause."""
 
 from __future__ import annotations
 
@@ -10,26 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.faults.ending import SIGNATURE, secrets_in
-from tests.faults.server import FaultServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@pytest.fixture(scope="session")
-def faults() -> Iterator[FaultServer]:
-    """The server, started once."""
-    with FaultServer() as server:
-        yield server
-    assert server.problems == []
-
-
-@pytest.fixture
-def server(faults: FaultServer) -> Iterator[FaultServer]:
-    """The server; a test with it fails when anything touched a trap or carried the key astray."""
-    before = len(faults.problems)
-    yield faults
-    assert faults.problems[before:] == []
+    from collections.abc import Callable
 
 
 @pytest.fixture

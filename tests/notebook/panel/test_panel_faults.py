@@ -61,17 +61,10 @@ ROWS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def faults() -> Iterator[FaultServer]:
-    with FaultServer() as server:
-        yield server
-    assert server.problems == []
-
-
 @pytest.fixture
-def shown(faults: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
-    monkeypatch.setenv("COMETAPI_BASE_URL", faults.base_url)
-    monkeypatch.setenv("COMETAPI_KEY", faults.key)
+def shown(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
+    monkeypatch.setenv("COMETAPI_BASE_URL", server.base_url)
+    monkeypatch.setenv("COMETAPI_KEY", server.key)
     panel = Panel()
     yield Shown(panel)
     panel.close()
@@ -105,13 +98,13 @@ def wrong(row: Row, shown: Shown) -> Iterator[str]:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_the_ending_is_the_same_in_the_panel_which_goes_on(
-    row: Row, shown: Shown, faults: FaultServer
+    row: Row, shown: Shown, server: FaultServer
 ) -> None:
     prompt = marked(row)
     shown.panel.form.fill(row.arguments, prompt)
     shown.make()
 
-    found, counts = list(wrong(row, shown)), faults.counts(prompt)
+    found, counts = list(wrong(row, shown)), server.counts(prompt)
     for name, value, limits in (("POSTs", counts.posts, row.posts), ("GETs", counts.gets, row.gets)):
         if not within(value, limits):
             found.append(f"{value} {name}; {limits} was due")
