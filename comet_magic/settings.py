@@ -21,6 +21,7 @@ from .text import Secret, clean_url
 
 MIB = 1024 * 1024
 DEFAULT_BASE_URL = "https://api.cometapi.com/v1"  # https://apidoc.cometapi.com/images-generations
+VENDOR_ORIGIN = "https://api.cometapi.com:443"
 KEY_PAGE = "https://www.cometapi.com/console/token"
 KEY_VARIABLES = ("COMETAPI_KEY", "COMETAPI_API_KEY")  # the second spelling is some tools' alias of the first
 BASE_URL_VARIABLE = "COMETAPI_BASE_URL"
@@ -150,15 +151,17 @@ def resolve_base_url(given: str | None = None) -> BaseURL:
 
 
 def _base_url(text: str, source: str) -> BaseURL:
+    text = text.strip()
     hint = f"a base URL is like {DEFAULT_BASE_URL}"
-    shown = clean_url(text)
+    shown = clean_url(text) or "empty"
     try:
-        parts = urlsplit(text.strip())
+        parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
     if (
         not host
+        or port == 0
         or parts.scheme not in ("http", "https")
         or parts.query
         or parts.fragment
@@ -167,9 +170,10 @@ def _base_url(text: str, source: str) -> BaseURL:
         raise ConfigurationError(
             f"base_url is {shown}; an address such as {DEFAULT_BASE_URL} is taken", hint=hint
         )
-    if any(c.isspace() or c == "\\" for c in text.strip()):
+    if not text.isprintable() or " " in text or "\\" in text:
         raise ConfigurationError(f"base_url is {shown}; an address without spaces is taken", hint=hint)
-    if parts.scheme == "http" and not is_loopback_url(text):
+    loopback = is_loopback_url(text)
+    if parts.scheme == "http" and not loopback:
         raise ConfigurationError(
             f"base_url is {shown}; https is taken, and http only on loopback",
             hint="The key would travel in the clear: use https.",
@@ -178,12 +182,8 @@ def _base_url(text: str, source: str) -> BaseURL:
     netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     default_port = {"http": 80, "https": 443}[parts.scheme]
     origin = f"{parts.scheme}://{host}:{port or default_port}"
-    loopback = is_loopback_url(text)
     vendor = "sandbox" if loopback else "cometapi" if origin == VENDOR_ORIGIN else host
     return BaseURL(f"{parts.scheme}://{netloc}{path}", origin, vendor, source)
-
-
-VENDOR_ORIGIN = "https://api.cometapi.com:443"
 
 
 # --- key
@@ -319,11 +319,18 @@ def _dotenv_key() -> Key | None:
         return None
     from dotenv import dotenv_values
 
-    open_to_others = path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
-    notices = (
-        (f"{path.name} can be read by others: chmod 600 it",) if open_to_others and os.name == "posix" else ()
-    )
-    return _from_mapping(dotenv_values(path), "{} in " + str(path), notices)
+    try:
+        values = dotenv_values(path)
+        open_to_others = path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+    except UnicodeDecodeError:
+        problem = "it is no text in UTF-8"
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    else:
+        told = f"{path.name} can be read by others: chmod 600 it"
+        notices = (told,) if open_to_others and os.name == "posix" else ()
+        return _from_mapping(values, "{} in " + str(path), notices)
+    raise ConfigurationError(f"{path} cannot be read: {problem}", hint="Set COMETAPI_KEY, or mend that file.")
 
 
 def find_dotenv(start: Path) -> Path | None:

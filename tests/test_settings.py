@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +39,8 @@ def key(given: str | None = None, base_url: str | None = None) -> tuple[str | No
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000/v1", "sandbox"),
         ("http://localhost:8000/v1", "http://localhost:8000/v1", "sandbox"),
         ("http://[::1]:8000/v1", "http://[::1]:8000/v1", "sandbox"),
+        (" http://127.0.0.1:8000/v1\n", "http://127.0.0.1:8000/v1", "sandbox"),
+        (" https://localhost/v1", "https://localhost/v1", "sandbox"),
     ],
 )
 def test_a_base_url_is_taken_with_or_without_its_end(given: str, url: str, vendor: str) -> None:
@@ -57,6 +60,8 @@ def test_a_base_url_is_taken_with_or_without_its_end(given: str, url: str, vendo
         "https://api.cometapi.com/v1?key=1",
         "https://api.cometapi.com/v1#x",
         "https://api.cometapi.com:99999/v1",
+        "https://api.cometapi.com:0/v1",
+        "https://api.comet\x01api.com/v1",
         "https:///v1",
         "https://api.comet api.com/v1",
         "https://api.cometapi.com\\@evil.example/v1",
@@ -187,6 +192,30 @@ def test_a_dotenv_that_others_can_read_is_told(tmp_path: Path) -> None:
     path.write_text(f"COMETAPI_KEY={KEY}\n")
     path.chmod(0o644)
     assert "chmod 600" in find_key(None, resolve_base_url()).notices[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (f"COMETAPI_KEY={KEY}".encode("utf-16"), "it is no text in UTF-8"),
+        (b"# \xe4\n", "it is no text in UTF-8"),
+        (None, "Input/output error"),
+    ],
+    ids=["utf-16", "latin-1", "closed"],
+)
+def test_a_dotenv_that_cannot_be_read_is_told_and_not_repeated(
+    tmp_path: Path, data: bytes | None, said: str
+) -> None:
+    path = tmp_path / ".env"
+    if data is None:
+        # Refuses to be read, as somebody else's file does, also where the tests run as root and may read everything.
+        path.symlink_to("/proc/self/mem")
+    else:
+        path.write_bytes(data)
+    with pytest.raises(ConfigurationError, match=r"\.env cannot be read: " + said) as caught:
+        find_key(None, resolve_base_url())
+    assert caught.value.__context__ is None
+    assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(
