@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .archive import Archive
 from .client import reachable
-from .errors import CometError
+from .errors import CometError, ConfigurationError
 from .files import unwritable
 from .locations import ARCHIVE_VARIABLE, DEFAULT_ARCHIVE, archive_folder
 from .settings import find_dotenv, find_key, resolve_base_url
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; 1 when something is bad."""
     if arguments.repair:
-        return _repair(Archive(archive_folder(arguments.archive)))
+        return _repair(archive_folder(arguments.archive))
     findings = list(examine(arguments.archive))
     print("\n".join(str(finding) for finding in findings))
     return int(any(finding.grade == "bad" for finding in findings))
@@ -182,14 +182,12 @@ def _archive(folder: Path | None) -> Iterator[Finding]:
             yield Finding("ok", f"no archive yet; the first picture makes {clean(folder)}")
         return
     archive = Archive(folder)
-    spend, uncertain = archive.spend(), archive.uncertain()
-    yield Finding("ok", f"archive {clean(folder)}: {counted(spend.calls, 'call')}")
+    yield Finding("ok", f"archive {clean(folder)}: {counted(archive.spend().calls, 'call')}")
+    uncertain = len(archive.uncertain())
+    archive.close()
     if uncertain:
-        yield Finding(
-            "note",
-            f"{counted(len(uncertain), 'call')} may be billed without a picture",
-            "%cometimg_status lists them",
-        )
+        said = f"{counted(uncertain, 'call')} may be billed without a picture"
+        yield Finding("note", said, "%cometimg_status lists them")
     kind = _file_system(folder)
     if kind in REMOTE:
         yield Finding(
@@ -200,16 +198,31 @@ def _archive(folder: Path | None) -> Iterator[Finding]:
 def _file_system(folder: Path) -> str:
     """The kind of the file system that holds a folder, "" where that cannot be told."""
     try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text("utf-8").splitlines()]
+        mounts = Path("/proc/mounts").read_text("utf-8", "replace")
     except OSError:
         return ""
-    at = folder.resolve()
-    holding = [mount for mount in mounts if len(mount) > 2 and at.is_relative_to(mount[1])]
-    return max(holding, key=lambda mount: len(mount[1]))[2] if holding else ""
+    return _kind_at(folder.resolve(), mounts)
 
 
-def _repair(archive: Archive) -> int:
+def _kind_at(folder: Path, mounts: str) -> str:
+    """The kind of the last mount above a folder; `mounts` is as in https://man7.org/linux/man-pages/man5/fstab.5.html."""
+    found, deepest = "", -1
+    for line in mounts.splitlines():
+        _, place, kind, *_ = line.split()
+        above = Path(place.replace("\\040", " "))
+        # A later mount on the same place hides the earlier one, as nfs does with autofs.
+        if folder.is_relative_to(above) and len(above.parts) >= deepest:
+            found, deepest = kind, len(above.parts)
+    return found
+
+
+def _repair(folder: Path | None) -> int:
+    if folder is None or not folder.is_dir():  # a lost ledger is made anew, a folder is not
+        what = "the archive is switched off" if folder is None else f"there is no archive in {clean(folder)}"
+        raise ConfigurationError(what, hint="Name its folder: --archive PATH.")
+    archive = Archive(folder)
     done = archive.repair()
+    archive.close()
     lines = (
         ("calls found done", done.settled),
         ("pictures adopted", done.adopted),

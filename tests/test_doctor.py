@@ -27,7 +27,7 @@ def _no_way_to_the_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
 def report(capsys: pytest.CaptureFixture[str]):
     def run(*arguments: str) -> tuple[int, str]:
         status = main(["doctor", *arguments])
-        return status, capsys.readouterr().out
+        return status, "".join(capsys.readouterr())
 
     return run
 
@@ -106,14 +106,57 @@ def test_the_archive_is_looked_at_and_a_damaged_picture_is_named_by_a_repair(rep
     with Sandbox() as sandbox, cm.Client(base_url=sandbox.base_url, api_key="sandbox") as client:
         images = client.generate("a boat", model="dall-e-2", size="256x256")
     assert "cometimg: 1 call\n" in report()[1]
+    (tmp_path / "cometimg" / "ledger.sqlite").unlink()
+    assert "pictures adopted: 1\n" in report("--repair")[1]
     assert report("--repair")[0] == 0
     Path(images.paths[0]).write_bytes(b"damaged")
     status, text = report("--repair")
     assert (status, "pictures whose file is damaged: 1" in text) == (1, True)
 
 
+@pytest.mark.parametrize(("folder", "said"), [("nowhere", "no archive in nowhere"), ("off", "switched off")])
+def test_a_repair_of_an_archive_that_is_not_there_makes_none_and_says_so(
+    report, tmp_path: Path, folder: str, said: str
+) -> None:
+    status, text = report("--repair", "--archive", folder)
+    assert (status, said in text) == (1, True)
+    assert not (tmp_path / folder).exists()
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 call may"), (2, "2 calls may")])
+def test_calls_that_may_be_billed_are_counted(report, count: int, said: str) -> None:
+    with Sandbox(fail="drop") as sandbox:
+        settings = {"base_url": sandbox.base_url, "api_key": "sandbox"}
+        with cm.Client(**settings) as client:
+            for _ in range(count):
+                with pytest.raises(cm.AmbiguousError):
+                    client.generate("a boat")
+    assert f"note  {said} be billed without a picture" in report()[1]
+
+
 def test_an_archive_that_is_switched_off_is_told(report) -> None:
     assert "switched off" in report("--archive", "off")[1]
+
+
+MOUNTS = """\
+overlay / overlay rw 0 0
+auto.home /home/ada autofs rw 0 0
+server:/ada /home/ada nfs4 rw 0 0
+//server/ada /mnt/my\\040pictures cifs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/work/cometimg", "overlay"),
+        ("/home/ada/cometimg", "nfs4"),
+        ("/home/adam/cometimg", "overlay"),
+        ("/mnt/my pictures/cometimg", "cifs"),
+    ],
+)
+def test_a_folder_is_on_the_last_mount_above_it(folder: str, kind: str) -> None:
+    assert doctor._kind_at(Path(folder), MOUNTS) == kind
 
 
 def test_every_finding_has_its_own_words() -> None:
