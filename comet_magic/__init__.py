@@ -157,8 +157,14 @@ def _tell_of_open_calls() -> None:
     from .archive import Archive
 
     archive = Archive(folder)
-    count = len(archive.uncertain()) + sum(not call.alive for call in archive.open_calls())
-    archive.close()
+    try:
+        count = len(archive.uncertain()) + sum(not call.alive for call in archive.open_calls())
+    except CometError as problem:
+        # Only told: the magics are there, and one of them names another folder.
+        print(f"{problem}. {problem.hint}")
+        return
+    finally:
+        archive.close()
     if count:
         from .text import counted
 

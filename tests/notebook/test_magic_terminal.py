@@ -19,24 +19,45 @@ y = %cometimg --reuse -m dall-e-2 --size 256x256 a boat
 %cometimg --quality ultra a boat
 %unload_ext comet_magic
 """
+ELSEWHERE = """\
+%load_ext comet_magic
+%config CometMagics.archive = "elsewhere"
+%cometimg -m dall-e-2 --size 256x256 a boat
+"""
 
 
-def test_a_terminal_prints_a_line_and_returns_the_pictures(tmp_path: Path) -> None:
+def typed(cells: str, folder: Path) -> str:
+    """What a terminal shows of these cells, errors too."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     environment |= {
         "PYTHONPATH": str(Path(comet_magic.__file__).parent.parent),
-        "IPYTHONDIR": str(tmp_path / "ipython"),
+        "IPYTHONDIR": str(folder / "ipython"),
     }
-
     ran = subprocess.run(
         [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit"],
-        input=CELLS, capture_output=True, text=True, timeout=100, check=True, cwd=tmp_path, env=environment,
+        input=cells, capture_output=True, text=True, timeout=100, check=True, cwd=folder, env=environment,
     )  # fmt: skip
+    return ran.stdout + ran.stderr
 
-    assert "dall-e-2, $0.016. sandbox picture: set COMETAPI_KEY for real ones" in ran.stdout
-    assert "Out[2]: dall-e-2 · 256x256 · $0.016 · cometimg/images" in ran.stdout
-    assert "(256, 256)" in ran.stdout
-    assert "from the archive, $0.00. sandbox picture" in ran.stdout
-    assert ran.stdout.count("sandbox picture") == 3
-    assert "UsageError: quality is ultra" in ran.stdout + ran.stderr
-    assert "Traceback" not in ran.stdout + ran.stderr
+
+def test_a_terminal_prints_a_line_and_returns_the_pictures(tmp_path: Path) -> None:
+    shown = typed(CELLS, tmp_path)
+
+    assert "dall-e-2, $0.016. sandbox picture: set COMETAPI_KEY for real ones" in shown
+    assert "Out[2]: dall-e-2 · 256x256 · $0.016 · cometimg/images" in shown
+    assert "(256, 256)" in shown
+    assert "from the archive, $0.00. sandbox picture" in shown
+    assert shown.count("sandbox picture") == 3
+    assert "UsageError: quality is ultra" in shown
+    assert "Traceback" not in shown
+
+
+def test_a_ledger_that_cannot_be_read_is_told_and_another_folder_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "cometimg").mkdir()
+    (tmp_path / "cometimg" / "ledger.sqlite").write_bytes(b"no ledger " * 100)
+
+    shown = typed(ELSEWHERE, tmp_path)
+
+    assert "cannot be used: file is not a database. Is its disk full" in shown
+    assert "ConfigurationError" not in shown
+    assert "elsewhere/images" in shown
