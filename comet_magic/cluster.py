@@ -118,7 +118,7 @@ def _finish(core: Bulk, depot: Depot, request: ImageRequest, copy: int, call_id:
     except InvalidRequestError:
         problem = AmbiguousError(
             "this picture was begun by a worker that is gone; it may be billed",
-            hint='redo="unknown" makes it again.',
+            hint="redo=True makes it again; it may be billed twice.",
         )
     else:
         job.result()
@@ -241,16 +241,15 @@ def _connected(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError:
-        problem = "dask is not installed"
+        problem, hint = "dask is not installed", "pip install 'comet-magic[dask]'"
     else:
         try:
             connect: Any = Client  # it has no types
             return connect(address, set_as_default=False)
         except (OSError, ValueError) as error:
             problem = clean(error, limit=200) or type(error).__name__
-    raise ConfigurationError(
-        f"the cluster at {clean(address)} cannot be used: {problem}", hint="pip install 'comet-magic[dask]'"
-    )
+            hint = "Is its scheduler running, and is this its address?"
+    raise ConfigurationError(f"the cluster at {clean(address)} cannot be used: {problem}", hint=hint)
 
 
 def _error(told: Mapping[str, Any]) -> CometError:

@@ -79,8 +79,9 @@ def test_what_was_begun_and_lost_is_not_sent_again_unasked(endpoint: Endpoint, t
     with pytest.raises(AmbiguousError, match="lost"):
         generate_one(request("LOST boat"), tmp_path, **options)
 
-    with pytest.raises(AmbiguousError, match="begun by a worker that is gone"):
+    with pytest.raises(AmbiguousError, match="begun by a worker that is gone") as caught:
         generate_one(request("LOST boat"), tmp_path, **options)
+    assert caught.value.hint == "redo=True makes it again; it may be billed twice."
     with pytest.raises(AmbiguousError, match="lost"):
         generate_one(request("LOST boat"), tmp_path, redo=True, **options)
 
@@ -372,9 +373,11 @@ def test_a_cluster_that_does_not_answer_is_told_before_paying(fresh: Endpoint, t
 
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-        pytest.raises(ConfigurationError, match=r"the cluster at tcp://127.0.0.1:9 cannot be used"),
+        pytest.raises(ConfigurationError, match=r"the cluster at tcp://127.0.0.1:9 cannot be used") as caught,
     ):
         generate_dataset(["one"], tmp_path / "set", cluster="tcp://127.0.0.1:9", **settings(fresh))
+
+    assert caught.value.hint == "Is its scheduler running, and is this its address?"
 
 
 @pytest.mark.parametrize("count", COUNTS)
