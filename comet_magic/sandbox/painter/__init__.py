@@ -13,9 +13,9 @@ from .cast import alone
 from .finish import encode, grained, labelled, partials
 from .scene import paint_scene
 from .shapes import ellipse
-from .words import Idea, describe, read, throw
+from .words import Idea, read, throw
 
-__all__ = ["describe", "encode", "paint", "partials"]
+__all__ = ["encode", "paint", "partials"]
 
 _MOST_PIXELS = 2_100_000  # larger pictures are painted at this size and enlarged
 _LEAST, _LONGEST = 64, 6  # the shorter edge in pixels, and how many times longer the other may be

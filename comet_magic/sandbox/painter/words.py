@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from . import vocabulary
-from .subjects import BY_NAME, RIDERS, SEATS
+from .subjects import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,84 +195,3 @@ def _land(found: _Reading, subjects: tuple[Mention, ...], hour: str) -> str:
 def throw(text: str) -> int:
     """A number that belongs to the text."""
     return int.from_bytes(sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
-
-
-# a land by itself, and with something in it
-_VIEWS = {
-    "water": ("calm water", "on calm water"),
-    "sea": ("the sea", "at sea"),
-    "lake": ("a mountain lake", "by a mountain lake"),
-    "harbour": ("a city harbour", "in a city harbour"),
-    "beach": ("a beach", "on a beach"),
-    "hills": ("green hills", "among green hills"),
-    "mountains": ("mountains", "in the mountains"),
-    "snowy mountains": ("snowy mountains", "in snowy mountains"),
-    "forest": ("a forest", "in a forest"),
-    "desert": ("a desert", "in a desert"),
-    "snow": ("snowy hills", "in the snow"),
-    "city": ("a city street", "in a city street"),
-    "road": ("a country road", "on a country road"),
-    "room": ("a table by a window", "on a table by a window"),
-    "space": ("outer space", "in outer space"),
-    "moon": ("the surface of the moon", "on the moon"),
-    "deep": ("the sea floor", "under the sea"),
-}
-_WHEN = {
-    "sunrise": "at sunrise",
-    "day": "by day",
-    "sunset": "at sunset",
-    "night": "at night",
-    "storm": "in a storm",
-    "fog": "in fog",
-}
-_WITH = {
-    "rain": "in the rain",
-    "snowfall": "in falling snow",
-    "rainbow": "with a rainbow",
-    "aurora": "under northern lights",
-    "mist": "in mist",
-}
-_NUMBERS = ("no", "a", "two", "three", "four", "five")
-
-
-def describe(prompt: str) -> str:
-    """What is painted for the prompt, in one sentence, such as a model's revised prompt."""
-    idea = read(prompt)
-    if idea.abstract:
-        return "An abstract composition of geometric shapes, flat illustration"
-    bare, around = _VIEWS[idea.land]
-    parts = [_cast(idea.subjects), around] if idea.subjects else [bare]
-    wet = idea.hour == "storm" and "rain" in idea.weather
-    parts += [] if wet else [_WHEN[idea.hour]]
-    parts += [
-        text for name, text in _WITH.items() if name in idea.weather and (name, idea.hour) != ("mist", "fog")
-    ]
-    sentence = " ".join(parts)
-    return f"{sentence[0].upper()}{sentence[1:]}, flat illustration"
-
-
-def _cast(mentions: tuple[Mention, ...]) -> str:
-    carrier = next((mention for mention in mentions if mention.name in SEATS), None)
-    rider = next((mention for mention in mentions if mention.name in RIDERS), None)
-    if carrier is None or rider is None:
-        return " and ".join(_named(mention) for mention in mentions)
-    on = "on" if carrier.name in {"horse", "bicycle"} else "in"
-    seated = f"{_named(replace(rider, count=1))} {on} {_named(carrier)}"
-    others = [
-        _named(mention) for mention in mentions if mention is not carrier and mention.name not in RIDERS
-    ]
-    return " and ".join([seated, *others])
-
-
-def _named(mention: Mention) -> str:
-    colour = f"{vocabulary.COLOURS[mention.colour].split(',')[0]} " if mention.colour else ""
-    name = f"{colour}{mention.name}"
-    if mention.count == 1:
-        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-    if not name.endswith("fish"):
-        name = (
-            name.removesuffix("f") + "ves"
-            if name.endswith("wolf")
-            else name + ("es" if name.endswith("x") else "s")
-        )
-    return f"{_NUMBERS[mention.count]} {name.replace('mouses', 'mice')}"
