@@ -107,7 +107,7 @@ class CometError(Exception):
         return type(self), self.args, self.__dict__.copy()
 
     def lines(self) -> list[str]:
-        """What a person reads: at most six lines, the first says what happened."""
+        """What a person reads: what happened, what to do, whether it is billed, and the evidence."""
         facts = [
             ("request id", self.request_id),
             ("HTTP status", self.status_code),

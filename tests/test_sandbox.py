@@ -395,6 +395,15 @@ def test_a_body_without_a_length_is_refused(sandbox, http):
     assert answer.status_code == 411
 
 
+@pytest.mark.parametrize("length", ["\xb2", "-1", "9" * 5000])
+def test_a_length_that_is_none_is_refused(sandbox, length):
+    with open_raw(sandbox) as connection:
+        connection.sendall(f"POST / HTTP/1.1\r\ncontent-length: {length}\r\n\r\n".encode("latin-1"))
+        answer = connection.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 411 ")
+
+
 def test_noise_on_the_port_is_answered_in_the_envelope(sandbox):
     with open_raw(sandbox) as connection:
         connection.sendall(b"GET / HTTP/banana\r\n\r\n")
@@ -578,6 +587,8 @@ def test_a_fault_of_the_sandbox_itself_comes_out_when_it_is_closed(http, capsys)
         {"fail": "often"},
         {"fail": 200},
         {"fail": ["429:many"]},
+        {"fail": ["429:2"]},
+        {"fail": ["500@0.2"]},
         {"fail": "500@2"},
     ],
 )

@@ -24,7 +24,7 @@ GUIDE = "https://developers.openai.com/api/docs/guides/image-generation"
 COMET = "https://apidoc.cometapi.com/images-generations"
 COMET_SEEDREAM = "https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation"
 
-SQUARE, WIDE, TALL = "1024x1024", "1536x1024", "1024x1536"
+USUAL = SQUARE, WIDE, TALL = "1024x1024", "1536x1024", "1024x1536"
 ANSWER_FORMS = Choice(("url", "b64_json"))
 
 # REFERENCE for the bounds; above 2560x1440 is experimental (GUIDE), not refused.
@@ -34,11 +34,11 @@ GPT_SIZES = FreeSize(
     edge=3840,
     low=655_360,
     high=8_294_400,
-    usual=(SQUARE, WIDE, TALL),
+    usual=USUAL,
     words=("auto",),
     common=("2048x2048", "2048x1152", "3840x2160", "2160x3840"),
 )
-GPT_OLD_SIZES = SizeList((SQUARE, WIDE, TALL), words=("auto",))
+GPT_OLD_SIZES = SizeList(USUAL, words=("auto",))
 
 
 def _gpt_image(size: Rule, quality: tuple[str, ...]) -> Mapping[str, Rule]:
@@ -64,7 +64,6 @@ FIVE = (*THREE, "xhigh", "max")
 TAKES_FIVE = _gpt_image(GPT_SIZES, FIVE)
 TAKES_THREE = _gpt_image(GPT_SIZES, THREE)
 TAKES_OLD = _gpt_image(GPT_OLD_SIZES, THREE)
-USUAL = (SQUARE, WIDE, TALL)
 
 # USD 5, 8 and 30 per million tokens: the vendor's list, https://developers.openai.com/api/docs/pricing
 LIST_2_5 = Tariff(

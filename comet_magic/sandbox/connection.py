@@ -6,6 +6,7 @@ It knows nothing of pictures; what a request means is decided by the callable it
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import socketserver
 import sys
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # Room for 32,000 characters of prompt in any spelling, and for reference pictures inside the body.
 LARGEST_BODY = 16 * 2**20
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _IDLE_SECONDS = 120.0
 _POLL_SECONDS = 0.25
 
@@ -118,11 +120,11 @@ class Connection(BaseHTTPRequestHandler):
         """The body of the request.
 
         Raises:
-            Refusal: its length is not told, or it is too large to be read.
+            Refusal: its length is not told, or is no number, or it is too large to be read.
             ClientLeft: it ended early.
         """
         length = self.headers.get("content-length", "0")
-        if "transfer-encoding" in self.headers or not length.isdigit():
+        if "transfer-encoding" in self.headers or not _LENGTH.fullmatch(length):
             self._unread = self.close_connection = True
             raise Refusal(411, "The length of the body is missing", type=GATEWAY, code="invalid_request")
         if int(length) > LARGEST_BODY:

@@ -31,7 +31,14 @@ def failures(fail: str | int | Sequence[str | int] | None) -> Iterator[str]:
         return repeat("")
     if isinstance(fail, (str, int)):
         return chain(*[_befalls(*_parsed(item)) for item in str(fail).split(",")], repeat(""))
-    return chain([_parsed(item)[0] for item in fail], repeat(""))
+    return chain([_alone(item) for item in fail], repeat(""))
+
+
+def _alone(item: str | int) -> str:
+    what, *often = _parsed(item)
+    if any(often):
+        raise ConfigurationError(f"fail holds {item!r}; a list takes one status or name per request")
+    return what
 
 
 def _parsed(item: str | int) -> tuple[str, str | None, str | None]:
