@@ -17,7 +17,7 @@ from __future__ import annotations
 from .lookup import DEFAULT_MODEL, RATIOS, SIZE_WORDS, WIRE_PARAMETERS, find, output_tokens, resolve_size
 from .model import Model
 from .prices import Tariff
-from .rules import Choice, Flag, Interval, Rule, Text, enumerate_words, suggest
+from .rules import Choice, Flag, Interval, Rule, Text, suggest
 from .show import model_table, square_price
 from .sizes import FreeSize, SizeList
 from .table import MODELS
@@ -37,7 +37,6 @@ __all__ = [
     "SizeList",
     "Tariff",
     "Text",
-    "enumerate_words",
     "find",
     "model_table",
     "output_tokens",

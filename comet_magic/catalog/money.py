@@ -26,10 +26,6 @@ class Price:
     def __add__(self, other: Price) -> Price:
         return Price(_sum(self.low, other.low), _sum(self.high, other.high))
 
-    def times(self, count: int) -> Price:
-        """The price of `count` of the same."""
-        return Price(*(None if end is None else end * count for end in (self.low, self.high)))
-
     def __str__(self) -> str:
         ends = dict.fromkeys((dollars(self.low), dollars(self.high)))
         return " to ".join(ends) if self.known else "unknown"

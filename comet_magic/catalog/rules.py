@@ -1,7 +1,7 @@
 """What a parameter may be: rules that answer `admits` and end the sentence "n is 4; qwen-image takes 1".
 
     rule.admits(value) -> bool      rule.choices() -> the values to offer, () where they are open
-    str(rule) -> "low, medium or high"      rule.nearest(value) -> a value the rule admits, or None
+    str(rule) -> "low, medium or high"      rule.nearest(value) -> a word or size it admits, or None
     rule.kind -> "choice", "integer" (an `Interval`, with `low` and `high`), "size", "boolean", "text"
 
 The rules of sizes are in `sizes`. Nothing here knows a model, a price or the wire.
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 Kind = Literal["choice", "integer", "size", "boolean", "text"]
 
 
-def enumerate_words(words: Iterable[str], last: str = "or") -> str:
-    """The words as a sentence lists them: "a, b or c"."""
-    *others, final = list(words) or ["nothing"]
-    return f"{', '.join(others)} {last} {final}" if others else final
+def enumerate_words(words: Iterable[str]) -> str:
+    """The words, one at least, as a sentence lists them: "a, b or c"."""
+    *others, final = words
+    return f"{', '.join(others)} or {final}" if others else final
 
 
 def suggest(word: str, words: Iterable[str]) -> str | None:
@@ -47,8 +47,8 @@ class Rule(ABC):
         """The values to offer; () where they are open."""
         return ()
 
-    def nearest(self, value: object) -> str | int | None:  # noqa: ARG002 - for those that have one
-        """A value the rule admits, close to the one given; None where there is none."""
+    def nearest(self, value: object) -> str | None:  # noqa: ARG002 - for those that have one
+        """A word or size the rule admits, close to the value given; None where there is none."""
         return None
 
 
@@ -86,10 +86,6 @@ class Interval(Rule):
     def admits(self, value: object) -> bool:
         """Whether it is a whole number within the bounds; true and false are none."""
         return type(value) is int and self.low <= value <= self.high
-
-    def nearest(self, value: object) -> int | None:
-        """The bound that was passed."""
-        return min(max(value, self.low), self.high) if type(value) is int else None
 
     def __str__(self) -> str:
         return f"{self.low}" if self.low == self.high else f"{self.low} to {self.high}"

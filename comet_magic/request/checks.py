@@ -89,7 +89,7 @@ def _nearest(rule: Rule, value: object) -> tuple[str, str]:
         return f", nearest {near}", f"Use size {near}."
     if rule.kind == "size" and isinstance(value, str):
         near = suggest(value, (*rule.choices(), *SIZE_WORDS))
-    return "", f"Did you mean {near}?" if isinstance(near, str) else ""
+    return "", f"Did you mean {near}?" if near else ""
 
 
 def check_together(request: ImageRequest) -> None:

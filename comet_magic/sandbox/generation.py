@@ -108,7 +108,7 @@ class Order:
     @classmethod
     def of(cls, request: ImageRequest, model: Model, first: int) -> Order:
         """The order for a request; what is `auto` or missing is chosen, always in the same way."""
-        size = request.size if request.size not in {None, "auto"} else (*model.auto_sizes, "1024x1024")[0]
+        size = request.size if request.size not in {None, "auto"} else model.auto_sizes[0]
         quality = request.quality
         if quality in {None, "auto"} and model.auto_qualities:
             quality = "medium" if "medium" in model.auto_qualities else model.auto_qualities[0]
