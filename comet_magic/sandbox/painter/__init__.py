@@ -33,12 +33,12 @@ def paint(
     """A picture of what the prompt names.
 
     Args:
-        prompt: Any text; words that are not known are passed over.
-        width: Pixels, at least 1.
-        height: Pixels, at least 1.
-        position: Which of n pictures; each has its own light, palette and composition.
-        transparent: Only the subject, on nothing.
-        label: The small word in the lower right corner; none if empty.
+        prompt: any text; words that are not known are passed over.
+        width: pixels, at least 1.
+        height: pixels, at least 1.
+        position: which of n pictures; each has its own light, palette and composition.
+        transparent: only the subject, on nothing.
+        label: the small word in the lower right corner; none if empty.
 
     Returns:
         RGB, or RGBA if transparent. The same arguments give the same pixels.
