@@ -10,7 +10,7 @@ import anyio
 
 from ..errors import AmbiguousError, APITimeoutError, CometError, TooLargeError
 from ..protocol import StreamReader, read_preview, refusal, retry_after, vouched
-from .http import APIDoor, HTTPFault, Phase, error_of, permanent, pieces, silent
+from .http import APIDoor, HTTPFault, Phase, announced, error_of, permanent, pieces, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,7 +131,7 @@ async def _answer(
     response: httpx.Response, headers: dict[str, str], out: Outgoing, spool: Spool
 ) -> Received | Failed:
     stream = "event-stream" in headers.get("content-type", "")
-    if _announced(headers) > out.largest:
+    if announced(headers) > out.largest:
         return Failed(_too_large(out))
     live = StreamReader(largest=out.largest) if stream else None
     begins = None
@@ -159,11 +159,6 @@ def _cut(fault: BaseException, spool: Spool, *, stream: bool) -> CometError:
         )
     what = f"the answer was cut after {spool.size} bytes ({type(fault).__name__})"
     return AmbiguousError(what, outcome="unknown" if stream else "billed")
-
-
-def _announced(headers: Mapping[str, str]) -> int:
-    length = headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() else 0
 
 
 def _too_large(out: Outgoing) -> TooLargeError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..catalog import suggest
 from ..errors import ConfigurationError
 from ..settings import BaseURL, ClientOptions, Key, Settings, find_key, hide_keys, resolve_base_url
 
@@ -29,7 +30,11 @@ def configure(options: ClientOptions) -> Config:
     known = ClientOptions.__annotations__
     for name in options:
         if name not in known:
-            raise ConfigurationError(f"{name} is no setting of a client; it takes {', '.join(known)}")
+            meant = suggest(name, known)
+            raise ConfigurationError(
+                f"{name} is no setting of a client; it takes {', '.join(known)}",
+                hint=f"Did you mean {meant}?" if meant else "",
+            )
     given: Any = options.pop("api_key", None)
     base = resolve_base_url(options.pop("base_url", None))
     key = find_key(given, base)

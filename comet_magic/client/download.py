@@ -12,7 +12,7 @@ import anyio
 from ..addresses import PictureURL, check_ip, parse_picture_url
 from ..errors import CometError, DownloadError, UnsafeURLError
 from ..text import clean_url
-from .http import LOCATION, HTTPFault, PictureDoor, pieces
+from .http import LOCATION, HTTPFault, PictureDoor, announced, body_of
 
 if TYPE_CHECKING:
     import httpx
@@ -134,20 +134,13 @@ async def _body(response: httpx.Response, url: str, largest: int) -> bytes:
         raise DownloadError(
             f"the picture at {clean_url(url)} came compressed, which was not asked for", urls=(url,)
         )
-    if int(response.headers.get("content-length", "0")) > largest:
-        raise DownloadError(
-            f"the picture at {clean_url(url)} is larger than max_image_bytes, {largest}", urls=(url,)
-        )
-    body = bytearray()
-    try:
-        async for piece in pieces(response):
-            body += piece
-            if len(body) > largest:
-                break
-    except HTTPFault as fault:
-        raise _Transient(type(fault).__name__) from None
-    if len(body) > largest:
-        raise DownloadError(
-            f"the picture at {clean_url(url)} is larger than max_image_bytes, {largest}", urls=(url,)
-        )
-    return bytes(body)
+    if announced(response.headers) <= largest:
+        try:
+            body = await body_of(response, largest)
+        except HTTPFault as fault:
+            raise _Transient(type(fault).__name__) from None
+        if len(body) <= largest:
+            return body
+    raise DownloadError(
+        f"the picture at {clean_url(url)} is larger than max_image_bytes, {largest}", urls=(url,)
+    )

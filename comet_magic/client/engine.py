@@ -114,6 +114,13 @@ def ending() -> bool:
     return _ending
 
 
+def unwrapped(fault: BaseException) -> Any:
+    """The fault itself, without the groups that the tasks side by side make of it; the first of several."""
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    return fault
+
+
 _ending = False
 _lock = threading.Lock()
 _engine: _Engine | None = None
@@ -137,10 +144,3 @@ def _at_exit() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)
-
-
-def unwrapped(fault: BaseException) -> Any:
-    """The fault itself, without the groups that the tasks side by side make of it; the first of several."""
-    while isinstance(fault, BaseExceptionGroup):
-        fault = fault.exceptions[0]
-    return fault

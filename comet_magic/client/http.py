@@ -212,15 +212,10 @@ class APIDoor:
         """GET a page of the API's own origin (a catalogue, a balance); at most `largest` bytes of it are read."""
         sign = self._sign if with_key else None
         response = await self._line.send("GET", url, {"Accept": "*/*"}, sign=sign, silence=PAGE_TIMEOUT)
-        body = bytearray()
         try:
-            async for piece in pieces(response):
-                body += piece
-                if len(body) > largest:
-                    break
+            return response, await body_of(response, largest)
         finally:
             await response.aclose()
-        return response, bytes(body)
 
 
 def ask_without_key(url: str) -> int:
@@ -292,6 +287,22 @@ def error_of(fault: BaseException, phase: Phase, host: str) -> CometError:
     return APIConnectionError(
         f"{host} cannot be reached ({what})", hint="Check the network, the base URL and the proxy settings."
     )
+
+
+def announced(headers: Mapping[str, str]) -> int:
+    """The bytes of a body as its headers tell, 0 where they do not."""
+    length = headers.get("content-length", "")
+    return int(length[:20]) if length.isascii() and length.isdigit() else 0
+
+
+async def body_of(response: httpx.Response, largest: int) -> bytes:
+    """The raw body; of one that is longer than `largest` bytes, a piece more than that."""
+    body = bytearray()
+    async for piece in pieces(response):
+        body += piece
+        if len(body) > largest:
+            break
+    return bytes(body)
 
 
 async def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
