@@ -67,7 +67,7 @@ def report(scale: Scale, sections: Sequence[str]) -> str:
 def main() -> None:
     """Runs from the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="all sections, small, in two minutes")
+    parser.add_argument("--quick", action="store_true", help="all sections, small, in about two minutes")
     parser.add_argument("--section", action="append", choices=SECTIONS, help="only this one; may be repeated")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} too")
     given = parser.parse_args()

@@ -74,7 +74,7 @@ def run(bench: Bench) -> list[Result]:
 def alone(home: Path, scale: Scale) -> list[Result]:
     """One call in a new archive, and the questions to a large one."""
     times, few = 10 * scale.rounds, scale.rounds
-    rows = 100_000 if scale.whole_grid else 10_000
+    rows = scale.ledger
     with closing(Archive(home / "new")) as archive:
         results = [
             timed(CALL, lambda: one_call(archive, picture=False), times),
@@ -100,7 +100,7 @@ def beside_none(bench: Bench) -> list[Result]:
             work,
             (US, US_ARCHIVED),
             "batch",
-            rounds=min(3, bench.scale.rounds),
+            rounds=bench.scale.slow_rounds,
             base_url=bench.base_url("small", delay=delay),
             pictures=1000 if bench.scale.whole_grid else bench.scale.pictures,
             in_flight=32,

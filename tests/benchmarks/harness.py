@@ -38,7 +38,7 @@ COLUMNS = ("wall ms", "CPU ms", "peak MB")
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: rounds (of slow things fewer), calls in a round, pictures in a batch."""
+    """How much is measured: rounds (of slow things fewer), calls in a round, pictures in a batch, rows there before."""
 
     rounds: int = 5
     calls: int = 15
@@ -48,12 +48,22 @@ class Scale:
     in_flight: tuple[int, ...] = (1, 8, 32, 64, 128)
     steps: tuple[int, int] = (2000, 8000)
     rows: int = 2000
+    ledger: int = 100_000
     slow_rounds: int = 3
     whole_grid: bool = True
 
 
 QUICK = Scale(
-    3, calls=4, streams=2, pictures=96, waves=1, steps=(64, 192), rows=64, slow_rounds=1, whole_grid=False
+    2,
+    calls=3,
+    streams=2,
+    pictures=64,
+    waves=1,
+    steps=(64, 128),
+    rows=64,
+    ledger=10_000,
+    slow_rounds=1,
+    whole_grid=False,
 )
 
 

@@ -11,21 +11,21 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-from tests.benchmarks.harness import US, Aim, Bench, Process, Result
+from tests.benchmarks.harness import US, Aim, Bench, Process, Result, Scale
 from tests.benchmarks.worker import Sample, answer, forget_peak, memory
 
-PLAN, RESUME, AGAIN = "100,000 rows planned", "100,000 rows planned, all done", "100,000 rows run, all done"
+PLAN, RESUME, AGAIN = "{:,} rows planned", "{:,} rows planned, all done", "{:,} rows run, all done"
 LARGE, LARGE_URL = "64 pictures of 2 MB in flight", "64 addresses of 2 MB in flight"
 PACED = "40 a second over two Dask workers"
-ROWS = 100_000
+MANY = Scale().ledger
 IN_FLIGHT = 64
 PACE = 40
 AIMS = (
-    Aim(PLAN, "wall ms", 2000),
-    Aim(PLAN, "MB grown", 300),
-    Aim(RESUME, "wall ms", 1000),
-    Aim(RESUME, "MB grown", 300),
-    Aim(AGAIN, "MB grown", 300),
+    Aim(PLAN.format(MANY), "wall ms", 2000),
+    Aim(PLAN.format(MANY), "MB grown", 300),
+    Aim(RESUME.format(MANY), "wall ms", 1000),
+    Aim(RESUME.format(MANY), "MB grown", 300),
+    Aim(AGAIN.format(MANY), "MB grown", 300),
     Aim(LARGE, "MB grown", 400),
     Aim(LARGE_URL, "MB grown", 400),
     Aim(PACED, "most in a second", 45),
@@ -34,13 +34,13 @@ NOWHERE = "http://127.0.0.1:9/v1"
 
 
 def run(bench: Bench) -> list[Result]:
-    """Every figure; quick runs have fewer rows to send, not fewer to plan."""
-    rows, folder = bench.scale.rows, bench.new_folder()
+    """Every figure."""
+    rows, many, folder = bench.scale.rows, bench.scale.ledger, bench.new_folder()
     large = {"rows": min(rows, 4 * IN_FLIGHT), "base_url": bench.base_url("png", delay=500)}
     orders: dict[str, dict[str, Any]] = {
-        PLAN: {"task": "planned", "folder": bench.new_folder()},
-        RESUME: {"task": "planned", "folder": folder, "done": ROWS},
-        AGAIN: {"task": "run_again", "folder": folder},
+        PLAN.format(many): {"task": "planned", "rows": many},
+        RESUME.format(many): {"task": "planned", "rows": many, "folder": folder, "done": many},
+        AGAIN.format(many): {"task": "run_again", "rows": many, "folder": folder},
         f"{rows:,} rows at 64 in flight, 50 ms": {
             "task": "made",
             "rows": rows,
@@ -48,9 +48,9 @@ def run(bench: Bench) -> list[Result]:
         },
         LARGE: {"task": "made", **large},
         LARGE_URL: {"task": "made", **large, "base_url": bench.base_url("png-url", delay=500)},
-        PACED: {"task": "paced", "seconds": 5},
+        PACED: {"task": "paced", "seconds": 5 if bench.scale.whole_grid else 2},
     }
-    asked(bench, {"task": "filled", "folder": folder})
+    asked(bench, {"task": "filled", "rows": many, "folder": folder})
     return [Result(work, {US.label: [asked(bench, order)]}) for work, order in orders.items()]
 
 
@@ -83,33 +83,35 @@ def table(rows: int) -> list[dict[str, str]]:
     return [{"caption": f"prompt number {n} of a long table"} for n in range(rows)]
 
 
-def filled(folder: str) -> Sample:
+def filled(folder: str, *, rows: int) -> Sample:
     """A ledger in which a long table is done; nothing is measured."""
     from tests.benchmarks.archive import fill
 
-    fill(Path(folder), ROWS, vendor="sandbox")
+    fill(Path(folder), rows, vendor="sandbox")
     return {}
 
 
-def planned(folder: str, *, done: int = 0) -> Sample:
+def planned(folder: str, *, rows: int, done: int = 0) -> Sample:
     """A plan of a long table, of which nothing or all is there."""
     from comet_magic.pipeline import plan
 
-    rows, sample = table(ROWS), Sample()
+    prompts, sample = table(rows), Sample()
     with measured(sample):
-        told = plan(rows, folder, prompt="caption", base_url=NOWHERE)
-    if (told.done, told.to_pay) != (done, ROWS - done):
+        told = plan(prompts, folder, prompt="caption", base_url=NOWHERE)
+    if (told.done, told.to_pay) != (done, rows - done):
         raise AssertionError(told)
     return sample
 
 
-def run_again(folder: str) -> Sample:
+def run_again(folder: str, *, rows: int) -> Sample:
     """A run of a long table that is there: every row looked up, index and metadata written."""
     from comet_magic.pipeline import generate_dataset
 
-    rows, sample = table(ROWS), Sample()
+    prompts, sample = table(rows), Sample()
     with measured(sample):
-        generate_dataset(rows, folder, prompt="caption", base_url=NOWHERE, api_key="sandbox", progress=False)
+        generate_dataset(
+            prompts, folder, prompt="caption", base_url=NOWHERE, api_key="sandbox", progress=False
+        )
     return sample
 
 

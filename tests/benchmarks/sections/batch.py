@@ -28,7 +28,7 @@ def measured(bench: Bench, in_flight: int, delay: int) -> Result:
         f"{in_flight} in flight, {delay} ms",
         (US, US_ARCHIVED, *PLAIN),
         "batch",
-        rounds=min(3, bench.scale.rounds),
+        rounds=min(3, bench.scale.rounds) if delay < 1000 else bench.scale.slow_rounds,
         base_url=bench.base_url("jpeg", delay=delay),
         pictures=min(bench.scale.pictures, in_flight * waves),
         in_flight=in_flight,
