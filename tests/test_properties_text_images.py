@@ -3,8 +3,10 @@
 import base64
 import io
 import string
+import struct
 import unicodedata
 import warnings
+import zlib
 from urllib.parse import quote
 
 import pytest
@@ -19,7 +21,7 @@ from comet_magic.images import Images, Picture, bundle, check_picture, preview
 from comet_magic.text import Secret, clean, clean_url, html, looks_like_key
 from tests.examples import fewer
 
-from .images_made import made, noise, pixels
+from .images_made import chunk, made, noise, pixels
 
 PUBLIC = "https://api.example.com/v1"
 ANY_TEXT = st.text(
@@ -213,6 +215,14 @@ def _ends_well(data):
         return True
 
 
+def _decodes(png):
+    try:
+        Image.open(io.BytesIO(png)).load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
 class TestPictures:
     @fewer
     @given(st.sampled_from(SEEDS), st.data())
@@ -227,6 +237,25 @@ class TestPictures:
     def test_with_bytes_cut_out_or_put_in_open_or_are_refused(self, seed, data):
         start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(seed))] * 2)))
         _ends_well(seed[:start] + data.draw(st.binary(max_size=20)) + seed[end:])
+
+    @fewer
+    @given(st.data())
+    def test_with_damage_behind_right_checksums_are_accepted_where_pillow_decodes_them(self, data):
+        channels, width, height = data.draw(st.tuples(st.sampled_from([3, 4]), *[st.integers(1, 9)] * 2))
+        filters = st.sampled_from([0, 1, 2, 3, 4, data.draw(st.sampled_from([0, 5, 255]))])
+        rows = data.draw(st.integers(max(0, height - 1), height + 1))
+        raw = b"".join(bytes([data.draw(filters), *range(channels * width)]) for _ in range(rows))
+        packed = bytearray(
+            zlib.compress(raw + data.draw(st.binary(max_size=3)), data.draw(st.sampled_from([0, 9])))
+        )
+        for _ in range(data.draw(st.integers(0, 2))):
+            packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
+        packed = packed[: len(packed) - data.draw(st.sampled_from([0, 0, 0, 1, 4, 5]))]
+        cut = data.draw(st.integers(0, len(packed)))
+        header = struct.pack(">IIBBBBB", width, height, 8, {3: 2, 4: 6}[channels], 0, 0, 0)
+        parts = chunk(b"IHDR", header), *(chunk(b"IDAT", one) for one in (packed[:cut], packed[cut:]))
+        png = b"\x89PNG\r\n\x1a\n" + b"".join((*parts, chunk(b"IEND", b"")))
+        assert _ends_well(png) == _decodes(png)
 
     @fewer
     @given(

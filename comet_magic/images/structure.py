@@ -26,11 +26,19 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Structure:
-    """Size in pixels, and the bytes that a decoder needs (the very same object where nothing was left out)."""
+    """What is known of a file without its pixels.
+
+    Attributes:
+        width: in pixels.
+        height: in pixels.
+        bare: the bytes that a decoder needs; the very same object where nothing was left out.
+        pixels: of a PNG, where its pixel data lies in the whole file.
+    """
 
     width: int
     height: int
     bare: bytes
+    pixels: tuple[Span, ...] = ()
 
 
 def read_structure(
@@ -87,6 +95,7 @@ def _png(data: bytes, max_pixels: int | None, checked: bool) -> Structure:  # no
     width, height = struct.unpack_from(">II", data, _PNG_START + 8)
     _allowed(width, height, max_pixels)
     left_out: list[Span] = []
+    pixels: list[Span] = []
     at = _PNG_START
     for _ in range(_MOST_PIECES):
         start = at
@@ -100,8 +109,10 @@ def _png(data: bytes, max_pixels: int | None, checked: bool) -> Structure:  # no
             raise broken("its header is not in its place")
         if kind in _PNG_LEFT_OUT:
             left_out.append((start, at))
+        if kind == b"IDAT":
+            pixels.append((start + 8, at - 4))
         if kind == b"IEND":
-            return Structure(width, height, _without(data[:at], left_out))
+            return Structure(width, height, _without(data[:at], left_out), tuple(pixels))
     raise broken("it is made of too many pieces")
 
 
