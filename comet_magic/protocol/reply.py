@@ -7,6 +7,7 @@ parsed at the end. So one picture is held once, as bytes. https://apidoc.cometap
 from __future__ import annotations
 
 import binascii
+import io
 import json
 import re
 from dataclasses import dataclass
@@ -63,8 +64,7 @@ class Base64Sink:
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._decoded = io.BytesIO()  # gives what it holds without a copy
         self._rest = b""  # of a group of four signs that is still open
         self._head: bytes | None = b""  # until the prefix, if any, has passed
         self._ended = False
@@ -95,7 +95,7 @@ class Base64Sink:
                 self._decode(b"", _signs(self._rest + piece))
             except ValueError:
                 self.error = BadImageError("a picture's base64 is damaged")
-        if self._size > self._largest:
+        if self._decoded.tell() > self._largest:
             self.error = TooLargeError(f"a picture is larger than max_image_bytes, {self._largest}")
 
     def _decode(self, rest: bytes, piece: bytes | memoryview) -> None:
@@ -113,8 +113,7 @@ class Base64Sink:
         if any(ended[:-1]):
             raise binascii.Error("data after the padding")
         self._ended, self._rest = ended[-1], bytes(view[end:])
-        self._parts += decoded
-        self._size += sum(map(len, decoded))
+        self._decoded.writelines(decoded)
 
     def finish(self) -> bytes:
         """The picture's bytes; check `error` first."""
@@ -123,7 +122,7 @@ class Base64Sink:
             self._take(_without_prefix(head))
         if self.error is None and _signs(self._rest):
             self.error = BadImageError("a picture's base64 is cut")
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        return self._decoded.getvalue()
 
 
 def _signs(piece: bytes) -> bytes:
