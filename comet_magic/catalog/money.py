@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MILLION = 1_000_000
 _MOST = 1_000_000  # dollars; beyond it somebody mistook the unit
@@ -24,15 +28,17 @@ class Price:
         return self.low is not None and self.high is not None
 
     def __add__(self, other: Price) -> Price:
-        return Price(_sum(self.low, other.low), _sum(self.high, other.high))
+        return Price(total((self.low, other.low)), total((self.high, other.high)))
 
     def __str__(self) -> str:
         ends = dict.fromkeys((dollars(self.low), dollars(self.high)))
         return " to ".join(ends) if self.known else "unknown"
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
+def total(amounts: Iterable[int | None]) -> int | None:
+    """The sum of amounts; None where one of them is not known."""
+    known = list(amounts)
+    return None if None in known else sum(amount or 0 for amount in known)
 
 
 def dollars(micro: int | None) -> str:

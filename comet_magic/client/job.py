@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import CallAbandoned, CometError
 from ..images import Images
-from ..request import dollars
+from ..request import dollars, total
 from ..text import counted
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Job(Future[Images]):
             if call.scope is not None:
                 call.scope.cancel()
         sent = [call for call in open_calls if call.sent]
-        return Abandoned(len(waiting), len(sent), _bound(sent))
+        return Abandoned(len(waiting), len(sent), total(call.reserved for call in sent))
 
     def _drop(self) -> Abandoned:
         self.abandoned = True
@@ -152,13 +152,7 @@ class Job(Future[Images]):
         for call in open_calls:
             if call.scope is not None:
                 call.scope.cancel()
-        return Abandoned(len(open_calls), 0, _bound([call for call in open_calls if call.sent]))
-
-
-def _bound(calls: Sequence[Call]) -> int | None:
-    if any(call.reserved is None for call in calls):
-        return None
-    return sum(call.reserved or 0 for call in calls)
+        return Abandoned(len(open_calls), 0, total(call.reserved for call in open_calls if call.sent))
 
 
 def wait(job: Job, tick: Callable[[], None] | None = None) -> Images:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError, PartialResultError, SaveError
 from ..images import Images, Picture
+from ..request import total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,14 +21,13 @@ def outcome(job: Job) -> tuple[Images, CometError | None]:
     """The pictures of all calls, and the error that the job ends with."""
     calls = job.parts
     pictures = [*job.reused, *(picture for call in calls for picture in call.pictures)]
-    costs = [call.cost for call in calls]
     images = Images(
         pictures,
         prompt=job.first.prompt,
         model=job.first.model,
         created=next((call.created for call in calls if call.created is not None), None),
         usage=_sum_usage([call.usage for call in calls if call.usage]),
-        cost=None if None in costs else sum(cost or 0 for cost in costs),
+        cost=total(call.cost for call in calls),
     )
     errors = [error for call in calls for error in call.errors]
     return images, together(errors, pictures, images)

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
 
-from ..catalog.money import MILLION
+from ..catalog.money import MILLION, total
 from ..errors import ConfigurationError, InvalidRequestError
 from ..text import counted
 from .check import open_checked
@@ -218,7 +218,7 @@ class Images(list["Image"]):
         if not isinstance(index, slice):
             return super().__getitem__(index)
         chosen = self._pictures[index]
-        cost = self.cost if len(chosen) == len(self._pictures) else _sum([picture.cost for picture in chosen])
+        cost = self.cost if len(chosen) == len(self._pictures) else total(picture.cost for picture in chosen)
         part = _restored(chosen, replace(self._facts, cost=cost))
         part[:] = super().__getitem__(index)
         return part
@@ -293,11 +293,6 @@ def _exact(cost: int | Range | None) -> int | None:
     if cost is None or isinstance(cost, int):
         return cost
     return cost.low if cost.low == cost.high else None
-
-
-def _sum(costs: Sequence[int | None]) -> int | None:
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if len(known) == len(costs) else None
 
 
 def _pandas() -> Any:

@@ -172,11 +172,11 @@ def run(
 def _of(job: Job, pictures: Sequence[Picture]) -> Images | None:
     """The pictures of a call that was stopped before its last one."""
     from ..images import Images
+    from ..request import total
 
     if not pictures:
         return None
-    costs = [picture.cost for picture in pictures]
-    cost = None if None in costs else sum(cost or 0 for cost in costs)
+    cost = total(picture.cost for picture in pictures)
     return Images(pictures, prompt=job.requests[0].prompt, model=job.requests[0].model, cost=cost)
 
 

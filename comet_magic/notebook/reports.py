@@ -248,8 +248,9 @@ def cancel(settings: Mapping[str, Any]) -> None:
 
 def said_of_drop(what: Sequence[Abandoned]) -> str:
     """What dropping calls means for the money; "" where none ran."""
+    from ..request import total
+
     calls = sum(each.cancelled for each in what)
-    bounds = [each.bound for each in what]
-    most = _bound(None if None in bounds else sum(bound or 0 for bound in bounds))
+    most = _bound(total(each.bound for each in what))
     dropped = f"Dropped {counted(calls, 'request')}."
     return f"{dropped} What was already sent may be billed all the same, at most {most}." if calls else ""

@@ -12,7 +12,7 @@ from ..client.bulk import Bulk
 from ..client.config import configure
 from ..client.engine import Lease, unwrapped
 from ..errors import CallAbandoned, CometError
-from ..request import dollars
+from ..request import dollars, total
 from ..text import counted
 from .outcomes import in_words
 from .progress import Status, make_display
@@ -252,8 +252,7 @@ def _workers(core: Bulk, folder: Path, cluster: Any) -> Workers | None:
 def _warn_of_billing_twice(task: Task) -> None:
     bounds = [call.bound for call in Reader(task.folder).uncertain()] if task.redo == "unknown" else []
     if bounds:
-        most = None if None in bounds else sum(bound or 0 for bound in bounds)
         calls = counted(len(bounds), "call of unknown outcome is", "calls of unknown outcome are")
         warnings.warn(
-            f"{calls} sent again and may be billed twice ({dollars(most)} at the most)", stacklevel=4
+            f"{calls} sent again and may be billed twice ({dollars(total(bounds))} at the most)", stacklevel=4
         )

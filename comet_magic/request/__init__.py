@@ -6,14 +6,14 @@
     request.to_dict(), ImageRequest.from_dict(facts) -> plain JSON and back, unchecked on the way back
     request.notices, request.mime_hint, request.spec (its `catalog.Model`)
     plan_requests("a boat", n=25) -> as many requests as the model needs
-    dollars(4704) -> "$0.0047"; parse_dollars("$5") -> 5_000_000
+    dollars(4704) -> "$0.0047"; parse_dollars("$5") -> 5_000_000; total([4704, None]) -> None
 
 Nothing here sends, stores, or knows the day.
 """
 
 from __future__ import annotations
 
-from ..catalog.money import Price, dollars, parse_dollars
+from ..catalog.money import Price, dollars, parse_dollars, total
 from .extra import Extra
 from .image import ImageRequest
 from .options import CALL_OPTIONS, Options, WireOptions
@@ -33,4 +33,5 @@ __all__ = [
     "dollars",
     "parse_dollars",
     "plan_requests",
+    "total",
 ]

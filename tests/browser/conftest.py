@@ -21,10 +21,15 @@ KEY = "sk-" + "browserTESTKEY0123456789abcdef"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent.name == "browser":
-            item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.timeout(300))
+    here = [item for item in items if item.path.parent.name == "browser"]
+    for item in here:
+        item.add_marker(pytest.mark.browser)
+        item.add_marker(pytest.mark.timeout(300))
+        if len(here) < len(items):
+            reason = (
+                "Playwright keeps a loop running, which other tests cannot bear: run tests/browser by itself"
+            )
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
