@@ -154,10 +154,13 @@ class Workers:
         cluster: a `distributed.Client`, or the address of a scheduler.
 
     Raises:
-        ConfigurationError: dask is not installed, or the scheduler does not answer.
+        ConfigurationError: dask is not installed, the scheduler does not answer, or it is neither of both.
     """
 
     def __init__(self, core: Bulk, folder: Path, cluster: Any) -> None:
+        if not isinstance(cluster, str) and not hasattr(cluster, "submit"):
+            what = f"cluster is of type {type(cluster).__name__}"
+            raise ConfigurationError(f"{what}; a scheduler's address or a distributed.Client is taken")
         self._core = core
         self._own = isinstance(cluster, str)
         self._client = _connected(cluster) if self._own else cluster

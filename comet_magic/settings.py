@@ -112,7 +112,8 @@ def check_number(name: str, value: object) -> None:
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not 0 < value <= sys.float_info.max:  # type: ignore[operator]  # it is a number
-        unit = "seconds" if name.endswith(("timeout", "delay")) else "USD"
+        units = {"timeout": "seconds", "delay": "seconds", "minute": "requests"}
+        unit = units.get(name.rpartition("_")[2], "USD")
         raise ConfigurationError(f"{name} is {value!r}; {unit} above 0 are taken")
 
 

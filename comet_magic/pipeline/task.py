@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import ConfigurationError
 from ..request import WireOptions, parse_dollars
 from ..request.checks import check_names
-from ..settings import DATASET_IN_FLIGHT, BaseURL, ClientOptions, Settings, hide_keys, resolve_base_url
+from ..settings import (
+    DATASET_IN_FLIGHT,
+    BaseURL,
+    ClientOptions,
+    Settings,
+    check_number,
+    hide_keys,
+    resolve_base_url,
+)
 from .items import Items
 from .source import Source, read_source
 
@@ -78,8 +86,8 @@ def read_task(
         raise ConfigurationError("archive is no setting of a dataset: its folder is its archive")
     if redo is not None and redo not in REDO:
         raise ConfigurationError(f"redo is {redo}; {', '.join(REDO)} are taken")
-    if max_per_minute is not None and not 0 < max_per_minute < float("inf"):
-        raise ConfigurationError(f"max_per_minute is {max_per_minute}; a number above 0 is taken")
+    if max_per_minute is not None:
+        check_number("max_per_minute", max_per_minute)
     client: Any = _those(ClientOptions, options)
     base = resolve_base_url(client.get("base_url"))
     client.setdefault("max_in_flight", DATASET_IN_FLIGHT)
