@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+NORMAL, FULL = 1, 2  # https://sqlite.org/pragma.html#pragma_synchronous
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -102,6 +104,39 @@ def test_an_answer_that_came_in_two_parts_is_made_again_whole(archive: Archive, 
     assert [entry.pictures for entry in archive.history()] == [entry.pictures for entry in known]
     assert len(known[0].pictures) == 2
     assert archive.spend() == Spend(spent=7, calls=1)
+
+
+def test_a_power_cut_takes_nothing_that_a_receipt_proves(archive: Archive, folder: Path) -> None:
+    call = claim(archive, ImageRequest("boat", n=2))
+    before = [(path, path.read_bytes()) for path in folder.glob("ledger.sqlite*")]
+    for index in (0, 1):
+        keep(archive, call, index)
+    archive.settle(call, "done", cost=7)
+    known, spend = archive.history(), archive.spend()
+    archive.close()
+    for path, content in before:  # what was synced last
+        path.write_bytes(content)
+
+    assert archive.open_calls()[0].id == call.id
+    assert archive.reconcile() == []
+
+    assert [entry.pictures for entry in archive.history()] == [entry.pictures for entry in known]
+    assert archive.spend() == spend == Spend(spent=7, calls=1)
+
+
+@pytest.mark.parametrize(
+    ("parts", "error", "synchronous"),
+    [(0, None, FULL), (1, None, NORMAL), (1, DownloadError("404"), FULL), (2, None, FULL)],
+)
+def test_only_the_end_that_a_receipt_proves_waits_for_the_next_sync(
+    archive: Archive, parts: int, error: DownloadError | None, synchronous: int
+) -> None:
+    call = claim(archive, ImageRequest("boat", n=2))
+    for index in range(parts):
+        keep(archive, call, index)
+        archive.settle(call, "done", cost=7, error=error)
+
+    assert archive._ledger.rows("PRAGMA synchronous") == [(synchronous,)]
 
 
 def test_a_removed_ledger_is_noticed_while_the_archive_is_open(archive: Archive, folder: Path) -> None:

@@ -15,7 +15,7 @@ from .ledger import COLUMNS
 from .records import Call, Copy, Entry, OpenCall, Outcome, Slot, StoredPicture, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from .ledger import Ledger
 
@@ -97,10 +97,14 @@ def find_call(ledger: Ledger, call_id: str) -> Call | None:
     return call_of(rows[0]) if rows else None
 
 
-def receipt_facts(ledger: Ledger, call_id: str) -> dict[str, Any]:
-    """What a receipt says of its call, and what is enough to make the call's row again."""
+def row_of(ledger: Ledger, call_id: str) -> dict[str, Any]:
+    """A call's row by its columns; {} where there is none."""
     rows = ledger.rows("SELECT * FROM calls WHERE id = ?", (call_id,))
-    row = dict(zip(COLUMNS, rows[0], strict=True)) if rows else {}
+    return dict(zip(COLUMNS, rows[0], strict=True)) if rows else {}
+
+
+def receipt_facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a receipt says of its call, and what is enough to make the call's row again."""
     names = ("key", "copies", "vendor", "model", "prompt", "prompt_sha256", "request", "created", "session", "run",
              "day", "reserved", "request_id", "status", "usage")  # fmt: skip
     facts = {name: row.get(name) for name in names}

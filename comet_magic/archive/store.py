@@ -197,14 +197,14 @@ class Archive(Reader, Forked):
             "status": error.status_code if error else None,
         }
         failure: OSError | None = None
-        receipt = False
+        proved = False
         with self._after_paying():
             try:
-                receipt = self._write_receipt(call, facts, pictures)
+                proved = self._write_receipt(call, facts, pictures)
             except OSError as problem:  # the money must be settled all the same
                 failure = problem
-            # A receipt on disk says all of it, also after a power cut.
-            with self._ledger.transaction(synced=not receipt) as connection:
+            # What the receipt tells need not be durable twice; of an error it tells nothing.
+            with self._ledger.transaction(synced=bool(error) or not proved) as connection:
                 claims.settle(connection, call.id, state, facts=facts, error=error, pictures=pictures)
         with self._lock:
             self._pending.pop(call.id, None)
@@ -216,12 +216,13 @@ class Archive(Reader, Forked):
     def _write_receipt(
         self, call: Call, facts: Mapping[str, Any], pictures: tuple[StoredPicture, ...]
     ) -> bool:
-        if self.folder is not None and pictures:
-            row = reading.receipt_facts(self._ledger, call.id)
-            told = {name: value for name, value in facts.items() if value is not None}
-            shelf.write_receipt(self.folder, call.id, {**row, **told}, pictures)
-            return True
-        return False
+        """Whether the next process would find the end of this open call by its receipt, also after a power cut."""
+        if self.folder is None or not pictures:
+            return False
+        row = reading.row_of(self._ledger, call.id)
+        told = {name: value for name, value in facts.items() if value is not None}
+        shelf.write_receipt(self.folder, call.id, {**reading.receipt_facts(row), **told}, pictures)
+        return row.get("state") in {"claimed", "received"}
 
     # --- the raw answer -------------------------------------------------------------------------------
 
