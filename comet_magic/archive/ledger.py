@@ -122,7 +122,7 @@ class Ledger(Forked):
         self._busy = busy
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._inode = 0
+        self._inode: int | None = None
         watch(self)
 
     @property
@@ -189,7 +189,7 @@ class Ledger(Forked):
         inode = _inode(self.path)
         if self._connection is not None and self._inode != inode:
             self._close()
-        if self._connection is None and (create or inode > 0):
+        if self._connection is None and (create or inode is not None):
             self._connection = _open(self.path, self._busy)
             self._inode = _inode(self.path)
             self._end = weakref.finalize(self, self._connection.close)
@@ -212,12 +212,12 @@ class Ledger(Forked):
         self._close()
 
 
-def _inode(path: Path | None) -> int:
-    """Which file bears the name; 0 for none."""
+def _inode(path: Path | None) -> int | None:
+    """Which file bears the name; None for none."""
     try:
-        return path.stat().st_ino if path else 0
+        return path.stat().st_ino if path else None
     except (FileNotFoundError, NotADirectoryError):
-        return 0
+        return None
 
 
 def _open(path: Path | None, busy: float) -> sqlite3.Connection:
