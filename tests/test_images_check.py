@@ -16,6 +16,8 @@ from PIL import Image, ImageFile
 
 from comet_magic.errors import BadImageError, TooLargeError
 from comet_magic.images import check_picture, preview
+from comet_magic.images.rows import channels, complete
+from comet_magic.images.structure import read_structure
 
 from .images_made import MOST, chunk, made, noise, with_chunk, with_segment
 
@@ -81,6 +83,14 @@ class TestAGoodPicture:
             out = io.BytesIO()
             frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=50, lossless=True)
             assert check(out.getvalue()) == (mime, 20, 10)
+
+    @pytest.mark.parametrize(("mode", "each"), [("RGB", 3), ("RGBA", 4), ("L", 0), ("P", 0), ("I;16", 0)])
+    def test_that_is_a_plain_png_is_known_to_open_without_its_pixels(self, mode, each):
+        png = made(PNG, mode)
+        pixels = read_structure(png, PNG).pixels
+        assert channels(png, pixels) == each
+        assert complete(png, pixels, row=1 + each * 48, rows=32) == bool(each)
+        assert not complete(png, pixels, row=1 + each * 48, rows=31)
 
     def test_with_as_many_pixels_as_allowed_is_opened(self):
         assert check(made(PNG), max_pixels=48 * 32) == (PNG, 48, 32)

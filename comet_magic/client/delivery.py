@@ -82,7 +82,7 @@ class Delivery:
         urls = [item.url for item in reply.items]
         if any(urls):
             self._received(trip, answer, urls)
-        elif len(reply.items) == 1:  # going to another thread costs more than half of what is left to do
+        elif len(reply.items) == 1:  # there is nothing to do beside it, and going to a thread twice costs
             return self._checked(trip, reply.items[0])
         return dict(enumerate(reply.items))
 

@@ -121,7 +121,6 @@ def _opened(mime: str, structure: Structure) -> ImageFile:
     image = guarded(lambda: decoders[mime](io.BytesIO(structure.bare)))
     if image.size != (structure.width, structure.height):
         raise broken("it has two sizes")
-    image.decodermaxblock = max(
-        image.decodermaxblock, len(structure.bare)
-    )  # it is all here: one step, not many
+    # All of it is here: one step, not many.
+    image.decodermaxblock = max(image.decodermaxblock, len(structure.bare))
     return image

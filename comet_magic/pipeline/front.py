@@ -142,9 +142,8 @@ class Running:
         self._display = make_display(shown=progress)
         self._lease = Lease()
         self._over = False
-        self._left: set[Future[Any]] = (
-            set()
-        )  # what the run leaves at work: pictures that are paid and fetched
+        # What the run leaves at work: pictures that are paid and fetched.
+        self._left: set[Future[Any]] = set()
         self.future: Future[None] = self._lease.portal.start_task_soon(self._runner.run)
         self.future.add_done_callback(self._end)
 
