@@ -8,6 +8,7 @@ connection is to be made to the very address that was checked. Every hop of a re
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Literal
@@ -144,6 +145,26 @@ def is_public(address: Address) -> bool:
 def is_loopback_url(url: str) -> bool:
     """Whether the address is http or https on this very machine: 127.0.0.0/8, ::1 or localhost."""
     return _is_loopback(url, schemes=("http", "https"))
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a connection to this host ends on this very machine, so that no proxy may stand between.
+
+    True for localhost and names under it, 127.0.0.0/8, ::1, 0.0.0.0 and ::, also mapped into IPv6, in every
+    spelling that a resolver reads (127.1, 0x7f000001). False for other names: nothing is looked up.
+    """
+    name = host.strip("[]").lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    ip = _address(name)
+    if ip is None:
+        try:
+            ip = IPv4Address(socket.inet_aton(name))
+        except (OSError, UnicodeError):
+            return False
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return ip.is_loopback or ip.is_unspecified
 
 
 def _is_loopback(url: str, *, schemes: tuple[str, ...]) -> bool:

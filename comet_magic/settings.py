@@ -74,7 +74,7 @@ class Settings:
         max_cost_session: most that this client may spend, USD.
         max_cost_day: most that the archive may spend in a day, USD.
         price_per_image: USD, for models whose price is unknown.
-        download_proxy: proxy for picture downloads; the environment's is not used for them.
+        download_proxy: proxy for picture downloads from other machines; the environment's is not used for them.
     """
 
     timeout: float = 600.0

@@ -2,7 +2,7 @@ import ipaddress
 
 import pytest
 
-from comet_magic.addresses import check_ip, is_loopback_url, is_public, parse_picture_url
+from comet_magic.addresses import check_ip, is_loopback_url, is_public, is_this_machine, parse_picture_url
 from comet_magic.errors import UnsafeURLError
 
 PUBLIC = "https://api.cometapi.com/v1"
@@ -329,3 +329,33 @@ class TestLoopback:
     )
     def test_is_nothing_else(self, url):
         assert is_loopback_url(url) is False
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *(
+                "localhost",
+                "LocalHost.",
+                "api.localhost",
+                "127.0.0.1",
+                "127.255.0.9",
+                "::1",
+                "[::1]",
+                "::1%lo",
+            ),
+            *("0.0.0.0", "::", "::ffff:127.0.0.1", "::ffff:7f01:203", "::ffff:0.0.0.0"),
+            *("127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0"),
+        ],
+    )
+    def test_no_proxy_may_stand_before_this_machine(self, host):
+        assert is_this_machine(host)
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *("", "api.cometapi.com", "localhost.example.com", "notlocalhost", "127.0.0.1.example.com"),
+            *("10.0.0.1", "128.0.0.1", "::2", "fe80::1%lo", "::ffff:10.0.0.1", "bücher.example"),
+        ],
+    )
+    def test_a_proxy_may_stand_before_any_other(self, host):
+        assert is_this_machine(host) is False

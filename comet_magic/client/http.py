@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 
+from ..addresses import is_this_machine
 from ..errors import AmbiguousError, APIConnectionError, APITimeoutError, CometError, ConfigurationError
 from ..text import clean
 from .library import httpx
@@ -237,7 +238,8 @@ class PictureDoor:
 
     async def get(self, url: PictureURL, ip: str) -> httpx.Response:
         """GET once from a checked address; the body is still unread."""
-        line = _Line(f"{url.scheme}:", self._proxy, self._connect_timeout)
+        proxy = None if is_this_machine(ip) else self._proxy
+        line = _Line(f"{url.scheme}:", proxy, self._connect_timeout)
         host = f"[{url.host}]" if ":" in url.host else url.host
         default_port = {"http": 80, "https": 443}[url.scheme]
         literal = f"[{ip}]" if ":" in ip else ip

@@ -1,4 +1,4 @@
-"""The proxy that the environment or a setting names, in a form that can be used."""
+"""The proxy that the environment or a setting names, in a form that can be used; never one to this very machine."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import urllib.request
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from ..addresses import is_this_machine
 from ..errors import ConfigurationError
 from ..text import clean
 
 
 def environment_proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address, or None.
+    """The proxy that the environment names for an address, or None; this machine is never reached through one.
 
     Raises:
         ConfigurationError: it is of a kind that is not spoken here.
     """
     parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
+    host = parts.hostname or ""
+    if is_this_machine(host) or urllib.request.proxy_bypass(host):
         return None
     proxies = urllib.request.getproxies()
     return usable_proxy(proxies.get(parts.scheme) or proxies.get("all"), "the environment")

@@ -146,6 +146,7 @@ ADDRESSES = (
     gone("tls-selfsigned", 0),
     gone("dead", 0),
     gone("name", 0),
+    gone("elsewhere", 0),
 )
 DOWNLOADS = (
     fetched("ok", doors=True),

@@ -13,6 +13,9 @@ import psutil
 import pytest
 
 from comet_magic import AsyncClient, Client, CometError, ConfigurationError, UnsafeURLError
+from comet_magic.client.account import reachable
+from comet_magic.sandbox import Sandbox
+from comet_magic.settings import resolve_base_url
 from tests.faults.ending import marked
 from tests.faults.pictures import picture
 from tests.faults.row import Row
@@ -120,17 +123,54 @@ def proxies(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
         monkeypatch.setenv(name.lower(), url)
 
 
-def test_the_api_is_reached_by_the_environments_proxy_and_a_picture_is_not(
-    arguments: dict[str, Any], server: FaultServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST"])
+@pytest.mark.parametrize(
+    "names_of_it", [("HTTP_PROXY",), ("http_proxy",), ("ALL_PROXY",), ("all_proxy", "https_proxy")], ids=str
+)
+def test_this_machine_is_never_reached_by_the_environments_proxy(
+    arguments: dict[str, Any],
+    server: FaultServer,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    names_of_it: tuple[str, ...],
 ) -> None:
-    proxies(monkeypatch, server.proxy_url)
+    for name in names_of_it:
+        monkeypatch.setenv(name, server.proxy_url)
     before, prompt = len(server.proxied), marked(Row("F:url-ok"))
+    base_url = server.base_url.replace("127.0.0.1", host)
+    if host == "127.0.0.1":
+        with Client(**arguments) as client:
+            assert client.generate(prompt).data == (picture(prompt),)
+    with Client(**arguments | {"base_url": base_url}) as client:
+        client.generate(marked(Row("F:normal")))
+    assert server.proxied[before:] == []
+
+
+@pytest.mark.parametrize("kind", ["socks4", "socks", "socks5", "ftp"])
+def test_a_proxy_that_is_not_spoken_does_not_keep_from_this_machine(
+    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    proxies(monkeypatch, f"{kind}://127.0.0.1:9")
+    prompt = marked(Row("F:normal"))
     with Client(**arguments) as client:
         assert client.generate(prompt).data == (picture(prompt),)
-    assert [line.split("/")[-1] for line in server.proxied[before:]] == ["generations"]
 
 
-def test_a_tunnel_of_the_proxy_carries_the_api_encrypted(
+def test_free_pages_of_this_machine_are_read_without_a_proxy(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxies(monkeypatch, server.proxy_url)
+    before = len(server.proxied)
+    with Sandbox() as sandbox:
+        base = resolve_base_url(sandbox.base_url)
+        with Client(base_url=sandbox.base_url, api_key="sandbox", archive=None) as client:
+            assert client.catalogue()
+            assert client.balance().used == 0
+        assert reachable(base) is None
+    assert server.proxied[before:] == []
+
+
+def test_the_api_is_reached_by_a_tunnel_of_the_environments_proxy(
     arguments: dict[str, Any], server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxies(monkeypatch, server.proxy_url)
@@ -141,23 +181,28 @@ def test_a_tunnel_of_the_proxy_carries_the_api_encrypted(
     assert [line.split(" ")[0] for line in server.proxied[before:]] == ["CONNECT"]
 
 
-def test_a_proxy_for_pictures_is_used_only_where_it_is_given_and_does_not_open_traps(
-    arguments: dict[str, Any], server: FaultServer
+def test_a_proxy_for_pictures_is_used_only_for_another_machine_and_does_not_open_traps(
+    arguments: dict[str, Any], server: FaultServer, names: Any
 ) -> None:
-    before, prompt, trap = len(server.proxied), marked(Row("F:url-ok")), marked(Row("F:url-trap-two"))
+    names["pictures.test"] = [[PUBLIC]]
+    before, near, far = len(server.proxied), marked(Row("F:url-ok")), marked(Row("F:url-elsewhere"))
     with Client(**arguments, download_proxy=server.proxy_url) as client:
-        assert client.generate(prompt).data == (picture(prompt),)
+        assert client.generate(near).data == (picture(near),)
+        assert server.proxied[before:] == []
+        assert client.generate(far).data == (picture(far),)
         with pytest.raises(UnsafeURLError):
-            client.generate(trap)
-    assert len(server.proxied[before:]) == 1
+            client.generate(marked(Row("F:url-trap-two")))
+    (line,) = server.proxied[before:]
+    assert line.startswith(f"GET http://{PUBLIC}:")
 
 
 def test_a_proxy_without_a_scheme_speaks_http(
     arguments: dict[str, Any], server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxies(monkeypatch, server.proxy_url.removeprefix("http://"))
+    monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
     before, prompt = len(server.proxied), marked(Row("F:normal"))
-    with Client(**arguments) as client:
+    with Client(**arguments | {"base_url": server.trusted_url}) as client:
         assert client.generate(prompt).data == (picture(prompt),)
     assert len(server.proxied[before:]) == 1
 
@@ -170,11 +215,12 @@ def test_a_proxy_of_another_kind_is_told_before_anything_is_paid(
     with pytest.raises(ConfigurationError, match=f"proxy of download_proxy is for {kind};"):
         Client(**arguments, download_proxy=address)
     proxies(monkeypatch, address)
+    remote = arguments | {"base_url": "https://api.comet.test/v1"}
     with pytest.raises(ConfigurationError, match=f"proxy of the environment is for {kind};") as caught:
-        Client(**arguments)
+        Client(**remote)
     assert caught.value.outcome == "not_sent"
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    Client(**arguments).close()
+    monkeypatch.setenv("NO_PROXY", "api.comet.test")
+    Client(**remote).close()
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

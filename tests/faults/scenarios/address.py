@@ -91,6 +91,10 @@ answered_with("url-signed-404", lambda x: x.url(name="url-404", query=SIGNED))
 answered_with("url-signed-redirect", lambda x: x.url(query=SIGNED))
 answered_with("url-dead", lambda x: x.server.dead_url.removesuffix("/v1") + "/0.png")
 answered_with("url-name", lambda x: f"http://rebind.test:{port(x)}/0.png")
+answered_with(
+    "url-elsewhere",
+    lambda x: x.url(host=x.server.cdn_url.replace("127.0.0.1", "pictures.test"), name="url-ok"),
+)
 answered_with("url-fragment", lambda x: x.url(name="url-ok") + "#fragment")
 answered_with("url-amp", lambda x: x.url(query="?a=1&b=%2F%20%25&c=a%2Bb&d=1;2"))
 
