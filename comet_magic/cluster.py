@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from . import errors
-from .archive import Depot
+from .archive import WorkerArchive
 from .client.bulk import Bulk
 from .client.config import configure
 from .client.engine import Lease
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from .archive import Archive
-    from .archive import Call as Claim
+    from .archive import Archive, Claim
     from .client.job import Call
 
 MESSAGE = 300  # characters of an error on its way to the driver
@@ -71,7 +70,7 @@ def generate_one(
     asked = request if isinstance(request, ImageRequest) else ImageRequest.from_dict(request)
     if asked.n != 1:
         raise InvalidRequestError(f"n is {asked.n}; one picture is made", param="n")
-    depot = Depot(Path(store).expanduser(), store_prompts=client.get("store_prompts", True))
+    depot = WorkerArchive(Path(store).expanduser(), store_prompts=client.get("store_prompts", True))
     key = asked.key(resolve_base_url(client.get("base_url")).vendor)
     found = depot.finished(key, copy)
     if found is not None:
@@ -96,7 +95,7 @@ def _brief(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name not in ("id", "position", "revised_prompt")}
 
 
-def _begin(core: Bulk, depot: Depot, request: ImageRequest, copy: int, call_id: str) -> None:
+def _begin(core: Bulk, depot: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:
     """The call, marked as begun for as long as its end is open."""
     lease = Lease()
     try:
@@ -110,7 +109,7 @@ def _begin(core: Bulk, depot: Depot, request: ImageRequest, copy: int, call_id: 
         raise error
 
 
-def _finish(core: Bulk, depot: Depot, request: ImageRequest, copy: int, call_id: str) -> None:
+def _finish(core: Bulk, depot: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:
     """What somebody began and did not finish: its whole answer may be here, and costs nothing more."""
     depot.claim(request, vendor=core.base.vendor, reserve=None, copies=(copy,), call_id=call_id)
     try:
@@ -165,7 +164,7 @@ class Workers:
         self._own = isinstance(cluster, str)
         self._client = _connected(cluster) if self._own else cluster
         self._threads = ThreadPoolExecutor(core.settings.max_in_flight, "comet_magic-dask")
-        self._depot = Depot(folder)
+        self._depot = WorkerArchive(folder)
         given = {
             field.name: getattr(core.settings, field.name)
             for field in fields(core.settings)

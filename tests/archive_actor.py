@@ -15,7 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
-from comet_magic.archive import Archive, Budget, Call
+from comet_magic.archive import Archive, Budget, Claim
 from comet_magic.files import native
 from comet_magic.request import ImageRequest
 
@@ -51,14 +51,14 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def charge(folder: Path, call: Call) -> None:
+def charge(folder: Path, call: Claim) -> None:
     """The server does the work and counts it."""
     log = os.open(native(f"{folder}.server"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(log, f"{call.id}\n".encode())
     os.close(log)
 
 
-def finish(archive: Archive, call: Call, missing: list[int]) -> None:
+def finish(archive: Archive, call: Claim, missing: list[int]) -> None:
     """From the bytes to the end of the call."""
     for index in missing:
         data = PICTURES[index]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from comet_magic.archive import Archive, Budget, Call, CopyTaken, Spend, outcome_of
+from comet_magic.archive import Archive, Budget, Claim, CopyTaken, Spend, outcome_of
 from comet_magic.archive.ledger import Ledger
 from comet_magic.errors import (
     AmbiguousError,
@@ -43,12 +43,12 @@ def png(shade: int = 0) -> bytes:
 
 def claim(
     archive: Archive, request: ImageRequest = BOAT, reserve: int | None = 40_000, **options: object
-) -> Call:
+) -> Claim:
     return archive.claim(request, vendor="cometapi", reserve=reserve, **{"session": "s", **options})
 
 
 def keep(
-    archive: Archive, call: Call, index: int = 0, data: bytes | Path | None = None, **facts: object
+    archive: Archive, call: Claim, index: int = 0, data: bytes | Path | None = None, **facts: object
 ) -> Path:
     data = png(index) if data is None else data
     raw = data if isinstance(data, bytes) else data.read_bytes()
@@ -56,7 +56,9 @@ def keep(
     return archive.store(call, index, data, **{**known, **facts})
 
 
-def buy(archive: Archive, request: ImageRequest = BOAT, cost: int | None = 20_000, **options: object) -> Call:
+def buy(
+    archive: Archive, request: ImageRequest = BOAT, cost: int | None = 20_000, **options: object
+) -> Claim:
     call = claim(archive, request, **options)
     archive.received(call, request_id="req-1", status=200)
     for index in range(len(call.copies)):

@@ -1,11 +1,10 @@
 """The archive: paid pictures are on disk before anyone sees them, and every call has its row."""
 
-from .depot import Depot
 from .questions import History, history, spend
 from .reader import Reader
 from .records import (
     Budget,
-    Call,
+    Claim,
     Copy,
     CopyTaken,
     Entry,
@@ -20,14 +19,14 @@ from .records import (
     outcome_of,
 )
 from .store import Archive, Settled
+from .worker_archive import WorkerArchive
 
 __all__ = [
     "Archive",
     "Budget",
-    "Call",
+    "Claim",
     "Copy",
     "CopyTaken",
-    "Depot",
     "Entry",
     "History",
     "OpenCall",
@@ -40,6 +39,7 @@ __all__ = [
     "Spend",
     "State",
     "StoredPicture",
+    "WorkerArchive",
     "history",
     "outcome_of",
     "spend",

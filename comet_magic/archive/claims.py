@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigurationError
 from ..text import clean, clean_url
 from .budget import Weight, check, move, weigh
-from .records import Budget, Call, CopyTaken, Slot, State, StoredPicture, outcome_of
+from .records import Budget, Claim, CopyTaken, Slot, State, StoredPicture, outcome_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Order:
+class ClaimRequest:
     """What is to be claimed, for whom, and by which process."""
 
     request: ImageRequest
@@ -40,37 +40,42 @@ class Order:
 
 
 def claim(
-    connection: sqlite3.Connection, order: Order, *, budget: Budget, copies: Sequence[int] | None, redo: bool
-) -> Call:
+    connection: sqlite3.Connection,
+    wanted: ClaimRequest,
+    *,
+    budget: Budget,
+    copies: Sequence[int] | None,
+    redo: bool,
+) -> Claim:
     """A row for the call, its copies and its money, or the reason why not.
 
     Raises:
         CopyTaken: a copy that was named is not free.
         BudgetExceededError: it would pass a limit.
     """
-    key = order.request.key(order.vendor)
-    chosen = _next_free(connection, key, order.request.n) if copies is None else tuple(copies)
+    key = wanted.request.key(wanted.vendor)
+    chosen = _next_free(connection, key, wanted.request.n) if copies is None else tuple(copies)
     if copies is not None:
         _must_be_free(connection, key, chosen, redo=redo)
-    check(connection, _account(order), budget=budget, reserve=order.reserve)
-    return _insert(connection, order, key, chosen, "claimed")
+    check(connection, _account(wanted), budget=budget, reserve=wanted.reserve)
+    return _insert(connection, wanted, key, chosen, "claimed")
 
 
 def refuse(
-    connection: sqlite3.Connection, order: Order, copies: Sequence[int] | None, error: CometError
+    connection: sqlite3.Connection, wanted: ClaimRequest, copies: Sequence[int] | None, error: CometError
 ) -> None:
     """A row that says that there was no money for it."""
-    key = order.request.key(order.vendor)
-    chosen = _next_free(connection, key, order.request.n) if copies is None else tuple(copies)
-    call = _insert(connection, order, key, chosen, "over_budget")
+    key = wanted.request.key(wanted.vendor)
+    chosen = _next_free(connection, key, wanted.request.n) if copies is None else tuple(copies)
+    call = _insert(connection, wanted, key, chosen, "over_budget")
     connection.execute(
         "UPDATE calls SET ended = ?, error = ?, message = ? WHERE id = ?",
         (time.time(), type(error).__name__, clean(error), call.id),
     )
 
 
-def _account(order: Order) -> tuple[str, str, str]:
-    return order.vendor, date.today().isoformat(), order.session
+def _account(wanted: ClaimRequest) -> tuple[str, str, str]:
+    return wanted.vendor, date.today().isoformat(), wanted.session
 
 
 def _next_free(connection: sqlite3.Connection, key: str, count: int) -> tuple[int, ...]:
@@ -104,22 +109,22 @@ def slot_of(row: Sequence[Any]) -> Slot:
 
 
 def _insert(
-    connection: sqlite3.Connection, order: Order, key: str, copies: tuple[int, ...], state: State
-) -> Call:
-    request = order.request
+    connection: sqlite3.Connection, wanted: ClaimRequest, key: str, copies: tuple[int, ...], state: State
+) -> Claim:
+    request = wanted.request
     facts = request.to_dict()
     prompt = facts.pop("prompt")
-    reserved = order.reserve if state == "claimed" else 0
-    call = Call(order.id or uuid.uuid4().hex, key, copies, request, order.vendor, reserved)
-    account = _account(order)
+    reserved = wanted.reserve if state == "claimed" else 0
+    call = Claim(wanted.id or uuid.uuid4().hex, key, copies, request, wanted.vendor, reserved)
+    account = _account(wanted)
     cursor = connection.execute(
         """INSERT INTO calls (id, key, vendor, model, prompt, prompt_sha256, request, copies, state, owner,
             host, pid, session, run, day, created, reserved)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
-            *(call.id, key, order.vendor, request.model, prompt if order.prompts else None),
+            *(call.id, key, wanted.vendor, request.model, prompt if wanted.prompts else None),
             *(hashlib.sha256(prompt.encode()).hexdigest(), json.dumps(facts), json.dumps(copies), state),
-            *(order.owner, socket.gethostname(), os.getpid(), order.session, order.run, account[1]),
+            *(wanted.owner, socket.gethostname(), os.getpid(), wanted.session, wanted.run, account[1]),
             *(time.time(), reserved),
         ),
     )
@@ -128,7 +133,7 @@ def _insert(
     return call
 
 
-def _take(connection: sqlite3.Connection, call: Call, number: int | None, *, for_good: bool) -> None:
+def _take(connection: sqlite3.Connection, call: Claim, number: int | None, *, for_good: bool) -> None:
     places = [(call.key, copy, number, position) for position, copy in enumerate(call.copies)]
     # A call that there was no money for is of no interest once its copy is asked for again.
     former = """SELECT call FROM slots WHERE key = ? AND copy IN (SELECT value FROM json_each(?))
@@ -146,7 +151,7 @@ def _take(connection: sqlite3.Connection, call: Call, number: int | None, *, for
 
 
 def receive(
-    connection: sqlite3.Connection, call: Call, *, facts: Mapping[str, Any], urls: Sequence[str | None]
+    connection: sqlite3.Connection, call: Claim, *, facts: Mapping[str, Any], urls: Sequence[str | None]
 ) -> None:
     """Note that the answer is here, with the addresses of its pictures."""
     _only(connection, "SELECT number FROM calls WHERE id = ?", (call.id,))
@@ -162,7 +167,7 @@ def receive(
             connection.execute("UPDATE pictures SET url = ? WHERE key = ? AND copy = ?", (kept, *place))
 
 
-def copy_of(connection: sqlite3.Connection, call: Call, position: int) -> int:
+def copy_of(connection: sqlite3.Connection, call: Claim, position: int) -> int:
     """The copy index of a call's picture: claimed, or the next free one for a picture nobody asked for."""
     query = """SELECT c.number, p.copy FROM calls c LEFT JOIN pictures p ON p.call = c.number AND p.position = ?
         WHERE c.id = ?"""

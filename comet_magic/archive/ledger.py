@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigurationError
 from ..files import make_private_folder
 from ..text import clean
-from .forks import Forked, watch
+from .fork_hooks import ForkHooks, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,7 +114,7 @@ COLUMNS = (
 )
 
 
-class Ledger(Forked):
+class Ledger(ForkHooks):
     """The database of one archive; with no path it lives in memory and ends with this object."""
 
     def __init__(self, path: Path | None, *, busy: float = BUSY) -> None:

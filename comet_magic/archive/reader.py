@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ..files import native
 from . import budget as money
-from . import reading, shelf
+from . import layout, queries
 from .ledger import Ledger
-from .owners import is_alive
+from .process_lock import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,11 +33,11 @@ class Reader:
 
     def stored(self, key: str) -> list[StoredPicture]:
         """The pictures of a request on disk, newest first; by `copy` they are in the order they were made."""
-        return reading.stored(self._known, key)
+        return queries.stored(self._known, key)
 
     def find_copy(self, key: str, copy: int) -> StoredPicture | None:
         """One picture on disk, or None."""
-        return reading.find_copy(self._known, key, copy)
+        return queries.find_copy(self._known, key, copy)
 
     def path_of(self, stored: StoredPicture) -> Path:
         """Where a stored picture is."""
@@ -50,29 +50,29 @@ class Reader:
             OSError: the file is gone, or is not what was stored.
         """
         data = self.path_of(stored).read_bytes()
-        if shelf.digest_of(data) != stored.sha256:
+        if layout.digest_of(data) != stored.sha256:
             raise OSError(errno.EIO, "this is not the picture that was stored", str(self.path_of(stored)))
         return data
 
     def outcomes(self, keys: Iterable[str]) -> dict[str, dict[int, Outcome]]:
         """What became of every copy of these keys, by copy; quick for a hundred thousand keys."""
-        return reading.outcomes(self._known, keys)
+        return queries.outcomes(self._known, keys)
 
     def have(self, keys: Iterable[str]) -> dict[str, list[Slot]]:
         """The same with each copy's evidence; a key that was never asked for is not in it."""
-        return reading.have(self._known, keys)
+        return queries.have(self._known, keys)
 
     def copies(self, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
         """Every copy of these keys with all that is known of it, by key and copy."""
-        return reading.copies(self._known, keys)
+        return queries.copies(self._known, keys)
 
     def open_calls(self) -> list[OpenCall]:
         """The calls that are running, here or in another process, or were cut off."""
-        return reading.open_calls(self._known, uncertain=False, is_alive=self._lives)
+        return queries.open_calls(self._known, uncertain=False, is_alive=self._lives)
 
     def uncertain(self) -> list[OpenCall]:
         """The calls that may have been billed and brought nothing."""
-        return reading.open_calls(self._known, uncertain=True, is_alive=self._lives)
+        return queries.open_calls(self._known, uncertain=True, is_alive=self._lives)
 
     def history(
         self,
@@ -83,15 +83,15 @@ class Reader:
         since: date | datetime | None = None,
     ) -> list[Entry]:
         """Calls, newest first, whose prompt holds every word."""
-        return reading.history(self._known, words=words, limit=limit, model=model, since=since)
+        return queries.history(self._known, words=words, limit=limit, model=model, since=since)
 
     def entry(self, call_id: str) -> Entry | None:
         """The call whose id begins so, or None where none or several do."""
-        return reading.entry(self._known, call_id)
+        return queries.entry(self._known, call_id)
 
     def run_entries(self, run: str) -> list[Entry]:
         """Every call of a run, oldest first, with those that there was no money for."""
-        return reading.run_entries(self._known, run)
+        return queries.run_entries(self._known, run)
 
     def spend(
         self, vendor: str | None = None, session: str | None = None, since: date | None = None

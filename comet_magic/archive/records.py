@@ -55,7 +55,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Call:
+class Claim:
     """A call that may be sent: its row, its copies and its money are on disk.
 
     Attributes:
@@ -174,7 +174,7 @@ class Orphan:
         urls: addresses of pictures still to be fetched, by position.
     """
 
-    call: Call
+    call: Claim
     spool: Path | None
     head: Mapping[str, Any]
     urls: tuple[tuple[int, str], ...]

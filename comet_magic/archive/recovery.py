@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..files import dimensions, native, sniff
-from . import claims, reading, shelf
-from .owners import is_alive
-from .records import Call, Orphan, StoredPicture
+from . import claims, layout, queries
+from .process_lock import is_alive
+from .records import Claim, Orphan, StoredPicture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from .ledger import Ledger
-    from .spools import Spools
+    from .raw_answers import RawAnswers
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Recovery:
 
     ledger: Ledger
     folder: Path
-    spools: Spools
+    spools: RawAnswers
     token: str  # the owner that takes over what a dead one left
 
     def reconcile(self) -> list[Orphan]:
@@ -35,7 +35,7 @@ class Recovery:
         alive = {owner: owner == self.token or is_alive(self.folder / "owners", owner) for _, owner in rows}
         for call_id, owner in rows:
             if not alive[owner] and self._take_over(call_id, owner):
-                call = reading.find_call(self.ledger, call_id)
+                call = queries.find_call(self.ledger, call_id)
                 orphans.append(self._resolve(call) if call else None)
         self._adopt_late()
         return [orphan for orphan in orphans if orphan]
@@ -43,11 +43,11 @@ class Recovery:
     def _adopt_late(self) -> None:
         """A worker elsewhere may have finished a call that was given up here."""
         for (call_id,) in self.ledger.rows("SELECT DISTINCT id FROM slots WHERE state = 'unknown'"):
-            call = reading.find_call(self.ledger, call_id)
+            call = queries.find_call(self.ledger, call_id)
             if call is not None:
                 self.adopt(call)
 
-    def adopt(self, call: Call) -> bool:
+    def adopt(self, call: Claim) -> bool:
         """Whether a receipt proves the call done; then it is settled so."""
         receipt = self._receipt_of(call)
         if receipt:
@@ -64,7 +64,7 @@ class Recovery:
             )
             return cursor.rowcount == 1
 
-    def _resolve(self, call: Call) -> Orphan | None:
+    def _resolve(self, call: Claim) -> Orphan | None:
         if self.adopt(call):
             return None
         orphan = self.orphan(call)
@@ -82,24 +82,24 @@ class Recovery:
             claims.settle(connection, call.id, "done" if found else "unknown", facts={})
         return None
 
-    def orphan(self, call: Call) -> Orphan:
+    def orphan(self, call: Claim) -> Orphan:
         """What is needed to finish a call."""
         spool, head = self.spools.find(call.id)
-        return Orphan(call, spool, head, reading.missing_urls(self.ledger, call.id))
+        return Orphan(call, spool, head, queries.missing_urls(self.ledger, call.id))
 
-    def _receipt_of(self, call: Call) -> dict[str, Any]:
+    def _receipt_of(self, call: Claim) -> dict[str, Any]:
         for copy in call.copies:
-            receipt = shelf.read_receipt(self.folder / shelf.receipt_name(call.key, copy))
+            receipt = layout.read_receipt(self.folder / layout.receipt_name(call.key, copy))
             if receipt.get("id") == call.id:
                 return receipt
         return {}
 
-    def _settle_by_receipt(self, call: Call, receipt: dict[str, Any]) -> None:
+    def _settle_by_receipt(self, call: Claim, receipt: dict[str, Any]) -> None:
         pictures = tuple(pictures_in(receipt))
         with self.ledger.transaction() as connection:
             claims.settle(connection, call.id, "done", facts=receipt, pictures=pictures)
 
-    def _pictures_on_disk(self, call: Call) -> Iterator[StoredPicture]:
+    def _pictures_on_disk(self, call: Claim) -> Iterator[StoredPicture]:
         """Files under the names that this call's pictures would get: whole, for a name is given last."""
         for position, copy in enumerate(call.copies):
             folder = native(self.folder / "images" / call.key[:2])
@@ -116,7 +116,7 @@ def pictures_in(receipt: dict[str, Any]) -> Iterator[StoredPicture]:
         yield StoredPicture(key=receipt["key"], call_id=receipt["id"], **facts)
 
 
-def examined(folder: Path, path: Path, call: Call, copy: int, position: int) -> StoredPicture | None:
+def examined(folder: Path, path: Path, call: Claim, copy: int, position: int) -> StoredPicture | None:
     """A picture found on disk as what the ledger says of one; None where it is not one."""
     if path.is_symlink() or not path.is_file():
         return None
@@ -126,7 +126,7 @@ def examined(folder: Path, path: Path, call: Call, copy: int, position: int) -> 
         return None
     name = relative(folder, path)
     return StoredPicture(
-        call.key, copy, call.id, position, name, mime, *extent, len(data), shelf.digest_of(data)
+        call.key, copy, call.id, position, name, mime, *extent, len(data), layout.digest_of(data)
     )
 
 

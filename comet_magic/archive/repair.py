@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..files import PART, native
-from . import claims, reading, shelf
+from . import claims, layout, queries
 from .budget import Weight, move, weigh
-from .owners import is_alive
+from .process_lock import is_alive
 from .records import Repair
 from .recovery import examined, pictures_in, relative
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from .records import Call, StoredPicture
+    from .records import Claim, StoredPicture
     from .recovery import Recovery
 
 _OLD = 3600.0  # seconds after which a temporary file cannot be one that is being written
@@ -65,7 +65,7 @@ def _read_receipts(recovery: Recovery, findings: _Findings) -> None:
     """Every answer that a receipt proves has its row and its pictures."""
     proved = []
     for path in sorted((recovery.folder / "receipts").glob("*/*.json")):
-        receipt = shelf.read_receipt(path)
+        receipt = layout.read_receipt(path)
         if receipt:
             proved.append(receipt)
         else:
@@ -84,7 +84,7 @@ def _believe(recovery: Recovery, receipt: dict[str, Any], findings: _Findings) -
         state == "done" and all(one.path in known for one in pictures_in(receipt))
     ):
         return
-    there = [one for one in pictures_in(receipt) if shelf.matches(recovery.folder / one.path, one.sha256)]
+    there = [one for one in pictures_in(receipt) if layout.matches(recovery.folder / one.path, one.sha256)]
     with recovery.ledger.transaction() as connection:
         number = _row_of(connection, receipt)
         adopted = [one for one in there if _adopt(connection, number, one)]
@@ -93,9 +93,9 @@ def _believe(recovery: Recovery, receipt: dict[str, Any], findings: _Findings) -
         findings.settled.append(receipt["id"])
 
 
-def believe_another(recovery: Recovery, call: Call) -> bool:
+def believe_another(recovery: Recovery, call: Claim) -> bool:
     """Whether another call's receipt holds the picture that this one, never sent, was for; then that one has it."""
-    receipt = shelf.read_receipt(recovery.folder / shelf.receipt_name(call.key, call.copies[0]))
+    receipt = layout.read_receipt(recovery.folder / layout.receipt_name(call.key, call.copies[0]))
     if not receipt or receipt["id"] == call.id:
         return False
     with recovery.ledger.transaction() as connection:
@@ -151,14 +151,14 @@ def _adopt_pictures(recovery: Recovery, findings: _Findings) -> None:
 
 
 def _adopt_file(recovery: Recovery, path: Path) -> bool:
-    prefix, copy = shelf.parsed_name(path.name) or ("", 0)
+    prefix, copy = layout.parsed_name(path.name) or ("", 0)
     query = """SELECT id, call, position, state FROM slots WHERE key >= ?1 AND key < ?1 || 'g' AND copy = ?2
         AND path IS NULL AND state IN ('unknown', 'done')"""
     asked = recovery.ledger.rows(query, (prefix, copy)) if prefix else []
     if len(asked) != 1:
         return False
     call_id, number, position, state = asked[0]
-    call = reading.find_call(recovery.ledger, call_id)
+    call = queries.find_call(recovery.ledger, call_id)
     picture = examined(recovery.folder, path, call, copy, position) if call else None
     if picture is None:
         return False
@@ -175,7 +175,7 @@ def _check_pictures(recovery: Recovery, findings: _Findings) -> None:
     for path, sha256 in recovery.ledger.rows("SELECT path, sha256 FROM pictures WHERE path != ''"):
         if not native(recovery.folder / path).is_file():
             gone.append(path)
-        elif not shelf.matches(recovery.folder / path, sha256):
+        elif not layout.matches(recovery.folder / path, sha256):
             findings.damaged.append(path)
     findings.missing += gone
     with recovery.ledger.transaction() as connection:

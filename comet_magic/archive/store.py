@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import BudgetExceededError, CometError, ConfigurationError
 from ..files import make_private_folder, native
 from ..text import clean
-from . import claims, reading, shelf
-from .forks import Forked, watch
-from .owners import Owner
+from . import claims, layout, queries
+from .fork_hooks import ForkHooks, watch
+from .process_lock import ProcessLock
+from .raw_answers import RawAnswers
 from .reader import Reader
-from .records import Budget, Call, Orphan, Repair, StoredPicture
+from .records import Budget, Claim, Orphan, Repair, StoredPicture
 from .recovery import Recovery
 from .repair import believe_another, repair
-from .spools import Spools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ _UNLIMITED = Budget()
 Settled = Literal["done", "rejected", "unknown", "cancelled"]
 
 
-class Archive(Reader, Forked):
+class Archive(Reader, ForkHooks):
     """A folder with a ledger, the original bytes and a receipt per answer; without a folder, a ledger in memory.
 
     Making one touches nothing; the folder is made by the first claim, and questions to an archive that is not
@@ -45,14 +45,14 @@ class Archive(Reader, Forked):
     def __init__(self, folder: Path | str | None, *, store_prompts: bool = True) -> None:
         super().__init__(folder)
         self.store_prompts = store_prompts
-        self._spools = Spools(self.folder)
+        self._spools = RawAnswers(self.folder)
         self.after_fork_in_child()
         watch(self)
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing at work: in a child, the calls in flight are its parent's."""
         self._lock = threading.Lock()
-        self._owner: Owner | None = None
+        self._owner: ProcessLock | None = None
         self._pending: dict[str, dict[int, StoredPicture]] = {}
 
     def __repr__(self) -> str:
@@ -72,7 +72,7 @@ class Archive(Reader, Forked):
         run: str = "",
         redo: bool = False,
         call_id: str = "",
-    ) -> Call:
+    ) -> Claim:
         """A call that may be sent: row, copies and money are durable when this returns.
 
         Args:
@@ -91,21 +91,21 @@ class Archive(Reader, Forked):
             BudgetExceededError: it would pass a limit, or its price is unknown and a limit is set.
             ConfigurationError: the folder or the ledger cannot be used.
         """
-        order = claims.Order(
+        wanted = claims.ClaimRequest(
             request, vendor, reserve, session, run, self._ready(), self.store_prompts, call_id
         )
         try:
             with self._known.transaction(create=True) as connection:
-                return claims.claim(connection, order, budget=budget, copies=copies, redo=redo)
+                return claims.claim(connection, wanted, budget=budget, copies=copies, redo=redo)
         except BudgetExceededError as error:
             if run:
                 with self._ledger.transaction(create=True) as connection:
-                    claims.refuse(connection, order, copies, error)
+                    claims.refuse(connection, wanted, copies, error)
             raise
 
     def received(
         self,
-        call: Call,
+        call: Claim,
         *,
         request_id: str | None = None,
         urls: Sequence[str | None] = (),
@@ -123,7 +123,7 @@ class Archive(Reader, Forked):
 
     def store(
         self,
-        call: Call,
+        call: Claim,
         index: int,
         part: Path | bytes,
         *,
@@ -146,14 +146,14 @@ class Archive(Reader, Forked):
         size = len(part) if isinstance(part, bytes) else native(part).stat().st_size
         if self.folder is not None:
             prompt = call.request.prompt if call.request and self.store_prompts else None
-            path = shelf.put(self.folder, shelf.picture_name(call.key, copy, mime, prompt), part, sha256)
+            path = layout.put(self.folder, layout.picture_name(call.key, copy, mime, prompt), part, sha256)
         told = clean(revised_prompt, limit=32_000) if revised_prompt and self.store_prompts else None
         picture = StoredPicture(call.key, copy, call.id, index, path, mime, width, height, size, sha256, told)
         with self._lock:
             self._pending.setdefault(call.id, {})[index] = picture
         return native(self.folder / path) if self.folder else None
 
-    def _copy_of(self, call: Call, index: int) -> int:
+    def _copy_of(self, call: Claim, index: int) -> int:
         query = "SELECT copy FROM slots WHERE id = ? AND position = ?"
         known = self._ledger.rows(query, (call.id, index))
         if known:
@@ -163,7 +163,7 @@ class Archive(Reader, Forked):
 
     def settle(
         self,
-        call: Call,
+        call: Claim,
         state: Settled,
         *,
         cost: int | None = None,
@@ -214,19 +214,19 @@ class Archive(Reader, Forked):
             self._spools.drop(call.id)
 
     def _write_receipt(
-        self, call: Call, facts: Mapping[str, Any], pictures: tuple[StoredPicture, ...]
+        self, call: Claim, facts: Mapping[str, Any], pictures: tuple[StoredPicture, ...]
     ) -> bool:
         """Whether the next process would find the end of this open call by its receipt, also after a power cut."""
         if self.folder is None or not pictures:
             return False
-        row = reading.row_of(self._ledger, call.id)
+        row = queries.row_of(self._ledger, call.id)
         told = {name: value for name, value in facts.items() if value is not None}
-        shelf.write_receipt(self.folder, call.id, {**reading.receipt_facts(row), **told}, pictures)
+        layout.write_receipt(self.folder, call.id, {**queries.receipt_facts(row), **told}, pictures)
         return row.get("state") in {"claimed", "received"}
 
     # --- the raw answer -------------------------------------------------------------------------------
 
-    def spool(self, call: Call) -> Path:
+    def spool(self, call: Claim) -> Path:
         """Where the raw answer of a call goes while it arrives; its folder is there.
 
         Raises:
@@ -234,7 +234,7 @@ class Archive(Reader, Forked):
         """
         return self._spools.path(call.id)
 
-    def spooled(self, call: Call, head: Mapping[str, Any]) -> None:
+    def spooled(self, call: Claim, head: Mapping[str, Any]) -> None:
         """Note that the raw answer is whole, so that a crash from here on costs nothing.
 
         Args:
@@ -246,7 +246,7 @@ class Archive(Reader, Forked):
         """
         self._spools.finish(call.id, head)
 
-    def rescue(self, call: Call) -> Path:
+    def rescue(self, call: Claim) -> Path:
         """Keep the raw answer of a call for good; gives its new path.
 
         Raises:
@@ -266,18 +266,18 @@ class Archive(Reader, Forked):
             return []
         return self._recovery(self.folder).reconcile()
 
-    def adopt(self, call: Call) -> bool:
+    def adopt(self, call: Claim) -> bool:
         """Whether a receipt on disk proves that a call was answered; then it is settled so."""
         return self.folder is not None and self._recovery(self.folder).adopt(call)
 
-    def adopt_another(self, call: Call) -> bool:
+    def adopt_another(self, call: Claim) -> bool:
         """Whether the picture of a call that was never sent is there from another one; then this is cancelled."""
         return self.folder is not None and believe_another(self._recovery(self.folder), call)
 
     def orphan(self, call_id: str) -> Orphan | None:
         """What is known to finish the call whose id begins so: its raw answer, the addresses of its pictures."""
         entry = self.entry(call_id)
-        call = reading.find_call(self._ledger, entry.id) if entry else None
+        call = queries.find_call(self._ledger, entry.id) if entry else None
         return self._recovery(self.folder).orphan(call) if call and self.folder else None
 
     def repair(self) -> Repair:
@@ -329,10 +329,10 @@ def _cleaned(text: str | None) -> str | None:
     return clean(text, limit=200) if text else None
 
 
-def _signed_on(folder: Path) -> Owner:
+def _signed_on(folder: Path) -> ProcessLock:
     make_private_folder(folder)
     try:
-        return Owner(folder / "owners")
+        return ProcessLock(folder / "owners")
     except OSError as error:
         reason = error.strerror or type(error).__name__
     raise ConfigurationError(f"the folder {clean(folder)} cannot be written: {reason}")

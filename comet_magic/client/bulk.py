@@ -23,8 +23,7 @@ from .trip import Manners
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..archive import Archive
-    from ..archive import Call as Claim
+    from ..archive import Archive, Claim
     from ..request import ImageRequest
     from .config import Config
 

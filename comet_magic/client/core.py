@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 
 from ..archive import Archive, Budget
-from ..archive.forks import Forked, watch
+from ..archive.fork_hooks import ForkHooks, watch
 from ..errors import APIConnectionError, CometError, ConfigurationError, SaveError
 from ..images import Picture
 from ..locations import archive_folder
@@ -31,8 +31,7 @@ from .unfinished import Unfinished
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..archive import Call as Claim
-    from ..archive import StoredPicture
+    from ..archive import Claim, StoredPicture
     from ..settings import BaseURL
     from .config import Config
 
@@ -41,7 +40,7 @@ T = TypeVar("T")
 Way = Callable[[Job, Call], Awaitable[None]]
 
 
-class Core(Forked):
+class Core(ForkHooks):
     """The engine side of one client."""
 
     def __init__(self, config: Config, *, archive: Archive | None = None) -> None:

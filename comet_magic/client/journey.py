@@ -25,8 +25,7 @@ from .trip import Manners, Trip
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..archive import Archive
-    from ..archive import Call as Claim
+    from ..archive import Archive, Claim
     from ..settings import BaseURL, Settings
     from .http import APIDoor, PictureDoor
     from .job import Call, Job

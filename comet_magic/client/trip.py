@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..protocol import Policy, Progress, RetryBudget
 
 if TYPE_CHECKING:
-    from ..archive import Call as Claim
+    from ..archive import Claim
     from .job import Call, CallState, Job
     from .limiter import Limiter
     from .spool import Spool

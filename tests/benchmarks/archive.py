@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from comet_magic.archive import Archive, Budget
-from comet_magic.archive.claims import Order, claim, settle
+from comet_magic.archive.claims import ClaimRequest, claim, settle
 from comet_magic.archive.ledger import Ledger
 from comet_magic.archive.records import StoredPicture
 from comet_magic.request import ImageRequest
@@ -35,10 +35,10 @@ def fill(folder: Path, rows: int, *, vendor: str = "v") -> list[str]:
     keys = []
     with ledger.transaction(create=True) as connection:
         for n in range(rows):
-            order = Order(
+            wanted = ClaimRequest(
                 ImageRequest(f"prompt number {n} of a long table"), vendor, 40_000, "s", "r", "", prompts=True
             )
-            call = claim(connection, order, budget=Budget(), copies=[0], redo=False)
+            call = claim(connection, wanted, budget=Budget(), copies=[0], redo=False)
             name = f"images/{call.key[:2]}/a-{call.key[:10]}.0.png"
             picture = StoredPicture(call.key, 0, call.id, 0, name, size=2_000_000, **FACTS)
             settle(connection, call.id, "done", facts={"cost": 40_000}, pictures=[picture])

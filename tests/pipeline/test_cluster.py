@@ -39,7 +39,7 @@ from tests.processes import HOME, start
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from comet_magic.archive import Call as Claim
+    from comet_magic.archive import Claim
     from comet_magic.client.job import Call
 
 distributed = pytest.importorskip("distributed")

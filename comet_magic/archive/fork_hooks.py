@@ -7,7 +7,7 @@ import threading
 import weakref
 
 
-class Forked:
+class ForkHooks:
     """What has state that must not go through a fork as it is."""
 
     def before_fork(self) -> None:
@@ -20,11 +20,11 @@ class Forked:
         """Called in the child, whose only thread it is."""
 
 
-_watched: weakref.WeakSet[Forked] = weakref.WeakSet()
+_watched: weakref.WeakSet[ForkHooks] = weakref.WeakSet()
 _forking = threading.local()
 
 
-def watch(one: Forked) -> None:
+def watch(one: ForkHooks) -> None:
     """Have an object told of every fork of this process, for as long as it lives."""
     _watched.add(one)
 

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..files import make_private_folder, native, write_whole
-from . import shelf
+from . import layout
 from .ledger import Ledger
 from .store import Archive
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Depot(Archive):
+class WorkerArchive(Archive):
     """Writes pictures, receipts and raw answers where the archive has them; its own ledger is in memory.
 
     A mark on disk says that a call was begun, so that whoever is asked to make it again knows.
@@ -43,7 +43,7 @@ class Depot(Archive):
 
     def finished(self, key: str, copy: int) -> dict[str, Any] | None:
         """What the receipt of a copy says of its picture, if that is there; None otherwise."""
-        receipt = shelf.read_receipt(self._shared / shelf.receipt_name(key, copy))
+        receipt = layout.read_receipt(self._shared / layout.receipt_name(key, copy))
         for picture in receipt.get("pictures", ()):
             if picture["copy"] == copy and native(self._shared / picture["path"]).is_file():
                 facts = {name: receipt.get(name) for name in ("id", "request_id", "cost")}

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import make_folder, native, place, write_all
-from .shelf import must_be_there
+from .layout import must_be_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Spools:
+class RawAnswers:
     """The raw answers of one archive, or with no folder those of one process."""
 
     def __init__(self, folder: Path | None) -> None:

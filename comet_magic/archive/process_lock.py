@@ -13,7 +13,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from ..files import make_folder
-from .forks import Forked, watch
+from .fork_hooks import ForkHooks, watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ else:
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
-class Owner(Forked):
+class ProcessLock(ForkHooks):
     """This process's sign of life in one archive; it ends with the process, with `close`, or with the object."""
 
     def __init__(self, folder: Path) -> None:

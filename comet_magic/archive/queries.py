@@ -12,7 +12,7 @@ from ..request import ImageRequest
 from ..text import clean_url
 from .claims import slot_of
 from .ledger import COLUMNS
-from .records import Call, Copy, Entry, OpenCall, Outcome, Slot, StoredPicture, outcome_of
+from .records import Claim, Copy, Entry, OpenCall, Outcome, Slot, StoredPicture, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -84,13 +84,13 @@ def copies(ledger: Ledger, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
     return found
 
 
-def call_of(row: Sequence[Any]) -> Call:
+def call_of(row: Sequence[Any]) -> Claim:
     """A call read back."""
     call_id, key, copies, request, prompt, vendor, reserved = row
-    return Call(call_id, key, tuple(json.loads(copies)), _request(request, prompt), vendor, reserved)
+    return Claim(call_id, key, tuple(json.loads(copies)), _request(request, prompt), vendor, reserved)
 
 
-def find_call(ledger: Ledger, call_id: str) -> Call | None:
+def find_call(ledger: Ledger, call_id: str) -> Claim | None:
     """A call by its whole id, or None."""
     query = "SELECT id, key, copies, request, prompt, vendor, reserved FROM calls WHERE id = ?"
     rows = ledger.rows(query, (call_id,))
