@@ -16,7 +16,7 @@ from comet_magic import doctor
 from comet_magic.catalog import MODELS, model_table
 from comet_magic.notebook import flags
 from comet_magic.pipeline import command as dataset_command
-from comet_magic.sandbox import command as sandbox_command
+from comet_magic.sandbox import serve
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -56,7 +56,7 @@ def test_both_languages_name_the_same_things_in_each_row_of_their_tables() -> No
 
 
 def test_every_flag_and_magic_that_is_named_exists() -> None:
-    commands = "".join(map(inspect.getsource, (doctor, dataset_command, sandbox_command)))
+    commands = "".join(map(inspect.getsource, (doctor, dataset_command, serve)))
     known = {flag.spelling for magic in flags.ABOUT for flag in flags.flags_of(magic)}
     known |= set(re.findall(r"--[a-z][a-z-]+", commands))
     magics = {*flags.ABOUT, "cometimg_panel"}

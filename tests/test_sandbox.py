@@ -21,8 +21,8 @@ import comet_magic
 from comet_magic.__main__ import main
 from comet_magic.errors import ConfigurationError
 from comet_magic.sandbox import Sandbox, start_sandbox
-from comet_magic.sandbox.app import Reply
-from comet_magic.sandbox.rehearsal import Pace, failures
+from comet_magic.sandbox.app import HTTPResponse
+from comet_magic.sandbox.fault_injection import RateGate, faults
 
 KEY = {"authorization": "Bearer sandbox"}
 SMALL = {"model": "dall-e-2", "prompt": "a paper boat", "size": "256x256", "response_format": "b64_json"}
@@ -495,8 +495,8 @@ def test_a_client_that_leaves_while_its_picture_is_painted_is_noticed(sandbox):
     assert sandbox.until(lambda log: log[0].disconnected, timeout=30)
 
 
-def test_a_client_that_leaves_the_queue_for_an_easel_is_noticed(sandbox):
-    with sandbox._easels, sandbox._easels:
+def test_a_client_that_leaves_the_queue_for_a_render_slot_is_noticed(sandbox):
+    with sandbox._render_slots, sandbox._render_slots:
         with open_raw(sandbox) as connection:
             connection.sendall(raw_post(SMALL))
             assert sandbox.until(lambda log: log and log[0].charged)
@@ -538,7 +538,9 @@ def test_at_most_two_pictures_are_painted_at_once(sandbox):
         yield b""
 
     threads = [
-        threading.Thread(target=sandbox._painted, args=(Waiting(), Reply(200, paint(name), paints=True)))
+        threading.Thread(
+            target=sandbox._painted, args=(Waiting(), HTTPResponse(200, paint(name), paints=True))
+        )
         for name in range(6)
     ]
     for thread in threads:
@@ -617,26 +619,26 @@ def test_what_comes_too_fast_is_told_when_to_come_again(http):
 
 
 def test_a_pace_admits_a_second_s_worth_at_once_and_then_its_rate():
-    pace = Pace(4)
+    pace = RateGate(4)
 
     assert [pace.wait(100.0) for _ in range(5)] == pytest.approx([0, 0, 0, 0, 0.25])
     assert pace.wait(100.25) == 0
     assert pace.wait(100.25) > 0
 
 
-def test_failures_are_rehearsed_in_their_order():
-    plan = failures("429:2,hang:1")
+def test_faults_come_in_their_order():
+    plan = faults("429:2,hang:1")
     assert [next(plan) for _ in range(5)] == ["429", "429", "hang", "", ""]
 
-    plan = failures(["cut", 503])
+    plan = faults(["cut", 503])
     assert [next(plan) for _ in range(3)] == ["cut", "503", ""]
 
-    plan = failures(500)
+    plan = faults(500)
     assert [next(plan) for _ in range(3)] == ["500"] * 3
 
 
 def test_a_share_of_failures_repeats_itself():
-    one, other = ([next(plan) for _ in range(200)] for plan in (failures("500@0.2"), failures("500@0.2")))
+    one, other = ([next(plan) for _ in range(200)] for plan in (faults("500@0.2"), faults("500@0.2")))
 
     assert one == other
     assert 20 < one.count("500") < 60
@@ -654,7 +656,7 @@ def test_a_share_of_failures_repeats_itself():
         ("503", 503, "server_is_overloaded"),
     ],
 )
-def test_a_rehearsed_refusal_looks_like_the_real_one_and_costs_nothing(http, fail, status, code):
+def test_a_simulated_error_looks_like_the_real_one_and_costs_nothing(http, fail, status, code):
     with start_sandbox(fail=fail) as sandbox:
         answer = post(sandbox, http)
 
@@ -670,7 +672,7 @@ def test_the_edge_s_own_timeout_is_a_page_and_is_charged(http):
     assert sandbox.log[0].charged
 
 
-def test_a_rehearsed_failure_waits_for_a_request_that_would_have_succeeded(http):
+def test_a_simulated_failure_waits_for_a_request_that_would_have_succeeded(http):
     with start_sandbox(fail=["500"]) as sandbox:
         wrong, failed, fine = (
             post(sandbox, http, fields) for fields in ({**QUICK, "size": "1x1"}, QUICK, QUICK)

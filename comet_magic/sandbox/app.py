@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalog import MODELS
 from ..catalog.money import MILLION
-from . import generation, pictures
-from .refusals import GATEWAY, Refusal
+from . import generation, signed_urls
+from .error_replies import GATEWAY, ErrorReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ BALANCE_USD = 10.0
 
 
 @dataclass(frozen=True)
-class Received:
+class HTTPRequest:
     """One request as it came; `now` is the second in which it came."""
 
     method: str
@@ -39,13 +39,13 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Reply:
+class HTTPResponse:
     """One answer.
 
     Attributes:
         pieces: the body, or the events of a stream, made when they are asked for.
         steps: how many pieces a generation has; 0 for what takes no model's time.
-        paints: whether asking for a piece costs a painting.
+        paints: whether making a piece needs a render slot.
         charge: micro-USD of play money, or None where nothing was bought.
     """
 
@@ -61,19 +61,19 @@ class Reply:
     model: str | None = None
 
 
-def refused(refusal: Refusal, request_id: str) -> Reply:
+def error_response(error: ErrorReply, request_id: str) -> HTTPResponse:
     """The refusal as an answer."""
-    body = refusal.body(request_id)
-    return Reply(refusal.status, iter([body]), refusal.content_type, headers=refusal.headers)
+    body = error.body(request_id)
+    return HTTPResponse(error.status, iter([body]), error.content_type, headers=error.headers)
 
 
-def empty(received: Received) -> Reply:
+def empty_success(request: HTTPRequest) -> HTTPResponse:
     """A success without pictures, as gateways give it for a prompt that was filtered."""
-    return _json({"created": int(received.now), "data": []})
+    return _json({"created": int(request.now), "data": []})
 
 
-def _json(document: Mapping[str, Any]) -> Reply:
-    return Reply(200, iter([json.dumps(document).encode()]))
+def _json(document: Mapping[str, Any]) -> HTTPResponse:
+    return HTTPResponse(200, iter([json.dumps(document).encode()]))
 
 
 @dataclass(frozen=True)
@@ -90,60 +90,60 @@ class App:
     root: str
     url_lifetime: float
 
-    def answer(self, received: Received, *, spent: int) -> Reply:
+    def answer(self, request: HTTPRequest, *, spent: int) -> HTTPResponse:
         """What is answered; `spent` is the play money charged so far, in micro-USD."""
         try:
-            return self._route(received)(received, spent)
-        except Refusal as refusal:
-            return refused(refusal, received.request_id)
+            return self._route(request)(request, spent)
+        except ErrorReply as error:
+            return error_response(error, request.request_id)
 
-    def _route(self, received: Received) -> Callable[[Received, int], Reply]:
-        path = received.target.partition("?")[0]
-        if path.startswith(pictures.FOLDER):
-            path = pictures.FOLDER
+    def _route(self, request: HTTPRequest) -> Callable[[HTTPRequest, int], HTTPResponse]:
+        path = request.target.partition("?")[0]
+        if path.startswith(signed_urls.FOLDER):
+            path = signed_urls.FOLDER
         if path not in _ROUTES:
             # The words of the gateway CometAPI resembles.
-            raise Refusal(404, f"Invalid URL ({received.method} {path})", code="")
+            raise ErrorReply(404, f"Invalid URL ({request.method} {path})", code="")
         method, handler = _ROUTES[path]
-        if received.method != method:
-            message = f"Method {received.method} is not allowed here"
-            raise Refusal(405, message, type=GATEWAY, code="", headers={"allow": method})
+        if request.method != method:
+            message = f"Method {request.method} is not allowed here"
+            raise ErrorReply(405, message, type=GATEWAY, code="", headers={"allow": method})
         if path.startswith("/v1/"):
-            _require_key(received)
+            _require_key(request)
         return partial(handler, self)
 
-    def _generations(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
-        fields = generation.parse(received.body)
+    def _generations(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
+        fields = generation.parse(request.body)
         seen: dict[str, Any] = {
             name: value for name in ("prompt", "model") if isinstance(value := fields.get(name), str)
         }
         try:
-            order = generation.take(fields, first=_part(received))
-        except Refusal as refusal:
-            return replace(refused(refusal, received.request_id), **seen)
-        now = int(received.now)
-        if order.request.stream:
-            reply = Reply(200, order.events(now), "text/event-stream", streams=True)
+            accepted = generation.accept(fields, first=_part(request))
+        except ErrorReply as error:
+            return replace(error_response(error, request.request_id), **seen)
+        now = int(request.now)
+        if accepted.request.stream:
+            response = HTTPResponse(200, accepted.events(now), "text/event-stream", streams=True)
         else:
-            reply = Reply(200, order.document(now, self._address))
-        return replace(reply, steps=order.steps, paints=order.paints, charge=order.charge, **seen)
+            response = HTTPResponse(200, accepted.document(now, self._address))
+        return replace(response, steps=accepted.steps, paints=accepted.paints, charge=accepted.charge, **seen)
 
-    def _address(self, painting: pictures.Painting, now: int) -> str:
+    def _address(self, spec: signed_urls.PictureSpec, now: int) -> str:
         expires = int(now + self.url_lifetime)
-        return self.root + pictures.address(painting, secret=self.secret, expires=expires)
+        return self.root + signed_urls.signed_path(spec, secret=self.secret, expires=expires)
 
-    def _picture(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
-        painting = pictures.painting_at(received.target, secret=self.secret, now=received.now)
-        return Reply(200, painting.file(), painting.mime, paints=True)
+    def _picture(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
+        spec = signed_urls.spec_at(request.target, secret=self.secret, now=request.now)
+        return HTTPResponse(200, spec.file(), spec.mime, paints=True)
 
-    def _models(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
+    def _models(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
         return _json({"object": "list", "data": [_listed(model) for model in MODELS]})
 
-    def _catalogue(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
+    def _catalogue(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
         rows = [_catalogued(model) for model in MODELS]
         return _json({"success": True, "page": 0, "page_size": len(rows), "total": len(rows), "data": rows})
 
-    def _subscription(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
+    def _subscription(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
         limit = {
             "hard_limit_usd": BALANCE_USD,
             "soft_limit_usd": BALANCE_USD,
@@ -151,32 +151,32 @@ class App:
         }
         return _json({"object": "billing_subscription", "has_payment_method": True, **limit})
 
-    def _usage(self, received: Received, spent: int) -> Reply:  # noqa: ARG002 - as every route
+    def _usage(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
         cents = spent * 100 / MILLION
         return _json({"object": "list", "total_usage": cents})
 
 
 # https://apidoc.cometapi.com/overview/models, https://apidoc.cometapi.com/tools/balance-api
-_ROUTES: dict[str, tuple[str, Callable[[App, Received, int], Reply]]] = {
+_ROUTES: dict[str, tuple[str, Callable[[App, HTTPRequest, int], HTTPResponse]]] = {
     GENERATIONS: ("POST", App._generations),  # noqa: SLF001 - its own table
     "/v1/models": ("GET", App._models),  # noqa: SLF001
     "/api/models": ("GET", App._catalogue),  # noqa: SLF001
     "/v1/dashboard/billing/subscription": ("GET", App._subscription),  # noqa: SLF001
     "/v1/dashboard/billing/usage": ("GET", App._usage),  # noqa: SLF001
-    pictures.FOLDER: ("GET", App._picture),  # noqa: SLF001
+    signed_urls.FOLDER: ("GET", App._picture),  # noqa: SLF001
 }
 
 
-def _part(received: Received) -> int:
+def _part(request: HTTPRequest) -> int:
     """Which part of a call this is, from the number at the end of its `Idempotency-Key`, so that parts differ."""
-    number = (received.headers.get("idempotency-key") or "").rpartition("-")[2]
+    number = (request.headers.get("idempotency-key") or "").rpartition("-")[2]
     return int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 0
 
 
-def _require_key(received: Received) -> None:
-    scheme, _, key = (received.headers.get("authorization") or "").partition(" ")
+def _require_key(request: HTTPRequest) -> None:
+    scheme, _, key = (request.headers.get("authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
-        raise Refusal(401, "Invalid token", type=GATEWAY, code="invalid_api_key")
+        raise ErrorReply(401, "Invalid token", type=GATEWAY, code="invalid_api_key")
 
 
 def _listed(model: Model) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import threading
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
-from .refusals import GATEWAY, Refusal
+from .error_replies import GATEWAY, ErrorReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,9 +37,9 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, port: int, serve: Callable[[Connection], None]) -> None:
+    def __init__(self, port: int, serve: Callable[[ClientConnection], None]) -> None:
         # TCPServer, not HTTPServer: that one asks the resolver for the host's name, which can take seconds.
-        super().__init__(("127.0.0.1", port), Connection)
+        super().__init__(("127.0.0.1", port), ClientConnection)
         self.serve = serve
         self.closing = threading.Event()
         self._crash: BaseException | None = None
@@ -73,7 +73,7 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._thread.join()
         self.server_close()
         for thread in handlers.values():
-            # A painting cannot be interrupted; its thread ends with it and holds nothing.
+            # Painting cannot be interrupted; its thread ends with it and holds nothing.
             thread.join(timeout=2)
         if self._crash:
             raise self._crash
@@ -100,7 +100,7 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             super().handle_error(request, client_address)
 
 
-class Connection(BaseHTTPRequestHandler):
+class ClientConnection(BaseHTTPRequestHandler):
     """One connection: reads requests, writes answers, notices when the client leaves."""
 
     protocol_version = "HTTP/1.1"
@@ -120,17 +120,17 @@ class Connection(BaseHTTPRequestHandler):
         """The body of the request.
 
         Raises:
-            Refusal: its length is not told, or is no number, or it is too large to be read.
+            ErrorReply: its length is not told, or is no number, or it is too large to be read.
             ClientLeft: it ended early.
         """
         length = self.headers.get("content-length", "0")
         if "transfer-encoding" in self.headers or not _LENGTH.fullmatch(length):
             self._unread = self.close_connection = True
-            raise Refusal(411, "The length of the body is missing", type=GATEWAY, code="invalid_request")
+            raise ErrorReply(411, "The length of the body is missing", type=GATEWAY, code="invalid_request")
         if int(length) > LARGEST_BODY:
             self._unread = self.close_connection = True
             message = f"Request entity too large: {length} bytes; the limit is {LARGEST_BODY}"
-            raise Refusal(413, message, type=GATEWAY, code="")
+            raise ErrorReply(413, message, type=GATEWAY, code="")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             self._leave()
@@ -189,11 +189,11 @@ class Connection(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Answers what is no HTTP request at all in the vendor's envelope."""
         self.close_connection = True
-        refusal = Refusal(
+        error = ErrorReply(
             405 if code == 501 else code, message or "Bad request", type=GATEWAY, code="invalid_request"
         )
         with contextlib.suppress(ClientLeft):
-            self.send(refusal.status, {"content-type": "application/json"}, refusal.body("none"))
+            self.send(error.status, {"content-type": "application/json"}, error.body("none"))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's signature
         """Writes nothing; the sandbox keeps its own log."""

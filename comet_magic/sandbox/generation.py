@@ -13,8 +13,8 @@ from ..catalog.money import MILLION
 from ..catalog.prices import PARTIAL_TOKENS
 from ..errors import InvalidRequestError
 from ..request import ImageRequest, cost_of
-from .pictures import Painting, subject
-from .refusals import GATEWAY, PICTURE, Refusal
+from .error_replies import GATEWAY, PICTURE, ErrorReply
+from .signed_urls import PictureSpec, painted_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,36 +29,36 @@ def parse(body: bytes) -> dict[str, Any]:
     """The members of a JSON object; null counts as absent.
 
     Raises:
-        Refusal: it is none; CometAPI's gateway calls that a 500.
+        ErrorReply: it is none; CometAPI's gateway calls that a 500.
     """
     # https://apidoc.cometapi.com/errors/error-codes-handling
     fields: Any = None
     with contextlib.suppress(ValueError, RecursionError):
         fields = json.loads(body)
     if not isinstance(fields, dict):
-        raise Refusal(500, "The body is no JSON object", type=GATEWAY, code="invalid_request")
+        raise ErrorReply(500, "The body is no JSON object", type=GATEWAY, code="invalid_request")
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def take(fields: Mapping[str, Any], *, first: int = 0) -> Order:
+def accept(fields: Mapping[str, Any], *, first: int = 0) -> AcceptedRequest:
     """The order for what was asked; `first` is the position of its first picture.
 
     Raises:
-        Refusal: the catalog refuses it.
+        ErrorReply: the catalog refuses it.
     """
     for name in ("model", "prompt"):
         if name not in fields:
-            raise Refusal(
+            raise ErrorReply(
                 400, f"Missing required parameter: '{name}'.", code="missing_required_parameter", param=name
             )
         if not isinstance(fields[name], str):
-            raise Refusal(
+            raise ErrorReply(
                 400, f"Invalid type for '{name}': expected a string.", code="invalid_type", param=name
             )
     model = find(fields["model"])
     if not model.known:
         message = f"no available channel for group default and model {model.id} (distributor)"
-        raise Refusal(503, message, type=GATEWAY, code="model_not_found", param="")
+        raise ErrorReply(503, message, type=GATEWAY, code="model_not_found", param="")
     named = {name: value for name, value in fields.items() if name in WIRE_PARAMETERS}
     extra = {name: value for name, value in fields.items() if name not in WIRE_PARAMETERS}
     refused: InvalidRequestError | None = None
@@ -71,51 +71,51 @@ def take(fields: Mapping[str, Any], *, first: int = 0) -> Order:
     if request.size != named.get("size"):
         # Words such as "16:9" are the client's convenience; the wire does not know them.
         raise _wrong_size(named["size"], str(model.parameters["size"]))
-    return Order.of(request, model, first)
+    return AcceptedRequest.of(request, model, first)
 
 
-def _refusal(problem: InvalidRequestError, fields: Mapping[str, Any], model: Model) -> Refusal:
+def _refusal(problem: InvalidRequestError, fields: Mapping[str, Any], model: Model) -> ErrorReply:
     """The vendor's words for what the catalog refuses."""
     param = problem.param
     if param in WIRE_PARAMETERS and param not in {"model", "prompt", *model.parameters}:
         # https://github.com/vercel/ai/issues/6102
-        return Refusal(400, f"Unknown parameter: '{param}'.", code="unknown_parameter", param=param)
+        return ErrorReply(400, f"Unknown parameter: '{param}'.", code="unknown_parameter", param=param)
     if fields.get("stream") is True and param in {"n", "stream"}:
-        return Refusal(400, "Streaming is only supported with n=1.", code="invalid_value", param=param)
+        return ErrorReply(400, "Streaming is only supported with n=1.", code="invalid_value", param=param)
     if param == "size":
         return _wrong_size(fields["size"], str(model.parameters["size"]))
     if param == "background":
-        return Refusal(400, f"{problem}.", type=PICTURE, code="invalid_value", param=param)
-    return Refusal(400, f"Invalid value for '{param}': {problem}.", code="invalid_value", param=param)
+        return ErrorReply(400, f"{problem}.", type=PICTURE, code="invalid_value", param=param)
+    return ErrorReply(400, f"Invalid value for '{param}': {problem}.", code="invalid_value", param=param)
 
 
-def _wrong_size(size: object, taken: str) -> Refusal:
-    return Refusal(
+def _wrong_size(size: object, taken: str) -> ErrorReply:
+    return ErrorReply(
         400, f"Invalid size '{size}'. Supported: {taken}.", type=PICTURE, code="invalid_value", param="size"
     )
 
 
 @dataclass(frozen=True)
-class Order:
+class AcceptedRequest:
     """A request that is accepted, with everything settled that it left open."""
 
     request: ImageRequest
     model: Model
     size: str
     quality: str | None
-    paintings: tuple[Painting, ...]
+    specs: tuple[PictureSpec, ...]
 
     @classmethod
-    def of(cls, request: ImageRequest, model: Model, first: int) -> Order:
+    def of(cls, request: ImageRequest, model: Model, first: int) -> AcceptedRequest:
         """The order for a request; what is `auto` or missing is chosen, always in the same way."""
         size = request.size if request.size not in {None, "auto"} else model.auto_sizes[0]
         quality = request.quality
         if quality in {None, "auto"} and model.auto_qualities:
             quality = "medium" if "medium" in model.auto_qualities else model.auto_qualities[0]
         width, height = _pixels(str(size))
-        paintings = tuple(
-            Painting(
-                subject(request.prompt),
+        specs = tuple(
+            PictureSpec(
+                painted_words(request.prompt),
                 width,
                 height,
                 position,
@@ -125,7 +125,7 @@ class Order:
             )
             for position in range(first, first + request.n)
         )
-        return cls(request, model, f"{width}x{height}", quality, paintings)
+        return cls(request, model, f"{width}x{height}", quality, specs)
 
     @property
     def steps(self) -> int:
@@ -153,12 +153,12 @@ class Order:
     @property
     def charge(self) -> int:
         """What it costs, in micro-USD of play money; 0 where the catalog has no price."""
-        return cost_of(self.request, self.usage(), len(self.paintings)) or 0
+        return cost_of(self.request, self.usage(), len(self.specs)) or 0
 
     def usage(self) -> dict[str, Any]:
         """The tokens of the whole order in the shape of the gpt-image models."""
         each = output_tokens(self.model, self.size, self.quality or "auto") or self._tokens_by_price()
-        made = each * len(self.paintings) + PARTIAL_TOKENS * self.previews
+        made = each * len(self.specs) + PARTIAL_TOKENS * self.previews
         # Four bytes are about one token; the page's own example, 47 letters, counts 13.
         read = 1 + -(-len(self.request.prompt.encode()) // 4)
         return {
@@ -173,12 +173,12 @@ class Order:
         cost = price.picture(self.size, self.quality or "") if price else None
         return cost * MILLION // price.image_out if price and price.image_out and cost else _UNKNOWN_TOKENS
 
-    def document(self, now: int, address: Callable[[Painting, int], str]) -> Iterator[bytes]:
+    def document(self, now: int, address: Callable[[PictureSpec, int], str]) -> Iterator[bytes]:
         """The answer as one piece of JSON, painted when it is asked for."""
         if self.form == "url":
-            data = [{"url": address(painting, now)} for painting in self.paintings]
+            data = [{"url": address(spec, now)} for spec in self.specs]
         else:
-            data = [{"b64_json": _encoded(painting, painting.paint())} for painting in self.paintings]
+            data = [{"b64_json": _encoded(spec, spec.paint())} for spec in self.specs]
         shape = _SHAPES.get(self.model.family, _plain)
         yield json.dumps(shape(self, now, data)).encode()
 
@@ -186,11 +186,11 @@ class Order:
         """The answer as server-sent events: previews, then the picture."""
         from .painter import partials
 
-        painting = self.paintings[0]
-        image = painting.paint()
+        spec = self.specs[0]
+        image = spec.paint()
         for index, preview in enumerate(partials(image, self.previews) if self.previews else ()):
-            yield self._event("partial_image", now, _encoded(painting, preview), partial_image_index=index)
-        yield self._event("completed", now, _encoded(painting, image), usage=self.usage())
+            yield self._event("partial_image", now, _encoded(spec, preview), partial_image_index=index)
+        yield self._event("completed", now, _encoded(spec, image), usage=self.usage())
 
     def _event(self, name: str, now: int, picture: str, **more: Any) -> bytes:
         kind = f"image_generation.{name}"
@@ -199,10 +199,10 @@ class Order:
 
     def settled(self) -> dict[str, Any]:
         """What was chosen, as answers and events of the gpt-image models tell it."""
-        painting = self.paintings[0]
+        spec = self.specs[0]
         return {
-            "background": "transparent" if painting.transparent else "opaque",
-            "output_format": painting.output_format,
+            "background": "transparent" if spec.transparent else "opaque",
+            "output_format": spec.output_format,
             "quality": self.quality,
             "size": self.size,
         }
@@ -217,46 +217,46 @@ def _pixels(size: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _encoded(painting: Painting, image: Any) -> str:
-    return base64.b64encode(painting.encode(image)).decode()
+def _encoded(spec: PictureSpec, image: Any) -> str:
+    return base64.b64encode(spec.encode(image)).decode()
 
 
 Items = list[dict[str, str]]
 
 
-def _plain(order: Order, now: int, data: Items) -> dict[str, Any]:  # noqa: ARG001 - as every shape
+def _plain(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:  # noqa: ARG001 - as every shape
     return {"created": now, "data": data}
 
 
-def _gpt_image(order: Order, now: int, data: Items) -> dict[str, Any]:
-    usage = order.usage()
+def _gpt_image(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:
+    usage = accepted.usage()
     usage["output_tokens_details"] = {"image_tokens": usage["output_tokens"], "text_tokens": 0}
-    return {"created": now, **order.settled(), "usage": usage, "data": data}
+    return {"created": now, **accepted.settled(), "usage": usage, "data": data}
 
 
-def _dalle_3(order: Order, now: int, data: Items) -> dict[str, Any]:
-    revised = f"{order.request.prompt} Painted by the sandbox."
+def _dalle_3(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:
+    revised = f"{accepted.request.prompt} Painted by the sandbox."
     return {"created": now, "data": [{"revised_prompt": revised, **item} for item in data]}
 
 
-def _qwen(order: Order, now: int, data: Items) -> dict[str, Any]:  # noqa: ARG001 - as every shape
+def _qwen(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:  # noqa: ARG001 - as every shape
     # Gateways of this kind send "" for what is absent: https://github.com/QuantumNous/new-api/blob/main/dto/openai_image.go
     absent = {"url": "", "b64_json": "", "revised_prompt": ""}
     return {"created": now, "data": [{**absent, **item} for item in data]}
 
 
-def _seedream(order: Order, now: int, data: Items) -> dict[str, Any]:
+def _seedream(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:
     # https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation
-    tokens = order.usage()["output_tokens"]
+    tokens = accepted.usage()["output_tokens"]
     return {
-        "model": order.model.id,
+        "model": accepted.model.id,
         "created": now,
-        "data": [{**item, "size": order.size} for item in data],
+        "data": [{**item, "size": accepted.size} for item in data],
         "usage": {"generated_images": len(data), "output_tokens": tokens, "total_tokens": tokens},
     }
 
 
-_SHAPES: dict[str, Callable[[Order, int, Items], dict[str, Any]]] = {
+_SHAPES: dict[str, Callable[[AcceptedRequest, int, Items], dict[str, Any]]] = {
     "gpt-image": _gpt_image,
     "dall-e-3": _dalle_3,
     "qwen-image": _qwen,

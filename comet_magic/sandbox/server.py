@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import ConfigurationError
-from . import rehearsal
-from .app import App, Received, Reply, empty, refused
-from .connection import ClientLeft, Connection, Listener
-from .refusals import CHARGED_STATUSES, Refusal, rehearsed, too_fast
+from . import fault_injection
+from .app import App, HTTPRequest, HTTPResponse, empty_success, error_response
+from .connection import ClientConnection, ClientLeft, Listener
+from .error_replies import CHARGED_STATUSES, ErrorReply, injected_error, too_fast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-# However many connections there are: painting is CPU, and the notebook beside it wants some.
-PAINTINGS_AT_ONCE = 2
+# Painting takes CPU that the notebook needs too, however many connections there are.
+RENDER_SLOTS = 2
 
 # A comment line in a waiting stream, so that neither side takes the silence for death.
 _HEARTBEAT = b": keepalive\n\n"
@@ -112,12 +112,12 @@ class Sandbox:
             if not 0 <= seconds <= _LONGEST:
                 raise ConfigurationError(f"{name} is {seconds}; it takes seconds from 0 to {_LONGEST:.0f}")
         self._delay = delay
-        self._pace = rehearsal.Pace(rate) if rate is not None else None
-        self._failures = rehearsal.failures(fail)
+        self._rate_gate = fault_injection.RateGate(rate) if rate is not None else None
+        self._faults = fault_injection.faults(fail)
         self._report = report
         self._log: list[Served] = []
         self._changed = threading.Condition()
-        self._easels = threading.BoundedSemaphore(PAINTINGS_AT_ONCE)
+        self._render_slots = threading.BoundedSemaphore(RENDER_SLOTS)
         self._spent = 0
         try:
             self._listener = Listener(port, self._serve)
@@ -162,7 +162,7 @@ class Sandbox:
         """
         self._listener.close()
 
-    def _serve(self, connection: Connection) -> None:
+    def _serve(self, connection: ClientConnection) -> None:
         started = time.monotonic()
         request_id = f"{time.strftime('%Y%m%d%H%M%S')}{time.time_ns() % 10**9:09d}{secrets.token_hex(4)}"
         entry = Served(
@@ -189,38 +189,38 @@ class Sandbox:
         if self._report:
             self._report(self.log[index])
 
-    def _answer(self, connection: Connection, index: int, request_id: str) -> None:
+    def _answer(self, connection: ClientConnection, index: int, request_id: str) -> None:
         fault = ""
         try:
             body = connection.read_body()
-            received = Received(
+            request = HTTPRequest(
                 connection.command, connection.path, connection.headers, body, request_id, time.time()
             )
-            reply = self._app.answer(received, spent=self._spent)
-            self._amend(index, prompt=reply.prompt, model=reply.model)
-            if reply.steps:
-                reply, fault = self._hindered(reply, received)
-        except Refusal as refusal:
-            reply = refused(refusal, request_id)
+            response = self._app.answer(request, spent=self._spent)
+            self._amend(index, prompt=response.prompt, model=response.model)
+            if response.steps:
+                response, fault = self._inject_fault(response, request)
+        except ErrorReply as error:
+            response = error_response(error, request_id)
         # Work that has begun is charged, whatever becomes of its answer.
-        self._amend(index, charge=reply.charge)
-        headers = {**reply.headers, "content-type": reply.content_type, "x-request-id": request_id}
-        self._send(connection, replace(reply, headers=headers), fault, index)
+        self._amend(index, charge=response.charge)
+        headers = {**response.headers, "content-type": response.content_type, "x-request-id": request_id}
+        self._send(connection, replace(response, headers=headers), fault, index)
 
-    def _hindered(self, reply: Reply, received: Received) -> tuple[Reply, str]:
+    def _inject_fault(self, response: HTTPResponse, request: HTTPRequest) -> tuple[HTTPResponse, str]:
         """What becomes of a good answer under the pace and the failures that are rehearsed."""
         with self._changed:
-            wait = self._pace.wait(time.monotonic()) if self._pace else 0.0
-            fault = next(self._failures) if not wait else ""
+            wait = self._rate_gate.wait(time.monotonic()) if self._rate_gate else 0.0
+            fault = next(self._faults) if not wait else ""
         if wait:
             raise too_fast(wait)
         if fault.isdigit() or fault in {"moderation", "quota"}:
-            refusal = rehearsed(fault)
-            charge = reply.charge if refusal.status in CHARGED_STATUSES else None
-            return replace(refused(refusal, received.request_id), charge=charge), ""
-        if fault == rehearsal.EMPTY:
-            return replace(empty(received), charge=reply.charge), ""
-        return reply, fault
+            error = injected_error(fault)
+            charge = response.charge if error.status in CHARGED_STATUSES else None
+            return replace(error_response(error, request.request_id), charge=charge), ""
+        if fault == fault_injection.EMPTY:
+            return replace(empty_success(request), charge=response.charge), ""
+        return response, fault
 
     def _amend(self, index: int, *, charge: int | None = None, **facts: Any) -> None:
         with self._changed:
@@ -229,47 +229,47 @@ class Sandbox:
             self._log[index] = replace(self._log[index], charged=charged, **facts)
             self._changed.notify_all()
 
-    def _send(self, connection: Connection, reply: Reply, fault: str, index: int) -> None:
-        if fault == rehearsal.DROP:
+    def _send(self, connection: ClientConnection, response: HTTPResponse, fault: str, index: int) -> None:
+        if fault == fault_injection.DROP:
             return connection.break_off()
-        while fault == rehearsal.HANG:
+        while fault == fault_injection.HANG:
             connection.wait(60)
-        pause = self._delay / reply.steps if reply.steps else 0.0
-        if reply.streams:
-            self._amend(index, status=reply.status)
-            return self._stream(connection, reply, pause, fault)
+        pause = self._delay / response.steps if response.steps else 0.0
+        if response.streams:
+            self._amend(index, status=response.status)
+            return self._stream(connection, response, pause, fault)
         connection.wait(pause)
-        body = self._painted(connection, reply)
+        body = self._painted(connection, response)
         # Before the last byte leaves: who has the answer may look at the log at once.
-        self._amend(index, status=reply.status)
-        connection.send(reply.status, reply.headers, body, cut=fault == rehearsal.CUT)
+        self._amend(index, status=response.status)
+        connection.send(response.status, response.headers, body, cut=fault == fault_injection.CUT)
         return None
 
-    def _stream(self, connection: Connection, reply: Reply, pause: float, fault: str) -> None:
-        connection.open_stream(reply.status, reply.headers)
-        for _ in range(reply.steps):
+    def _stream(self, connection: ClientConnection, response: HTTPResponse, pause: float, fault: str) -> None:
+        connection.open_stream(response.status, response.headers)
+        for _ in range(response.steps):
             until = time.monotonic() + pause
             while (left := until - time.monotonic()) > 0:
                 connection.wait(min(left, _HEARTBEAT_EVERY))
                 if left > _HEARTBEAT_EVERY:
                     connection.write(_HEARTBEAT)
-            event = self._painted(connection, reply)
-            connection.write(event[: len(event) // 2] if fault == rehearsal.CUT else event)
-            if fault == rehearsal.CUT:
+            event = self._painted(connection, response)
+            connection.write(event[: len(event) // 2] if fault == fault_injection.CUT else event)
+            if fault == fault_injection.CUT:
                 return connection.break_off()
         connection.end_stream()
         return None
 
-    def _painted(self, connection: Connection, reply: Reply) -> bytes:
+    def _painted(self, connection: ClientConnection, response: HTTPResponse) -> bytes:
         """The next piece of the answer, made when an easel is free."""
-        if not reply.paints:
-            return next(reply.pieces)
-        while not self._easels.acquire(timeout=0.25):
+        if not response.paints:
+            return next(response.pieces)
+        while not self._render_slots.acquire(timeout=0.25):
             connection.wait(0)
         try:
-            piece = next(reply.pieces)
+            piece = next(response.pieces)
         finally:
-            self._easels.release()
+            self._render_slots.release()
         connection.wait(0)
         return piece
 

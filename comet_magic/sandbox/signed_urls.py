@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from .refusals import Refusal
+from .error_replies import ErrorReply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 FOLDER = "/pictures/"
 
 # An address must stay below the 8 KiB that clients and proxies take.
-_LONGEST_SUBJECT = 900
+_LONGEST_WORDS = 900
 _SUFFIX = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 
 @dataclass(frozen=True)
-class Painting:
+class PictureSpec:
     """All that decides the bytes of one picture."""
 
     subject: str
@@ -43,7 +43,7 @@ class Painting:
         return f"image/{self.output_format}"
 
     def paint(self) -> Image:
-        """The picture; the same for the same painting."""
+        """The picture; the same for the same spec."""
         from .painter import paint
 
         return paint(
@@ -65,37 +65,37 @@ class Painting:
         yield self.encode(self.paint())
 
 
-def subject(prompt: str) -> str:
+def painted_words(prompt: str) -> str:
     """What the painter reads of a prompt: all of a short one; of a long one its beginning and its hash."""
-    if len(prompt) <= _LONGEST_SUBJECT:
+    if len(prompt) <= _LONGEST_WORDS:
         return prompt
-    return f"{prompt[:_LONGEST_SUBJECT]} {hashlib.sha256(prompt.encode()).hexdigest()[:16]}"
+    return f"{prompt[:_LONGEST_WORDS]} {hashlib.sha256(prompt.encode()).hexdigest()[:16]}"
 
 
-def address(painting: Painting, *, secret: bytes, expires: int) -> str:
+def signed_path(spec: PictureSpec, *, secret: bytes, expires: int) -> str:
     """The path and query under which this server paints the picture until it expires."""
-    facts = json.dumps(astuple(painting), separators=(",", ":"), ensure_ascii=False).encode()
+    facts = json.dumps(astuple(spec), separators=(",", ":"), ensure_ascii=False).encode()
     payload = base64.urlsafe_b64encode(zlib.compress(facts, 9)).rstrip(b"=").decode()
     query = urlencode({"expires": expires, "signature": _signature(payload, str(expires), secret)})
-    return f"{FOLDER}{payload}{_SUFFIX[painting.output_format]}?{query}"
+    return f"{FOLDER}{payload}{_SUFFIX[spec.output_format]}?{query}"
 
 
-def painting_at(target: str, *, secret: bytes, now: float) -> Painting:
-    """The painting behind an address.
+def spec_at(target: str, *, secret: bytes, now: float) -> PictureSpec:
+    """The spec behind an address.
 
     Raises:
-        Refusal: 403 where the signature is wrong or the address has expired.
+        ErrorReply: 403 where the signature is wrong or the address has expired.
     """
     parts = urlsplit(target)
     payload = parts.path.removeprefix(FOLDER).partition(".")[0]
     query = parse_qs(parts.query)
     expires, signature = (query.get(name, [""])[0] for name in ("expires", "signature"))
     if not hmac.compare_digest(signature.encode(), _signature(payload, expires, secret).encode()):
-        raise Refusal(403, "The signature of this address is wrong", code="access_denied")
+        raise ErrorReply(403, "The signature of this address is wrong", code="access_denied")
     if now >= int(expires):
-        raise Refusal(403, "This address has expired", code="access_denied")
+        raise ErrorReply(403, "This address has expired", code="access_denied")
     facts = zlib.decompress(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return Painting(*json.loads(facts))
+    return PictureSpec(*json.loads(facts))
 
 
 def _signature(payload: str, expires: str, secret: bytes) -> str:

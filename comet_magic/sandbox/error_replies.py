@@ -19,7 +19,7 @@ PICTURE = "image_generation_user_error"
 CHARGED_STATUSES = frozenset({504, 524})
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
+class ErrorReply(Exception):  # noqa: N818 - it is an answer, not a fault
     """An answer that is not 200, with what the envelope says."""
 
     def __init__(
@@ -58,19 +58,19 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
         return json.dumps({"error": error}).encode()
 
 
-def too_fast(wait: float) -> Refusal:
+def too_fast(wait: float) -> ErrorReply:
     """The refusal of a caller who passed the rate, with the seconds to wait."""
     headers = {"retry-after": str(max(1, -int(-wait // 1))), "retry-after-ms": str(int(wait * 1000) + 1)}
-    return Refusal(429, "Rate limit reached", type="requests", code="rate_limit_exceeded", headers=headers)
+    return ErrorReply(429, "Rate limit reached", type="requests", code="rate_limit_exceeded", headers=headers)
 
 
-def rehearsed(name: str) -> Refusal:
+def injected_error(name: str) -> ErrorReply:
     """The refusal that a rehearsal asks for by status or name."""
     if name == "429":
         return too_fast(0.2)
     message, type_, code = _KNOWN.get(name, ("The upstream failed", GATEWAY, ""))
     status = _STATUS.get(name) or int(name)
-    return Refusal(status, message, type=type_, code=code)
+    return ErrorReply(status, message, type=type_, code=code)
 
 
 _STATUS = {"moderation": 400, "quota": 429}

@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from .rehearsal import NAMES
+from .fault_injection import NAMES
 
 if TYPE_CHECKING:
     import argparse

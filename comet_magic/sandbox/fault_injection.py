@@ -20,7 +20,7 @@ NAMES = (HANG, CUT, DROP, EMPTY, "moderation", "quota")
 _ITEM = re.compile(r"(?P<what>[a-z]+|[45]\d\d)(?::(?P<count>\d+)|@(?P<share>0?\.\d+|1(?:\.0+)?))?")
 
 
-def failures(fail: str | int | Sequence[str | int] | None) -> Iterator[str]:
+def faults(fail: str | int | Sequence[str | int] | None) -> Iterator[str]:
     """What befalls each good request in turn: a status or a name, "" for nothing.
 
     Args:
@@ -54,11 +54,11 @@ def _befalls(what: str, count: str | None, share: str | None) -> Iterator[str]:
         return repeat(what, int(count))
     if share is None:
         return repeat(what)
-    dice = random.Random(0)  # noqa: S311 - a rehearsal must repeat itself
-    return (what if dice.random() < float(share) else "" for _ in repeat(None))
+    rng = random.Random(0)  # noqa: S311 - a rehearsal must repeat itself
+    return (what if rng.random() < float(share) else "" for _ in repeat(None))
 
 
-class Pace:
+class RateGate:
     """Admits so many requests a second, with a burst of one second's worth."""
 
     def __init__(self, rate: float) -> None:
