@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from . import errors
 from .archive import WorkerArchive
-from .client.bulk import Bulk
+from .client.batch import BatchCore
 from .client.config import configure
-from .client.engine import Lease
+from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, CometError, ConfigurationError, InvalidRequestError
 from .request import ImageRequest
 from .settings import ClientOptions, hide_keys, resolve_base_url
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .archive import Archive, Claim
-    from .client.job import Call
+    from .client.job import RunningCall
 
 MESSAGE = 300  # characters of an error on its way to the driver
 _TOLD = ("outcome", "code", "param", "request_id", "status_code", "attempts", "retry_after")
@@ -77,7 +77,7 @@ def generate_one(
         return _brief(found)
     call_id = call_id or (uuid.uuid4().hex if redo else _derived_id(key, copy))
     config = configure({**client, "archive": None})
-    core = Bulk(config, archive=depot, patient=False)
+    core = BatchCore(config, archive=depot, patient=False)
     make = _begin if depot.begin(call_id) else _finish
     try:
         make(core, depot, asked, copy, call_id)
@@ -95,13 +95,13 @@ def _brief(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name not in ("id", "position", "revised_prompt")}
 
 
-def _begin(core: Bulk, depot: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:
+def _begin(core: BatchCore, depot: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:
     """The call, marked as begun for as long as its end is open."""
-    lease = Lease()
+    loop = LoopHandle()
     try:
-        call = lease.portal.call(partial(core.perform, request, copy, call_id=call_id))
+        call = loop.portal.call(partial(core.perform, request, copy, call_id=call_id))
     finally:
-        lease.release()
+        loop.release()
     error = call.errors[0] if call.errors else None
     if error is None or error.outcome in ("not_sent", "rejected"):
         depot.unmark(call_id)
@@ -109,7 +109,7 @@ def _begin(core: Bulk, depot: WorkerArchive, request: ImageRequest, copy: int, c
         raise error
 
 
-def _finish(core: Bulk, depot: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:
+def _finish(core: BatchCore, depot: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:
     """What somebody began and did not finish: its whole answer may be here, and costs nothing more."""
     depot.claim(request, vendor=core.base.vendor, reserve=None, copies=(copy,), call_id=call_id)
     try:
@@ -141,7 +141,7 @@ def perform_on_worker(order: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def load() -> None:
     """Have a worker import what its calls need."""
-    Lease().release()
+    LoopHandle().release()
 
 
 class Workers:
@@ -156,7 +156,7 @@ class Workers:
         ConfigurationError: dask is not installed, the scheduler does not answer, or it is neither of both.
     """
 
-    def __init__(self, core: Bulk, folder: Path, cluster: Any) -> None:
+    def __init__(self, core: BatchCore, folder: Path, cluster: Any) -> None:
         if not isinstance(cluster, str) and not hasattr(cluster, "submit"):
             what = f"cluster is of type {type(cluster).__name__}"
             raise ConfigurationError(f"{what}; a scheduler's address or a distributed.Client is taken")
@@ -177,7 +177,7 @@ class Workers:
         """The driver's."""
         return self._core.archive
 
-    async def perform(self, request: ImageRequest, copy: int, *, redo: bool = False) -> Call:
+    async def perform(self, request: ImageRequest, copy: int, *, redo: bool = False) -> RunningCall:
         """What came of one request for one copy."""
 
         async def send(claim: Claim) -> CometError | None:

@@ -228,7 +228,7 @@ class TestFailures:
 
 
 def test_fewer_pictures_than_asked_for_come_with_a_warning(sandbox: Sandbox) -> None:
-    from comet_magic.client.fronts import checked
+    from comet_magic.client.api import checked
 
     with cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=None) as client:
         images = client.generate("a boat", **SMALL)

@@ -253,7 +253,7 @@ def test_a_fault_of_ours_reaches_the_caller_as_it_is(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("comet_magic.client.delivery.check_picture", broken)
+    monkeypatch.setattr("comet_magic.client.results.check_picture", broken)
 
     with pytest.raises(ZeroDivisionError, match="a fault of ours"):
         client.generate("a boat", **SMALL)

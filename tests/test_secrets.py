@@ -153,7 +153,7 @@ def test_no_variable_of_ours_holds_the_key_while_it_is_sent(named: Sandbox) -> N
     with cm.Client(archive=None) as client:
         client.generate("a boat", **SMALL, on_event=look)
 
-    assert "APIDoor.send" in frames
+    assert "APITransport.send" in frames
     assert [name for name, shown in frames.items() if found(KEY, shown)] == []
 
 

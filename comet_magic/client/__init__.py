@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .account import Balance, Listed, reachable
-from .fronts import AsyncClient, Client
+from .api import AsyncClient, Client
+from .default import agenerate, close_shared_client, generate, shared_client
 from .job import Abandoned, CallView, Job, wait
 from .planning import Plan
-from .shared import agenerate, close_shared_client, generate, shared_client
+from .vendor import Balance, Listed, reachable
 
 __all__ = [
     "Abandoned",

@@ -18,15 +18,15 @@ from ..locations import archive_folder
 from ..protocol import Policy, RetryBudget
 from ..request import ImageRequest, Price, parse_dollars
 from ..text import clean
-from .engine import Lease, ending, unwrapped
-from .http import APIDoor, PictureDoor
-from .job import Call, Job
-from .journey import Journey
+from .combine import outcome
+from .in_flight import Manners
+from .job import Job, RunningCall
 from .limiter import Limiter
-from .outcome import outcome
+from .loop_thread import LoopHandle, ending, unwrapped
 from .planning import FREE, Plan, Planner
-from .trip import Manners
-from .unfinished import Unfinished
+from .run_call import Journey
+from .takeover import Takeover
+from .transport import APITransport, DownloadTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-Way = Callable[[Job, Call], Awaitable[None]]
+Way = Callable[[Job, RunningCall], Awaitable[None]]
 
 
 class Core(ForkHooks):
@@ -60,8 +60,8 @@ class Core(ForkHooks):
             _micro(self.settings.max_cost, "max_cost"),
         )
         self.session = uuid.uuid4().hex
-        self.api = APIDoor(self.base, secret, connect_timeout=self.settings.connect_timeout)
-        self._pictures = PictureDoor(
+        self.api = APITransport(self.base, secret, connect_timeout=self.settings.connect_timeout)
+        self._pictures = DownloadTransport(
             proxy=self.settings.download_proxy, connect_timeout=self.settings.connect_timeout
         )
         self._closed = False
@@ -72,7 +72,7 @@ class Core(ForkHooks):
         """Begin with nothing at work: loop, lock and calls in flight are of one process."""
         self._lock = threading.Lock()
         self._jobs: set[Job] = set()
-        self._lease: Lease | None = None
+        self._loop: LoopHandle | None = None
         self._limiter = self._new_limiter()
         self._retries = RetryBudget()
         self.journey = Journey(
@@ -82,7 +82,7 @@ class Core(ForkHooks):
             settings=self.settings,
             archive=self.archive,
         )
-        self._unfinished = Unfinished(self.archive, self.journey.delivery, self._finish)
+        self._unfinished = Takeover(self.archive, self.journey.delivery, self._finish)
 
     def _new_limiter(self) -> Limiter:
         return Limiter(self.settings.max_in_flight)
@@ -123,17 +123,17 @@ class Core(ForkHooks):
         first: ImageRequest,
         reused: Sequence[Picture] = (),
     ) -> Job:
-        calls = [Call(index, request) for index, request in enumerate(requests)]
+        calls = [RunningCall(index, request) for index, request in enumerate(requests)]
         manners = Manners(self._limiter, self._retries, self._policy())
 
-        async def way(job: Job, call: Call) -> None:
+        async def way(job: Job, call: RunningCall) -> None:
             await self.journey.travel(job, call, partial(self._claim, call), manners)
 
         return self._launch(self._job(calls, first, price=price, reused=reused, options=options), way)
 
     def _job(
         self,
-        calls: Sequence[Call],
+        calls: Sequence[RunningCall],
         first: ImageRequest,
         *,
         price: Price = FREE,
@@ -152,29 +152,29 @@ class Core(ForkHooks):
         )
 
     def _launch(self, job: Job, way: Way) -> Job:
-        lease = self._attach(job)
-        job.call_on_engine = lease.call
-        lease.start(self._run, job, way)
+        loop = self._attach(job)
+        job.call_on_engine = loop.call
+        loop.start(self._run, job, way)
         return job
 
     def _policy(self) -> Policy:
         return Policy(max_attempts=self.settings.max_attempts, base_delay=self.settings.retry_base_delay)
 
-    def _attach(self, job: Job) -> Lease:
+    def _attach(self, job: Job) -> LoopHandle:
         with self._lock:
-            lease = self._engine()
+            loop = self._engine()
             self._jobs.add(job)
-            return lease
+            return loop
 
-    def _engine(self) -> Lease:
+    def _engine(self) -> LoopHandle:
         """The engine, started if need be; the lock is held."""
         if self._closed:
             raise ConfigurationError("this client is closed", hint="Make a new one.")
-        if self._lease is None:
-            self._lease = Lease()
-        return self._lease
+        if self._loop is None:
+            self._loop = LoopHandle()
+        return self._loop
 
-    def ask(self, question: Callable[[APIDoor, BaseURL], Awaitable[T]]) -> T:
+    def ask(self, question: Callable[[APITransport, BaseURL], Awaitable[T]]) -> T:
         """The answer to a question that costs nothing; waits for it."""
         with self._lock:
             portal = self._engine().portal
@@ -203,7 +203,7 @@ class Core(ForkHooks):
         else:
             job.set_result(images)
 
-    async def _one(self, job: Job, call: Call, way: Way) -> None:
+    async def _one(self, job: Job, call: RunningCall, way: Way) -> None:
         with anyio.CancelScope() as scope:
             call.scope = scope
             if job.abandoned:  # before this call could begin
@@ -218,7 +218,7 @@ class Core(ForkHooks):
             )
         call.state = "failed" if call.errors and not call.pictures else "done"
 
-    def _claim(self, call: Call, *, redo: bool = False, call_id: str = "") -> Claim:
+    def _claim(self, call: RunningCall, *, redo: bool = False, call_id: str = "") -> Claim:
         return self.archive.claim(
             call.request,
             vendor=self.base.vendor,
@@ -234,11 +234,11 @@ class Core(ForkHooks):
         with self._lock:
             self._jobs.discard(job)
             last = self._closed and not self._jobs
-            lease = self._lease if last else None
-            if lease is not None:
-                self._lease = None
-        if lease is not None:
-            lease.release_later()
+            loop = self._loop if last else None
+            if loop is not None:
+                self._loop = None
+        if loop is not None:
+            loop.release_later()
         if last:  # not on the engine's thread: it may take a while
             threading.Thread(target=self._put_away, name="comet_magic-close").start()
 
@@ -254,11 +254,11 @@ class Core(ForkHooks):
             if self._closed:
                 return
             self._closed = True
-            jobs, lease = tuple(self._jobs), self._lease
+            jobs, loop = tuple(self._jobs), self._loop
             if not jobs:
-                self._lease = None
-        if lease is not None and not jobs:
-            lease.release()
+                self._loop = None
+        if loop is not None and not jobs:
+            loop.release()
         for job in jobs:
             job.abandon()
         if not jobs:
@@ -287,7 +287,7 @@ class Core(ForkHooks):
         """
         return self._unfinished.fetch(call_id)
 
-    def _finish(self, call: Call, way: Way) -> Job:
+    def _finish(self, call: RunningCall, way: Way) -> Job:
         return self._launch(self._job([call], call.request, options={}), way)
 
     def load(self, stored: StoredPicture) -> Picture:

@@ -12,7 +12,7 @@ import anyio
 from ..addresses import PictureURL, check_ip, parse_picture_url
 from ..errors import CometError, DownloadError, UnsafeURLError
 from ..text import clean_url
-from .http import LOCATION, HTTPFault, PictureDoor, announced, body_of
+from .transport import LOCATION, DownloadTransport, HTTPFault, announced, body_of
 
 if TYPE_CHECKING:
     import httpx
@@ -29,7 +29,7 @@ class _Transient(Exception):  # noqa: N818 - a signal to try again, never seen o
 
 
 async def download(
-    url: str, *, base_url: str, door: PictureDoor, largest: int, seconds: float, pause: float
+    url: str, *, base_url: str, door: DownloadTransport, largest: int, seconds: float, pause: float
 ) -> bytes:
     """The bytes at a picture's address, of at most `largest` bytes, within `seconds`.
 
@@ -55,7 +55,7 @@ async def download(
     )
 
 
-async def _follow(url: str, *, base_url: str, door: PictureDoor, largest: int) -> bytes:
+async def _follow(url: str, *, base_url: str, door: DownloadTransport, largest: int) -> bytes:
     address = url
     for _ in range(MOST_HOPS + 1):
         target = _parsed(address, url, base_url)

@@ -49,7 +49,7 @@ class Abandoned:
 
 
 @dataclass
-class Call:
+class RunningCall:
     """One request on its journey; touched on the engine's loop only, read from anywhere."""
 
     index: int
@@ -86,7 +86,7 @@ class Job(Future[Images]):
 
     def __init__(
         self,
-        calls: Sequence[Call],
+        calls: Sequence[RunningCall],
         *,
         first: ImageRequest,
         price: Price,

@@ -8,9 +8,9 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..archive import Reader
-from ..client.bulk import Bulk
+from ..client.batch import BatchCore
 from ..client.config import configure
-from ..client.engine import Lease, unwrapped
+from ..client.loop_thread import LoopHandle, unwrapped
 from ..errors import CallAbandoned, CometError
 from ..request import dollars, total
 from ..text import counted
@@ -134,13 +134,13 @@ class Running:
         self.interrupts = self._obeyed = 0
         self._task = task
         folder = task.folder.absolute()
-        self._core = Bulk(
+        self._core = BatchCore(
             configure({**task.client, "archive": folder}), max_cost=task.max_cost, per_minute=task.per_minute
         )
         self._workers = _workers(self._core, folder, cluster)
         self._runner = Runner(task, self._workers or self._core)
         self._display = make_display(shown=progress)
-        self._lease = Lease()
+        self._lease = LoopHandle()
         self._over = False
         # What the run leaves at work: pictures that are paid and fetched.
         self._left: set[Future[Any]] = set()
@@ -240,7 +240,7 @@ class Running:
         )
 
 
-def _workers(core: Bulk, folder: Path, cluster: Any) -> Workers | None:
+def _workers(core: BatchCore, folder: Path, cluster: Any) -> Workers | None:
     if cluster is None:
         return None
     from ..cluster import Workers

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from ..archive import Archive, Slot
-    from ..client.job import Call
+    from ..client.job import RunningCall
     from ..images import Picture
     from ..request import ImageRequest
     from .items import Item
@@ -46,7 +46,7 @@ class Maker(Protocol):
     def archive(self) -> Archive:
         """The dataset's."""
 
-    async def perform(self, request: ImageRequest, copy: int, *, redo: bool = False) -> Call:
+    async def perform(self, request: ImageRequest, copy: int, *, redo: bool = False) -> RunningCall:
         """What came of it."""
 
     async def refetch(self, call_id: str) -> bool:
@@ -228,7 +228,7 @@ class Runner:
             return
         self._note(item, await self._pay(item, redo=redo))
 
-    async def _pay(self, item: Item, *, redo: bool) -> Call:
+    async def _pay(self, item: Item, *, redo: bool) -> RunningCall:
         """The call; where money is short it waits for what calls in flight give back."""
         assert item.series is not None  # noqa: S101 - a row without a request is never due
         request = item.series.request(item.prompt)
@@ -245,7 +245,7 @@ class Runner:
                 return call
             await settled.wait()
 
-    def _note(self, item: Item, call: Call) -> None:
+    def _note(self, item: Item, call: RunningCall) -> None:
         """What came of a call, in the counts and for the run."""
         error = call.errors[0] if call.errors else None
         if isinstance(error, CopyTaken) and error.taken[0].outcome == "open":
@@ -283,7 +283,7 @@ class Runner:
         self.awaited = 0
 
 
-def _lacks_money(call: Call) -> bool:
+def _lacks_money(call: RunningCall) -> bool:
     return any(isinstance(error, BudgetExceededError) for error in call.errors)
 
 

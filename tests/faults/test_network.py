@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from comet_magic import AsyncClient, Client, CometError, ConfigurationError, UnsafeURLError
-from comet_magic.client.account import reachable
+from comet_magic.client.vendor import reachable
 from comet_magic.sandbox import Sandbox
 from comet_magic.settings import resolve_base_url
 from tests.faults.ending import marked

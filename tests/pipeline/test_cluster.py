@@ -17,9 +17,9 @@ from anyio.to_thread import run_sync
 
 from comet_magic import cluster, generate_one
 from comet_magic.archive import Archive
-from comet_magic.client.bulk import Bulk
+from comet_magic.client.batch import BatchCore
 from comet_magic.client.config import configure
-from comet_magic.client.engine import Lease
+from comet_magic.client.loop_thread import LoopHandle
 from comet_magic.errors import (
     AmbiguousError,
     AuthenticationError,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from comet_magic.archive import Claim
-    from comet_magic.client.job import Call
+    from comet_magic.client.job import RunningCall
 
 distributed = pytest.importorskip("distributed")
 Workers = tuple[str, list[int]]
@@ -163,15 +163,15 @@ def test_what_a_worker_tells_is_short_and_comes_back_as_the_same_error(
 
 def delegated(
     store: Path, endpoint: Endpoint, send: Callable[[Claim], Awaitable[CometError | None]]
-) -> tuple[Call, Archive]:
+) -> tuple[RunningCall, Archive]:
     """What came of a call under a driver whose worker is `send`."""
-    core = Bulk(configure({"base_url": endpoint.base_url, "archive": store, **KEY}))  # type: ignore[typeddict-item]
-    lease = Lease()
+    core = BatchCore(configure({"base_url": endpoint.base_url, "archive": store, **KEY}))  # type: ignore[typeddict-item]
+    loop = LoopHandle()
     try:
-        return lease.portal.call(core.delegate, request(), 0, send), core.archive
+        return loop.portal.call(core.delegate, request(), 0, send), core.archive
     finally:
         core.close()
-        lease.release()
+        loop.release()
 
 
 def test_a_worker_whose_disk_is_another_leaves_its_call_in_doubt(endpoint: Endpoint, tmp_path: Path) -> None:

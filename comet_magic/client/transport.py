@@ -17,7 +17,7 @@ import httpcore
 from ..addresses import is_this_machine
 from ..errors import AmbiguousError, APIConnectionError, APITimeoutError, CometError, ConfigurationError
 from ..text import clean
-from .library import httpx
+from ._httpx import httpx
 from .network import Network
 from .proxy import environment_proxy, usable_proxy
 
@@ -46,7 +46,7 @@ for _name in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11",
     logging.getLogger(_name).addFilter(_Clean())
 
 
-class _Line:
+class Connection:
     """A connection for each request, closed with its answer; it sends what it is told and nothing beside it.
 
     There is nobody here who would follow a redirect, keep a cookie, read `.netrc` or decode a body.
@@ -156,7 +156,7 @@ def _nothing() -> None:
 
 
 @dataclass
-class Phase:
+class SendProgress:
     """How far a request went out; `begun` when its first bytes may have left, `whole` when its last have."""
 
     on_begun: Callable[[], None]
@@ -176,16 +176,16 @@ class Phase:
             self.whole = True
 
 
-class APIDoor:
+class APITransport:
     """The door with the key."""
 
     def __init__(self, base: BaseURL, secret: Secret, *, connect_timeout: float) -> None:
         self._base = base
         self._secret = secret
-        self._line = _Line(base.url, environment_proxy(base.url), connect_timeout)
+        self._line = Connection(base.url, environment_proxy(base.url), connect_timeout)
 
     def __repr__(self) -> str:
-        return f"APIDoor({self._base.url})"
+        return f"APITransport({self._base.url})"
 
     def _sign(self, request: httpx.Request) -> None:
         """The one place where the key is revealed: to a request of its own origin, in no variable of ours."""
@@ -196,7 +196,14 @@ class APIDoor:
         request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
 
     async def send(
-        self, path: str, body: bytes, *, accept: str, idempotency_key: str, idle: float | None, phase: Phase
+        self,
+        path: str,
+        body: bytes,
+        *,
+        accept: str,
+        idempotency_key: str,
+        idle: float | None,
+        phase: SendProgress,
     ) -> httpx.Response:
         """POST once; the answer's body is still unread."""
         return await self._line.send(
@@ -229,7 +236,7 @@ def ask_without_key(url: str) -> int:
         return response.status_code
 
 
-class PictureDoor:
+class DownloadTransport:
     """The door for pictures: it never had the key, and connects to the very address that was checked."""
 
     def __init__(self, *, proxy: str | None, connect_timeout: float) -> None:
@@ -239,7 +246,7 @@ class PictureDoor:
     async def get(self, url: PictureURL, ip: str) -> httpx.Response:
         """GET once from a checked address; the body is still unread."""
         proxy = None if is_this_machine(ip) else self._proxy
-        line = _Line(f"{url.scheme}:", proxy, self._connect_timeout)
+        line = Connection(f"{url.scheme}:", proxy, self._connect_timeout)
         host = f"[{url.host}]" if ":" in url.host else url.host
         default_port = {"http": 80, "https": 443}[url.scheme]
         literal = f"[{ip}]" if ":" in ip else ip
@@ -272,7 +279,7 @@ def permanent(fault: BaseException) -> bool:
     return False
 
 
-def error_of(fault: BaseException, phase: Phase, host: str) -> CometError:
+def error_of(fault: BaseException, phase: SendProgress, host: str) -> CometError:
     """Our error for a transport fault: what is known about the request decides, not the fault's name."""
     what = clean(f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__, limit=200)
     if phase.whole:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 EXIT_TIMEOUT = 2.0  # seconds
 
 
-class _Engine:
+class LoopThread:
     """A loop in a thread, with a portal to it.
 
     anyio's own way to start one ends it when the last reference goes, which in a forked child waits for ever for
@@ -79,14 +79,14 @@ class _Engine:
         self._thread.join(seconds)
 
 
-class Lease:
+class LoopHandle:
     """A share in the engine; give it back with `release`."""
 
     def __init__(self) -> None:
         global _engine  # noqa: PLW0603 - one per process is the point
         with _lock:
             if _engine is None:
-                _engine = _Engine()
+                _engine = LoopThread()
             self.portal = _engine.portal
             self.start, self.call = _engine.start, _engine.call
             _leases.add(self)
@@ -123,8 +123,8 @@ def unwrapped(fault: BaseException) -> Any:
 
 _ending = False
 _lock = threading.Lock()
-_engine: _Engine | None = None
-_leases: set[Lease] = set()
+_engine: LoopThread | None = None
+_leases: set[LoopHandle] = set()
 
 
 def _after_fork() -> None:

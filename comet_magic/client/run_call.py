@@ -16,42 +16,48 @@ from ..files import sniff
 from ..protocol import Attempt, Preview, judge, request_id_of
 from ..protocol.judge import counts
 from ..text import clean
-from .attempt import Failed, Outgoing, Received, attempt
-from .delivery import Delivery
+from .exchange import Failed, Outgoing, Received, attempt
+from .in_flight import InFlight, Manners
+from .results import ResultWriter
 from .spool import SMALL, Spool
 from .threads import Threads
-from .trip import Manners, Trip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..archive import Archive, Claim
     from ..settings import BaseURL, Settings
-    from .http import APIDoor, PictureDoor
-    from .job import Call, Job
+    from .job import Job, RunningCall
+    from .transport import APITransport, DownloadTransport
 
 
 class Journey:
     """Takes calls from claim to picture; lives on the engine's loop."""
 
     def __init__(
-        self, *, base: BaseURL, api: APIDoor, pictures: PictureDoor, settings: Settings, archive: Archive
+        self,
+        *,
+        base: BaseURL,
+        api: APITransport,
+        pictures: DownloadTransport,
+        settings: Settings,
+        archive: Archive,
     ) -> None:
         self._threads = Threads(disk=archive.folder is not None)
         self._host = base.url.partition("://")[2].partition("/")[0]
         self._api = api
         self._settings = settings
         self._archive = archive
-        self.delivery = Delivery(
+        self.delivery = ResultWriter(
             base=base, pictures=pictures, settings=settings, archive=archive, threads=self._threads
         )
 
-    async def travel(self, job: Job, call: Call, claim: Callable[[], Claim], manners: Manners) -> None:
+    async def travel(self, job: Job, call: RunningCall, claim: Callable[[], Claim], manners: Manners) -> None:
         """The whole way; what comes of it is in `call`, and an error that ends it is raised."""
         async with manners.limiter.admit():
             claimed, spool = await self._threads.write(self._claimed, claim)
             call.call_id, call.reserved = claimed.id, claimed.reserved
-            trip = Trip(job, call, claimed, spool)
+            trip = InFlight(job, call, claimed, spool)
             try:
                 answer = await self._purchase(trip, manners)
                 await self.delivery.deliver(trip, answer)
@@ -76,7 +82,7 @@ class Journey:
 
     # --- sending
 
-    async def _purchase(self, trip: Trip, manners: Manners) -> Received:
+    async def _purchase(self, trip: InFlight, manners: Manners) -> Received:
         call = trip.call
         timeout = trip.job.timeout or self._settings.timeout
         out = self._outgoing(trip, anyio.current_time() + timeout, timeout)
@@ -105,7 +111,7 @@ class Journey:
                 out = replace(out, deadline=anyio.current_time() + timeout)
         raise AssertionError("unreachable")
 
-    def _outgoing(self, trip: Trip, deadline: float, timeout: float) -> Outgoing:
+    def _outgoing(self, trip: InFlight, deadline: float, timeout: float) -> Outgoing:
         settings, job, call = self._settings, trip.job, trip.call
         numbers = count()
 

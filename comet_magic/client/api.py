@@ -11,18 +11,18 @@ from weakref import WeakKeyDictionary
 
 from ..request import Options
 from ..settings import ClientOptions, hide_keys
-from .account import balance, catalogue
 from .config import configure
 from .core import Core
 from .job import Job, wait
+from .vendor import balance, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..archive import Archive, Spend
     from ..images import Images
-    from .account import Balance, Listed
     from .planning import Plan
+    from .vendor import Balance, Listed
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -42,7 +42,7 @@ def named(function: F) -> F:
 HEARTBEAT = 0.2  # seconds; an interrupt of an awaited call acts when the loop next wakes
 
 
-class _Front:
+class _BaseClient:
     """What both clients share."""
 
     def __init__(self, **options: Unpack[ClientOptions]) -> None:
@@ -119,7 +119,7 @@ class _Front:
         return self._core.archive.spend(vendor=self.vendor, session=self._core.session)
 
 
-class Client(_Front):
+class Client(_BaseClient):
     """A client whose calls wait for their pictures.
 
     Example:
@@ -176,7 +176,7 @@ class Client(_Front):
         self.close()
 
 
-class AsyncClient(_Front):
+class AsyncClient(_BaseClient):
     """A client whose calls are awaited, from any asyncio loop.
 
     Example:

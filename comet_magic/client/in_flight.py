@@ -10,17 +10,17 @@ from ..protocol import Policy, Progress, RetryBudget
 
 if TYPE_CHECKING:
     from ..archive import Claim
-    from .job import Call, CallState, Job
+    from .job import CallState, Job, RunningCall
     from .limiter import Limiter
     from .spool import Spool
 
 
 @dataclass(frozen=True)
-class Trip:
+class InFlight:
     """One claimed request under way: its job, its call, its claim in the ledger, its answer's body."""
 
     job: Job
-    call: Call
+    call: RunningCall
     claim: Claim
     spool: Spool
 

@@ -16,9 +16,9 @@ from ..errors import CometError, InvalidRequestError
 from ..protocol import Attempt, Policy, judge
 from ..protocol.judge import counts
 from .core import Core
-from .job import Call, Job
+from .in_flight import Manners
+from .job import Job, RunningCall
 from .limiter import Limiter
-from .trip import Manners
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PATIENCE = 600.0  # seconds that the server may ask all calls to wait
 
 
-class Bulk(Core):
+class BatchCore(Core):
     """A core whose requests are performed one by one on the engine's loop.
 
     Args:
@@ -64,12 +64,12 @@ class Bulk(Core):
 
     async def perform(
         self, request: ImageRequest, copy: int, *, redo: bool = False, call_id: str = ""
-    ) -> Call:
+    ) -> RunningCall:
         """What came of one request for one copy: pictures and errors are in the call; a cancellation is raised."""
-        call = Call(0, request, copies=(copy,))
+        call = RunningCall(0, request, copies=(copy,))
         claim = partial(self._claim, call, redo=redo, call_id=call_id)
 
-        async def way(job: Job, call: Call) -> None:
+        async def way(job: Job, call: RunningCall) -> None:
             await self.journey.travel(job, call, claim, self._manners)
 
         await self._one(self._job([call], request, options={}), call, way)
@@ -92,12 +92,12 @@ class Bulk(Core):
         send: Callable[[Claim], Awaitable[CometError | None]],
         *,
         redo: bool = False,
-    ) -> Call:
+    ) -> RunningCall:
         """As `perform`, but another process sends the request and writes picture and receipt.
 
         Place, pace, money and ledger stay here; `send` gives what the other ended with.
         """
-        call = Call(0, request, copies=(copy,))
+        call = RunningCall(0, request, copies=(copy,))
         try:
             async with self._limiter.admit():
                 claim = await run_sync(partial(self._claim, call, redo=redo))

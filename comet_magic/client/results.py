@@ -27,22 +27,28 @@ if TYPE_CHECKING:
     from ..archive.store import Settled
     from ..protocol import Reply
     from ..settings import BaseURL, Settings
-    from .attempt import Received
-    from .http import PictureDoor
-    from .job import Call
+    from .exchange import Received
+    from .in_flight import InFlight
+    from .job import RunningCall
     from .spool import Spool
     from .threads import Threads
-    from .trip import Trip
+    from .transport import DownloadTransport
 
 
 AT_ONCE = 16  # pictures fetched and held side by side, however many calls are in flight and a server names
 
 
-class Delivery:
+class ResultWriter:
     """Reads, checks, stores and settles; lives on the engine's loop, works in threads."""
 
     def __init__(
-        self, *, base: BaseURL, pictures: PictureDoor, settings: Settings, archive: Archive, threads: Threads
+        self,
+        *,
+        base: BaseURL,
+        pictures: DownloadTransport,
+        settings: Settings,
+        archive: Archive,
+        threads: Threads,
     ) -> None:
         self._base = base
         self._pictures = pictures
@@ -53,7 +59,7 @@ class Delivery:
         price = settings.price_per_image
         self._price_per_image = None if price is None else parse_dollars(price, name="price_per_image")
 
-    async def deliver(self, trip: Trip, answer: Received) -> None:
+    async def deliver(self, trip: InFlight, answer: Received) -> None:
         """From the spooled answer to checked pictures on disk and a settled call."""
         trip.tell("decoding")
         with anyio.CancelScope(shield=True):  # it is paid and nearly here
@@ -62,7 +68,7 @@ class Delivery:
             await self._collect(trip, items)
         trip.tell("done")
 
-    async def _brought(self, trip: Trip, answer: Received) -> Mapping[int, Item]:
+    async def _brought(self, trip: InFlight, answer: Received) -> Mapping[int, Item]:
         """What of the answer is still to be brought; a single picture that came with it is brought to the end."""
         found = await self._threads.decode(self._unpack, trip, answer)
         if isinstance(found, dict):
@@ -72,7 +78,7 @@ class Delivery:
             self._tell_arrival(trip, picture)
         return {}
 
-    def _unpack(self, trip: Trip, answer: Received) -> dict[int, Item] | Picture | CometError:
+    def _unpack(self, trip: InFlight, answer: Received) -> dict[int, Item] | Picture | CometError:
         """What the answer holds; one that holds a single picture gives that, checked."""
         call = trip.call
         self._note(trip, answer)
@@ -86,13 +92,13 @@ class Delivery:
             return self._checked(trip, reply.items[0])
         return dict(enumerate(reply.items))
 
-    def _note(self, trip: Trip, answer: Received) -> None:
+    def _note(self, trip: InFlight, answer: Received) -> None:
         """Note on disk that the answer is whole, so that a crash from here on loses nothing."""
         if trip.spool.on_disk and self._archive.folder is not None:
             with contextlib.suppress(OSError):  # only a crash would have needed the note
                 self._archive.spooled(trip.claim, {"status": answer.status, "headers": dict(answer.headers)})
 
-    async def resume(self, trip: Trip, answer: Received | None, urls: Mapping[int, str]) -> None:
+    async def resume(self, trip: InFlight, answer: Received | None, urls: Mapping[int, str]) -> None:
         """Finish a paid call from its raw answer, or from the addresses of its pictures; nothing is sent."""
         try:
             if answer is not None:
@@ -104,7 +110,7 @@ class Delivery:
             await self.give_up(trip, error)
             raise
 
-    async def _collect(self, trip: Trip, items: Mapping[int, Item]) -> None:
+    async def _collect(self, trip: InFlight, items: Mapping[int, Item]) -> None:
         """The pictures of an answer, side by side, and the end of the call."""
         found: dict[int, Picture | CometError] = {}
 
@@ -133,7 +139,7 @@ class Delivery:
             error.status_code = error.status_code or answer.status
             raise
 
-    def _received(self, trip: Trip, answer: Received, urls: list[str | None]) -> None:
+    def _received(self, trip: InFlight, answer: Received, urls: list[str | None]) -> None:
         call = trip.call
         with self._disk_faults(call):
             self._archive.received(
@@ -141,7 +147,7 @@ class Delivery:
             )
 
     @contextlib.contextmanager
-    def _disk_faults(self, call: Call) -> Iterator[None]:
+    def _disk_faults(self, call: RunningCall) -> Iterator[None]:
         """What the disk refuses after the payment is told at the end; the pictures go on."""
         problem = None
         try:
@@ -156,7 +162,7 @@ class Delivery:
                 )
             )
 
-    async def _picture(self, trip: Trip, index: int, item: Item) -> Picture | CometError:
+    async def _picture(self, trip: InFlight, index: int, item: Item) -> Picture | CometError:
         """One entry of the answer as a checked, stored picture, or the error that keeps it from being one."""
         if item.url is not None:
             trip.tell("downloading")
@@ -172,12 +178,12 @@ class Delivery:
         return picture
 
     @staticmethod
-    def _tell_arrival(trip: Trip, picture: Picture) -> None:
+    def _tell_arrival(trip: InFlight, picture: Picture) -> None:
         if trip.job.on_event is not None:
             trip.job.on_event(Arrived(trip.call.index, picture))
 
     @staticmethod
-    def _with_evidence(call: Call, error: CometError) -> CometError:
+    def _with_evidence(call: RunningCall, error: CometError) -> CometError:
         return error.bare().with_facts(
             attempts=call.attempts,
             partial=error.partial or call.preview,
@@ -194,7 +200,7 @@ class Delivery:
             pause=self._settings.retry_base_delay / 2,
         )
 
-    def _checked(self, trip: Trip, item: Item) -> Picture | CometError:
+    def _checked(self, trip: InFlight, item: Item) -> Picture | CometError:
         data = item.data or b""
         try:
             if item.error is not None:
@@ -211,7 +217,7 @@ class Delivery:
             request_id=trip.call.request_id,
         )
 
-    def _stored(self, trip: Trip, index: int, picture: Picture) -> Picture:
+    def _stored(self, trip: InFlight, index: int, picture: Picture) -> Picture:
         with self._disk_faults(trip.call):
             path = self._archive.store(
                 trip.claim,
@@ -228,11 +234,11 @@ class Delivery:
 
     # --- the end
 
-    def _finish(self, trip: Trip, checked: Picture | CometError) -> None:
+    def _finish(self, trip: InFlight, checked: Picture | CometError) -> None:
         """The end of a call with a single picture."""
         self._end(trip, [self._stored(trip, 0, checked) if isinstance(checked, Picture) else checked])
 
-    def _end(self, trip: Trip, ended: Sequence[Picture | CometError]) -> None:
+    def _end(self, trip: InFlight, ended: Sequence[Picture | CometError]) -> None:
         """Settle an answered call; the raw body stays only where it is still needed."""
         call = trip.call
         call.pictures = [one for one in ended if isinstance(one, Picture)]
@@ -248,23 +254,23 @@ class Delivery:
             trip.spool.discard()
         call.errors += errors
 
-    async def give_up(self, trip: Trip, error: CometError) -> None:
+    async def give_up(self, trip: InFlight, error: CometError) -> None:
         """Settle a call that got no pictures."""
         self._with_evidence(trip.call, error)
         with anyio.CancelScope(shield=True):
             await self._threads.write(self._given_up, trip, error)
 
-    def _given_up(self, trip: Trip, error: CometError) -> None:
+    def _given_up(self, trip: InFlight, error: CometError) -> None:
         needed = error.outcome in ("unknown", "billed") and trip.spool.size > 0
         error.rescue_path = self._rescue(trip) if needed else None
         words: dict[str, Settled] = {"unknown": "unknown", "billed": "done"}
         self._settle(trip, words.get(error.outcome, "rejected"), error)
 
-    async def settle(self, trip: Trip, state: Settled, error: CometError | None) -> None:
+    async def settle(self, trip: InFlight, state: Settled, error: CometError | None) -> None:
         """The end of a call in the ledger."""
         await self._threads.write(self._settle, trip, state, error)
 
-    def _settle(self, trip: Trip, state: Settled, error: CometError | None) -> None:
+    def _settle(self, trip: InFlight, state: Settled, error: CometError | None) -> None:
         call, answered = trip.call, state == "done"
         with self._disk_faults(call):
             self._archive.settle(
@@ -277,7 +283,7 @@ class Delivery:
                 request_id=call.request_id,
             )
 
-    def _rescue(self, trip: Trip) -> str | None:
+    def _rescue(self, trip: InFlight) -> str | None:
         """Keep the raw answer for good; where it is, or None where the disk refuses."""
         trip.spool.to_disk()
         if not trip.spool.on_disk:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadResponseError, CometError
 from ..protocol import refusal
 from ..text import clean
-from .http import HTTPFault, Phase, ask_without_key, error_of
+from .transport import HTTPFault, SendProgress, ask_without_key, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ..settings import BaseURL
-    from .http import APIDoor
+    from .transport import APITransport
 
 LASTS = 3600.0  # seconds a catalogue is kept
 NO_LIMIT = 100_000_000  # USD from which a limit means that there is none
@@ -57,7 +57,7 @@ class Balance:
 _kept: dict[str, tuple[float, tuple[Listed, ...]]] = {}
 
 
-async def catalogue(door: APIDoor, base: BaseURL) -> tuple[Listed, ...]:
+async def catalogue(door: APITransport, base: BaseURL) -> tuple[Listed, ...]:
     """The image models that the vendor lists now; read without the key, kept for an hour.
 
     Raises:
@@ -79,7 +79,7 @@ async def catalogue(door: APIDoor, base: BaseURL) -> tuple[Listed, ...]:
     return listed
 
 
-async def balance(door: APIDoor, base: BaseURL) -> Balance:
+async def balance(door: APITransport, base: BaseURL) -> Balance:
     """What the key has used and has left, asked with the key at its own origin.
 
     Raises:
@@ -99,16 +99,16 @@ def reachable(base: BaseURL) -> CometError | None:
     try:
         ask_without_key(f"{base.origin}/api/models")
     except HTTPFault as fault:
-        return error_of(fault, Phase(lambda: None), base.url.partition("://")[2].partition("/")[0])
+        return error_of(fault, SendProgress(lambda: None), base.url.partition("://")[2].partition("/")[0])
     return None
 
 
-async def _page(door: APIDoor, url: str, *, with_key: bool) -> dict[str, Any]:
+async def _page(door: APITransport, url: str, *, with_key: bool) -> dict[str, Any]:
     problem: CometError
     try:
         response, body = await door.get(url, with_key=with_key, largest=LARGEST)
     except HTTPFault as fault:
-        problem = error_of(fault, Phase(lambda: None), clean(url))
+        problem = error_of(fault, SendProgress(lambda: None), clean(url))
     else:
         return _document(response, body, url)
     raise problem

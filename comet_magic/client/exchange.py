@@ -10,7 +10,7 @@ import anyio
 
 from ..errors import AmbiguousError, APITimeoutError, CometError, TooLargeError
 from ..protocol import StreamReader, read_preview, refusal, retry_after, vouched
-from .http import APIDoor, HTTPFault, Phase, announced, error_of, permanent, pieces, silent
+from .transport import APITransport, HTTPFault, SendProgress, announced, error_of, permanent, pieces, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,9 +74,9 @@ class Outgoing:
     on_preview: Callable[[bytes], None]
 
 
-async def attempt(door: APIDoor, out: Outgoing, spool: Spool, host: str) -> Received | Failed:
+async def attempt(door: APITransport, out: Outgoing, spool: Spool, host: str) -> Received | Failed:
     """Send once and read the answer; nothing is raised but a cancellation."""
-    phase = Phase(on_begun=out.on_begun)
+    phase = SendProgress(on_begun=out.on_begun)
     result: Received | Failed | None = None
     with anyio.CancelScope(deadline=out.deadline):
         result = await _exchange(door, out, spool, host, phase)
@@ -85,7 +85,7 @@ async def attempt(door: APIDoor, out: Outgoing, spool: Spool, host: str) -> Rece
     return result
 
 
-def _late(out: Outgoing, phase: Phase, host: str) -> APITimeoutError:
+def _late(out: Outgoing, phase: SendProgress, host: str) -> APITimeoutError:
     outcome = "unknown" if phase.whole else "not_sent"
     return APITimeoutError(
         f"{host} gave no answer within {out.timeout:g} s",
@@ -94,7 +94,9 @@ def _late(out: Outgoing, phase: Phase, host: str) -> APITimeoutError:
     )
 
 
-async def _exchange(door: APIDoor, out: Outgoing, spool: Spool, host: str, phase: Phase) -> Received | Failed:
+async def _exchange(
+    door: APITransport, out: Outgoing, spool: Spool, host: str, phase: SendProgress
+) -> Received | Failed:
     accept = "text/event-stream" if out.stream else "application/json"
     idle = out.idle if out.stream else None
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import comet_magic as cm
-from comet_magic.client import account
+from comet_magic.client import vendor
 from comet_magic.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_the_balance_falls_by_what_a_call_cost(client: cm.Client) -> None:
     ],
 )
 def test_a_price_of_any_shape_is_a_number_or_nothing(value: object, amount: Decimal | None) -> None:
-    assert account._amount(value) == amount
+    assert vendor._amount(value) == amount
 
 
 def test_a_vendor_without_these_pages_is_told_as_such(sandbox: Sandbox) -> None:

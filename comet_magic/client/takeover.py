@@ -10,22 +10,22 @@ from anyio.to_thread import run_sync
 
 from ..errors import InvalidRequestError
 from ..text import clean
-from .attempt import Received
-from .job import Call, Job
+from .exchange import Received
+from .in_flight import InFlight
+from .job import Job, RunningCall
 from .spool import Spool
-from .trip import Trip
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ..archive import Archive, Orphan
     from ..request import ImageRequest
-    from .delivery import Delivery
+    from .results import ResultWriter
 
-    Way = Callable[[Job, Call], Awaitable[None]]
+    Way = Callable[[Job, RunningCall], Awaitable[None]]
 
 
-class Unfinished:
+class Takeover:
     """Finishes for nothing what was paid already; nothing is ever sent.
 
     Args:
@@ -34,7 +34,9 @@ class Unfinished:
         launch: starts a job of one call in the background.
     """
 
-    def __init__(self, archive: Archive, delivery: Delivery, launch: Callable[[Call, Way], Job]) -> None:
+    def __init__(
+        self, archive: Archive, delivery: ResultWriter, launch: Callable[[RunningCall, Way], Job]
+    ) -> None:
         self._archive = archive
         self._delivery = delivery
         self._launch = launch
@@ -73,15 +75,17 @@ class Unfinished:
         spool = Spool.left_behind(orphan.spool) if orphan.spool else Spool(None)
         answer = _answer_of(orphan) if orphan.spool else None
 
-        async def way(job: Job, call: Call) -> None:
+        async def way(job: Job, call: RunningCall) -> None:
             try:
-                await self._delivery.resume(Trip(job, call, orphan.call, spool), answer, dict(orphan.urls))
+                await self._delivery.resume(
+                    InFlight(job, call, orphan.call, spool), answer, dict(orphan.urls)
+                )
             except FileNotFoundError:
                 if not await run_sync(self._done_meanwhile, orphan):
                     raise
 
         entry = self._archive.entry(orphan.call.id)
-        call = Call(0, request, call_id=orphan.call.id, sent=True, reserved=orphan.call.reserved)
+        call = RunningCall(0, request, call_id=orphan.call.id, sent=True, reserved=orphan.call.reserved)
         if entry is not None:
             call.cost, call.usage = entry.cost, dict(entry.usage) if entry.usage else None
         job = self._launch(call, way)

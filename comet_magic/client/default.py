@@ -6,8 +6,8 @@ import threading
 from typing import TYPE_CHECKING, Unpack
 
 from ..settings import hide_keys
+from .api import Client, checked, finished, named
 from .config import configure
-from .fronts import Client, checked, finished, named
 
 if TYPE_CHECKING:
     from ..images import Images
