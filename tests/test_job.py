@@ -16,9 +16,10 @@ import comet_magic as cm
 from comet_magic.client import wait
 from comet_magic.protocol import Arrived, Preview, Progress
 from comet_magic.sandbox import Sandbox
+from tests.loopback import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from comet_magic.client import Job
@@ -38,14 +39,6 @@ def client(sandbox: Sandbox) -> Iterator[cm.Client]:
         yield made
 
 
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for what must come, at most ten seconds."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
-
-
 def sent(job: Job) -> int:
     return sum(call.sent for call in job.calls)
 
@@ -54,7 +47,7 @@ def test_an_abandoned_job_cancels_what_waits_and_lets_what_was_sent_run_on(
     client: cm.Client, sandbox: Sandbox
 ) -> None:
     job = client.submit("a boat", model="dall-e-3", size="1024x1024", n=3)
-    until(lambda: sent(job) == 2)
+    assert until(lambda: sent(job) == 2)
     what = job.abandon()
     assert (what.cancelled, what.sent, what.bound) == (1, 2, 2 * 40_000)
     assert job.abandoned
@@ -69,7 +62,7 @@ def test_a_dropped_job_closes_its_connections_and_stays_on_the_books(
     client: cm.Client, sandbox: Sandbox
 ) -> None:
     job = client.submit("a boat", **SMALL)
-    until(lambda: sandbox.log)
+    assert until(lambda: sandbox.log)
     assert job.drop().bound == 16_000
     with pytest.raises(cm.CometError) as caught:
         job.result(timeout=5)
@@ -82,11 +75,11 @@ def test_a_dropped_job_closes_its_connections_and_stays_on_the_books(
 def test_what_runs_can_be_looked_at_and_is_gone_when_it_ended(client: cm.Client) -> None:
     job = client.submit("a boat", **SMALL)
     assert client.jobs == (job,)
-    until(lambda: sent(job))
+    assert until(lambda: sent(job))
     view = job.calls[0]
     assert (view.state, view.reserved, view.request.prompt) == ("waiting", 16_000, "a boat")
     job.result(timeout=10)
-    until(lambda: client.jobs == ())
+    assert until(lambda: client.jobs == ())
 
 
 def test_events_tell_each_step_in_order(sandbox: Sandbox) -> None:
@@ -108,7 +101,7 @@ def test_events_tell_each_step_in_order(sandbox: Sandbox) -> None:
 
 def test_an_interrupt_frees_the_caller_at_once_and_says_what_is_billed(client: cm.Client) -> None:
     job = client.submit("a boat", **SMALL)
-    until(lambda: sent(job))
+    assert until(lambda: sent(job))
     threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
     started = time.monotonic()
     with pytest.raises(cm.CallAbandoned, match=r"1 request was already sent, .* and runs on") as caught:
@@ -122,7 +115,7 @@ def test_an_interrupt_frees_the_caller_at_once_and_says_what_is_billed(client: c
 def test_an_interrupt_before_anything_was_sent_costs_nothing(sandbox: Sandbox) -> None:
     with cm.Client(base_url=sandbox.base_url, api_key="sandbox", max_in_flight=1) as client:
         first = client.submit("a boat", **SMALL)
-        until(lambda: sent(first))
+        assert until(lambda: sent(first))
         second = client.submit("another", **SMALL)
         threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
         with pytest.raises(cm.CallAbandoned, match="before anything was sent") as caught:
@@ -149,7 +142,7 @@ def test_a_cancelled_await_leaves_what_was_sent_running(sandbox: Sandbox) -> Non
                 await task
 
     asyncio.run(cancelled())
-    until(lambda: [entry.outcome for entry in cm.history()] == ["done"])
+    assert until(lambda: [entry.outcome for entry in cm.history()] == ["done"])
 
 
 def test_calls_can_be_made_from_any_loop_and_any_thread(client: cm.Client) -> None:
@@ -180,13 +173,13 @@ def test_a_closed_client_takes_no_call_and_leaves_no_thread(sandbox: Sandbox) ->
     for _ in range(3):
         client = cm.Client(base_url=sandbox.base_url, api_key="sandbox")
         job = client.submit("a boat", **SMALL)
-        until(lambda: sent(job))
+        assert until(lambda: sent(job))
         client.close()
         client.close()
         with pytest.raises(cm.ConfigurationError, match="closed"):
             client.generate("a boat", **SMALL)
         assert len(job.result(timeout=10)) == 1
-    until(
+    assert until(
         lambda: (
             not {t for t in threading.enumerate() if t.name.startswith(("AnyIO", "asyncio", "comet"))}
             - before
@@ -203,10 +196,10 @@ def test_a_closed_client_leaves_no_file_open_and_its_archive_can_be_read(
     for last in ("a call", "a close"):
         client = cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=tmp_path / "cometimg")
         job = client.submit("a boat", **SMALL)
-        until(lambda: sent(job) if last == "a call" else job.done())
+        assert until(lambda: sent(job) if last == "a call" else job.done())
         client.close()
         assert len(job.result(timeout=10)) == 1
-        until(lambda: left_open() == [])
+        assert until(lambda: left_open() == [])
         assert client.spend().calls == 1
         client.archive.close()
 

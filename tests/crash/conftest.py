@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import pytest
 
 from tests.crash import actor
 from tests.crash.actor import WARM, Asked
+from tests.loopback import until
 from tests.processes import HOME
 
 if TYPE_CHECKING:
@@ -75,12 +75,7 @@ class Stage:
     @staticmethod
     def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:
         """Whether the condition came true in time."""
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.005)
-        return True
+        return until(condition, seconds)
 
     def end(self) -> None:
         for talk in self.talks:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import time
 import warnings
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -57,14 +56,12 @@ def problems(row: Row, call: Any, server: FaultServer, connects: Counter[int], f
     images, error = (), None
     with warnings.catch_warnings(record=True) as warned, Peak(watch=row.mib is not None) as peak:
         warnings.simplefilter("always")
-        started = time.monotonic()
         try:
             images = call(arguments, prompt, row.arguments)
         except CometError as caught:
             error = caught
-        seconds = time.monotonic() - started
-    said = tuple(str(each.message) for each in warned)
-    ending = Ending(images, error, seconds, peak.growth, connects[port] - before, said)
+        said = tuple(str(each.message) for each in warned)
+    ending = Ending(images, error, peak.growth, connects[port] - before, said)
     found = differences(row, ending, server.counts(prompt), prompt)
     if error is not None:
         found += remembered(error)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from tests.faults.exchange import Counts
 
-BUSY = 0.7  # seconds by which a busy machine may be late
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 SIGNATURE = "SECRETSIG"
 SECRET_PART = KEY.removeprefix("sk-test-")
@@ -51,7 +50,6 @@ class Ending:
 
     images: Any
     error: Any
-    seconds: float
     growth: float = 0.0
     connects: int = 0
     warned: tuple[str, ...] = ()
@@ -101,10 +99,6 @@ def ended(row: Row, ending: Ending) -> Iterator[str]:
         yield f"ended with {name}: {ending.error}; {row.ends} was due"
     elif ending.error is not None and ending.error.outcome not in row.outcomes:
         yield f"outcome {ending.error.outcome}; {row.outcomes} was due"
-    if row.within is not None and ending.seconds > row.within + BUSY:
-        yield f"took {ending.seconds:.2f} s; {row.within} was the limit"
-    if ending.seconds < row.at_least:
-        yield f"took only {ending.seconds:.2f} s; {row.at_least} was the least"
     if row.mib is not None and ending.growth > row.mib:
         yield f"memory grew by {ending.growth:.0f} MiB; {row.mib} was the limit"
 
@@ -125,8 +119,6 @@ def counted(row: Row, ending: Ending, counts: Counts) -> Iterator[str]:
     gaps = [after - before for before, after in zip(counts.arrivals, counts.arrivals[1:], strict=False)]
     if row.gaps is not None and (not gaps or min(gaps) < row.gaps):
         yield f"gaps of {gaps} s between POSTs; {row.gaps} was the least"
-    if row.within is not None and counts.held and max(counts.held) > row.within + BUSY:
-        yield f"the connection was held for {max(counts.held):.2f} s"
 
 
 def sent_well(counts: Counts) -> Iterator[str]:

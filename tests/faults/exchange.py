@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import http
 import json
 import re
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.faults import pictures
+from tests.loopback import Head, header_block
 
 if TYPE_CHECKING:
     from tests.faults.server import FaultServer
@@ -41,20 +41,9 @@ class Counts:
     connections: int = 0
     active: int = 0
     arrivals: list[float] = field(default_factory=list)
-    held: list[float] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     request_ids: list[str] = field(default_factory=list)
     heads: list[Head] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Head:
-    """The first part of a request, with header names in lower case."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    raw: bytes
 
 
 @dataclass(frozen=True)
@@ -167,16 +156,12 @@ class Exchange:
         self, status: int, fields: Iterable[tuple[str, str]] = (), *, version: str = "HTTP/1.1"
     ) -> bytes:
         """A header block; the request id is noted as sent."""
-        try:
-            reason = http.HTTPStatus(status).phrase
-        except ValueError:
-            reason = "Odd"
         named = {name.lower() for name, _ in fields}
-        lines = [f"{version} {status} {reason}", *(f"{name}: {value}" for name, value in fields)]
+        lines = list(fields)
         if "x-request-id" not in named and "no-request-id" not in named:
-            lines.append(f"X-Request-Id: {self.request_id}")
+            lines.append(("X-Request-Id", self.request_id))
         self.counts.request_ids.append(self.request_id)
-        return "\r\n".join([*lines, "\r\n"]).encode("utf-8", "surrogateescape")
+        return header_block(status, lines, version=version)
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -224,15 +209,13 @@ class Exchange:
         self.writer.close()
 
     async def hold(self, seconds: float = LONGEST) -> None:
-        """Says nothing until the client closes, and notes how long that took."""
-        started = time.monotonic()
+        """Says nothing until the client closes."""
         try:
             async with asyncio.timeout(seconds):
                 while await self.reader.read(65536):
                     pass
         except (TimeoutError, ConnectionError):
             pass
-        self.counts.held.append(time.monotonic() - started)
         self.close()
 
     async def drip(self, data: bytes, pause: float = 0.05, piece: int = 1) -> None:
@@ -246,7 +229,6 @@ class Exchange:
                 break
             at += piece
             await asyncio.sleep(pause)
-        self.counts.held.append(time.monotonic() - started)
         self.close()
 
     async def pour(self, data: bytes, total: int) -> None:

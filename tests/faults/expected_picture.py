@@ -16,9 +16,9 @@ def refused(name: str, ends: str = "BadImageError", **facts: object) -> Row:
 
 
 PICTURES = (
-    refused("png-bomb", "TooLargeError", mib=100, within=5, doors=True),
-    refused("png-bomb-warn", "TooLargeError", mib=100, within=5),
-    refused("png-bomb-header", "TooLargeError", mib=100, within=5),
+    refused("png-bomb", "TooLargeError", mib=100, doors=True),
+    refused("png-bomb-warn", "TooLargeError", mib=100),
+    refused("png-bomb-header", "TooLargeError", mib=100),
     *(
         refused(name)
         for name in (
@@ -86,7 +86,7 @@ def gone(name: str, gets: int | tuple[int, int] = 1, ends: str = "DownloadError"
 
 ADDRESSES = (
     *(
-        unsafe(name, within=0.5)
+        unsafe(name)
         for name in (
             "file",
             "ftp",
@@ -189,9 +189,9 @@ DOWNLOADS = (
     ),
     gone("bomb", 1, "TooLargeError", keeps=(), mib=100),
     gone("endless", (1, 4), "DownloadError|TooLargeError", client=SMALL, mib=30, sent_mib=64),
-    gone("cl-huge", (1, 4), "DownloadError|TooLargeError", within=2),
+    gone("cl-huge", (1, 4), "DownloadError|TooLargeError"),
     gone("gzip-bomb", (1, 4), "DownloadError|TooLargeError|BadImageError", keeps=(), mib=150),
-    gone("drip", (1, 4), client=QUICK, within=3),
-    gone("hang", (1, 4), client=QUICK, within=3),
+    gone("drip", (1, 4), client=QUICK),
+    gone("hang", (1, 4), client=QUICK),
 )
 PICTURE = PICTURES + WORDS + ADDRESSES + DOWNLOADS

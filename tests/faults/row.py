@@ -49,7 +49,7 @@ class Row:
         n, stream, options: of the request. client: settings of the client.
         base: which address is the base URL: an attribute of the server, or `front:kind`.
         connects: how many connections are tried to the base URL's port.
-        within, at_least: seconds. mib: growth of memory. sent_mib: what the server could send.
+        mib: growth of memory. sent_mib: what the server could send.
         gaps: the least seconds between two POSTs.
         says: words in the lines that a person reads; hides: words that are not there.
         code: the server's code on the error.
@@ -72,8 +72,6 @@ class Row:
     client: Mapping[str, Any] = field(default_factory=dict)
     base: str = "base_url"
     connects: Range | None = None
-    within: float | None = None
-    at_least: float = 0.0
     mib: float | None = None
     sent_mib: float | None = None
     gaps: float | None = None

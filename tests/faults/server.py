@@ -12,28 +12,26 @@ import json
 import socket
 import ssl
 import tempfile
-import threading
-import traceback
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import trustme
 
 from tests.faults import pictures, scenarios
-from tests.faults.exchange import DOWNLOADS, SCENARIOS, Counts, Exchange, Head, Wish, reset
+from tests.faults.exchange import DOWNLOADS, SCENARIOS, Counts, Exchange, Wish, reset
+from tests.loopback import Head, LoopbackServer, read_head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
-T = TypeVar("T")
 CREDENTIALS = ("authorization", "x-api-key", "api-key", "cookie", "referer", "proxy-authorization")
 KEY = "sk-test-9fKq2LmX7vBw4RtZ8sHd3NcY6pGj1TeU"
 TLS_NAME = "api.comet.test"
 GARBAGE = b"\x16\x03\x01\x02\x00 this is not HTTP \xff\xfe\r\n\r\n"
 
 
-class FaultServer:
+class FaultServer(LoopbackServer):
     """A server that fails on request. A context manager; every attribute may be read from any thread.
 
     Attributes:
@@ -46,36 +44,24 @@ class FaultServer:
         leaks: credentials that arrived where they do not belong.
         trap_hits, stolen, strays, strangers: touched traps; POSTs at other origins; requests for other
             paths of the API; POSTs without the right key.
-        crashes: tracebacks of the server's own mistakes.
     """
 
     def __init__(self, key: str = KEY) -> None:
+        super().__init__()
         self.key = key
         self.leaks: list[str] = []
         self.trap_hits: list[str] = []
         self.stolen: list[str] = []
         self.strays: list[str] = []
         self.strangers: list[str] = []
-        self.crashes: list[str] = []
         self.proxied: list[str] = []
         self.trap_urls: dict[str, str] = {}
         self._counts: dict[str, Counts] = defaultdict(Counts)
         self._prompts: dict[str, str] = {}
-        self._open: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
         self._sockets: list[socket.socket] = []
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="faults", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(20), "the fault server did not start"
-        return self
 
     def __exit__(self, *exc: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(20)
-        assert not self._thread.is_alive(), "the fault server did not stop"
+        super().__exit__(*exc)
         for each in self._sockets:
             each.close()
         self._folder.cleanup()
@@ -87,9 +73,6 @@ class FaultServer:
     def seen(self, prompt: str) -> Counts:
         """What was seen of this prompt so far."""
         return self._counts[prompt]
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     def front(self, kind: str, times: int = 1) -> str:
         """A further port of the API whose first connections fail before a request is read."""
@@ -114,16 +97,14 @@ class FaultServer:
             await asyncio.sleep(0.01)
         return counts
 
-    async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
+    async def opened(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="faults-")
         untrusted, trusted = self._certificates()
-        self.base_url = f"http://127.0.0.1:{await self._listen(self._api)}/v1"
-        self.cdn_url = f"http://127.0.0.1:{await self._listen(self._cdn)}"
-        self.tls_url = f"https://127.0.0.1:{await self._listen(self._api, tls=untrusted)}/v1"
-        self.trusted_url = f"https://{TLS_NAME}:{await self._listen(self._api, tls=trusted)}/v1"
-        self.proxy_url = f"http://127.0.0.1:{await self._listen(self._proxy)}"
+        self.base_url = f"http://127.0.0.1:{await self.listen(self._api)}/v1"
+        self.cdn_url = f"http://127.0.0.1:{await self.listen(self._cdn)}"
+        self.tls_url = f"https://127.0.0.1:{await self.listen(self._api, tls=untrusted)}/v1"
+        self.trusted_url = f"https://{TLS_NAME}:{await self.listen(self._api, tls=trusted)}/v1"
+        self.proxy_url = f"http://127.0.0.1:{await self.listen(self._proxy)}"
         for name, host in (
             ("two", "127.0.0.2"),
             ("three", "127.0.0.3"),
@@ -131,17 +112,10 @@ class FaultServer:
             ("six", "::1"),
         ):
             with contextlib.suppress(OSError):
-                port = await self._listen(self._trap, host)
+                port = await self.listen(self._trap, host)
                 self.trap_urls[name] = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.dead_url = f"http://127.0.0.1:{self._dead()}/v1"
         self.blackhole_url = f"http://127.0.0.1:{self._blackhole()}/v1"
-        self._ready.set()
-        await self._stop.wait()
-        for server in self._servers:
-            server.close()
-        for task in tuple(self._open):
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
 
     def _certificates(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         contexts = []
@@ -174,35 +148,6 @@ class FaultServer:
             self._sockets.append(filler)
         return int(full.getsockname()[1])
 
-    async def _listen(
-        self,
-        serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]],
-        host: str = "127.0.0.1",
-        tls: ssl.SSLContext | None = None,
-    ) -> int:
-        async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            self._open.add(task)
-            try:
-                await serve(reader, writer)
-            except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-                pass
-            except asyncio.CancelledError:
-                writer.transport.abort()
-            except Exception:
-                self.crashes.append(traceback.format_exc())
-            finally:
-                writer.close()
-                self._open.discard(task)
-
-        listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        # A small window: a client cannot hand over megabytes that nobody reads.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
-        server = await asyncio.start_server(guarded, sock=listener, ssl=tls, limit=2**16, backlog=200)
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
-
     async def _open_front(self, kind: str, times: int) -> int:
         left = times
 
@@ -221,7 +166,7 @@ class FaultServer:
             else:
                 assert kind == "close", kind
 
-        return await self._listen(front)
+        return await self.listen(front)
 
     async def _api(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = True
@@ -239,7 +184,7 @@ class FaultServer:
     async def _post(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: Head, *, first: bool
     ) -> None:
-        raw = await reader.readexactly(int(head.headers.get("content-length", "0")))
+        raw = await reader.readexactly(head.length)
         body = json.loads(raw)
         prompt = str(body.get("prompt"))
         counts = self._counts[prompt]
@@ -314,18 +259,6 @@ class FaultServer:
         if "x-injected" in head.headers:
             found.append("an injected header")
         self.leaks.extend(f"{name} arrived at {where}: {head.method} {head.target[:200]}" for name in found)
-
-
-async def read_head(reader: asyncio.StreamReader) -> Head | None:
-    """The next request line and its headers; None when the client has nothing more to say."""
-    try:
-        raw = await reader.readuntil(b"\r\n\r\n")
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
-    first, *lines = raw.decode("latin-1").split("\r\n")
-    method, target, _ = first.split(" ", 2)
-    pairs = (line.partition(":") for line in lines if line)
-    return Head(method, target, {name.lower(): value.strip() for name, _, value in pairs}, raw)
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import io
 import json
-import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+
+from tests.loopback import Head, LoopbackServer, header_block, read_head, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 USAGE = {"input_tokens": 10, "output_tokens": 100, "total_tokens": 110}
 
@@ -41,7 +44,7 @@ class Asked:
     idempotency_key: str
 
 
-class Endpoint:
+class Endpoint(LoopbackServer):
     """A context manager; `asked` may be read from any thread.
 
     Args:
@@ -65,24 +68,21 @@ class Endpoint:
     ) -> None:
         self.delay, self.rate, self.retry_after, self.urls, self.hold = delay, rate, retry_after, urls, hold
         self.picture = picture
+        self.sold_out = False  # whether no address gives its picture any more
         self.forgiving = False  # whether nothing is refused any more
         self.asked: list[Asked] = []
         self.halfway: float | None = None  # seconds that an answer stops in its middle
         self.downloading = self.most_downloading = 0
         self.running = self.most_running = 0
         self._tokens, self._filled = rate or 0.0, time.monotonic()
-        self._serving: set[asyncio.Task[None]] = set()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
+        super().__init__()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
+        assert self.crashes == []
 
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+    async def opened(self) -> None:
+        self.port = await self.listen(self._exchange)
 
     @property
     def base_url(self) -> str:
@@ -98,50 +98,19 @@ class Endpoint:
         """The calls that came too fast."""
         return [one for one in list(self.asked) if one.status == 429]
 
-    def until(self, condition: Any, seconds: float = 90.0) -> None:
+    def until(self, condition: Callable[[Endpoint], object], seconds: float = 90.0) -> None:
         """Wait until something is true of this endpoint."""
-        deadline = time.monotonic() + seconds
-        while not condition(self):
-            assert time.monotonic() < deadline, "it did not come to that"
-            time.sleep(0.005)
-
-    async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512)
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        await self._stop.wait()
-        server.close()
-        for task in tuple(self._serving):
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        try:
-            await self._exchange(reader, writer)
-        except asyncio.CancelledError:
-            writer.transport.abort()
-        finally:
-            writer.close()
-            self._serving.discard(task)
+        assert until(lambda: condition(self), seconds), "it did not come to that"
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            if head.startswith("GET"):
-                await self._download(writer)
-            else:
-                length = next(
-                    int(line.split(":")[1])
-                    for line in head.split("\r\n")
-                    if line.lower().startswith("content-length")
-                )
-                await self._generate(head, json.loads(await reader.readexactly(length)), writer)
-            await writer.drain()
+        head = await read_head(reader)
+        if head is None:
+            return
+        if head.method == "GET":
+            await self._download(writer)
+        else:
+            await self._generate(head, json.loads(await reader.readexactly(head.length)), writer)
+        await writer.drain()
 
     async def _download(self, writer: asyncio.StreamWriter) -> None:
         self.downloading += 1
@@ -150,20 +119,18 @@ class Endpoint:
             await asyncio.sleep(self.hold)
         finally:
             self.downloading -= 1
-        writer.write(_head(200, len(self.picture), "image/png") + self.picture)
+        if self.sold_out:
+            return _reply(writer, b"", 403)
+        return _reply(writer, self.picture, kind="image/png")
 
-    async def _generate(self, head: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    async def _generate(self, head: Head, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         prompt = body["prompt"]
         status, error = self._refusal(prompt)
-        key = next(
-            (line.split(": ")[1] for line in head.split("\r\n") if line.lower().startswith("idempotency")), ""
-        )
+        key = head.headers.get("idempotency-key", "")
         self.asked.append(Asked(time.monotonic(), prompt, status, status == 200, key))
         if status != 200:
-            text = json.dumps({"error": error}).encode()
-            more = f"retry-after: {self.retry_after}\r\n" if status == 429 and self.retry_after else ""
-            writer.write(_head(status, len(text), "application/json", more) + text)
-            return
+            wait = [("Retry-After", str(self.retry_after))] if status == 429 and self.retry_after else []
+            return _reply(writer, json.dumps({"error": error}).encode(), status, fields=wait)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
@@ -171,18 +138,19 @@ class Endpoint:
         finally:
             self.running -= 1
         if "LOST" in prompt:
-            return
+            return None
+        text = b'{"data": []}' if "BROKEN" in prompt else self._answer()
+        fields = [("X-Request-Id", f"req-{len(self.asked)}")]
+        if self.halfway is None:
+            return _reply(writer, text, fields=fields)
+        _reply(writer, text, fields=fields, sent=len(text) // 2)
+        await asyncio.sleep(self.halfway)
+        return writer.write(text[len(text) // 2 :])
+
+    def _answer(self) -> bytes:
         where = {"url": f"http://127.0.0.1:{self.port}/{len(self.asked)}.png"}
         item = where if self.urls else {"b64_json": base64.b64encode(self.picture).decode()}
-        text = json.dumps({"created": 1790000000, "data": [item], "usage": USAGE}).encode()
-        if "BROKEN" in prompt:
-            text = b'{"data": []}'
-        writer.write(_head(200, len(text), "application/json", f"x-request-id: req-{len(self.asked)}\r\n"))
-        if self.halfway is not None:
-            writer.write(text[: len(text) // 2])
-            await asyncio.sleep(self.halfway)
-            text = text[len(text) // 2 :]
-        writer.write(text)
+        return json.dumps({"created": 1790000000, "data": [item], "usage": USAGE}).encode()
 
     def _refusal(self, prompt: str) -> tuple[int, dict[str, Any]]:
         if self.rate is not None:
@@ -206,7 +174,15 @@ _ANSWERS: dict[str, tuple[int, dict[str, Any]]] = {
 }
 
 
-def _head(status: int, length: int, kind: str, more: str = "") -> bytes:
-    return (
-        f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n{more}\r\n"
-    ).encode()
+def _reply(
+    writer: asyncio.StreamWriter,
+    body: bytes,
+    status: int = 200,
+    *,
+    kind: str = "application/json",
+    fields: Iterable[tuple[str, str]] = (),
+    sent: int | None = None,
+) -> None:
+    """An answer with its length; of its body only so many bytes are `sent` now."""
+    named = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Connection", "close"), *fields]
+    writer.write(header_block(status, named) + body[:sent])

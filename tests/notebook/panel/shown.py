@@ -5,27 +5,17 @@ from __future__ import annotations
 import html
 import json
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from comet_magic.notebook.panel import Panel
+from tests.loopback import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 WAIT = 60
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> bool:
-    """Whether it came true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def everything(widget: Any) -> list[Any]:

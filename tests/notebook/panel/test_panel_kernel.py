@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from comet_magic.sandbox import Sandbox, start_sandbox
+from tests.loopback import until
 from tests.notebook.conftest import KEY, Kernel
-from tests.notebook.panel.shown import until
 
 Connect = Callable[[Sandbox], Kernel]
 SMALL = "panel.form.fill({'model': 'dall-e-2', 'size': '256x256'}, 'a boat')"

@@ -14,7 +14,8 @@ import pytest
 import comet_magic as cm
 from comet_magic.notebook.panel import Panel
 from comet_magic.sandbox import Sandbox
-from tests.notebook.panel.shown import WAIT, Shown, state_size, until
+from tests.loopback import until
+from tests.notebook.panel.shown import WAIT, Shown, state_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,15 +44,12 @@ def test_generate_shows_the_picture_keeps_it_and_says_what_it_cost(shown: Shown,
     assert bought(sandbox) == ["a boat"]
 
 
-def test_generate_returns_at_once(shown: Shown, serve: Callable[..., Sandbox]) -> None:
+def test_generate_returns_before_the_picture_is_there(shown: Shown, serve: Callable[..., Sandbox]) -> None:
     serve(delay=3)
     small(shown)
 
-    begun = time.monotonic()
     shown.press("Generate")
-    took = time.monotonic() - begun
 
-    assert took < 1
     assert shown.words("comet-status") == "Ordered 1 picture from dall-e-2."
     assert shown.panel.wait(WAIT)
     assert len(shown.tiles) == 1
