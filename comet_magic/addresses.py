@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from .errors import UnsafeURLError
 
-Address = IPv4Address | IPv6Address
+IPAddress = IPv4Address | IPv6Address
 
 _LONGEST = 8192
 _LONGEST_NAME = 253
@@ -90,7 +90,7 @@ class PictureURL:
     host: str
     port: int
     target: str
-    ip: Address | None
+    ip: IPAddress | None
 
 
 def parse_picture_url(url: str, *, base_url: str) -> PictureURL:
@@ -129,7 +129,7 @@ def check_ip(ip: str, url: PictureURL, *, base_url: str) -> None:
         raise _refused(url.url, f"{url.host} is at {address}; public addresses are fetched")
 
 
-def is_public(address: Address) -> bool:
+def is_public(address: IPAddress) -> bool:
     """Whether the address is an ordinary one of the open internet, by the registries of IANA.
 
     Addresses that hold another address (mapped, NAT64, 6to4, Teredo) are not. `ipaddress` of the standard
@@ -178,7 +178,7 @@ def _is_loopback(url: str, *, schemes: tuple[str, ...]) -> bool:
     return host == "localhost" or (ip is not None and ip.is_loopback)
 
 
-def _own_addresses(base_url: str, *, named: Literal[True] | None = None) -> tuple[Address, ...]:
+def _own_addresses(base_url: str, *, named: Literal[True] | None = None) -> tuple[IPAddress, ...]:
     """The loopback addresses the base URL names literally; with `named`, only where it says localhost."""
     if not is_loopback_url(base_url):
         return ()
@@ -200,7 +200,7 @@ def _split(url: str) -> tuple[str, str, str]:
     return parts["scheme"].lower(), parts["authority"], quote(parts["target"], safe=_PRINTABLE)
 
 
-def _place(url: str, authority: str, scheme: str) -> tuple[str, Address | None, int]:
+def _place(url: str, authority: str, scheme: str) -> tuple[str, IPAddress | None, int]:
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
         raise _refused(url, "the address has credentials, an escape or no host; host or host:port is fetched")
@@ -218,7 +218,7 @@ def _place(url: str, authority: str, scheme: str) -> tuple[str, Address | None, 
     return str(ip or name), ip, port
 
 
-def _address(text: str) -> Address | None:
+def _address(text: str) -> IPAddress | None:
     try:
         return ip_address(text)
     except ValueError:

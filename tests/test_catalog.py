@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comet_magic import catalog
-from comet_magic.catalog import Choice, Flag, FreeSize, Interval, SizeList, Text, find, resolve_size
+from comet_magic.catalog import Boolean, Choice, FreeSize, Interval, SizeList, Text, find, resolve_size
 from comet_magic.errors import InvalidRequestError
 
 SCHEMA = json.loads(
@@ -38,7 +38,7 @@ def schema_enum(name):
         (Choice(("standard",)), "standard"),
         (Interval(1, 1), "1"),
         (Interval(0, 100), "0 to 100"),
-        (Flag(), "true or false"),
+        (Boolean(), "true or false"),
         (Text(), "a text of one line"),
         (SizeList(("1024x1024", "512x512"), words=("auto",)), "auto, 1024x1024 or 512x512"),
         (FREE, "auto or WIDTHxHEIGHT in multiples of 16 up to 3840, at most 3:1, 655360 to 8294400 pixels"),
@@ -53,7 +53,7 @@ def test_a_rule_ends_the_sentence(rule, sentence):
     [
         (Choice(("low", "high")), ["low"], ["Low", "", None, 1, ["low"]]),
         (Interval(1, 10), [1, 10], [0, 11, True, 1.0, "1", None]),
-        (Flag(), [True, False], [0, 1, "true", None]),
+        (Boolean(), [True, False], [0, 1, "true", None]),
         (Text(), ["somebody-7", "2K"], ["", "  ", "two\nlines", "\ud800", 7, None]),
         (SizeList(("1024x1024",), words=("auto",)), ["auto", "1024x1024"], ["1024x1025", "AUTO", 1024, None]),
         (FREE, ["auto", "1024x1024"], ["big", "1024", "1024x", "0x0", "1024x1024 ", None, (1024, 1024)]),
@@ -69,7 +69,7 @@ def test_a_rule_offers_its_words_and_the_nearest_of_them():
     assert Choice(("low", "high")).nearest("hgih") == "high"
     assert Choice(("low", "high")).nearest("HIGH") == "high"
     assert Choice(("low", "high")).nearest(3) is None
-    assert Flag().choices() == Text().choices() == ()
+    assert Boolean().choices() == Text().choices() == ()
     assert Text().nearest("x") is None
 
 

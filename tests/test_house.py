@@ -19,28 +19,29 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 FLOORS: dict[str, set[str]] = {
     "errors": set(),
     "text": {"errors"},
-    "catalog": {"errors"},
+    "money": {"errors"},
+    "catalog": {"errors", "money"},
     "addresses": {"errors", "text"},
     "files": {"errors", "text"},
     "locations": set(),
     "settings": {"errors", "text", "addresses", "locations"},
-    "request": {"catalog", "errors"},
-    "protocol": {"request", "settings", "text", "errors"},
-    "images": {"files", "text", "errors", "request", "catalog"},
-    "archive": {"locations", "request", "files", "settings", "text", "errors"},
-    "sandbox": {"catalog", "request", "settings", "errors"},
+    "request": {"catalog", "errors", "money"},
+    "protocol": {"text", "errors"},
+    "images": {"files", "text", "errors", "request", "catalog", "money"},
+    "archive": {"locations", "request", "files", "settings", "text", "errors", "protocol"},
+    "sandbox": {"catalog", "request", "settings", "errors", "money"},
     "client": {
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
-        *("archive", "locations"),
+        *("archive", "locations", "money"),
     },
     "cluster": {"client", "request", "errors", "archive", "settings", "images", "files", "text", "protocol"},
     "pipeline": {
         *("cluster", "client", "archive", "request", "files", "errors", "images", "text", "settings"),
-        *("protocol", "catalog"),
+        *("protocol", "catalog", "money"),
     },
     "notebook": {
         *("client", "sandbox", "images", "request", "catalog", "settings", "text", "errors"),
-        *("archive", "files", "protocol", ""),
+        *("archive", "files", "protocol", "money", ""),
     },
     "pandas": {"pipeline"},
     "doctor": {"files", "locations", "client", "archive", "settings", "errors", "text", "addresses"},
@@ -97,7 +98,7 @@ def test_imports_go_down_the_floors_only(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_and_its_functions_fit_in_the_eye(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= 350
+    assert len(path.read_text("utf-8").splitlines()) <= 500
     for node in ast.walk(TREES[path]):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body

@@ -14,7 +14,7 @@ import pytest
 
 import comet_magic as cm
 from comet_magic.client import wait
-from comet_magic.protocol import Arrived, Preview, Progress
+from comet_magic.client.events import Arrived, Preview, Progress
 from comet_magic.sandbox import Sandbox
 from tests.loopback import until
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from comet_magic import catalog
 from comet_magic.errors import InvalidRequestError
-from comet_magic.request import CALL_OPTIONS, Extra, ImageRequest, Options, plan_requests
+from comet_magic.request import CALL_OPTIONS, Extra, ImageRequest, Options, requests_of
 from tests.examples import fewer
 
 SCHEMA = json.loads(
@@ -535,7 +535,7 @@ def test_the_type_asked_for_is_png_unless_set(output_format, mime):
     ],
 )
 def test_more_pictures_than_a_model_takes_become_several_requests(options, counts):
-    requests = plan_requests("boat", **options)
+    requests = requests_of("boat", options)
     assert [request.n for request in requests] == counts
     assert len({request.key("cometapi") for request in requests}) == 1
 
@@ -543,7 +543,7 @@ def test_more_pictures_than_a_model_takes_become_several_requests(options, count
 @pytest.mark.parametrize("n", [0, -1, 101, 2.0, True, "3"])
 def test_a_call_asks_for_one_to_a_hundred_pictures(n):
     with pytest.raises(InvalidRequestError, match="a call takes 1 to 100") as caught:
-        plan_requests("boat", n=n)
+        requests_of("boat", {"n": n})
     assert caught.value.param == "n"
 
 
@@ -553,13 +553,13 @@ def test_a_call_asks_for_one_to_a_hundred_pictures(n):
 )
 def test_an_option_nobody_knows_is_refused_with_a_way_on(name, hint):
     with pytest.raises(InvalidRequestError, match=f"{name} is no parameter") as caught:
-        plan_requests("boat", **{name: 1})
+        requests_of("boat", {name: 1})
     assert (caught.value.param, caught.value.hint) == (name, hint)
 
 
-def test_a_plan_checks_like_a_request():
+def test_a_call_checks_like_a_request():
     with pytest.raises(InvalidRequestError, match="1920x1088"):
-        plan_requests("boat", n=20, size="1920x1080")
+        requests_of("boat", {"n": 20, "size": "1920x1080"})
 
 
 # One list of names

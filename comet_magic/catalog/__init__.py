@@ -15,10 +15,10 @@ Nothing here does I/O or knows the day.
 from __future__ import annotations
 
 from .lookup import DEFAULT_MODEL, RATIOS, SIZE_WORDS, WIRE_PARAMETERS, find, output_tokens, resolve_size
+from .markdown import model_table, square_price
 from .model import Model
 from .prices import Tariff
-from .rules import Choice, Flag, Interval, Rule, Text, suggest
-from .show import model_table, square_price
+from .rules import Boolean, Choice, Interval, Rule, Text, suggest
 from .sizes import FreeSize, SizeList
 from .table import MODELS
 
@@ -28,8 +28,8 @@ __all__ = [
     "RATIOS",
     "SIZE_WORDS",
     "WIRE_PARAMETERS",
+    "Boolean",
     "Choice",
-    "Flag",
     "FreeSize",
     "Interval",
     "Model",

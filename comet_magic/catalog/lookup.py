@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from ..errors import InvalidRequestError
 from .model import Model
-from .rules import Flag, Interval, Rule, Text, suggest
+from .rules import Boolean, Interval, Rule, Text, suggest
 from .sizes import FreeSize, SizeList
 from .table import COMET, MODELS
 
@@ -52,7 +52,7 @@ _OPEN: dict[str, Rule] = {
     "n": Interval(1, 100),
     "output_compression": Interval(0, 1_000_000),
     "partial_images": Interval(0, 1_000_000),
-    "stream": Flag(),
+    "stream": Boolean(),
 }
 
 

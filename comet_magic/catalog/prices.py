@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from .money import MILLION
+from ..money import MILLION
 from .sizes import edges
 
 PARTIAL_TOKENS = 100  # each streamed preview; https://developers.openai.com/api/docs/guides/image-generation

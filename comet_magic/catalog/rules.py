@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Kind = Literal["choice", "integer", "size", "boolean", "text"]
+RuleKind = Literal["choice", "integer", "size", "boolean", "text"]
 
 
 def enumerate_words(words: Iterable[str]) -> str:
@@ -37,7 +37,7 @@ def suggest(word: str, words: Iterable[str]) -> str | None:
 class Rule(ABC):
     """What one parameter of one model may be; as text it ends the sentence "n is 4; qwen-image takes"."""
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[RuleKind]
 
     @abstractmethod
     def admits(self, value: object) -> bool:
@@ -56,7 +56,7 @@ class Rule(ABC):
 class Choice(Rule):
     """One of a few words."""
 
-    kind: ClassVar[Kind] = "choice"
+    kind: ClassVar[RuleKind] = "choice"
     options: tuple[str, ...]
 
     def admits(self, value: object) -> bool:
@@ -79,7 +79,7 @@ class Choice(Rule):
 class Interval(Rule):
     """A whole number from `low` to `high`, both included."""
 
-    kind: ClassVar[Kind] = "integer"
+    kind: ClassVar[RuleKind] = "integer"
     low: int
     high: int
 
@@ -92,10 +92,10 @@ class Interval(Rule):
 
 
 @dataclass(frozen=True)
-class Flag(Rule):
+class Boolean(Rule):
     """True or false."""
 
-    kind: ClassVar[Kind] = "boolean"
+    kind: ClassVar[RuleKind] = "boolean"
 
     def admits(self, value: object) -> bool:
         """Whether it is one of the two."""
@@ -109,7 +109,7 @@ class Flag(Rule):
 class Text(Rule):
     """Any text of one line: the server decides."""
 
-    kind: ClassVar[Kind] = "text"
+    kind: ClassVar[RuleKind] = "text"
 
     def admits(self, value: object) -> bool:
         """Whether there is something to read and nothing that cannot be sent."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log, sqrt
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from .rules import Kind, Rule, enumerate_words
+from .rules import Rule, RuleKind, enumerate_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def _own(size: str) -> tuple[int, int]:
 class SizeList(Rule):
     """One of a few sizes; `usual` are those `auto` chooses from, the first is the model's default."""
 
-    kind: ClassVar[Kind] = "size"
+    kind: ClassVar[RuleKind] = "size"
     usual: tuple[str, ...]
     words: tuple[str, ...] = ()
 
@@ -88,7 +88,7 @@ class FreeSize(Rule):
         common: further sizes worth offering.
     """
 
-    kind: ClassVar[Kind] = "size"
+    kind: ClassVar[RuleKind] = "size"
     grid: int
     ratio: int
     edge: int

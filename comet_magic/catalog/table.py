@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .model import Model
 from .prices import Formula, Table, Tariff
-from .rules import Choice, Flag, Interval, Text
+from .rules import Boolean, Choice, Interval, Text
 from .sizes import FreeSize, SizeList
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _gpt_image(size: Rule, quality: tuple[str, ...]) -> Mapping[str, Rule]:
             "output_compression": Interval(0, 100),
             "moderation": Choice(("low", "auto")),
             "user": Text(),
-            "stream": Flag(),
+            "stream": Boolean(),
             "partial_images": Interval(0, 3),
         }
     )

@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 
 from ..errors import CometError, InvalidRequestError
 from ..protocol import Attempt, Policy, judge
-from ..protocol.judge import counts
+from ..protocol.retry import counts
 from .core import Core
 from .in_flight import Manners
 from .job import Job, RunningCall
@@ -153,10 +153,10 @@ def _case(error: CometError, number: int, counted: int, waited: float) -> Attemp
         error=error,
         number=number,
         counted=counted,
-        vouched=None,
-        asked=error.retry_after,
+        should_retry=None,
+        retry_after=error.retry_after,
         permanent=False,
         waited=waited,
         left=math.inf,
-        chance=random.random(),  # noqa: S311 - jitter, not a secret
+        jitter=random.random(),  # noqa: S311 - jitter, not a secret
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import AmbiguousError, APITimeoutError, CometError, TooLargeError
-from ..protocol import StreamReader, read_preview, refusal, retry_after, vouched
+from ..protocol import StreamReader, read_preview, refusal, retry_after, should_retry
 from .transport import APITransport, HTTPFault, SendProgress, announced, error_of, permanent, pieces, silent
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Failed:
 
     error: CometError
     permanent: bool = False
-    vouched: bool | None = None
-    asked: float | None = None
+    should_retry: bool | None = None
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,9 @@ async def _exchange(
         if 200 <= response.status_code < 300:
             return await _answer(response, headers, out, spool)
         error = refusal(response.status_code, headers, await _beginning(response))
-        return Failed(error, vouched=vouched(headers), asked=retry_after(headers, now=time.time()))
+        return Failed(
+            error, should_retry=should_retry(headers), retry_after=retry_after(headers, now=time.time())
+        )
     finally:
         await response.aclose()
 

@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..protocol import Policy, Progress, RetryBudget
+from .events import Progress
 
 if TYPE_CHECKING:
     from ..archive import Claim
-    from .job import CallState, Job, RunningCall
+    from ..protocol import Policy, RetryBudget
+    from .events import CallState
+    from .job import Job, RunningCall
     from .limiter import Limiter
     from .spool import Spool
 

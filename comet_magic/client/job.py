@@ -6,7 +6,7 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CallAbandoned, CometError
 from ..images import Images
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from anyio import CancelScope
 
     from ..images import Picture
-    from ..protocol import Event
     from ..request import ImageRequest, Price
+    from .events import CallState, Event
 
-CallState = Literal["queued", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"]
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BudgetExceededError
-from ..request import CALL_OPTIONS, ImageRequest, Price, dollars, parse_dollars, plan_requests
+from ..request import ImageRequest, Price, dollars, parse_dollars, requests_of
 from ..settings import check_number
 
 if TYPE_CHECKING:
@@ -48,14 +48,13 @@ class Planner:
         """Check and price a call; refuses what breaks a rule or the call's own limit on money."""
         if options.get("timeout") is not None:
             check_number("timeout", options["timeout"])
-        wire = {name: value for name, value in options.items() if name not in CALL_OPTIONS}
-        requests = plan_requests(prompt, **wire)
+        requests = requests_of(prompt, options)
         first = requests[0]
         reused: tuple[StoredPicture, ...] = ()
         if options.get("reuse"):
             reused = self._stored(requests)
             missing = sum(request.n for request in requests) - len(reused)
-            requests = plan_requests(prompt, **{**wire, "n": missing}) if missing else ()
+            requests = requests_of(prompt, {**options, "n": missing}) if missing else ()
         price = self.price(requests)
         self._check_cost(price, options.get("max_cost"))
         return Plan(first, requests, price, reused)

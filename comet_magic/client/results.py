@@ -14,11 +14,12 @@ import anyio
 
 from ..errors import CometError, DownloadError, SaveError, UnsafeURLError
 from ..images import Picture, check_picture
-from ..protocol import Arrived, Item, read_reply, read_stream, request_id_of
-from ..protocol.encoding import decoded
+from ..protocol import ReplyItem, read_reply, read_stream, request_id_of
+from ..protocol.content_encoding import decoded
 from ..request import cost_of, parse_dollars
 from ..text import clean
 from .download import download
+from .events import Arrived
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +69,7 @@ class ResultWriter:
             await self._collect(trip, items)
         trip.tell("done")
 
-    async def _brought(self, trip: InFlight, answer: Received) -> Mapping[int, Item]:
+    async def _brought(self, trip: InFlight, answer: Received) -> Mapping[int, ReplyItem]:
         """What of the answer is still to be brought; a single picture that came with it is brought to the end."""
         found = await self._threads.decode(self._unpack, trip, answer)
         if isinstance(found, dict):
@@ -78,7 +79,7 @@ class ResultWriter:
             self._tell_arrival(trip, picture)
         return {}
 
-    def _unpack(self, trip: InFlight, answer: Received) -> dict[int, Item] | Picture | CometError:
+    def _unpack(self, trip: InFlight, answer: Received) -> dict[int, ReplyItem] | Picture | CometError:
         """What the answer holds; one that holds a single picture gives that, checked."""
         call = trip.call
         self._note(trip, answer)
@@ -104,17 +105,17 @@ class ResultWriter:
             if answer is not None:
                 await self.deliver(trip, answer)
             else:
-                await self._collect(trip, {index: Item(url=url) for index, url in urls.items()})
+                await self._collect(trip, {index: ReplyItem(url=url) for index, url in urls.items()})
                 trip.tell("done")
         except CometError as error:
             await self.give_up(trip, error)
             raise
 
-    async def _collect(self, trip: InFlight, items: Mapping[int, Item]) -> None:
+    async def _collect(self, trip: InFlight, items: Mapping[int, ReplyItem]) -> None:
         """The pictures of an answer, side by side, and the end of the call."""
         found: dict[int, Picture | CometError] = {}
 
-        async def finish(index: int, item: Item) -> None:
+        async def finish(index: int, item: ReplyItem) -> None:
             async with self._places:
                 found[index] = await self._picture(trip, index, item)
 
@@ -162,7 +163,7 @@ class ResultWriter:
                 )
             )
 
-    async def _picture(self, trip: InFlight, index: int, item: Item) -> Picture | CometError:
+    async def _picture(self, trip: InFlight, index: int, item: ReplyItem) -> Picture | CometError:
         """One entry of the answer as a checked, stored picture, or the error that keeps it from being one."""
         if item.url is not None:
             trip.tell("downloading")
@@ -200,7 +201,7 @@ class ResultWriter:
             pause=self._settings.retry_base_delay / 2,
         )
 
-    def _checked(self, trip: InFlight, item: Item) -> Picture | CometError:
+    def _checked(self, trip: InFlight, item: ReplyItem) -> Picture | CometError:
         data = item.data or b""
         try:
             if item.error is not None:

@@ -13,9 +13,10 @@ import anyio
 
 from ..errors import CometError
 from ..files import sniff
-from ..protocol import Attempt, Preview, judge, request_id_of
-from ..protocol.judge import counts
+from ..protocol import Attempt, judge, request_id_of
+from ..protocol.retry import counts
 from ..text import clean
+from .events import Preview
 from .exchange import Failed, Outgoing, Received, attempt
 from .in_flight import InFlight, Manners
 from .results import ResultWriter
@@ -148,10 +149,10 @@ class Journey:
             error=answer.error,
             number=number,
             counted=counted,
-            vouched=answer.vouched,
-            asked=answer.asked,
+            should_retry=answer.should_retry,
+            retry_after=answer.retry_after,
             permanent=answer.permanent,
             waited=waited,
             left=left,
-            chance=random.random(),  # noqa: S311 - jitter, not a secret
+            jitter=random.random(),  # noqa: S311 - jitter, not a secret
         )

@@ -10,8 +10,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog.money import dollars
 from ..files import from_here
+from ..money import dollars
 from ..text import clean
 from .check import displayable, open_checked
 from .preview import EDGE, GAP, contact_sheet, encoded, fitting, nothing, shrunk

@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
 
-from ..catalog.money import MILLION, total
 from ..errors import ConfigurationError, InvalidRequestError
+from ..money import MILLION, total
 from ..text import counted
 from .check import open_checked
 from .display import MOST_BYTES, Bundle, describe, present, show

@@ -106,13 +106,6 @@ def check_target(path: str, requests: Sequence[ImageRequest]) -> None:
         raise wrong(f"--save {path}: {problem}")
 
 
-def requests_of(prompt: str, call: Mapping[str, Any]) -> tuple[ImageRequest, ...]:
-    """What the call will send, checked; no key and no network is needed."""
-    from ..request import CALL_OPTIONS, plan_requests
-
-    return plan_requests(prompt, **{name: value for name, value in call.items() if name not in CALL_OPTIONS})
-
-
 def dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any]) -> None:
     """Print the exact requests and what they would cost."""
     from ..request import Price, parse_dollars

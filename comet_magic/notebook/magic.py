@@ -123,7 +123,8 @@ class CometMagics(Magics):
         raise _wrong(problem)
 
     def _answer(self, typed: Cell, prompt: str) -> Images | None:
-        from .cell import check_target, dry_run, requests_of, run
+        from ..request import requests_of
+        from .cell import check_target, dry_run, run
         from .live import Live, say
         from .session import session
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..protocol import Arrived, Preview, Progress
+from ..client.events import Arrived, Preview, Progress
 
 if TYPE_CHECKING:
+    from ..client.events import Event
     from ..images import Picture
-    from ..protocol import Event
 
 # What a person reads for the state of a request.
 STATES = {

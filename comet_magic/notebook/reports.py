@@ -66,7 +66,7 @@ def _usd(amount: Decimal | None) -> str:
 
 def _every_model() -> Any:
     from ..catalog import DEFAULT_MODEL, MODELS
-    from ..catalog.show import square_price
+    from ..catalog.markdown import square_price
 
     head = ("model", "n", "sizes", "quality", "streams", "one square picture", "switched off")
     rows = [
@@ -87,7 +87,7 @@ def _every_model() -> Any:
 
 
 def _one_model(model: Model) -> Any:
-    from ..catalog.show import square_price
+    from ..catalog.markdown import square_price
 
     price = model.price
     basis = f" (as of {price.date}, grade {price.grade}, {price.source})" if price else ""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CometError, InvalidRequestError
-from ..request import MOST_PICTURES, ImageRequest, Series, WireOptions
+from ..request import MOST_PICTURES, ImageRequest, RequestTemplate, WireOptions
 from .source import plain
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Item(NamedTuple):
 
     position: int
     prompt: str
-    series: Series | None
+    series: RequestTemplate | None
     key: str
     copy: int
     record: Record
@@ -73,7 +73,7 @@ class Items:
         self._price_per_image = price_per_image
         self._dedupe = dedupe
         self._seen: dict[bytes, int] = {}
-        self._series: dict[str, tuple[int, Series]] = {}
+        self._series: dict[str, tuple[int, RequestTemplate]] = {}
         self._position = 0
         self._shared = self._make({})
 
@@ -92,7 +92,7 @@ class Items:
             words = prompt if isinstance(prompt, str) else ""
             yield Item(self._next(), words, None, "", 0, record, problem=problem)
 
-    def _copies(self, record: Record, prompt: str, series: Series, count: int) -> Iterator[Item]:
+    def _copies(self, record: Record, prompt: str, series: RequestTemplate, count: int) -> Iterator[Item]:
         key = series.key(prompt)
         short = bytes.fromhex(key[:32])
         first = self._seen.get(short, 0)
@@ -112,14 +112,14 @@ class Items:
         """How many items so far ask for what an earlier one asks for."""
         return sum(self._seen.values()) - len(self._seen)
 
-    def _of(self, record: Record) -> tuple[int, Series]:
+    def _of(self, record: Record) -> tuple[int, RequestTemplate]:
         if _NAMES.isdisjoint(record):
             return self._shared
         given = {name: typed(name, record[name]) for name in PARAMETERS if name in record}
         given = {name: value for name, value in given.items() if value is not None}
         return self._make(given) if given else self._shared
 
-    def _make(self, given: Mapping[str, Any]) -> tuple[int, Series]:
+    def _make(self, given: Mapping[str, Any]) -> tuple[int, RequestTemplate]:
         name = json.dumps(given, sort_keys=True, default=str)
         if name not in self._series:
             if len(self._series) >= MOST_SERIES:
@@ -129,7 +129,7 @@ class Items:
             if type(count) is not int or not 1 <= count <= MOST_PICTURES:
                 raise InvalidRequestError(f"n is {count}; a row takes 1 to {MOST_PICTURES}", param="n")
             template = ImageRequest("-", **wanted)
-            self._series[name] = (count, Series(template, self._vendor, self._price_per_image))
+            self._series[name] = (count, RequestTemplate(template, self._vendor, self._price_per_image))
         return self._series[name]
 
 

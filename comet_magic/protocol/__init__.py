@@ -5,22 +5,25 @@ No socket, no clock, no random: what is read comes as bytes, what time it is com
 
 from __future__ import annotations
 
-from .events import Arrived, Event, Preview, Progress
-from .judge import Attempt, Policy, RetryBudget, Verdict, judge
 from .refusal import refusal, request_id_of
-from .reply import Item, Reply, read_reply
-from .stream import StreamEvent, StreamReader, read_preview, read_stream
-from .waiting import backoff, retry_after, vouched
+from .reply import Reply, ReplyItem, read_reply
+from .retry import (
+    Attempt,
+    Policy,
+    RetryBudget,
+    Verdict,
+    backoff,
+    judge,
+    retry_after,
+    should_retry,
+)
+from .sse import StreamEvent, StreamReader, read_preview, read_stream
 
 __all__ = [
-    "Arrived",
     "Attempt",
-    "Event",
-    "Item",
     "Policy",
-    "Preview",
-    "Progress",
     "Reply",
+    "ReplyItem",
     "RetryBudget",
     "StreamEvent",
     "StreamReader",
@@ -33,5 +36,5 @@ __all__ = [
     "refusal",
     "request_id_of",
     "retry_after",
-    "vouched",
+    "should_retry",
 ]

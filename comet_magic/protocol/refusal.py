@@ -23,7 +23,7 @@ from ..errors import (
     ServerError,
 )
 from ..text import clean
-from .waiting import vouched
+from .retry import should_retry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,7 +132,7 @@ def _by_status(status: int, headers: Mapping[str, str]) -> type[CometError]:
         return ServerError
     if 300 <= status < 500:
         return BadRequestError
-    return ServerError if 200 <= status < 300 or vouched(headers) else AmbiguousError
+    return ServerError if 200 <= status < 300 or should_retry(headers) else AmbiguousError
 
 
 def _hint(family: type[CometError], status: int, envelope: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ MOST_ENTRIES = 1000  # far more than can be asked for; each costs more memory he
 
 
 @dataclass(frozen=True)
-class Item:
+class ReplyItem:
     """One entry of an answer's `data`: bytes, or an address, or the error that its base64 is.
 
     Where both bytes and an address came, the bytes count and nothing is downloaded.
@@ -54,7 +54,7 @@ class Item:
 class Reply:
     """A whole answer; `usage` as sent, or None."""
 
-    items: tuple[Item, ...]
+    items: tuple[ReplyItem, ...]
     created: int | None = None
     usage: Mapping[str, Any] | None = None
 
@@ -270,9 +270,11 @@ def envelope_error(document: dict[str, Any]) -> CometError:
     return refusal(200, {}, json.dumps({"error": document["error"]}).encode())
 
 
-def _item(entry: object, reader: DocumentReader) -> Item:
+def _item(entry: object, reader: DocumentReader) -> ReplyItem:
     if not isinstance(entry, dict):
-        return Item(error=BadResponseError(f"an entry of the answer is {_kind(entry)} instead of an object"))
+        return ReplyItem(
+            error=BadResponseError(f"an entry of the answer is {_kind(entry)} instead of an object")
+        )
     revised = entry.get("revised_prompt")
     revised = revised if isinstance(revised, str) and revised else None
     sink = reader.picture(entry.get("b64_json"))
@@ -280,10 +282,12 @@ def _item(entry: object, reader: DocumentReader) -> Item:
     url = entry.get("url")
     url = url if isinstance(url, str) and url else None
     if sink and (sink.error or data):
-        return Item(data=None if sink.error else data, revised_prompt=revised, error=sink.error)
+        return ReplyItem(data=None if sink.error else data, revised_prompt=revised, error=sink.error)
     if url is None:
-        return Item(error=BadResponseError("an entry of the answer holds neither a picture nor an address"))
-    return Item(url=url, revised_prompt=revised)
+        return ReplyItem(
+            error=BadResponseError("an entry of the answer holds neither a picture nor an address")
+        )
+    return ReplyItem(url=url, revised_prompt=revised)
 
 
 def _kind(value: object) -> str:

@@ -5,7 +5,7 @@
     request.estimate() -> Price, a range of micro-USD; cost_of(request, usage, images) -> micro-USD or None
     request.to_dict(), ImageRequest.from_dict(facts) -> plain JSON and back, unchecked on the way back
     request.notices, request.mime_hint, request.spec (its `catalog.Model`)
-    plan_requests("a boat", n=25) -> as many requests as the model needs
+    requests_of("a boat", {"n": 25}) -> as many requests as the model needs
     dollars(4704) -> "$0.0047"; parse_dollars("$5") -> 5_000_000; total([4704, None]) -> None
 
 Nothing here sends, stores, or knows the day.
@@ -13,12 +13,12 @@ Nothing here sends, stores, or knows the day.
 
 from __future__ import annotations
 
-from ..catalog.money import Price, dollars, parse_dollars, total
+from ..money import Price, dollars, parse_dollars, total
 from .extra import Extra
-from .image import ImageRequest
+from .image_request import ImageRequest
 from .options import CALL_OPTIONS, Options, WireOptions
-from .plan import MOST_PICTURES, cost_of, plan_requests
-from .series import Series
+from .split import MOST_PICTURES, cost_of, requests_of
+from .template import RequestTemplate
 
 __all__ = [
     "CALL_OPTIONS",
@@ -27,11 +27,11 @@ __all__ = [
     "ImageRequest",
     "Options",
     "Price",
-    "Series",
+    "RequestTemplate",
     "WireOptions",
     "cost_of",
     "dollars",
     "parse_dollars",
-    "plan_requests",
+    "requests_of",
     "total",
 ]

@@ -11,8 +11,6 @@ from ..errors import InvalidRequestError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .image import ImageRequest
-
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 # https://developers.openai.com/api/reference/resources/images/methods/generate
 _OF_GIF_AND_SVG = ("svg", "frame_count", "frame_duration_ms")
@@ -90,29 +88,6 @@ def _nearest(rule: Rule, value: object) -> tuple[str, str]:
     if rule.kind == "size" and isinstance(value, str):
         near = suggest(value, (*rule.choices(), *SIZE_WORDS))
     return "", f"Did you mean {near}?" if near else ""
-
-
-def check_together(request: ImageRequest) -> None:
-    """Parameters that are right alone and wrong together.
-
-    https://developers.openai.com/api/reference/resources/images/methods/generate
-    """
-    picture = request.output_format or "png"
-    if request.background == "transparent" and picture == "jpeg":
-        said, param = "background is transparent; png and webp can be, jpeg can not", "background"
-    elif request.output_compression is not None and picture == "png" and request.spec.known:
-        said, param = "output_compression is set; jpeg and webp take it, png does not", "output_compression"
-    elif request.partial_images is not None and not request.stream:
-        said, param = (
-            f"partial_images is {request.partial_images}; it goes with stream only",
-            "partial_images",
-        )
-    elif request.stream and request.n > 1:
-        # "Streaming is only supported with n=1.": https://github.com/vercel/ai/issues/6102
-        said, param = f"n is {request.n}; {request.model} takes 1 with stream", "n"
-    else:
-        return
-    raise InvalidRequestError(said, param=param)
 
 
 def check_extra(extra: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import MODELS
-from ..catalog.money import MILLION
+from ..money import MILLION
 from . import generation, signed_urls
 from .error_replies import GATEWAY, ErrorReply
 

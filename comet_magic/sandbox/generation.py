@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import WIRE_PARAMETERS, find, output_tokens
-from ..catalog.money import MILLION
 from ..catalog.prices import PARTIAL_TOKENS
 from ..errors import InvalidRequestError
+from ..money import MILLION
 from ..request import ImageRequest, cost_of
 from .error_replies import GATEWAY, PICTURE, ErrorReply
 from .signed_urls import PictureSpec, painted_words

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from comet_magic import CometError
-from comet_magic.protocol import Arrived, Progress
+from comet_magic.client.events import Arrived, Progress
 from tests.faults import pictures
 
 if TYPE_CHECKING:
     from comet_magic.client import Abandoned
-    from comet_magic.protocol import Event
+    from comet_magic.client.events import Event
     from tests.crash.conftest import Stage
 
 

@@ -19,12 +19,11 @@ from ...catalog import (
     resolve_size,
 )
 from ...errors import InvalidRequestError
-from ...request import CALL_OPTIONS, plan_requests
+from ...request import requests_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...request import ImageRequest
 
 BLANK = "-"  # stands for a prompt where only the parameters are asked about
 MOST = 10  # pictures of one click, also of models that make one per request
@@ -52,7 +51,7 @@ class Offer:
 def problem(model: str, values: Mapping[str, Any]) -> str:
     """Why these values cannot be sent together, or ""."""
     try:
-        plan_requests(BLANK, model=model, **values)
+        requests_of(BLANK, {"model": model, **values})
     except InvalidRequestError as error:
         return str(error)
     return ""
@@ -133,13 +132,3 @@ def _plain(model: str, typed: str) -> str:
 def most_pictures(rule: Interval) -> int:
     """How many pictures one click may ask for; a model that takes fewer at once gets several requests."""
     return max(rule.high if rule.high < 100 else 0, MOST)
-
-
-def requests_of(prompt: str, options: Mapping[str, Any]) -> tuple[ImageRequest, ...]:
-    """What a click would send, checked.
-
-    Raises:
-        InvalidRequestError: a rule is broken.
-    """
-    wire = {name: value for name, value in options.items() if name not in CALL_OPTIONS}
-    return plan_requests(prompt, **wire)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...client import Abandoned, Job
-    from ...protocol import Event
+    from ...client.events import Event
     from .form import Order
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from comet_magic.catalog import DEFAULT_MODEL, MODELS, FreeSize, Model, find
-from comet_magic.notebook.cell import read, requests_of
+from comet_magic.notebook.cell import read
 from comet_magic.notebook.panel.controls import LABELS, UNSET, label_of
 from comet_magic.notebook.panel.form import KEY_REMOVED
-from comet_magic.request import ImageRequest, plan_requests
+from comet_magic.request import ImageRequest, requests_of
 
 if TYPE_CHECKING:
     from tests.notebook.panel.shown import Shown
@@ -56,7 +56,7 @@ def test_numbers_keep_to_their_bounds(shown: Shown, model: Model) -> None:
     number = shown.control("Pictures")
     number.value = 10_000
 
-    assert len(plan_requests("a boat", **shown.panel.form.order(draft=True).options)) >= 1
+    assert len(requests_of("a boat", shown.panel.form.order(draft=True).options)) >= 1
     assert number.value == 10
 
 
@@ -282,7 +282,7 @@ def test_the_python_call_asks_for_exactly_what_the_form_does(shown: Shown, optio
 
         order = shown.panel.form.order()
         wire = {name: value for name, value in given.items() if name not in CALL}
-        assert plan_requests(ast.literal_eval(call.args[0]), **wire) == order.requests
+        assert requests_of(ast.literal_eval(call.args[0]), wire) == order.requests
         assert {name: given.get(name) for name in CALL} == {name: order.options.get(name) for name in CALL}
 
 

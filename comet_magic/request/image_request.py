@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, find, resolve_size
-from ..catalog.money import Price
 from ..errors import InvalidRequestError
-from .checks import check_extra, check_model, check_names, check_prompt, check_together, check_value
+from ..money import Price
+from .checks import check_extra, check_model, check_names, check_prompt, check_value
 from .extra import Extra, canonical
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class ImageRequest:
         self._settle()
         for name, value in self._set():
             check_value(self.spec, name, value)
-        check_together(self)
+        self._check_together()
         check_extra(self.extra)
 
     def _settle(self) -> None:
@@ -81,6 +81,31 @@ class ImageRequest:
             object.__setattr__(self, "n", 1)
         if not isinstance(self.extra, Extra):
             object.__setattr__(self, "extra", Extra(self.extra))
+
+    def _check_together(self) -> None:
+        """Parameters that are right alone and wrong together.
+
+        https://developers.openai.com/api/reference/resources/images/methods/generate
+        """
+        picture = self.output_format or "png"
+        if self.background == "transparent" and picture == "jpeg":
+            said, param = "background is transparent; png and webp can be, jpeg can not", "background"
+        elif self.output_compression is not None and picture == "png" and self.spec.known:
+            said, param = (
+                "output_compression is set; jpeg and webp take it, png does not",
+                "output_compression",
+            )
+        elif self.partial_images is not None and not self.stream:
+            said, param = (
+                f"partial_images is {self.partial_images}; it goes with stream only",
+                "partial_images",
+            )
+        elif self.stream and self.n > 1:
+            # "Streaming is only supported with n=1.": https://github.com/vercel/ai/issues/6102
+            said, param = f"n is {self.n}; {self.model} takes 1 with stream", "n"
+        else:
+            return
+        raise InvalidRequestError(said, param=param)
 
     @property
     def spec(self) -> Model:

@@ -10,8 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comet_magic import errors
-from comet_magic.protocol import Attempt, Policy, RetryBudget, backoff, judge, refusal, retry_after, vouched
-from comet_magic.protocol.judge import counts
+from comet_magic.protocol import (
+    Attempt,
+    Policy,
+    RetryBudget,
+    backoff,
+    judge,
+    refusal,
+    retry_after,
+    should_retry,
+)
+from comet_magic.protocol.retry import counts
 
 NOW = 1_795_348_800.0
 
@@ -30,12 +39,12 @@ def attempt(error: errors.CometError, **facts: object) -> Attempt:
     defaults = {
         "number": 1,
         "counted": 1,
-        "vouched": None,
-        "asked": None,
+        "should_retry": None,
+        "retry_after": None,
         "permanent": False,
         "waited": 0.0,
         "left": 600.0,
-        "chance": 0.0,
+        "jitter": 0.0,
     }
     return Attempt(error=error, **{**defaults, **facts})  # type: ignore[arg-type]
 
@@ -45,7 +54,7 @@ def verdict_of(
 ) -> tuple[str, bool, str]:
     """Class, whether it is sent again, outcome."""
     error = refusal(status, headers or {}, body)
-    verdict = judge(attempt(error, vouched=vouched(headers or {})), Policy())
+    verdict = judge(attempt(error, should_retry=should_retry(headers or {})), Policy())
     return type(error).__name__, verdict.delay is not None, error.outcome
 
 
@@ -181,12 +190,12 @@ def test_attempts_are_limited_and_counted() -> None:
 
 
 def test_the_servers_hint_is_a_floor_for_the_wait() -> None:
-    assert judge(attempt(refusal(429, {}, b""), asked=7.0), Policy()).delay == 7.0
-    assert judge(attempt(refusal(429, {}, b""), asked=0.1), Policy()).delay == 0.5
+    assert judge(attempt(refusal(429, {}, b""), retry_after=7.0), Policy()).delay == 7.0
+    assert judge(attempt(refusal(429, {}, b""), retry_after=0.1), Policy()).delay == 0.5
 
 
 def test_a_long_wait_ends_at_once_and_is_told() -> None:
-    verdict = judge(attempt(refusal(429, {}, b""), asked=3600.0), Policy())
+    verdict = judge(attempt(refusal(429, {}, b""), retry_after=3600.0), Policy())
     assert verdict.delay is None
     assert "60 min" in verdict.error.hint
     assert verdict.error.retry_after == 3600.0
@@ -194,12 +203,12 @@ def test_a_long_wait_ends_at_once_and_is_told() -> None:
 
 def test_a_pipeline_waits_longer() -> None:
     patient = Policy(patience=600.0, free_rate_limits=True)
-    assert judge(attempt(refusal(429, {}, b""), asked=300.0), patient).delay == 300.0
+    assert judge(attempt(refusal(429, {}, b""), retry_after=300.0), patient).delay == 300.0
 
 
 def test_no_wait_goes_past_the_deadline_or_the_sum() -> None:
-    assert judge(attempt(refusal(429, {}, b""), asked=7.0, left=5.0), Policy()).delay is None
-    assert judge(attempt(refusal(429, {}, b""), asked=7.0, waited=115.0), Policy()).delay is None
+    assert judge(attempt(refusal(429, {}, b""), retry_after=7.0, left=5.0), Policy()).delay is None
+    assert judge(attempt(refusal(429, {}, b""), retry_after=7.0, waited=115.0), Policy()).delay is None
 
 
 @pytest.mark.parametrize(
@@ -237,10 +246,10 @@ def test_any_retry_after_is_a_wait_or_nothing(ms: str, seconds: str, date: str) 
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0.01, 10))
-def test_a_backoff_doubles_within_bounds(number: int, chance: float, base: float) -> None:
-    delay = backoff(number, base=base, chance=chance)
+def test_a_backoff_doubles_within_bounds(number: int, jitter: float, base: float) -> None:
+    delay = backoff(number, base=base, jitter=jitter)
     assert 0.75 * min(8.0, base) <= delay <= 8.0
-    assert backoff(1, base=0.5, chance=0.0) * 2 == backoff(2, base=0.5, chance=0.0)
+    assert backoff(1, base=0.5, jitter=0.0) * 2 == backoff(2, base=0.5, jitter=0.0)
 
 
 def test_an_outage_cannot_multiply_the_load() -> None:
@@ -254,7 +263,10 @@ def test_an_outage_cannot_multiply_the_load() -> None:
 
 def waits(asked: float, policy: Policy | None = None, **facts: object) -> bool:
     """Whether a limit of rate with this hint is waited out."""
-    return judge(attempt(refusal(429, {}, b""), asked=asked, **facts), policy or Policy()).delay is not None
+    return (
+        judge(attempt(refusal(429, {}, b""), retry_after=asked, **facts), policy or Policy()).delay
+        is not None
+    )
 
 
 @pytest.mark.parametrize(
@@ -286,7 +298,7 @@ def test_the_limits_of_patience_are_exact(asked: float, facts: dict[str, object]
     ],
 )
 def test_a_wait_is_told_in_words_of_its_length(asked: float, told: str) -> None:
-    assert told in judge(attempt(refusal(429, {}, b""), asked=asked), Policy()).error.hint
+    assert told in judge(attempt(refusal(429, {}, b""), retry_after=asked), Policy()).error.hint
 
 
 def test_a_date_between_two_seconds_is_a_part_of_one() -> None:

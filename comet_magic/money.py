@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidRequestError
+from .errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from .checks import check_prompt
 
 if TYPE_CHECKING:
-    from ..catalog.money import Price
-    from .image import ImageRequest
+    from ..money import Price
+    from .image_request import ImageRequest
 
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}the prompt goes here\N{OBJECT REPLACEMENT CHARACTER}"
 
 
-class Series:
+class RequestTemplate:
     """Many prompts with the same parameters, far quicker than a request for each.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .money import Price
+from ..money import Price
 from .sizes import FreeSize
 from .table import MODELS
 

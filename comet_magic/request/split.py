@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequestError
 from .checks import check_names, shown
-from .image import ImageRequest
+from .image_request import ImageRequest
+from .options import CALL_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,15 +16,17 @@ if TYPE_CHECKING:
 MOST_PICTURES = 100  # of one call, all its requests together; more is a dataset
 
 
-def plan_requests(prompt: str, **options: Any) -> tuple[ImageRequest, ...]:
-    """The requests that together ask for `n` pictures: several where the model takes fewer at once.
+def requests_of(prompt: str, options: Mapping[str, Any]) -> tuple[ImageRequest, ...]:
+    """Split a call into checked requests that together ask for `n` pictures: several if the model takes fewer at once.
 
-    Takes what `ImageRequest` takes; None means not set.
+    Args:
+        prompt: what the pictures show.
+        options: what `ImageRequest` takes; None means not set. Those about the call (`CALL_OPTIONS`) are left out.
 
     Raises:
         InvalidRequestError: a rule is broken, or `n` is not 1 to 100.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None and name not in CALL_OPTIONS}
     check_names(given, [member.name for member in fields(ImageRequest)])
     count = given.pop("n", 1)
     if type(count) is not int or not 1 <= count <= MOST_PICTURES:

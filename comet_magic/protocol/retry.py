@@ -11,14 +11,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 from ..errors import APIConnectionError, CometError, RateLimitError, ServerError
-from .waiting import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LONGEST_HINT = 60.0  # seconds a person waits for; a pipeline is more patient
 YEAR = 365 * 86_400.0
 LONGEST_SUM = 120.0  # seconds of waiting in one call
+
+LONGEST_BACKOFF = 8.0  # seconds
+JITTER = 0.25  # a wait is cut by up to this share, so that clients do not march in step
 
 
 @dataclass(frozen=True)
@@ -46,23 +55,23 @@ class Attempt:
         error: what it would be for the user.
         number: which attempt, from 1.
         counted: how many attempts count against the limit.
-        vouched: what the server says of sending again (`x-should-retry`), or None.
-        asked: seconds the server asked to wait, or None.
+        should_retry: what the server says of sending again (`x-should-retry`), or None.
+        retry_after: seconds the server asked to wait, or None.
         permanent: true where trying again cannot help (a certificate).
         waited: seconds waited in this call so far.
         left: seconds until the call's deadline.
-        chance: a random number from 0 to 1.
+        jitter: a random number from 0 to 1.
     """
 
     error: CometError
     number: int
     counted: int
-    vouched: bool | None
-    asked: float | None
+    should_retry: bool | None
+    retry_after: float | None
     permanent: bool
     waited: float
     left: float
-    chance: float
+    jitter: float
 
 
 @dataclass(frozen=True)
@@ -75,14 +84,14 @@ class Verdict:
 
 def judge(attempt: Attempt, policy: Policy) -> Verdict:
     """Whether this attempt may be sent again and after how long; else the error to raise."""
-    stop = Verdict(None, attempt.error.with_facts(attempts=attempt.number, retry_after=attempt.asked))
+    stop = Verdict(None, attempt.error.with_facts(attempts=attempt.number, retry_after=attempt.retry_after))
     if not _no_work_was_started(attempt) or attempt.counted >= policy.max_attempts:
         return stop
-    if attempt.asked is not None and attempt.asked > policy.patience:
-        attempt.error.hint = f"The server asks to wait {_span(attempt.asked)}; run it again then."
+    if attempt.retry_after is not None and attempt.retry_after > policy.patience:
+        attempt.error.hint = f"The server asks to wait {_span(attempt.retry_after)}; run it again then."
         return stop
-    own = backoff(attempt.number, base=policy.base_delay, chance=attempt.chance)
-    delay = max(own, attempt.asked or 0.0)
+    own = backoff(attempt.number, base=policy.base_delay, jitter=attempt.jitter)
+    delay = max(own, attempt.retry_after or 0.0)
     longest = max(LONGEST_SUM, policy.patience)
     if attempt.waited + delay > longest or delay >= attempt.left:
         return stop
@@ -95,8 +104,8 @@ def counts(error: CometError, policy: Policy) -> bool:
 
 
 def _no_work_was_started(attempt: Attempt) -> bool:
-    if attempt.vouched is not None:
-        return attempt.vouched
+    if attempt.should_retry is not None:
+        return attempt.should_retry
     if isinstance(attempt.error, APIConnectionError):
         return attempt.error.outcome == "not_sent" and not attempt.permanent
     return isinstance(attempt.error, (RateLimitError, ServerError)) and attempt.error.outcome == "rejected"
@@ -127,3 +136,56 @@ class RetryBudget:
     def succeeded(self) -> None:
         """Give a part of a token back."""
         self._tokens = min(self.CAPACITY, self._tokens + self.REFUND)
+
+
+def backoff(number: int, *, base: float, jitter: float) -> float:
+    """Seconds before attempt `number + 1`: the base doubling up to 8 s, less up to a quarter.
+
+    Args:
+        number: the attempt that failed, from 1.
+        base: seconds after the first.
+        jitter: a random number from 0 to 1.
+    """
+    doubled = base * 2.0 ** min(number - 1, 60)
+    return min(LONGEST_BACKOFF, doubled) * (1 - JITTER * jitter)
+
+
+def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Seconds the server asks to wait, or None: `retry-after-ms`, then `retry-after` as seconds or date.
+
+    A date is compared with the answer's own `Date`, so that a wrong clock here does no harm. What is negative,
+    past or no number is ignored; what is too large for a float is infinite.
+    https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    """
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        seconds = _number(headers.get(name, ""))
+        if seconds is not None:
+            return seconds / unit
+    asked = _date(headers.get("retry-after", ""))
+    if asked is None:
+        return None
+    sent = _date(headers.get("date", ""))
+    seconds = asked - (now if sent is None else sent)
+    return seconds if seconds > 0 else None
+
+
+def should_retry(headers: Mapping[str, str]) -> bool | None:
+    """What the server says of sending again, or None where it says nothing."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return None if math.isnan(value) or value < 0 else value
+
+
+def _date(text: str) -> float | None:
+    try:
+        date = parsedate_to_datetime(text)
+        # the oldest form names no zone; all three are UTC: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-State = Literal["queued", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"]
+CallState = Literal["queued", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Progress:
 
     index: int
     total: int
-    state: State
+    state: CallState
     elapsed: float
     note: str = ""
 
