@@ -43,11 +43,11 @@ from .errors import (
 if TYPE_CHECKING:
     from .archive import history, spend
     from .client import AsyncClient, Client, agenerate, generate
-    from .cluster import generate_one
     from .files import read_metadata
     from .images import Images
     from .notebook.faces import panel
     from .pipeline import agenerate_dataset, generate_dataset, open_dataset, plan
+    from .remote import generate_one
     from .request import ImageRequest
     from .sandbox import start_sandbox
 
@@ -112,7 +112,7 @@ _LATE = {
     "generate_dataset": "pipeline",
     "open_dataset": "pipeline",
     "plan": "pipeline",
-    "generate_one": "cluster",
+    "generate_one": "remote",
     "ImageRequest": "request",
     "panel": "notebook.faces",
     "start_sandbox": "sandbox",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Name, module, what it does. A module is imported only when its command is given.
 COMMANDS = (
     ("sandbox", ".sandbox.serve", "the offline endpoint as a server"),
-    ("dataset", ".pipeline.command", "a table of prompts to a folder of pictures"),
+    ("dataset", ".pipeline.cli", "a table of prompts to a folder of pictures"),
     ("doctor", ".doctor", "is everything in place?"),
 )
 

@@ -34,9 +34,10 @@ FLOORS: dict[str, set[str]] = {
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
         *("archive", "locations", "money"),
     },
-    "cluster": {"client", "request", "errors", "archive", "settings", "images", "files", "text", "protocol"},
+    "remote": {"client", "request", "errors", "archive", "settings"},
+    "dask": {"remote", "client", "request", "errors", "archive", "text"},
     "pipeline": {
-        *("cluster", "client", "archive", "request", "files", "errors", "images", "text", "settings"),
+        *("dask", "client", "archive", "request", "files", "errors", "images", "text", "settings"),
         *("protocol", "catalog", "money"),
     },
     "notebook": {
@@ -54,8 +55,8 @@ HOSTS = {  # packages that only some modules may know
     "ipywidgets": {"notebook"},
     "traitlets": {"notebook"},
     "anyio": {"client", "pipeline"},
-    "distributed": {"cluster"},
-    "dask": {"cluster"},
+    "distributed": {"dask"},
+    "dask": {"dask"},
 }
 HEAVY = {"httpcore", "httpx", "anyio", "PIL", "pandas", "pyarrow", "distributed", "ipywidgets", "numpy"}
 

@@ -15,7 +15,7 @@ import comet_magic as cm
 from comet_magic import doctor
 from comet_magic.catalog import MODELS, model_table
 from comet_magic.notebook import flags
-from comet_magic.pipeline import command as dataset_command
+from comet_magic.pipeline import cli as dataset_command
 from comet_magic.sandbox import serve
 
 ROOT = Path(__file__).parent.parent

@@ -27,9 +27,9 @@ import comet_magic as cm
 from comet_magic import settings
 from comet_magic.__main__ import main
 from comet_magic.client.config import configure
-from comet_magic.cluster import generate_one
 from comet_magic.doctor import examine
 from comet_magic.pipeline import generate_dataset
+from comet_magic.remote import generate_one
 from comet_magic.sandbox import start_sandbox
 from tests import processes
 from tests.key_forms import attributes, found, reached

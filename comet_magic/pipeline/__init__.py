@@ -9,12 +9,12 @@ What was paid is in the folder's ledger; which rows the dataset has, and in whic
 
 from __future__ import annotations
 
-from .front import agenerate_dataset, generate_dataset
-from .index import Run
-from .lazy import LazyImage
-from .planning import DatasetPlan, plan
+from .dataset import agenerate_dataset, generate_dataset
+from .dataset_plan import DatasetPlan, plan
+from .job import DatasetOptions, Redo
 from .report import Dataset, open_dataset
-from .task import DatasetOptions, Redo
+from .row_index import Run
+from .rows import LazyImage
 
 __all__ = [
     "Dataset",

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..archive import Reader
-from .index import Index
-from .outcomes import standing
+from .row_index import RowIndex
+from .row_status import row_status
 from .whole import replaced
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..archive import Copy
-    from .index import Row, RunState
+    from .row_index import IndexedRow, RunState
 
 NAME = "metadata.jsonl"
 # Our own columns.
@@ -39,7 +39,7 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
     text in every format; `cost` is in micro-USD; `created` is UTC.
     """
     archive = Reader(folder)
-    with Index(folder) as index:
+    with RowIndex(folder) as index:
         run = index.latest()
         if run is None:
             return
@@ -49,8 +49,8 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
                 yield _record(row, copies.get((row.key, row.copy)), run.state)
 
 
-def _record(row: Row, copy: Copy | None, state: RunState) -> dict[str, Any]:
-    outcome = standing(row, copy, state)
+def _record(row: IndexedRow, copy: Copy | None, state: RunState) -> dict[str, Any]:
+    outcome = row_status(row, copy, state)
     here = copy if outcome == "done" else None
     failed = row if row.error is not None else copy if outcome != "done" else None
     columns = json.loads(row.columns)

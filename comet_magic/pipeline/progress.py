@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..request import dollars
 from ..text import counted
-from .outcomes import in_words
+from .row_status import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

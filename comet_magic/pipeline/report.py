@@ -12,10 +12,10 @@ from ..errors import ConfigurationError
 from ..files import from_here, native
 from ..request import dollars
 from ..text import clean, counted
-from .index import Index
-from .lazy import LazyImage
 from .metadata import COLUMNS, read_records
-from .outcomes import STANDINGS, in_words
+from .row_index import RowIndex
+from .row_status import ROW_STATUSES, in_words
+from .rows import LazyImage
 
 if TYPE_CHECKING:
     import os
@@ -39,7 +39,7 @@ def open_dataset(out: str | os.PathLike[str]) -> Dataset:
         ConfigurationError: there is no dataset.
     """
     folder = native(Path(out).expanduser()).absolute()
-    with Index(folder) as index:
+    with RowIndex(folder) as index:
         if index.latest() is None:
             raise ConfigurationError(
                 f"{clean(folder)} is no dataset", hint="generate_dataset(source, out) makes one."
@@ -55,14 +55,14 @@ class Dataset:
         self._archive = Reader(folder)
 
     def __len__(self) -> int:
-        with Index(self.folder) as index:
+        with RowIndex(self.folder) as index:
             run = index.latest()
         return run.read if run else 0
 
     @property
     def complete(self) -> bool:
         """Whether the latest run has ended by itself, with every row looked at."""
-        with Index(self.folder) as index:
+        with RowIndex(self.folder) as index:
             run = index.latest()
         return run is not None and run.state == "complete"
 
@@ -78,7 +78,7 @@ class Dataset:
     def counts(self) -> dict[str, int]:
         """Rows by outcome; `open` are those that no run has ended."""
         found = Counter(record["outcome"] for record in self.records())
-        return {name: found[name] for name in STANDINGS}
+        return {name: found[name] for name in ROW_STATUSES}
 
     @property
     def spend(self) -> Spend:

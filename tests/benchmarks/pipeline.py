@@ -68,7 +68,7 @@ def asked(bench: Bench, order: dict[str, Any]) -> Sample:
 @contextmanager
 def measured(sample: Sample) -> Iterator[None]:
     """Fills in what the work within takes, once what it needs is imported."""
-    import comet_magic.cluster
+    import comet_magic.dask
     import comet_magic.pipeline  # noqa: F401
 
     start = forget_peak()

@@ -123,6 +123,6 @@ def test_a_plan_after_a_kill_says_what_is_left(tmp_path: Path) -> None:
         counts = generate_dataset(rows, tmp_path / "set", **settings(endpoint)).counts
 
         assert before.rows == 60
-        assert before.done + before.to_pay + before.ended.get("open", 0) == 60
+        assert before.done + before.to_generate + before.ended.get("open", 0) == 60
         assert before.ended.get("open", 0) <= 4
         assert counts["done"] + counts["unknown"] == 60

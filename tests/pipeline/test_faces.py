@@ -105,7 +105,7 @@ def test_a_frame_generates_from_its_column(endpoint: Endpoint, tmp_path: Path) -
 
     report = frame.comet.generate("caption", out=tmp_path / "out", **options)
 
-    assert told.to_pay == 2
+    assert told.to_generate == 2
     assert list(report.rows["label"]) == [1, 2]
 
 

@@ -9,8 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from comet_magic.pipeline import generate_dataset, open_dataset
-from comet_magic.pipeline.front import STEP
-from comet_magic.pipeline.index import Index
+from comet_magic.pipeline.dataset import STEP
+from comet_magic.pipeline.row_index import RowIndex
 from tests.pipeline.conftest import settings
 from tests.pipeline.maker import kill, rows_of, start_maker, told
 
@@ -84,7 +84,7 @@ def test_a_second_interrupt_is_heard_while_a_paid_picture_is_fetched(
 
     process.send_signal(signal.SIGINT)
     process.stderr.readline()
-    with Index(tmp_path / "set") as index:
+    with RowIndex(tmp_path / "set") as index:
         endpoint.until(lambda _: index.latest().state == "stopped")  # type: ignore[union-attr]  # there is one
     time.sleep(10 * STEP)  # the run is over, and waits for the picture
     process.send_signal(signal.SIGINT)

@@ -23,20 +23,20 @@ MODEL = {"model": "test-model", "price_per_image": 0.04}
 def test_a_plan_needs_no_key_and_writes_nothing(tmp_path: Path) -> None:
     told = plan(rows_of(3), tmp_path / "set", **MODEL)
 
-    assert (told.rows, told.to_pay, told.price) == (3, 3, Price(120_000, 120_000))
+    assert (told.rows, told.to_generate, told.price) == (3, 3, Price(120_000, 120_000))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_plan_tells_duplicates_invalid_rows_and_what_can_be_in_doubt(tmp_path: Path) -> None:
     told = plan(["a", "a", "b", "", "\0"], tmp_path / "set", max_in_flight=2, max_cost=5.0, **MODEL)
 
-    assert (told.rows, told.duplicates, told.to_pay) == (5, 1, 3)
+    assert (told.rows, told.duplicates, told.to_generate) == (5, 1, 3)
     assert sum(told.invalid.values()) == 2
-    assert (told.in_doubt, told.in_doubt_price, told.max_cost) == (2, 80_000, 5_000_000)
+    assert (told.at_risk, told.at_risk_price, told.max_cost) == (2, 80_000, 5_000_000)
 
 
 def test_deduplicated_rows_are_paid_once(tmp_path: Path) -> None:
-    assert plan(["a", "a", "b"], tmp_path / "set", dedupe=True, **MODEL).to_pay == 2
+    assert plan(["a", "a", "b"], tmp_path / "set", dedupe=True, **MODEL).to_generate == 2
 
 
 def test_a_plan_knows_what_is_there_already(
@@ -49,16 +49,16 @@ def test_a_plan_knows_what_is_there_already(
         rows = [*rows_of(7), "REFUSE a", "WRONG b", "LOST c"]
         return plan(rows, tmp_path / "dataset", base_url=endpoint.base_url, **MODEL, **options)
 
-    assert (told().done, told().to_pay) == (5, 2)
+    assert (told().done, told().to_generate) == (5, 2)
     assert told().ended == {"refused": 1, "failed": 1, "unknown": 1}
-    assert [told(redo=word).to_pay for word in ("refused", "failed", "unknown")] == [1, 1, 1]
+    assert [told(redo=word).to_generate for word in ("refused", "failed", "unknown")] == [1, 1, 1]
     assert len(endpoint.asked) == asked
 
 
 def test_an_unknown_price_is_said(tmp_path: Path) -> None:
     told = plan(["a", "b"], tmp_path / "set", model="test-model")
 
-    assert (told.price, told.unpriced, told.in_doubt_price) == (Price(None, None), 2, None)
+    assert (told.price, told.unpriced, told.at_risk_price) == (Price(None, None), 2, None)
     assert "unknown" in str(told)
 
 
@@ -82,7 +82,7 @@ def test_a_plan_shows_itself_as_a_short_table(tmp_path: Path) -> None:
 def test_another_vendor_is_another_picture(make: Callable[..., Any], tmp_path: Path) -> None:
     make(["a"])
 
-    assert plan(["a"], tmp_path / "dataset", **MODEL).to_pay == 1
+    assert plan(["a"], tmp_path / "dataset", **MODEL).to_generate == 1
 
 
 @pytest.mark.parametrize(
@@ -102,4 +102,4 @@ def test_a_plan_refuses_a_setting_that_the_run_would_refuse(
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_rows_with_n_are_planned_as_that_many(n: int, tmp_path: Path) -> None:
-    assert plan([{"prompt": "a", "n": n}], tmp_path / "set", **MODEL).to_pay == n
+    assert plan([{"prompt": "a", "n": n}], tmp_path / "set", **MODEL).to_generate == n

@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 
 from comet_magic.errors import ConfigurationError, InvalidRequestError, SaveError
-from comet_magic.pipeline import LazyImage, open_dataset
-from comet_magic.pipeline import index as index_module
-from comet_magic.pipeline.index import Index
+from comet_magic.pipeline import LazyImage, open_dataset, row_index
 from comet_magic.pipeline.metadata import COLUMNS
+from comet_magic.pipeline.row_index import RowIndex
 from tests.pipeline.endpoint import PICTURE
 from tests.pipeline.maker import rows_of
 
@@ -204,7 +203,7 @@ def test_an_index_that_another_process_switches_is_waited_for(tmp_path: Path) ->
     letting_go = threading.Timer(0.2, other.execute, ["ROLLBACK"])
     letting_go.start()
 
-    with Index(tmp_path) as index:
+    with RowIndex(tmp_path) as index:
         assert index.begin(vendor="sandbox", size=None) == 1
     letting_go.join()
     other.close()
@@ -213,11 +212,11 @@ def test_an_index_that_another_process_switches_is_waited_for(tmp_path: Path) ->
 def test_an_index_that_another_process_never_lets_go_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "BUSY", 0.1)
+    monkeypatch.setattr(row_index, "BUSY", 0.1)
     other = sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
 
-    with Index(tmp_path) as index, pytest.raises(ConfigurationError, match="database is locked"):
+    with RowIndex(tmp_path) as index, pytest.raises(ConfigurationError, match="database is locked"):
         index.begin(vendor="sandbox", size=None)
     other.close()
 
@@ -235,7 +234,7 @@ def test_a_newer_run_takes_the_place_of_the_rows_before_it(make: Make) -> None:
 
 
 def test_an_index_without_runs_has_none(tmp_path: Path) -> None:
-    with Index(tmp_path) as index:
+    with RowIndex(tmp_path) as index:
         assert index.latest() is None
 
 

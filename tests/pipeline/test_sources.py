@@ -17,7 +17,7 @@ import pytest
 from pyarrow import parquet
 
 from comet_magic.errors import ConfigurationError, InvalidRequestError
-from comet_magic.pipeline.items import Items, typed
+from comet_magic.pipeline.expand import Expander, typed
 from comet_magic.pipeline.source import BATCH, plain, read_source
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ SOURCES = {
 
 
 def items_of(source: Any, prompt: str = "prompt", **defaults: Any) -> list[Any]:
-    items = Items({"model": "gpt-image-2", **defaults}, prompt=prompt, vendor="sandbox")
+    items = Expander({"model": "gpt-image-2", **defaults}, prompt=prompt, vendor="sandbox")
     return [item for batch in read_source(source, prompt=prompt).batches() for item in items.read(batch)]
 
 
@@ -267,11 +267,11 @@ def test_equal_requests_are_numbered_and_others_are_not() -> None:
 
 
 def test_deduplicated_rows_are_twins_of_the_first() -> None:
-    items = Items({}, prompt="prompt", vendor="sandbox", dedupe=True)
+    items = Expander({}, prompt="prompt", vendor="sandbox", dedupe=True)
 
     found = list(items.read([{"prompt": "a"}, {"prompt": "a"}, {"prompt": "b"}]))
 
-    assert [(item.copy, item.twin) for item in found] == [(0, False), (0, True), (0, False)]
+    assert [(item.copy, item.shares_earlier) for item in found] == [(0, False), (0, True), (0, False)]
     assert items.duplicates == 1
 
 
@@ -297,11 +297,11 @@ def test_a_row_that_breaks_a_rule_is_kept_with_its_reason(row: dict[str, Any], w
 
 def test_wrong_defaults_are_refused_at_once() -> None:
     with pytest.raises(InvalidRequestError, match="quality is ultra"):
-        Items({"model": "gpt-image-2", "quality": "ultra"}, prompt="prompt", vendor="sandbox")
+        Expander({"model": "gpt-image-2", "quality": "ultra"}, prompt="prompt", vendor="sandbox")
 
 
 def test_many_sets_of_parameters_are_not_all_remembered() -> None:
-    items = Items({"model": "test-model"}, prompt="prompt", vendor="sandbox")
+    items = Expander({"model": "test-model"}, prompt="prompt", vendor="sandbox")
 
     found = list(items.read({"prompt": "a", "extra": {"seed": n}} for n in range(2500)))
 

@@ -19,7 +19,7 @@ from comet_magic.errors import (
     RateLimitError,
     SaveError,
 )
-from comet_magic.pipeline import Dataset, agenerate_dataset, generate_dataset, open_dataset, plan, run
+from comet_magic.pipeline import Dataset, agenerate_dataset, generate_dataset, open_dataset, plan, runner
 from comet_magic.pipeline.source import LINGER
 from tests.loopback import until
 from tests.pipeline.conftest import settings
@@ -452,7 +452,7 @@ def test_a_row_that_another_run_took_meanwhile_is_not_paid_twice(
 def test_the_metadata_is_there_before_the_end(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "REFRESH", 0.05)
+    monkeypatch.setattr(runner, "REFRESH", 0.05)
     path = tmp_path / "dataset" / "metadata.jsonl"
 
     def source() -> Iterator[str]:

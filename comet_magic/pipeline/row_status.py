@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..archive import Copy, Slot
-    from .index import Row, RunState
-    from .task import Redo
+    from .job import Redo
+    from .row_index import IndexedRow, RunState
 
-Standing = Literal["done", "refused", "failed", "unknown", "open", "over_budget", "cancelled"]
-STANDINGS: tuple[Standing, ...] = (
+RowStatus = Literal["done", "refused", "failed", "unknown", "open", "over_budget", "cancelled"]
+ROW_STATUSES: tuple[RowStatus, ...] = (
     "done",
     "refused",
     "failed",
@@ -32,7 +32,7 @@ STOPS = frozenset(
 UNSENT = "APIConnectionError"
 
 
-def due(slot: Slot | None, redo: Redo | None) -> bool:
+def should_send(slot: Slot | None, redo: Redo | None) -> bool:
     """Whether a run sends this copy: what no run has ended, or with `redo` just what ended so."""
     if slot is None or slot.error in STOPS or slot.outcome in ("cancelled", "over_budget"):
         return redo is None
@@ -41,7 +41,7 @@ def due(slot: Slot | None, redo: Redo | None) -> bool:
     return slot.outcome == redo
 
 
-def standing(row: Row, copy: Copy | None, state: RunState) -> Standing:
+def row_status(row: IndexedRow, copy: Copy | None, state: RunState) -> RowStatus:
     """What a person sees of a row."""
     if row.error is not None:
         return "over_budget" if row.error == "BudgetExceededError" else "failed"

@@ -14,18 +14,18 @@ from ..client.loop_thread import LoopHandle, unwrapped
 from ..errors import CallAbandoned, CometError
 from ..request import dollars, total
 from ..text import counted
-from .outcomes import in_words
+from .job import DatasetJob, DatasetOptions, Redo, read_job
 from .progress import Status, make_display
 from .report import Dataset, open_dataset
-from .run import Runner
-from .task import DatasetOptions, Redo, Task, read_task
+from .row_status import in_words
+from .runner import Runner
 
 if TYPE_CHECKING:
     import os
     from concurrent.futures import Future
     from pathlib import Path
 
-    from ..cluster import Workers
+    from ..dask import Workers
 
 STEP = 0.02  # seconds between two looks while waiting, so that an interrupt acts at once
 HEARTBEAT = 0.1  # seconds likewise, where the waiting wakes up by itself
@@ -85,10 +85,10 @@ def generate_dataset(
         >>> again.cost
         32000
     """
-    task = read_task(
+    job = read_job(
         source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
     )
-    with Running(task, cluster=cluster, progress=progress) as running:
+    with Running(job, cluster=cluster, progress=progress) as running:
         running.drain()
     return running.report()
 
@@ -109,10 +109,10 @@ async def agenerate_dataset(
 
     Cancelling the await is an interrupt: the calls in flight finish first.
     """
-    task = read_task(
+    job = read_job(
         source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
     )
-    with Running(task, cluster=cluster, progress=progress) as running:
+    with Running(job, cluster=cluster, progress=progress) as running:
         future = asyncio.wrap_future(running.future)
         while not future.done():
             try:
@@ -129,16 +129,16 @@ async def agenerate_dataset(
 class Running:
     """A run under way, as the thread sees it that waits for it."""
 
-    def __init__(self, task: Task, *, cluster: Any, progress: bool) -> None:
-        _warn_of_billing_twice(task)
+    def __init__(self, job: DatasetJob, *, cluster: Any, progress: bool) -> None:
+        _warn_of_billing_twice(job)
         self.interrupts = self._obeyed = 0
-        self._task = task
-        folder = task.folder.absolute()
+        self._job = job
+        folder = job.folder.absolute()
         self._core = BatchCore(
-            configure({**task.client, "archive": folder}), max_cost=task.max_cost, per_minute=task.per_minute
+            configure({**job.client, "archive": folder}), max_cost=job.max_cost, per_minute=job.per_minute
         )
         self._workers = _workers(self._core, folder, cluster)
-        self._runner = Runner(task, self._workers or self._core)
+        self._runner = Runner(job, self._workers or self._core)
         self._display = make_display(shown=progress)
         self._lease = LoopHandle()
         self._over = False
@@ -193,8 +193,8 @@ class Running:
 
     def _status(self) -> Status:
         runner = self._runner
-        spend = self._core.archive.spend(self._task.base.vendor)
-        return Status(dict(runner.counts), self._task.source.size, spend, runner.awaited)
+        spend = self._core.archive.spend(self._job.base.vendor)
+        return Status(dict(runner.counts), self._job.source.size, spend, runner.awaited)
 
     def _obey(self) -> None:
         """The first time: nothing more is sent. The second time: what is in flight is cancelled."""
@@ -214,7 +214,7 @@ class Running:
             raise self._explained(error)
         if error is not None:
             raise error
-        dataset = open_dataset(self._task.folder)
+        dataset = open_dataset(self._job.folder)
         if self.interrupts:
             raise self._interrupted(dataset)
         return dataset
@@ -225,14 +225,14 @@ class Running:
             from ..images import Images
 
             error.images = Images(self._runner.unsaved)
-        count = open_dataset(self._task.folder).counts["open"]
+        count = open_dataset(self._job.folder).counts["open"]
         error.hint = (
             f"{error.hint} {counted(count, 'row is', 'rows are')} open; run it again to go on.".strip()
         )
         return error
 
     def _interrupted(self, dataset: Dataset) -> CallAbandoned:
-        spend = self._core.archive.spend(self._task.base.vendor)
+        spend = self._core.archive.spend(self._job.base.vendor)
         return CallAbandoned(
             f"stopped: {in_words(dataset.counts)}; {dollars(spend.bound)} spent at the most",
             outcome="unknown" if spend.uncertain else "billed",
@@ -243,13 +243,13 @@ class Running:
 def _workers(core: BatchCore, folder: Path, cluster: Any) -> Workers | None:
     if cluster is None:
         return None
-    from ..cluster import Workers
+    from ..dask import Workers
 
     return Workers(core, folder, cluster)
 
 
-def _warn_of_billing_twice(task: Task) -> None:
-    bounds = [call.bound for call in Reader(task.folder).uncertain()] if task.redo == "unknown" else []
+def _warn_of_billing_twice(job: DatasetJob) -> None:
+    bounds = [call.bound for call in Reader(job.folder).uncertain()] if job.redo == "unknown" else []
     if bounds:
         calls = counted(len(bounds), "call of unknown outcome is", "calls of unknown outcome are")
         warnings.warn(

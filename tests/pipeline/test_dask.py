@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio.to_thread import run_sync
 
-from comet_magic import cluster, generate_one
+from comet_magic import dask, generate_one
 from comet_magic.archive import Archive
 from comet_magic.client.batch import BatchCore
 from comet_magic.client.config import configure
@@ -148,12 +148,12 @@ def test_what_a_worker_tells_is_short_and_comes_back_as_the_same_error(
 ) -> None:
     order = {"request": request("REFUSE " + "x" * 5000).to_dict(), "store": str(tmp_path)}
     there = {"base_url": endpoint.base_url, **KEY}
-    told = cluster.perform_on_worker({**order, **there})
+    told = dask.perform_on_worker({**order, **there})
 
     assert told is not None
     assert len(json.dumps(told)) < 1000
-    error = cluster._error(told)
-    assert cluster.perform_on_worker({**order, "request": request().to_dict(), **there}) is None
+    error = dask._error(told)
+    assert dask.perform_on_worker({**order, "request": request().to_dict(), **there}) is None
     assert isinstance(error, ContentPolicyError)
     assert (error.outcome, error.code, error.status_code) == ("rejected", "moderation_blocked", 400)
 
@@ -313,7 +313,7 @@ def test_workers_without_a_key_stop_the_run_before_anything_is_sent(
 def test_a_worker_that_cannot_make_pictures_stops_the_run(
     workers: Workers, fresh: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "perform_on_worker", operator.index)  # it fails where it runs
+    monkeypatch.setattr(dask, "perform_on_worker", operator.index)  # it fails where it runs
 
     with pytest.raises(ConfigurationError, match=r"the workers cannot make pictures \(TypeError"):
         generate_dataset(rows_of(20), tmp_path / "set", cluster=workers[0], **settings(fresh))

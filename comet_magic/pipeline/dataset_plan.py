@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ..archive import Reader, Slot
 from ..request import Price, dollars
 from ..text import counted
-from .outcomes import due
-from .task import DatasetOptions, Redo, Task, read_task
+from .job import DatasetJob, DatasetOptions, Redo, read_job
+from .row_status import should_send
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from .items import Item
+    from .expand import Row
 
 
 BATCH = 20_000  # rows; the ledger is quicker with many neighbours at once
@@ -32,11 +32,11 @@ class DatasetPlan:
         done: pictures that are there.
         ended: rows that were refused, failed or are unknown, by outcome; they are left alone without `redo`.
         invalid: rows that break a rule, by reason; they will fail without being sent.
-        to_pay: pictures to be paid for.
+        to_generate: pictures to be paid for.
         price: of those, from the least to the most.
         unpriced: how many of those have no known price.
-        in_doubt: calls whose outcome a crash can leave unknown, at the most.
-        in_doubt_price: the most that those can cost in micro-USD, None where unknown.
+        at_risk: calls whose outcome a crash can leave unknown, at the most.
+        at_risk_price: the most that those can cost in micro-USD, None where unknown.
         max_cost: the limit in micro-USD, or None.
     """
 
@@ -45,11 +45,11 @@ class DatasetPlan:
     done: int = 0
     ended: Mapping[str, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
-    to_pay: int = 0
+    to_generate: int = 0
     price: Price = field(default_factory=lambda: Price(0, 0))
     unpriced: int = 0
-    in_doubt: int = 0
-    in_doubt_price: int | None = 0
+    at_risk: int = 0
+    at_risk_price: int | None = 0
     max_cost: int | None = None
 
     def __str__(self) -> str:
@@ -59,11 +59,11 @@ class DatasetPlan:
             ("done", f"{self.done:,}"),
             *((name, f"{count:,}") for name, count in self.ended.items()),
             *(("invalid", f"{count:,}: {reason}") for reason, count in self.invalid.items()),
-            ("to pay", f"{self.to_pay:,}"),
+            ("to pay", f"{self.to_generate:,}"),
             ("price", str(self.price)),
             (
                 "in doubt",
-                f"at most {counted(self.in_doubt, 'call')} at any time, {dollars(self.in_doubt_price)}",
+                f"at most {counted(self.at_risk, 'call')} at any time, {dollars(self.at_risk_price)}",
             ),
         ]
         if self.max_cost is not None:
@@ -92,59 +92,59 @@ def plan(
         ConfigurationError: the source or a setting cannot be used.
         InvalidRequestError: a parameter breaks a rule.
     """
-    task = read_task(
+    job = read_job(
         source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
     )
-    return _Tally(task).plan()
+    return _Tally(job).plan()
 
 
 class _Tally:
-    """Counts the items of a task."""
+    """Counts the items of a job."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._archive = Reader(task.folder)
-        self._rows = self._to_pay = self._done = self._unpriced = 0
+    def __init__(self, job: DatasetJob) -> None:
+        self._job = job
+        self._archive = Reader(job.folder)
+        self._rows = self._to_generate = self._done = self._unpriced = 0
         self._low = self._high = self._highest = 0
         self._ended: Counter[str] = Counter()
         self._invalid: Counter[str] = Counter()
 
     def plan(self) -> DatasetPlan:
-        items = self._task.items
-        for batch in self._task.source.batches(BATCH):
+        items = self._job.expander
+        for batch in self._job.source.batches(BATCH):
             found = list(items.read(batch))
             slots = slots_of(self._archive, found)
             for item in found:
                 self._count(item, slots.get((item.key, item.copy)))
-        in_doubt = min(self._task.in_flight, self._to_pay)
+        at_risk = min(self._job.in_flight, self._to_generate)
         return DatasetPlan(
             rows=self._rows,
             duplicates=items.duplicates,
             done=self._done,
             ended=dict(self._ended),
             invalid=dict(self._invalid.most_common(5)),
-            to_pay=self._to_pay,
+            to_generate=self._to_generate,
             price=Price(None, None) if self._unpriced else Price(self._low, self._high),
             unpriced=self._unpriced,
-            in_doubt=in_doubt,
-            in_doubt_price=None if self._unpriced else in_doubt * self._highest,
-            max_cost=self._task.max_cost,
+            at_risk=at_risk,
+            at_risk_price=None if self._unpriced else at_risk * self._highest,
+            max_cost=self._job.max_cost,
         )
 
-    def _count(self, item: Item, slot: Slot | None) -> None:
+    def _count(self, item: Row, slot: Slot | None) -> None:
         self._rows += 1
         if item.series is None:
             self._invalid[str(item.problem)] += 1
         elif slot is not None and slot.outcome == "done":
             self._done += 1
-        elif due(slot, self._task.redo):
-            if not item.twin:
+        elif should_send(slot, self._job.redo):
+            if not item.shares_earlier:
                 self._pay(item.series.estimate(item.prompt))
         elif slot is not None:
             self._ended[slot.outcome] += 1
 
     def _pay(self, price: Price) -> None:
-        self._to_pay += 1
+        self._to_generate += 1
         if price.low is None or price.high is None:
             self._unpriced += 1
             return
@@ -153,7 +153,7 @@ class _Tally:
         self._highest = max(self._highest, price.high)
 
 
-def slots_of(archive: Reader, items: list[Item]) -> dict[tuple[str, int], Slot]:
+def slots_of(archive: Reader, items: list[Row]) -> dict[tuple[str, int], Slot]:
     """What became of the copies that these items ask for; of a picture that is there, only that it is."""
     outcomes = archive.outcomes([item.key for item in items if item.key])
     found = {(key, copy): _DONE for key, copies in outcomes.items() for copy in copies}

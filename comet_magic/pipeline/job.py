@@ -18,7 +18,7 @@ from ..settings import (
     hide_keys,
     resolve_base_url,
 )
-from .items import Items
+from .expand import Expander
 from .source import Source, read_source
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ class DatasetOptions(WireOptions, ClientOptions, total=False):
 
 
 @dataclass(frozen=True)
-class Task:
+class DatasetJob:
     """A dataset to be made.
 
     Attributes:
         folder: where it is.
         source: its rows.
-        items: what turns them into requests.
+        expander: what turns them into requests.
         prompt: the column of the prompts.
         base: where requests go.
         client: settings of the client, without the money and the archive.
@@ -53,7 +53,7 @@ class Task:
 
     folder: Path
     source: Source
-    items: Items
+    expander: Expander
     prompt: str
     base: BaseURL
     client: ClientOptions
@@ -64,7 +64,7 @@ class Task:
     redo: Redo | None
 
 
-def read_task(
+def read_job(
     source: Any,
     out: str | os.PathLike[str],
     *,
@@ -73,7 +73,7 @@ def read_task(
     redo: Redo | None,
     max_per_minute: float | None,
     options: Mapping[str, Any],
-) -> Task:
+) -> DatasetJob:
     """Check what was asked for; nothing is sent or written. A key among the options is hidden there.
 
     Raises:
@@ -94,17 +94,17 @@ def read_task(
     max_cost = _micro(client.pop("max_cost", None), "max_cost")
     settings = Settings(**_those(Settings, client))
     price_per_image = _micro(settings.price_per_image, "price_per_image")
-    items = Items(
+    expander = Expander(
         _those(WireOptions, options),
         prompt=prompt,
         vendor=base.vendor,
         price_per_image=price_per_image,
         dedupe=dedupe,
     )
-    return Task(
+    return DatasetJob(
         folder=Path(out).expanduser(),
         source=read_source(source, prompt=prompt),
-        items=items,
+        expander=expander,
         prompt=prompt,
         base=base,
         client=client,

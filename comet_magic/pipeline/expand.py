@@ -20,7 +20,7 @@ MOST_SERIES = 1000  # sets of parameters that are remembered
 _WHOLE = ("n", "output_compression", "partial_images")
 
 
-class Item(NamedTuple):
+class Row(NamedTuple):
     """One picture that a row asks for.
 
     Attributes:
@@ -30,7 +30,7 @@ class Item(NamedTuple):
         key: of its request, "" where there is none.
         copy: how many equal requests stand before it.
         record: the whole row.
-        twin: it shares the picture of an earlier one.
+        shares_earlier: it shares the picture of an earlier one.
         problem: why it cannot be sent.
     """
 
@@ -40,11 +40,11 @@ class Item(NamedTuple):
     key: str
     copy: int
     record: Record
-    twin: bool = False
+    shares_earlier: bool = False
     problem: CometError | None = None
 
 
-class Items:
+class Expander:
     """Turns the rows of one table into items, in their order.
 
     Args:
@@ -77,7 +77,7 @@ class Items:
         self._position = 0
         self._shared = self._make({})
 
-    def read(self, records: Iterable[Record]) -> Iterator[Item]:
+    def read(self, records: Iterable[Record]) -> Iterator[Row]:
         """The items of some more rows."""
         for record in records:
             prompt = plain(record.get(self._prompt))
@@ -90,18 +90,18 @@ class Items:
                 yield from self._copies(record, prompt, series, count)
                 continue
             words = prompt if isinstance(prompt, str) else ""
-            yield Item(self._next(), words, None, "", 0, record, problem=problem)
+            yield Row(self._next(), words, None, "", 0, record, problem=problem)
 
-    def _copies(self, record: Record, prompt: str, series: RequestTemplate, count: int) -> Iterator[Item]:
+    def _copies(self, record: Record, prompt: str, series: RequestTemplate, count: int) -> Iterator[Row]:
         key = series.key(prompt)
         short = bytes.fromhex(key[:32])
         first = self._seen.get(short, 0)
         self._seen[short] = first + count
         for copy in range(first, first + count):
             if self._dedupe:
-                yield Item(self._next(), prompt, series, key, 0, record, copy > 0)
+                yield Row(self._next(), prompt, series, key, 0, record, copy > 0)
             else:
-                yield Item(self._next(), prompt, series, key, copy, record)
+                yield Row(self._next(), prompt, series, key, copy, record)
 
     def _next(self) -> int:
         self._position += 1

@@ -16,10 +16,10 @@ from anyio.to_thread import run_sync
 from ..archive import CopyTaken
 from ..errors import BudgetExceededError, CometError, SaveError
 from ..files import make_private_folder
-from .index import Index, RunState
+from .dataset_plan import slots_of
 from .metadata import write_metadata
-from .outcomes import STOPS, due
-from .planning import slots_of
+from .row_index import RowIndex, RunState
+from .row_status import STOPS, should_send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from ..client.job import RunningCall
     from ..images import Picture
     from ..request import ImageRequest
-    from .items import Item
+    from .expand import Row
+    from .job import DatasetJob
     from .source import Record
-    from .task import Task
 
 REFRESH = 30.0  # seconds between two writings of the metadata
 LOOK = 0.5  # seconds between two looks at what others are making
-Wanted = tuple["Item", "Slot | None"]
+Wanted = tuple["Row", "Slot | None"]
 
 
 class Maker(Protocol):
@@ -57,19 +57,19 @@ class Maker(Protocol):
 
 
 class Runner:
-    """One run of one task, on the engine's loop; `counts`, `error` and `stop` are for any thread."""
+    """One run of one job, on the engine's loop; `counts`, `error` and `stop` are for any thread."""
 
-    def __init__(self, task: Task, maker: Maker) -> None:
-        self.task = task
+    def __init__(self, job: DatasetJob, maker: Maker) -> None:
+        self.job = job
         self.counts: Counter[str] = Counter()
         self.error: BaseException | None = None
         self.unsaved: list[Picture] = []
         self.awaited = 0  # rows that others have in hand, once there is nothing else to do
         self._maker = maker
-        self._index = Index(task.folder)
+        self._index = RowIndex(job.folder)
         self._number = 0
         self._state: RunState = "running"
-        self._elsewhere: list[Item] = []
+        self._claimed_by_others: list[Row] = []
         self._read_off = False  # nothing is read from the source any more
         self._paying = 0
         self._settled = anyio.Event()
@@ -114,8 +114,8 @@ class Runner:
                     await run_sync(self._end)
 
     def _begin(self) -> None:
-        make_private_folder(self.task.folder)
-        self._number = self._index.begin(vendor=self.task.base.vendor, size=self.task.source.size)
+        make_private_folder(self.job.folder)
+        self._number = self._index.begin(vendor=self.job.base.vendor, size=self.job.source.size)
 
     def _end(self) -> None:
         self._index.end(self._number, "complete" if self._state == "running" else self._state)
@@ -123,7 +123,7 @@ class Runner:
 
     def _write_metadata(self) -> None:
         try:
-            write_metadata(self.task.folder)
+            write_metadata(self.job.folder)
         except OSError as fault:
             self._halt(
                 SaveError(
@@ -144,7 +144,7 @@ class Runner:
     async def _work_off(self) -> None:
         send, receive = anyio.create_memory_object_stream["Wanted"](0)
         async with anyio.create_task_group() as group:
-            for _ in range(self.task.in_flight):
+            for _ in range(self.job.in_flight):
                 group.start_soon(self._work, receive.clone())
             receive.close()
             reader = ThreadPoolExecutor(1, "comet_magic-rows")
@@ -156,11 +156,11 @@ class Runner:
 
     async def _read(self, reader: ThreadPoolExecutor, send: MemoryObjectSendStream[Wanted]) -> None:
         """Hand out what is to be made; a source without an end is not read on once the run is halted."""
-        batches = self.task.source.batches()
+        batches = self.job.source.batches()
         async with send:
-            while not (self.halted and self.task.source.size is None):
+            while not (self.halted and self.job.source.size is None):
                 reading = asyncio.wrap_future(reader.submit(self._read_batch, batches))
-                while not reading.done() and not (self.halted and self.task.source.size is None):
+                while not reading.done() and not (self.halted and self.job.source.size is None):
                     await asyncio.wait({reading}, timeout=LOOK)
                 if not reading.done():
                     return
@@ -178,34 +178,34 @@ class Runner:
         batch = next(batches, None)
         if batch is None or self._read_off:  # a slow source gave it when the run was over
             return None
-        items = [self._affordable(item) for item in self.task.items.read(batch)]
-        self._index.add(self._number, items, prompt=self.task.prompt)
+        items = [self._affordable(item) for item in self.job.expander.read(batch)]
+        self._index.add(self._number, items, prompt=self.job.prompt)
         return self._due(items)
 
-    def _due(self, items: list[Item]) -> list[Wanted]:
+    def _due(self, items: list[Row]) -> list[Wanted]:
         """The items that are to be made; the others are counted."""
         slots = slots_of(self._maker.archive, items)
         looked_up = [(item, slots.get((item.key, item.copy))) for item in items]
         return [(item, slot) for item, slot in looked_up if self._is_due(item, slot)]
 
-    def _affordable(self, item: Item) -> Item:
-        if self.task.max_cost is None or item.series is None or item.series.estimate(item.prompt).known:
+    def _affordable(self, item: Row) -> Row:
+        if self.job.max_cost is None or item.series is None or item.series.estimate(item.prompt).known:
             return item
         problem = BudgetExceededError(
             "max_cost is set and the price of this row is unknown", hint="Give price_per_image, in USD."
         )
         return item._replace(problem=problem)
 
-    def _is_due(self, item: Item, slot: Slot | None) -> bool:
+    def _is_due(self, item: Row, slot: Slot | None) -> bool:
         """Whether the item is to be made; what is not is counted here."""
         if item.problem is not None:
             self.counts["over_budget" if item.series else "failed"] += 1
-        elif item.twin:
+        elif item.shares_earlier:
             self.counts["equal"] += 1
-        elif due(slot, self.task.redo):
+        elif should_send(slot, self.job.redo):
             return True
         elif slot is not None and slot.outcome == "open":
-            self._elsewhere.append(item)
+            self._claimed_by_others.append(item)
         else:
             self.counts[slot.outcome if slot else "open"] += 1
         return False
@@ -217,18 +217,18 @@ class Runner:
             async for item, slot in receive:
                 await self._make(item, slot)
 
-    async def _make(self, item: Item, slot: Slot | None) -> None:
+    async def _make(self, item: Row, slot: Slot | None) -> None:
         """One row: fetched for nothing where it is paid already, else paid for."""
         if self.halted:
             self.counts["open"] += 1
             return
-        redo = self.task.redo is not None
+        redo = self.job.redo is not None
         if redo and slot is not None and await self._maker.refetch(slot.call_id):
             self.counts["done"] += 1
             return
         self._note(item, await self._pay(item, redo=redo))
 
-    async def _pay(self, item: Item, *, redo: bool) -> RunningCall:
+    async def _pay(self, item: Row, *, redo: bool) -> RunningCall:
         """The call; where money is short it waits for what calls in flight give back."""
         assert item.series is not None  # noqa: S101 - a row without a request is never due
         request = item.series.request(item.prompt)
@@ -245,11 +245,11 @@ class Runner:
                 return call
             await settled.wait()
 
-    def _note(self, item: Item, call: RunningCall) -> None:
+    def _note(self, item: Row, call: RunningCall) -> None:
         """What came of a call, in the counts and for the run."""
         error = call.errors[0] if call.errors else None
         if isinstance(error, CopyTaken) and error.taken[0].outcome == "open":
-            self._elsewhere.append(item)
+            self._claimed_by_others.append(item)
         elif isinstance(error, CopyTaken):
             self.counts[error.taken[0].outcome] += 1
         elif isinstance(error, BudgetExceededError):
@@ -272,14 +272,14 @@ class Runner:
 
     async def _await_others(self) -> None:
         """Wait for rows that another process, or our own recovery, has in hand; take over what they drop."""
-        while self._elsewhere and not self.halted:
-            self.awaited = len(self._elsewhere)
+        while self._claimed_by_others and not self.halted:
+            self.awaited = len(self._claimed_by_others)
             await anyio.sleep(LOOK)
             await self._maker.recover(again=True)
-            items, self._elsewhere = self._elsewhere, []
+            items, self._claimed_by_others = self._claimed_by_others, []
             for item, slot in await run_sync(self._due, items):
                 await self._make(item, slot)
-        self.counts["open"] += len(self._elsewhere)
+        self.counts["open"] += len(self._claimed_by_others)
         self.awaited = 0
 
 

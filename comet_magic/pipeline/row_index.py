@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 from ..archive.ledger import switch_to_wal
 from ..errors import ConfigurationError
 from ..text import clean
-from .items import PARAMETERS
+from .expand import PARAMETERS
 from .source import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from .items import Item
+    from .expand import Row
 
 NAME = "index.sqlite"
 BUSY = 30.0  # seconds to wait for another process
@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS rows (
 """
 
 
-class Row(NamedTuple):
+class IndexedRow(NamedTuple):
     """One row as the index has it."""
 
     position: int
@@ -81,7 +81,7 @@ class Run:
     read: int
 
 
-class Index:
+class RowIndex:
     """The rows of the latest run in a folder; a context manager that any thread may use."""
 
     def __init__(self, folder: Path) -> None:
@@ -113,7 +113,7 @@ class Index:
             connection.execute("DELETE FROM runs WHERE number < ?", (cursor.lastrowid,))
             return int(cursor.lastrowid or 0)
 
-    def add(self, run: int, items: Iterable[Item], *, prompt: str) -> None:
+    def add(self, run: int, items: Iterable[Row], *, prompt: str) -> None:
         """Some more rows."""
         ours = frozenset((*PARAMETERS, prompt))
         rows = [(run, *_row(item, ours)) for item in items]
@@ -137,7 +137,7 @@ class Index:
             ).fetchone()
         return Run(*found) if found else None
 
-    def rows(self, run: int) -> Iterator[list[Row]]:
+    def rows(self, run: int) -> Iterator[list[IndexedRow]]:
         """The rows of a run in their order, some at a time."""
         last = -1
         while True:
@@ -149,7 +149,7 @@ class Index:
                 ).fetchall()
             if not found:
                 return
-            yield [Row(*row) for row in found]
+            yield [IndexedRow(*row) for row in found]
             last = found[-1][0]
 
     @contextlib.contextmanager
@@ -180,7 +180,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _row(item: Item, ours: frozenset[str]) -> tuple[Any, ...]:
+def _row(item: Row, ours: frozenset[str]) -> tuple[Any, ...]:
     columns = {str(name): plain(value) for name, value in item.record.items() if name not in ours}
     series, problem = item.series, item.problem
     return (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..request import WireOptions, parse_dollars
-from .front import generate_dataset
-from .items import typed
-from .planning import plan
-from .task import REDO
+from .dataset import generate_dataset
+from .dataset_plan import plan
+from .expand import typed
+from .job import REDO
 
 if TYPE_CHECKING:
     import argparse
