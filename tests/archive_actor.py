@@ -75,8 +75,9 @@ def journey(folder: Path, way: str) -> None:
     )
     charge(folder, call)
     if way == "body":
-        archive.spool(call).write_bytes(json.dumps([0, 1]).encode())
-        archive.spooled(call, {"status": 200, "request_id": "req-1"})
+        answer = archive.raw_answer(call)
+        answer.write(json.dumps([0, 1]).encode())
+        answer.close()
         archive.received(call, request_id="req-1", status=200)
     else:
         archive.received(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from comet_magic.archive import Archive, Budget, Claim, CopyTaken, Spend, outcome_of
+from comet_magic.archive import Archive, Budget, Claim, CopyTaken, RawAnswer, Spend, outcome_of
 from comet_magic.archive.ledger import Ledger
 from comet_magic.errors import (
     AmbiguousError,
@@ -67,6 +67,14 @@ def buy(
     return call
 
 
+def answered(archive: Archive, call: Claim, body: bytes = b"{}") -> RawAnswer:
+    """The raw answer of a call, as it came."""
+    answer = archive.raw_answer(call)
+    answer.write(body)
+    answer.close()
+    return answer
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "cometimg"
@@ -109,8 +117,7 @@ def test_looking_makes_nothing(archive: Archive, folder: Path) -> None:
 
 def test_the_folder_is_private_and_so_is_everything_in_it(archive: Archive, folder: Path) -> None:
     call = claim(archive)
-    archive.spool(call).touch(0o600)
-    archive.spooled(call, {"status": 200})
+    answered(archive, call)
     keep(archive, call)
     modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in (folder, *folder.rglob("*"))}
 
@@ -373,8 +380,8 @@ def test_the_folder_may_be_removed_between_paying_and_saving(
 
     with pytest.raises(OSError, match="gone"):
         keep(archive, call)
-    with pytest.raises(OSError, match="gone"):
-        archive.spool(call)
+    answer = answered(archive, call)
+    assert b"".join(answer.pieces()) == b"{}"
     with pytest.raises(OSError, match="gone"):
         archive.received(call)
     with pytest.raises(OSError, match="gone"):
@@ -863,39 +870,42 @@ def test_an_archive_says_only_where_it_is(archive: Archive, folder: Path) -> Non
 
 def test_a_raw_answer_is_dropped_once_its_pictures_are_safe(either: Archive) -> None:
     call = claim(either)
-    body = either.spool(call)
-    body.write_bytes(b"{}")
-    either.spooled(call, {"status": 200})
-    either.spooled(call, {"status": 200})
+    answer = answered(either, call, b"{}" * (1 << 20))
+    assert answer.path is not None
     keep(either, call)
 
     either.settle(call, "done")
+    path = answer.path
+    del answer
 
-    assert not body.exists()
-    assert not body.with_suffix(".head").exists()
+    assert not path.exists()
 
 
 def test_a_raw_answer_can_be_kept_for_good(either: Archive) -> None:
     call = claim(either)
-    either.spool(call).write_bytes(b"{broken")
-    either.spooled(call, {"status": 200})
+    answer = answered(either, call, b"{broken")
 
-    kept = either.rescue(call)
+    kept = answer.keep()
 
+    assert kept is not None
     assert kept.read_bytes() == b"{broken"
     assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
-    assert not either.spool(call).exists()
     if either.folder is None:
+        del answer
+        assert kept.exists()
         kept.unlink()
         kept.parent.rmdir()
-        kept.parent.parent.rmdir()
+    else:
+        assert answer.path is not None
+        assert not answer.path.exists()
 
 
 def test_in_memory_nothing_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     archive = Archive(None)
     call = claim(archive)
-    archive.spool(call).write_bytes(b"{}")
+    answer = answered(archive, call, b"{}" * (1 << 20))
+    assert list(tmp_path.iterdir()) != []
     assert keep(archive, call) is None
     archive.settle(call, "done", cost=3)
 
@@ -904,7 +914,7 @@ def test_in_memory_nothing_stays_on_disk(tmp_path: Path, monkeypatch: pytest.Mon
     assert archive.repair().adopted == ()
     assert archive.reconcile() == []
     archive.close()
-    del archive
+    del answer
     assert list(tmp_path.iterdir()) == []
 
 

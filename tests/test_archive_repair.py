@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import sqlite3
@@ -15,7 +16,7 @@ from comet_magic.errors import DownloadError
 from comet_magic.request import ImageRequest
 
 from .processes import run, start
-from .test_archive import BOAT, buy, claim, keep, ledger, png
+from .test_archive import BOAT, answered, buy, claim, keep, ledger, png
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -246,16 +247,47 @@ archive.store(call, 0, data, mime="image/png", width=8, height=6, sha256=hashlib
 
 
 def test_a_body_that_was_cut_is_no_answer(archive: Archive, folder: Path) -> None:
-    body = 'archive.spool(call).write_bytes(b"{}")\n'
-    for end in (
-        'archive.spooled(call, {})\narchive.spool(call).write_bytes(b"")',
-        "",
-        'archive.spool(call).with_suffix(".head").write_text("[1]")',
-    ):
-        died(folder, body + end)
+    cut = [
+        b"",
+        b'{"data": [{"b64_json": "iVBO',
+        b'{"data": [{"b64_json": "iVBO"}',
+        b"event: a.partial_image\ndata: {}\n\n",
+    ]
+    for body in cut:
+        died(folder, f"archive.raw_answer(call).write({body!r})")
         assert archive.reconcile() == []
 
-    assert len(archive.uncertain()) == 3
+    assert len(archive.uncertain()) == len(cut)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": [{"url": "https://cdn.example/a.png"}]}',
+        b'\n {"data": [{"b64_json": "iVBORw0K"}], "usage": {}}\n',
+        b"[]",
+        gzip.compress(b'{"data": []}', mtime=0),
+        b'event: image_generation.completed\ndata: {"b64_json": "iVBORw0K"}\n\n',
+        b"data: {}\n\ndata: [DONE]\n\n",
+        b'\xef\xbb\xbf: hello\r\n\r\nevent: error\r\ndata: {"message": "no"}\r\n\r\n',
+    ],
+)
+def test_a_whole_raw_answer_is_its_own_proof(archive: Archive, folder: Path, body: bytes) -> None:
+    died(folder, f"archive.raw_answer(call).write({body!r})")
+
+    (orphan,) = archive.reconcile()
+
+    assert orphan.raw_answer is not None
+    assert orphan.raw_answer.read_bytes() == body
+
+
+def test_what_is_no_file_is_no_raw_answer(archive: Archive, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"{}")
+    for make in ("os.mkfifo(path)", f"os.symlink({str(tmp_path / 'elsewhere')!r}, path)"):
+        died(folder, f"path = archive.raw_answer(call).path\n{make}")
+
+    assert archive.reconcile() == []
+    assert len(archive.uncertain()) == 2
 
 
 def test_a_picture_of_an_uncertain_call_is_adopted_when_it_turns_up(archive: Archive, folder: Path) -> None:
@@ -358,10 +390,10 @@ def test_raw_answers_of_finished_calls_are_removed_and_others_kept(archive: Arch
     done, lost = buy(archive), claim(archive)
     archive.settle(lost, "unknown")
     for call in (done, lost):
-        archive.spool(call).write_bytes(b"{}")
+        answered(archive, call)
 
     assert archive.repair().removed == (f"spool/{done.id}.body",)
-    assert archive.spool(lost).exists()
+    assert (folder / "spool" / f"{lost.id}.body").exists()
 
 
 def test_a_second_look_finds_nothing_to_do(archive: Archive, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The archive: paid pictures are on disk before anyone sees them, and every call has its row."""
 
 from .questions import History, history, spend
+from .raw_answers import RawAnswer
 from .reader import Reader
 from .records import (
     Budget,
@@ -32,6 +33,7 @@ __all__ = [
     "OpenCall",
     "Orphan",
     "Outcome",
+    "RawAnswer",
     "Reader",
     "Repair",
     "Settled",

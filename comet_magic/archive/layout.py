@@ -31,6 +31,11 @@ def receipt_name(key: str, copy: int) -> str:
     return f"receipts/{key[:2]}/{key}.{copy}.json"
 
 
+def raw_answer_path(folder: Path, call_id: str) -> Path:
+    """Where the raw answer of a call lies until its pictures are safe."""
+    return native(folder / "spool" / f"{call_id}.body")
+
+
 def parsed_name(name: str) -> tuple[str, int] | None:
     """The beginning of the key and the copy index in the name of a picture file."""
     match = _NAME.fullmatch(name)

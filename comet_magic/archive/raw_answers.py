@@ -1,86 +1,164 @@
-"""Raw answers: where they are while they arrive, the note that one is whole, the ones kept for good."""
+"""The raw answer of a paid call: on disk as it arrives, in memory only where the disk refuses.
+
+Nothing is parsed before it is here, so a crash or a fault of ours leaves the paid bytes behind. It is not synced: a
+process that is killed loses nothing of it; a machine that loses power may, and then the call is listed as unknown.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
+import math
 import os
 import shutil
+import stat
 import tempfile
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 
-from ..files import make_folder, native, place, write_all
-from .layout import must_be_there
+from ..files import make_folder, place, write_all
+from ..protocol import is_complete
+from ..text import without_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator
+
+PIECE = 256 * 1024
+SMALL = 1024 * 1024  # bytes that need no file where nothing is kept on disk anyway
+LARGEST_PAGE = 1024 * 1024  # a larger body is pictures, whose base64 repeats nothing
+LARGEST = 1 << 30  # bytes that a raw answer may unpack to when it is looked through
 
 
-class RawAnswers:
-    """The raw answers of one archive, or with no folder those of one process."""
+class RawAnswer:
+    """A body that is written once and may be read any number of times.
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._spool = folder / "spool" if folder else Path(os.devnull)  # where nothing is
+    Args:
+        path: its file, made by the first byte; without one it is held in memory, and a large one in a temporary file.
+    """
 
-    def path(self, call_id: str) -> Path:
-        """Where the raw answer of a call goes; its folder is there.
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.size = 0
+        self._in_memory: float = 0 if path else SMALL
+        self._held: list[bytes] = []
+        self._file: BinaryIO | None = None
+        self._temporary: weakref.finalize[..., RawAnswer] | None = None
+
+    @classmethod
+    def left_behind(cls, path: Path) -> RawAnswer:
+        """The raw answer that a dead process left.
 
         Raises:
-            OSError: the folder is gone or cannot be made.
+            OSError: there is none, or something that is no file has its name.
         """
-        if self._folder is None:
-            self._make_passing()
-        else:
-            must_be_there(self._folder)
-            make_folder(self._folder / "spool")
-        return self._body(call_id)
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "this is no file", str(path))
+        answer = cls(path)
+        answer.size = status.st_size
+        return answer
 
-    def finish(self, call_id: str, head: Mapping[str, Any]) -> None:
-        """Note that the raw answer is whole."""
-        body = self._body(call_id)
-        content = {**head, "size": native(body).stat().st_size}
-        # Not synced: the body is not either. A machine that stops leaves the call uncertain.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(native(body.with_suffix(".head")), flags, 0o600)
+    @property
+    def on_disk(self) -> bool:
+        """Whether the whole body is in the file."""
+        return not self._held and self.path is not None
+
+    def write(self, piece: bytes) -> None:
+        """Append a piece."""
+        self._held.append(piece)
+        self.size += len(piece)
+        if self.size > self._in_memory:
+            self._store()
+
+    def pieces(self, begins: int = 0) -> Iterator[bytes]:
+        """The body, from its beginning or after so many bytes."""
+        self.close()
+        if self._held:
+            yield from _after(begins, self._held)
+        elif self.size and self.path is not None:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(begins)
+                while piece := file.read(PIECE):
+                    yield piece
+
+    def close(self) -> None:
+        """Close the file; the body can still be read."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def keep(self) -> Path | None:
+        """Move the body to where it stays, without a key that the server repeated; None where the disk refuses."""
+        self._store()
+        self.close()
+        if not self.on_disk or self.path is None:
+            return None
         try:
-            write_all(descriptor, json.dumps(content, default=str).encode())
-        finally:
-            os.close(descriptor)
+            self._redact(self.path)
+            return self._kept(self.path)
+        except OSError:
+            return None
 
-    def find(self, call_id: str) -> tuple[Path | None, dict[str, Any]]:
-        """The raw answer of a call where it is whole, and its head."""
-        body = self._body(call_id)
+    def drop(self) -> None:
+        """Remove the body: its pictures are safe elsewhere."""
+        self.close()
+        self._held.clear()
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+    def _store(self) -> None:
+        written = self.size - sum(map(len, self._held))
         try:
-            head = json.loads(body.with_suffix(".head").read_bytes())
-            whole = head["size"] == body.stat().st_size
-        except (OSError, ValueError, KeyError, TypeError):
-            return None, {}
-        return (body, head) if whole else (None, {})
+            while self._held:
+                self._append(self._held[0])
+                written += len(self._held.pop(0))
+        except OSError:  # go on in memory with what the disk already took
+            self.close()
+            self._in_memory = math.inf
+            if written and self.path is not None:
+                self._held.insert(0, self.path.read_bytes()[:written])
 
-    def keep(self, call_id: str) -> Path:
-        """Move the raw answer to where it stays."""
-        body = self._body(call_id)
-        rescue = (self._folder or Path(tempfile.mkdtemp(prefix="cometimg-"))) / "rescue"
+    def _append(self, piece: bytes) -> None:
+        if self._file is None:
+            if self.path is None:
+                folder = Path(tempfile.mkdtemp(prefix="cometimg-"))
+                self._temporary = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+                self.path = folder / "answer.body"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+            self._file = os.fdopen(os.open(self.path, flags, 0o600), "wb", buffering=0)
+        write_all(self._file.fileno(), piece)
+
+    def _redact(self, path: Path) -> None:
+        if not 0 < self.size <= LARGEST_PAGE:
+            return
+        body = path.read_bytes()
+        redacted = without_keys(body)
+        if redacted != body:
+            path.write_bytes(redacted)
+
+    def _kept(self, path: Path) -> Path:
+        if self._temporary is not None:
+            self._temporary.detach()
+            return path
+        rescue = path.parent.parent / "rescue"
         make_folder(rescue)
         with contextlib.suppress(FileExistsError):
-            place(body, rescue / body.name)
-        body.with_suffix(".head").unlink(missing_ok=True)
-        return rescue / body.name
+            place(path, rescue / path.name)
+        return rescue / path.name
 
-    def drop(self, call_id: str) -> None:
-        """Remove the raw answer: its pictures are safe."""
-        body = self._body(call_id)
-        with contextlib.suppress(OSError):
-            body.unlink(missing_ok=True)
-            body.with_suffix(".head").unlink(missing_ok=True)
 
-    def _body(self, call_id: str) -> Path:
-        return self._spool / f"{call_id}.body"
+def is_whole(path: Path) -> bool:
+    """Whether a dead process left all of an answer: its bytes alone tell."""
+    try:
+        return is_complete(RawAnswer.left_behind(path).pieces(), largest=LARGEST)
+    except OSError:
+        return False
 
-    def _make_passing(self) -> None:
-        if not self._spool.is_dir():
-            self._spool = Path(tempfile.mkdtemp(prefix="cometimg-"))
-            weakref.finalize(self, shutil.rmtree, self._spool, ignore_errors=True)
+
+def _after(begins: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if begins < len(piece):
+            yield piece[begins:] if begins else piece
+        begins = max(0, begins - len(piece))

@@ -59,7 +59,7 @@ class Claim:
     """A call that may be sent: its row, its copies and its money are on disk.
 
     Attributes:
-        id: 32 hexadecimal digits; names the spool and the rescue file.
+        id: 32 hexadecimal digits; names the file of its raw answer.
         key: the hash of what was asked.
         copies: the copy index of each picture asked for.
         request: what was asked; None where prompts are not kept and the call was read back.
@@ -169,14 +169,12 @@ class Orphan:
     """A paid answer that a dead process left unfinished; it is now this process's to finish, free of charge.
 
     Attributes:
-        spool: the whole raw answer, or None.
-        head: status, content type and request id of that answer.
+        raw_answer: the file of the whole raw answer, or None.
         urls: addresses of pictures still to be fetched, by position.
     """
 
     call: Claim
-    spool: Path | None
-    head: Mapping[str, Any]
+    raw_answer: Path | None
     urls: tuple[tuple[int, str], ...]
 
 

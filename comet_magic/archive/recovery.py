@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..files import dimensions, native, sniff
 from . import claims, layout, queries
 from .process_lock import is_alive
+from .raw_answers import is_whole
 from .records import Claim, Orphan, StoredPicture
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .ledger import Ledger
-    from .raw_answers import RawAnswers
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,6 @@ class Recovery:
 
     ledger: Ledger
     folder: Path
-    spools: RawAnswers
     token: str  # the owner that takes over what a dead one left
 
     def reconcile(self) -> list[Orphan]:
@@ -68,7 +67,7 @@ class Recovery:
         if self.adopt(call):
             return None
         orphan = self.orphan(call)
-        if orphan.spool:
+        if orphan.raw_answer:
             return orphan
         found = tuple(self._pictures_on_disk(call))
         with self.ledger.transaction() as connection:
@@ -84,8 +83,8 @@ class Recovery:
 
     def orphan(self, call: Claim) -> Orphan:
         """What is needed to finish a call."""
-        spool, head = self.spools.find(call.id)
-        return Orphan(call, spool, head, queries.missing_urls(self.ledger, call.id))
+        path = layout.raw_answer_path(self.folder, call.id)
+        return Orphan(call, path if is_whole(path) else None, queries.missing_urls(self.ledger, call.id))
 
     def _receipt_of(self, call: Claim) -> dict[str, Any]:
         for copy in call.copies:

@@ -8,12 +8,12 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import BudgetExceededError, CometError, ConfigurationError
-from ..files import make_private_folder, native
+from ..files import make_folder, make_private_folder, native
 from ..text import clean
 from . import claims, layout, queries
 from .fork_hooks import ForkHooks, watch
 from .process_lock import ProcessLock
-from .raw_answers import RawAnswers
+from .raw_answers import RawAnswer
 from .reader import Reader
 from .records import Budget, Claim, Orphan, Repair, StoredPicture
 from .recovery import Recovery
@@ -45,7 +45,6 @@ class Archive(Reader, ForkHooks):
     def __init__(self, folder: Path | str | None, *, store_prompts: bool = True) -> None:
         super().__init__(folder)
         self.store_prompts = store_prompts
-        self._spools = RawAnswers(self.folder)
         self.after_fork_in_child()
         watch(self)
 
@@ -102,6 +101,21 @@ class Archive(Reader, ForkHooks):
                 with self._ledger.transaction(create=True) as connection:
                     claims.refuse(connection, wanted, copies, error)
             raise
+
+    def raw_answer(self, call: Claim) -> RawAnswer:
+        """Where the raw answer of a call goes as it arrives: its file, or memory where there is no folder."""
+        if self.folder is None:
+            return RawAnswer()
+        try:
+            layout.must_be_there(self.folder)
+            make_folder(self.folder / "spool")
+        except OSError:
+            return RawAnswer()
+        return RawAnswer(layout.raw_answer_path(self.folder, call.id))
+
+    def _drop_raw_answer(self, call_id: str) -> None:
+        if self.folder is not None:
+            RawAnswer(layout.raw_answer_path(self.folder, call_id)).drop()
 
     def received(
         self,
@@ -211,7 +225,7 @@ class Archive(Reader, ForkHooks):
         if failure:
             raise failure
         if state in {"rejected", "cancelled"} or (state == "done" and error is None):
-            self._spools.drop(call.id)
+            self._drop_raw_answer(call.id)
 
     def _write_receipt(
         self, call: Claim, facts: Mapping[str, Any], pictures: tuple[StoredPicture, ...]
@@ -223,36 +237,6 @@ class Archive(Reader, ForkHooks):
         told = {name: value for name, value in facts.items() if value is not None}
         layout.write_receipt(self.folder, call.id, {**queries.receipt_facts(row), **told}, pictures)
         return row.get("state") in {"claimed", "received"}
-
-    # --- the raw answer -------------------------------------------------------------------------------
-
-    def spool(self, call: Claim) -> Path:
-        """Where the raw answer of a call goes while it arrives; its folder is there.
-
-        Raises:
-            OSError: the folder cannot be made.
-        """
-        return self._spools.path(call.id)
-
-    def spooled(self, call: Claim, head: Mapping[str, Any]) -> None:
-        """Note that the raw answer is whole, so that a crash from here on costs nothing.
-
-        Args:
-            call: whose answer it is.
-            head: its status, content type and request id.
-
-        Raises:
-            OSError: the note cannot be written.
-        """
-        self._spools.finish(call.id, head)
-
-    def rescue(self, call: Claim) -> Path:
-        """Keep the raw answer of a call for good; gives its new path.
-
-        Raises:
-            OSError: there is none, or it cannot be moved.
-        """
-        return self._spools.keep(call.id)
 
     # --- what a crash left ----------------------------------------------------------------------------
 
@@ -298,7 +282,7 @@ class Archive(Reader, ForkHooks):
             owner.close()
 
     def _recovery(self, folder: Path) -> Recovery:
-        return Recovery(self._ledger, folder, self._spools, self._ready())
+        return Recovery(self._ledger, folder, self._ready())
 
     @property
     def _known(self) -> Ledger:

@@ -9,7 +9,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..files import make_private_folder, native, write_whole
+from ..files import make_folder, make_private_folder, native, write_whole
 from . import layout
 from .ledger import Ledger
 from .store import Archive
@@ -53,6 +53,7 @@ class WorkerArchive(Archive):
     def begin(self, call_id: str) -> bool:
         """Mark a call as begun, durably; False where it was begun before."""
         self._ready()
+        make_folder(self._shared / "spool")
         mark = self._mark(call_id)
         who = {"host": socket.gethostname(), "pid": os.getpid(), "begun": time.time()}
         with contextlib.suppress(FileExistsError):
@@ -69,4 +70,4 @@ class WorkerArchive(Archive):
         self._mark(call_id).unlink(missing_ok=True)
 
     def _mark(self, call_id: str) -> Path:
-        return self._spools.path(call_id).with_suffix(".sent")
+        return layout.raw_answer_path(self._shared, call_id).with_suffix(".sent")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from .spool import Spool
+    from ..archive import RawAnswer
 
 REFUSAL_BYTES = 256 * 1024  # of a refusal's body; the rest is of no use
 PATH = "/images/generations"
@@ -25,7 +25,7 @@ PATH = "/images/generations"
 
 @dataclass(frozen=True)
 class Received:
-    """A whole 2xx answer, its body in the spool; of a stream, the event that decides begins after so many bytes."""
+    """A whole 2xx answer; of a stream, the event that decides begins after so many bytes."""
 
     status: int
     headers: Mapping[str, str]
@@ -74,12 +74,12 @@ class Outgoing:
     on_preview: Callable[[bytes], None]
 
 
-async def attempt(door: APITransport, out: Outgoing, spool: Spool, host: str) -> Received | Failed:
+async def attempt(door: APITransport, out: Outgoing, raw: RawAnswer, host: str) -> Received | Failed:
     """Send once and read the answer; nothing is raised but a cancellation."""
     phase = SendProgress(on_begun=out.on_begun)
     result: Received | Failed | None = None
     with anyio.CancelScope(deadline=out.deadline):
-        result = await _exchange(door, out, spool, host, phase)
+        result = await _exchange(door, out, raw, host, phase)
     if result is None:
         return Failed(_late(out, phase, host))
     return result
@@ -95,7 +95,7 @@ def _late(out: Outgoing, phase: SendProgress, host: str) -> APITimeoutError:
 
 
 async def _exchange(
-    door: APITransport, out: Outgoing, spool: Spool, host: str, phase: SendProgress
+    door: APITransport, out: Outgoing, raw: RawAnswer, host: str, phase: SendProgress
 ) -> Received | Failed:
     accept = "text/event-stream" if out.stream else "application/json"
     idle = out.idle if out.stream else None
@@ -109,7 +109,7 @@ async def _exchange(
     out.on_headers(headers)
     try:
         if 200 <= response.status_code < 300:
-            return await _answer(response, headers, out, spool)
+            return await _answer(response, headers, out, raw)
         error = refusal(response.status_code, headers, await _beginning(response))
         return Failed(
             error, should_retry=should_retry(headers), retry_after=retry_after(headers, now=time.time())
@@ -132,7 +132,7 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 
 async def _answer(
-    response: httpx.Response, headers: dict[str, str], out: Outgoing, spool: Spool
+    response: httpx.Response, headers: dict[str, str], out: Outgoing, raw: RawAnswer
 ) -> Received | Failed:
     stream = "event-stream" in headers.get("content-type", "")
     if announced(headers) > out.largest:
@@ -141,27 +141,27 @@ async def _answer(
     begins = None
     try:
         async for piece in pieces(response):
-            spool.write(piece)
-            if spool.size > out.largest:
+            raw.write(piece)
+            if raw.size > out.largest:
                 return Failed(_too_large(out))
             begins = _decided(live, piece, out) if live else None
             if begins is not None:
                 break
     except HTTPFault as fault:
-        return Failed(_cut(fault, spool, stream=stream))
+        return Failed(_cut(fault, raw, stream=stream))
     except CometError as error:
         return Failed(error)
     finally:
-        spool.close()
+        raw.close()
     return Received(response.status_code, headers, stream, begins or 0)
 
 
-def _cut(fault: BaseException, spool: Spool, *, stream: bool) -> CometError:
+def _cut(fault: BaseException, raw: RawAnswer, *, stream: bool) -> CometError:
     if stream and silent(fault):
         return APITimeoutError(
-            f"the stream was silent for too long, after {spool.size} bytes", outcome="unknown"
+            f"the stream was silent for too long, after {raw.size} bytes", outcome="unknown"
         )
-    what = f"the answer was cut after {spool.size} bytes ({type(fault).__name__})"
+    what = f"the answer was cut after {raw.size} bytes ({type(fault).__name__})"
     return AmbiguousError(what, outcome="unknown" if stream else "billed")
 
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from .events import Progress
 
 if TYPE_CHECKING:
-    from ..archive import Claim
+    from ..archive import Claim, RawAnswer
     from ..protocol import Policy, RetryBudget
     from .events import CallState
     from .job import Job, RunningCall
     from .limiter import Limiter
-    from .spool import Spool
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class InFlight:
     job: Job
     call: RunningCall
     claim: Claim
-    spool: Spool
+    raw: RawAnswer
 
     def tell(self, state: CallState, note: str = "") -> None:
         """Note a step, and hand it to whoever listens."""

@@ -14,7 +14,7 @@ import anyio
 
 from ..errors import CometError, DownloadError, SaveError, UnsafeURLError
 from ..images import Picture, check_picture
-from ..protocol import ReplyItem, read_reply, read_stream, request_id_of
+from ..protocol import ReplyItem, encoding_of, looks_like_a_stream, read_reply, read_stream, request_id_of
 from ..protocol.content_encoding import decoded
 from ..request import cost_of, parse_dollars
 from ..text import clean
@@ -24,14 +24,13 @@ from .events import Arrived
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..archive import Archive
+    from ..archive import Archive, RawAnswer
     from ..archive.store import Settled
     from ..protocol import Reply
     from ..settings import BaseURL, Settings
     from .exchange import Received
     from .in_flight import InFlight
     from .job import RunningCall
-    from .spool import Spool
     from .threads import Threads
     from .transport import DownloadTransport
 
@@ -61,7 +60,7 @@ class ResultWriter:
         self._price_per_image = None if price is None else parse_dollars(price, name="price_per_image")
 
     async def deliver(self, trip: InFlight, answer: Received) -> None:
-        """From the spooled answer to checked pictures on disk and a settled call."""
+        """From the raw answer to checked pictures on disk and a settled call."""
         trip.tell("decoding")
         with anyio.CancelScope(shield=True):  # it is paid and nearly here
             items = await self._brought(trip, answer)
@@ -82,8 +81,7 @@ class ResultWriter:
     def _unpack(self, trip: InFlight, answer: Received) -> dict[int, ReplyItem] | Picture | CometError:
         """What the answer holds; one that holds a single picture gives that, checked."""
         call = trip.call
-        self._note(trip, answer)
-        reply = self._read(answer, trip.spool)
+        reply = self._read(answer, trip.raw)
         call.created, call.usage = reply.created, dict(reply.usage) if reply.usage else None
         call.cost = cost_of(call.request, reply.usage, len(reply.items), self._price_per_image)
         urls = [item.url for item in reply.items]
@@ -92,12 +90,6 @@ class ResultWriter:
         elif len(reply.items) == 1:  # there is nothing to do beside it, and going to a thread twice costs
             return self._checked(trip, reply.items[0])
         return dict(enumerate(reply.items))
-
-    def _note(self, trip: InFlight, answer: Received) -> None:
-        """Note on disk that the answer is whole, so that a crash from here on loses nothing."""
-        if trip.spool.on_disk and self._archive.folder is not None:
-            with contextlib.suppress(OSError):  # only a crash would have needed the note
-                self._archive.spooled(trip.claim, {"status": answer.status, "headers": dict(answer.headers)})
 
     async def resume(self, trip: InFlight, answer: Received | None, urls: Mapping[int, str]) -> None:
         """Finish a paid call from its raw answer, or from the addresses of its pictures; nothing is sent."""
@@ -124,15 +116,17 @@ class ResultWriter:
                 group.start_soon(finish, index, item)
         await self._threads.write(self._end, trip, [found[index] for index in sorted(found)])
 
-    def _read(self, answer: Received, spool: Spool) -> Reply:
+    def _read(self, answer: Received, raw: RawAnswer) -> Reply:
         settings = self._settings
         largest = settings.max_response_bytes * 10
-        encoding = answer.headers.get("content-encoding", "")
-        pieces = spool.pieces(answer.begins)
+        pieces = raw.pieces(answer.begins)
         beginning = next(pieces, b"")
+        encoding = answer.headers.get("content-encoding", "") or encoding_of(beginning)
         body = decoded(chain([beginning], pieces), encoding=encoding, largest=largest)
         try:
-            if _looks_like_a_stream(beginning, labelled=answer.stream):
+            beginning = next(body, b"")
+            body = chain([beginning], body)
+            if looks_like_a_stream(beginning, labelled=answer.stream):
                 return read_stream(body, largest=largest, largest_picture=settings.max_image_bytes)
             return read_reply(body, largest_picture=settings.max_image_bytes)
         except CometError as error:
@@ -252,7 +246,7 @@ class ResultWriter:
             error.rescue_path = rescue
         self._settle(trip, "done", next(iter([*errors, *call.errors]), None))
         if errors and not needed:
-            trip.spool.discard()
+            trip.raw.drop()
         call.errors += errors
 
     async def give_up(self, trip: InFlight, error: CometError) -> None:
@@ -262,7 +256,7 @@ class ResultWriter:
             await self._threads.write(self._given_up, trip, error)
 
     def _given_up(self, trip: InFlight, error: CometError) -> None:
-        needed = error.outcome in ("unknown", "billed") and trip.spool.size > 0
+        needed = error.outcome in ("unknown", "billed") and trip.raw.size > 0
         error.rescue_path = self._rescue(trip) if needed else None
         words: dict[str, Settled] = {"unknown": "unknown", "billed": "done"}
         self._settle(trip, words.get(error.outcome, "rejected"), error)
@@ -284,19 +278,8 @@ class ResultWriter:
                 request_id=call.request_id,
             )
 
-    def _rescue(self, trip: InFlight) -> str | None:
+    @staticmethod
+    def _rescue(trip: InFlight) -> str | None:
         """Keep the raw answer for good; where it is, or None where the disk refuses."""
-        trip.spool.to_disk()
-        if not trip.spool.on_disk:
-            return None
-        trip.spool.redact()
-        try:
-            return str(self._archive.rescue(trip.claim))
-        except OSError:
-            return None
-
-
-def _looks_like_a_stream(beginning: bytes, *, labelled: bool) -> bool:
-    """Whether a body is a stream: its first bytes are believed before its label."""
-    beginning = beginning[:64].lstrip(b"\xef\xbb\xbf \r\n")
-    return beginning.startswith((b"data:", b"event:", b":")) or (labelled and beginning[:1] != b"{")
+        kept = trip.raw.keep()
+        return str(kept) if kept else None

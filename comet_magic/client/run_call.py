@@ -1,4 +1,4 @@
-"""The first half of a call's way: claimed on disk, sent, perhaps sent again, its answer spooled."""
+"""The first half of a call's way: claimed on disk, sent, perhaps sent again, its raw answer on disk."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from .events import Preview
 from .exchange import Failed, Outgoing, Received, attempt
 from .in_flight import InFlight, Manners
 from .results import ResultWriter
-from .spool import SMALL, Spool
 from .threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..archive import Archive, Claim
+    from ..archive import Archive, Claim, RawAnswer
     from ..settings import BaseURL, Settings
     from .job import Job, RunningCall
     from .transport import APITransport, DownloadTransport
@@ -56,9 +55,9 @@ class Journey:
     async def travel(self, job: Job, call: RunningCall, claim: Callable[[], Claim], manners: Manners) -> None:
         """The whole way; what comes of it is in `call`, and an error that ends it is raised."""
         async with manners.limiter.admit():
-            claimed, spool = await self._threads.write(self._claimed, claim)
+            claimed, raw = await self._threads.write(self._claimed, claim)
             call.call_id, call.reserved = claimed.id, claimed.reserved
-            trip = InFlight(job, call, claimed, spool)
+            trip = InFlight(job, call, claimed, raw)
             try:
                 answer = await self._purchase(trip, manners)
                 await self.delivery.deliver(trip, answer)
@@ -68,18 +67,14 @@ class Journey:
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
                     await self.delivery.settle(trip, "unknown" if call.sent else "cancelled", None)
-                    trip.spool.close()
+                    trip.raw.close()
                 raise
             manners.limiter.succeeded()
             manners.budget.succeeded()
 
-    def _claimed(self, claim: Callable[[], Claim]) -> tuple[Claim, Spool]:
+    def _claimed(self, claim: Callable[[], Claim]) -> tuple[Claim, RawAnswer]:
         claimed = claim()
-        try:
-            path = self._archive.spool(claimed)
-        except OSError:  # the folder went away after the claim: the answer is kept in memory
-            return claimed, Spool(None)
-        return claimed, Spool(path, in_memory=0 if self._archive.folder else SMALL)
+        return claimed, self._archive.raw_answer(claimed)
 
     # --- sending
 
@@ -91,7 +86,7 @@ class Journey:
         for number in count(1):
             call.attempts, call.request_id = number, None
             trip.tell("sending")
-            answer = await attempt(self._api, out, trip.spool, self._host)
+            answer = await attempt(self._api, out, trip.raw, self._host)
             if isinstance(answer, Received):
                 return answer
             counted += counts(answer.error, manners.policy)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from anyio.to_thread import run_sync
 
+from ..archive import RawAnswer
 from ..errors import InvalidRequestError
 from ..text import clean
 from .exchange import Received
 from .in_flight import InFlight
 from .job import Job, RunningCall
-from .spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,7 +54,8 @@ class Takeover:
 
     def _done_meanwhile(self, orphan: Orphan) -> bool:
         """Whether a worker elsewhere, who outlived its driver, has finished the call since it was looked at."""
-        return orphan.spool is not None and not orphan.spool.exists() and self._archive.adopt(orphan.call)
+        path = orphan.raw_answer
+        return path is not None and not path.exists() and self._archive.adopt(orphan.call)
 
     def fetch(self, call_id: str) -> Job:
         """The missing pictures of a paid call, fetched again.
@@ -63,7 +64,7 @@ class Takeover:
             InvalidRequestError: there is no such call, or nothing of it can be fetched.
         """
         orphan = self._archive.orphan(call_id)
-        if orphan is None or orphan.call.request is None or not (orphan.spool or orphan.urls):
+        if orphan is None or orphan.call.request is None or not (orphan.raw_answer or orphan.urls):
             raise InvalidRequestError(f"{clean(call_id)} is no paid call with pictures still to be fetched")
         return self._finish(orphan, orphan.call.request)
 
@@ -72,14 +73,12 @@ class Takeover:
         wait([job for job, its in tuple(self._running.items()) if its == key], timeout=seconds)
 
     def _finish(self, orphan: Orphan, request: ImageRequest) -> Job:
-        spool = Spool.left_behind(orphan.spool) if orphan.spool else Spool(None)
-        answer = _answer_of(orphan) if orphan.spool else None
+        raw = RawAnswer.left_behind(orphan.raw_answer) if orphan.raw_answer else RawAnswer()
+        answer = Received(200, {}, stream=False) if orphan.raw_answer else None
 
         async def way(job: Job, call: RunningCall) -> None:
             try:
-                await self._delivery.resume(
-                    InFlight(job, call, orphan.call, spool), answer, dict(orphan.urls)
-                )
+                await self._delivery.resume(InFlight(job, call, orphan.call, raw), answer, dict(orphan.urls))
             except FileNotFoundError:
                 if not await run_sync(self._done_meanwhile, orphan):
                     raise
@@ -88,14 +87,8 @@ class Takeover:
         call = RunningCall(0, request, call_id=orphan.call.id, sent=True, reserved=orphan.call.reserved)
         if entry is not None:
             call.cost, call.usage = entry.cost, dict(entry.usage) if entry.usage else None
+            call.request_id = entry.request_id
         job = self._launch(call, way)
         self._running[job] = orphan.call.key
         job.add_done_callback(lambda _: self._running.pop(job, None))
         return job
-
-
-def _answer_of(orphan: Orphan) -> Received:
-    headers = orphan.head.get("headers", {})
-    return Received(
-        orphan.head.get("status", 200), headers, "event-stream" in headers.get("content-type", "")
-    )

@@ -5,6 +5,7 @@ No socket, no clock, no random: what is read comes as bytes, what time it is com
 
 from __future__ import annotations
 
+from .complete import encoding_of, is_complete, looks_like_a_stream
 from .refusal import refusal, request_id_of
 from .reply import Reply, ReplyItem, read_reply
 from .retry import (
@@ -29,7 +30,10 @@ __all__ = [
     "StreamReader",
     "Verdict",
     "backoff",
+    "encoding_of",
+    "is_complete",
     "judge",
+    "looks_like_a_stream",
     "read_preview",
     "read_reply",
     "read_stream",
