@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .client import AsyncClient, Client, agenerate, generate
     from .files import read_metadata
     from .images import Images
-    from .notebook.faces import panel
+    from .notebook.panel import Panel
     from .pipeline import agenerate_dataset, generate_dataset, open_dataset, plan
     from .remote import generate_one
     from .request import ImageRequest
@@ -114,7 +114,6 @@ _LATE = {
     "plan": "pipeline",
     "generate_one": "remote",
     "ImageRequest": "request",
-    "panel": "notebook.faces",
     "start_sandbox": "sandbox",
 }
 
@@ -130,6 +129,23 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def panel() -> Panel:
+    """A form for pictures, as the value of a cell; `.images` and `.last` are what it made.
+
+    Without a key it uses the sandbox: placeholder pictures that are painted on this machine.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> panel = cm.panel()
+        >>> panel.images
+        []
+        >>> panel.close()
+    """
+    from .notebook.panel import Panel
+
+    return Panel()
 
 
 def load_ipython_extension(ipython: Any) -> None:

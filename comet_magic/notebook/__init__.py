@@ -1,1 +1,1 @@
-"""The faces of a notebook: magics, completion, live output, panel."""
+"""What a notebook sees: the magics, their completion, the output of a cell, and the panel."""

@@ -9,9 +9,8 @@ from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, contex
 from IPython.core.error import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .options import Flag
+    from .arguments import Flag
+    from .magic import CometMagics
 
 IDENTIFIER = "cometimg"
 _MAGIC = re.compile(
@@ -19,7 +18,7 @@ _MAGIC = re.compile(
 )
 
 
-def make_matcher(shell: Any, default_model: Callable[[], str | None]) -> Any:
+def make_matcher(shell: Any, magics: CometMagics) -> Any:
     """A matcher for `ip.Completer.custom_matchers`; it only reads tables, so it answers at once."""
 
     def match(context: Any) -> Any:
@@ -35,7 +34,7 @@ def make_matcher(shell: Any, default_model: Callable[[], str | None]) -> Any:
             before,
             fragment,
             names=_names(shell),
-            default_model=default_model() or DEFAULT_MODEL,
+            default_model=magics.model or DEFAULT_MODEL,
         )
         completions = [SimpleCompletion(word, type="param") for word in offers]
         return SimpleMatcherResult(
@@ -69,12 +68,12 @@ def _find(spelling: str, flags: tuple[Flag, ...]) -> Flag | None:
 
 
 def _in_prompt(before: str, flags: tuple[Flag, ...], magic: str) -> bool:
-    from .options import scan
+    from .arguments import split_flags
 
     if re.search(r"(?:^|\s)--\s", before):
         return True
     try:
-        return bool(scan(before, flags, magic=magic, verbatim=True)[1])
+        return bool(split_flags(before, flags, magic=magic, verbatim=True)[1])
     except UsageError:
         return True
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .options import Flag, make_parser
+from .arguments import Flag, make_parser
 
 if TYPE_CHECKING:
-    from .options import Kind
+    from .arguments import Kind
 
 INLINE = ("auto", "full", "preview", "none")
 BESIDE = {  # what the rules of the table cannot say

@@ -1,6 +1,6 @@
-"""The magics: they read what was typed, call the client, and hand back its pictures.
+"""The magics and their settings: they read what was typed, and leave the work to `cell_call` and `commands`.
 
-Wrong usage becomes IPython's `UsageError` here; every other failure is a `CometError` and fails the cell.
+Wrong usage becomes IPython's `UsageError`; every other failure is a `CometError`, and both fail the cell.
 """
 
 from __future__ import annotations
@@ -20,13 +20,10 @@ from traitlets import Bool, Float, Integer, Unicode, observe
 from ..errors import CometError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ..images import Images
-    from .cell import Cell
 
-CALL_FLAGS = ("timeout", "max_cost", "reuse")
-CALL_TRAITS = ("model", "size", "quality")
 CLIENT_TRAITS = (
     "base_url",
     "archive",
@@ -44,8 +41,8 @@ def _setting(trait: Any) -> Any:
     return trait.tag(config=True)
 
 
-def _helped(method: Any) -> Any:
-    """Give a magic the text that `?` shows; it is made when asked for, so that loading reads no table."""
+def _with_help(method: Any) -> Any:
+    """Let `?` show the help of a magic; it is made when somebody asks, so loading reads no table."""
 
     def getdoc() -> str:
         from .flags import help_of
@@ -56,16 +53,10 @@ def _helped(method: Any) -> Any:
     return method
 
 
-def _wrong(message: str) -> Exception:
-    from .options import wrong
+def _usage_error(message: str) -> Exception:
+    from .arguments import usage_error
 
-    return wrong(message)
-
-
-def _show_help(magic: str) -> None:
-    from .flags import help_of
-
-    print(help_of(magic))
+    return usage_error(message)
 
 
 @magics_class
@@ -97,185 +88,132 @@ class CometMagics(Magics):
     )
     price_per_image = _setting(Float(None, allow_none=True, help="USD, for models whose price is unknown"))
     max_in_flight = _setting(Integer(None, allow_none=True, help="calls sent side by side"))
-    reuse = _setting(Bool(default_value=False, help="take pictures of the same request from the archive"))
+    reuse = _setting(Bool(default_value=False, help="reuse earlier results of the same request (free)"))
     metadata = _setting(Bool(default_value=True, help="saved files carry their request"))
     debug = _setting(Bool(default_value=False, help="show whole tracebacks"))
 
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
-    @_helped
+    @_with_help
     def cometimg(
         self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None
     ) -> Images | None:
         """Turn a prompt into pictures; `%cometimg?` lists the flags."""
-        from .cell import prompt_of, read
+        from .cell_call import run_cell
 
-        typed = read(line, cell)
-        if typed.values["help"]:
-            _show_help("cometimg")
-            return None
-        prompt = prompt_of(typed, (local_ns or {}, self.shell.user_ns), self.shell.user_ns_hidden)
         try:
-            return self._answer(typed, prompt)
+            return run_cell(self, line, cell, local_ns or {})
         except InvalidRequestError as error:
             problem = ". ".join(filter(None, (str(error), error.hint)))
-        raise _wrong(problem)
+        raise _usage_error(problem)
 
-    def _answer(self, typed: Cell, prompt: str) -> Images | None:
-        from ..request import requests_of
-        from .cell import check_target, dry_run, run
-        from .live import Live, say
-        from .session import session
-
-        values, settings = typed.values, self.client_settings()
-        call = self._call(typed)
-        inline, max_bytes = self._display(values["inline"])
-        requests = requests_of(prompt, call)
-        for notice in dict.fromkeys(notice for request in requests for notice in request.notices):
-            say(notice)
-        if values["dry_run"]:
-            dry_run(requests, settings)
-            return None
-        if values["save"]:
-            check_target(values["save"], requests)
-        service = session.service(**settings)
-        for notice in session.key_notices(self.base_url):
-            say(notice)
-        live = Live(self.shell, inline=inline, max_bytes=max_bytes, quiet=bool(values["quiet"]))
-        bind = self._binder(values["out"])
-        images = run(service, prompt, call, live=live, bind=bind)
-        if values["save"]:
-            try:
-                images.save(values["save"], metadata=self.metadata)
-            except CometError:
-                live.keep(images)
-                raise
-        return images
-
-    def _call(self, typed: Cell) -> dict[str, Any]:
-        """The options of the call: the cell's flags, then the settings."""
-        call = {name: getattr(self, name) for name in CALL_TRAITS if getattr(self, name) is not None}
-        call |= typed.wire
-        call |= {name: typed.values[name] for name in CALL_FLAGS if typed.values[name] is not None}
-        if self.reuse:
-            call["reuse"] = True
-        if typed.values["raw"]:
-            call["extra"] = dict(typed.values["raw"])
-        return call
-
-    def _display(self, inline: str | None) -> tuple[str, int]:
+    def display_settings(self, inline: str | None) -> dict[str, Any]:
+        """How pictures are shown: `inline` as the cell says or else the setting, and `max_bytes`."""
         from .flags import INLINE
 
         chosen = inline or self.inline
         if chosen not in INLINE:
-            raise _wrong(f"CometMagics.inline is {chosen}; it takes {', '.join(INLINE)}")
+            raise _usage_error(f"CometMagics.inline is {chosen}; it takes {', '.join(INLINE)}")
         if self.inline_max_kb < 1:
-            raise _wrong(f"CometMagics.inline_max_kb is {self.inline_max_kb}; it takes 1 and more")
-        return chosen, self.inline_max_kb * 1000
-
-    def _binder(self, name: str | None) -> Callable[[Images], None]:
-        def bind(images: Images) -> None:
-            if name:
-                self.shell.user_ns[name] = images
-
-        return bind
+            raise _usage_error(f"CometMagics.inline_max_kb is {self.inline_max_kb}; it takes 1 or more")
+        return {"inline": chosen, "max_bytes": self.inline_max_kb * 1000}
 
     def client_settings(self) -> dict[str, Any]:
-        """What `%config CometMagics` says about the client; what is not set is not in it."""
+        """The settings of the client that `%config CometMagics` sets; what is not set is left out."""
         settings = {name: getattr(self, name) for name in CLIENT_TRAITS}
         return {name: value for name, value in settings.items() if value is not None}
 
     @no_var_expand
     @line_magic
-    @_helped
+    @_with_help
     def cometimg_models(self, line: str) -> None:
         """What each model takes and costs."""
-        from . import reports
+        from . import commands
 
-        words, values = self._read("cometimg_models", line)
+        words, values = self._parse("cometimg_models", line)
         if values is not None:
-            reports.models(words, refresh=bool(values["refresh"]), settings=self.client_settings())
+            commands.show_models(words, refresh=bool(values["refresh"]), settings=self.client_settings())
 
     @no_var_expand
     @line_magic
-    @_helped
+    @_with_help
     def cometimg_login(self, line: str) -> None:
-        """Give the key once, unseen."""
-        from . import reports
-        from .cell import KEY_ADVICE
+        """Prompt for the key without showing it."""
+        from . import commands
+        from .cell_call import KEY_ADVICE
 
-        words, values = self._read("cometimg_login", line)
+        words, values = self._parse("cometimg_login", line)
         if words:
-            raise _wrong(f"%cometimg_login takes no key on its line. If that was one: {KEY_ADVICE}")
+            raise _usage_error(f"%cometimg_login takes no key on its line. If that was one: {KEY_ADVICE}")
         if values is not None:
-            reports.login(self.base_url, keep=bool(values["keyring"]))
+            commands.login(self.base_url, keep=bool(values["keyring"]))
 
     @no_var_expand
     @line_magic
-    @_helped
+    @_with_help
     def cometimg_status(self, line: str) -> None:
-        """Key source, base URL, archive, spend; what runs or is uncertain."""
-        from . import reports
+        """Key source, base URL, archive, spend; what is running or uncertain."""
+        from . import commands
 
-        words, values = self._read("cometimg_status", line)
-        self._no_words("%cometimg_status", words)
+        words, values = self._parse("cometimg_status", line)
+        self._refuse_words("%cometimg_status", words)
         if values is not None:
-            reports.status(self.client_settings(), balance=bool(values["balance"]))
+            commands.show_status(self.client_settings(), balance=bool(values["balance"]))
 
     @no_var_expand
     @line_magic
-    @_helped
+    @_with_help
     def cometimg_cancel(self, line: str) -> None:
-        """Drop what still runs in the background."""
-        from . import reports
+        """Cancel what is still running."""
+        from . import commands
 
-        words, values = self._read("cometimg_cancel", line)
-        self._no_words("%cometimg_cancel", words)
+        words, values = self._parse("cometimg_cancel", line)
+        self._refuse_words("%cometimg_cancel", words)
         if values is not None:
-            reports.cancel(self.client_settings())
+            commands.cancel_running(self.client_settings())
 
     @no_var_expand
     @line_magic
-    @_helped
+    @_with_help
     def cometimg_history(self, line: str) -> Images | None:
-        """What was made, newest first; with an ID: one again."""
-        from . import history
+        """What was made, newest first; with an ID, the pictures of that call."""
+        from . import commands
 
-        words, values = self._read("cometimg_history", line)
+        words, values = self._parse("cometimg_history", line)
         if values is None:
             return None
         try:
-            return history.show(words, values, shell=self.shell, settings=self.client_settings())
+            return commands.show_history(words, values, shell=self.shell, settings=self.client_settings())
         except InvalidRequestError as error:
             problem = str(error)
-        raise _wrong(problem)
+        raise _usage_error(problem)
 
     @no_var_expand
     @line_magic
     def cometimg_panel(self, line: str) -> Any:
-        """The form."""
-        self._no_words("%cometimg_panel", line.strip())
-        from .faces import panel
+        """Show the form."""
+        self._refuse_words("%cometimg_panel", line.strip())
+        from .panel import Panel
 
-        return panel()
+        return Panel()
 
-    def _read(self, magic: str, line: str) -> tuple[str, Mapping[str, Any] | None]:
-        """The words and flags of a line; None for the flags when its help was asked for and shown."""
-        from . import flags, options
-        from .cell import refuse_key
+    def _parse(self, magic: str, line: str) -> tuple[str, Mapping[str, Any] | None]:
+        """The words and the flags of a line; None for the flags if `--help` was given, which is then shown."""
+        from . import arguments, flags
+        from .cell_call import refuse_key
 
         refuse_key(line)
-        argv, words = options.scan(line, flags.flags_of(magic), magic=f"%{magic}")
-        values = vars(options.parse(argv, flags.parser_of(magic)))
+        argv, words = arguments.split_flags(line, flags.flags_of(magic), magic=f"%{magic}")
+        values = arguments.parse_flags(argv, flags.parser_of(magic))
         if values["help"]:
-            _show_help(magic)
+            print(flags.help_of(magic))
             return words, None
         return words, values
 
-    def _no_words(self, magic: str, words: str) -> None:
+    def _refuse_words(self, magic: str, words: str) -> None:
         if words:
-            raise _wrong(f"{magic} takes flags only; {words.split(maxsplit=1)[0][:40]} is none")
+            raise _usage_error(f"{magic} takes flags only, not {words.split(maxsplit=1)[0][:40]}")
 
     @observe("debug")
     def _switch_tracebacks(self, change: Any) -> None:
@@ -283,18 +221,18 @@ class CometMagics(Magics):
 
 
 def load(shell: Any) -> None:
-    """Register the magics and the completion; what an earlier load left is taken out first."""
+    """Register the magics and the completion; what an earlier load registered is removed first."""
     from .completion import make_matcher
 
     unload(shell)
     magics = CometMagics(shell)
     shell.register_magics(magics)
     if shell.Completer is not None:
-        shell.Completer.custom_matchers.append(make_matcher(shell, lambda: magics.model))
+        shell.Completer.custom_matchers.append(make_matcher(shell, magics))
 
 
 def unload(shell: Any) -> None:
-    """Take out all that `load` put in, and stop what the magics started."""
+    """Remove all that `load` registered, and stop what the magics started."""
     import sys
 
     from .completion import IDENTIFIER
@@ -308,12 +246,8 @@ def unload(shell: Any) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics)
     if shell.Completer is not None:
-        kept = [each for each in shell.Completer.custom_matchers if _identifier(each) != IDENTIFIER]
-        shell.Completer.custom_matchers[:] = kept
+        matchers = shell.Completer.custom_matchers
+        matchers[:] = [each for each in matchers if getattr(each, "matcher_identifier", None) != IDENTIFIER]
     CometError.full_traceback = False
     if f"{__package__}.session" in sys.modules:
         sys.modules[f"{__package__}.session"].session.close()
-
-
-def _identifier(matcher: Any) -> Any:
-    return getattr(matcher, "matcher_identifier", None)

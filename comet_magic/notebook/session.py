@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..sandbox import Sandbox
 
 SANDBOX_NOTICE = "sandbox picture: set COMETAPI_KEY for real ones"
-NOWHERE = "http://127.0.0.1:9/v1"  # the discard port: for a client that only looks into the archive
+DISCARD_URL = "http://127.0.0.1:9/v1"  # the discard port: for a client that only looks into the archive
 
 
 class Service(NamedTuple):
@@ -36,10 +36,10 @@ class Session:
         self._lock = threading.Lock()
         self._sandbox: Sandbox | None = None
         self._client: Client | None = None
-        self._made_with: dict[str, Any] = {}
+        self._client_settings: dict[str, Any] = {}
         self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
-        self._said: set[str] = set()
-        self._used: dict[str, int] = {}  # micro-USD, by base URL
+        self._shown_notices: set[str] = set()
+        self._used_before: dict[str, int] = {}  # micro-USD, by base URL
 
     def service(self, **settings: Any) -> Service:
         """The client to use now.
@@ -57,7 +57,7 @@ class Session:
             raise missing
         return Service(self._sandbox_client(_without_address(settings)), SANDBOX_NOTICE)
 
-    def looking(self, **settings: Any) -> Client:
+    def archive_client(self, **settings: Any) -> Client:
         """A client to look into the archive with: the one in use, else one that sends nothing."""
         from ..client import Client, shared_client
 
@@ -65,9 +65,9 @@ class Session:
             return shared_client(**settings)
         with self._lock:
             client = self._client
-        return client or Client(base_url=NOWHERE, api_key="none", **_without_address(settings))
+        return client or Client(base_url=DISCARD_URL, api_key="none", **_without_address(settings))
 
-    def asking(self, **settings: Any) -> Client:
+    def catalogue_client(self, **settings: Any) -> Client:
         """A client to ask the vendor what needs no key; without one it has none that could be sent."""
         from ..client import Client, shared_client
 
@@ -77,15 +77,15 @@ class Session:
 
     def balance_before(self, base_url: str, used: int) -> int | None:
         """What the key had used when its balance was last asked for; the new number is remembered."""
-        before = self._used.get(base_url)
-        self._used[base_url] = used
+        before = self._used_before.get(base_url)
+        self._used_before[base_url] = used
         return before
 
-    def key_notices(self, base_url: str | None) -> tuple[str, ...]:
+    def new_key_notices(self, base_url: str | None) -> tuple[str, ...]:
         """What is to be said about where the key was found; each sentence once."""
         notices = find_key(None, resolve_base_url(base_url)).notices
-        fresh = tuple(notice for notice in notices if notice not in self._said)
-        self._said.update(fresh)
+        fresh = tuple(notice for notice in notices if notice not in self._shown_notices)
+        self._shown_notices.update(fresh)
         return fresh
 
     def track(self, job: Job) -> None:
@@ -120,10 +120,10 @@ class Session:
         with self._lock:
             if self._sandbox is None:
                 self._sandbox = start_sandbox()
-            if self._client is None or settings != self._made_with:
+            if self._client is None or settings != self._client_settings:
                 replaced = self._client
                 self._client = Client(base_url=self._sandbox.base_url, api_key="sandbox", **settings)
-                self._made_with = settings
+                self._client_settings = settings
                 if replaced is not None:
                     replaced.close()
             return self._client

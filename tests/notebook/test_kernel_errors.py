@@ -26,7 +26,7 @@ SMALL = "-m dall-e-2 --size 256x256"
     [
         ("%cometimg", "the prompt is empty"),
         ("%%cometimg\n \n", "the prompt is empty"),
-        ("%%cometimg a boat\nx", "stands below its line"),
+        ("%%cometimg a boat\nx", "put the prompt of %%cometimg on the next line"),
         ("%cometimg --sise 16:9 a boat", "did you mean --size?"),
         ("%cometimg --quality ultra a boat", "quality is ultra; gpt-image-2 takes low, medium, high or auto"),
         ("%cometimg --size 1000x1000 a boat", "1008x1008"),
@@ -43,8 +43,8 @@ SMALL = "-m dall-e-2 --size 256x256"
         ("%cometimg_status now", "%cometimg_status takes flags only"),
         ("%cometimg_cancel it", "takes flags only"),
         ("%cometimg_models dall-e-4", "did you mean dall-e-"),
-        ("%cometimg_history --since yesterday", "it takes a day such as 2026-11-22"),
-        ("%cometimg_history --limit 0", "it takes 1 and more"),
+        ("%cometimg_history --since yesterday", "it takes a date such as 2026-11-22"),
+        ("%cometimg_history --limit 0", "it takes 1 or more"),
         ("%cometimg_history --as-code", "needs the ID of a call"),
         ("%config CometMagics.inline = 'big'\n%cometimg a boat", "CometMagics.inline is big"),
         ("%config CometMagics.inline_max_kb = 0\n%cometimg a boat", "CometMagics.inline_max_kb is 0"),
@@ -222,7 +222,7 @@ def test_an_interrupted_call_is_in_the_status_until_it_is_cancelled(
     cancelled = kernel.run("%cometimg_cancel")
 
     assert any("in the background" in output.data["text/plain"] for output in running.outputs)
-    assert "may be billed" in cancelled.stdout
+    assert "may still be billed" in cancelled.stdout
     assert slow_sandbox.until(lambda log: any(entry.disconnected for entry in log))
     no_jobs_left(kernel)
     after = kernel.run("%cometimg_status")

@@ -161,8 +161,8 @@ def test_an_alias_of_the_key_variable_is_noticed_once(kernel: Kernel, sandbox: S
 
     first, second = (kernel.run(f"%cometimg {SMALL} a boat") for _ in range(2))
 
-    assert "alias" in first.stderr
-    assert "alias" not in second.stderr
+    assert "alias" in first.stdout
+    assert "alias" not in second.stdout
     assert "alias-key-123456" not in str(first.messages)
 
 
@@ -177,7 +177,7 @@ def test_the_status_without_a_key_says_that_the_sandbox_answers_and_starts_nothi
 
     shown = text_of(bare_kernel.run("%cometimg_status"))
 
-    assert "none: the sandbox answers" in shown
+    assert "none: the sandbox on this machine answers (free)" in shown
     assert "https://api.cometapi.com/v1 (default)" in shown
     assert re.search(r"archive +cometimg$", shown, re.MULTILINE)
     assert bare_kernel.value("__import__('threading').active_count()") == before
@@ -201,7 +201,7 @@ def test_the_models_are_shown_from_the_table(kernel: Kernel) -> None:
 
 
 def test_nothing_to_cancel_is_said(kernel: Kernel) -> None:
-    assert kernel.run("%cometimg_cancel").stdout == "Nothing runs.\n"
+    assert kernel.run("%cometimg_cancel").stdout == "Nothing is running.\n"
 
 
 def test_the_history_shows_what_was_made_and_gives_it_again(kernel: Kernel) -> None:
@@ -296,7 +296,7 @@ def test_the_balance_is_shown_with_what_moved_since(connect: Connect, sandbox: S
     after = text_of(kernel.run("%cometimg_status --balance"))
 
     assert re.search(r"balance +\$0.00 used, \$[\d.]+ left$", before, re.MULTILINE)
-    assert re.search(r"balance +\$0.016 used, .* left, \$0.016 since it was last asked for", after)
+    assert re.search(r"balance +\$0.016 used, .* left, \$0.016 since you last asked", after)
 
 
 def test_the_balance_of_no_key_is_refused_with_the_ways_on(kernel: Kernel) -> None:

@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from ..code import cell_of
+from ..as_code import cell_text
 
 if TYPE_CHECKING:
     from .form import Order
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def cell(order: Order, name: str = "") -> str:
     """The text of the cell that asks for exactly this, and assigns it to the name."""
-    head, _, prompt = cell_of(order.requests[0]).partition("\n")
+    head, _, prompt = cell_text(order.requests[0]).partition("\n")
     words = []
     if len(order.requests) > 1:
         head = head.replace(f" -n {order.requests[0].n}", "", 1) if order.requests[0].n > 1 else head

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html as escaping
 import io
 from pathlib import Path
@@ -12,6 +11,7 @@ from ...errors import CometError
 from ...files import from_here
 from ...images import preview
 from ...text import clean, counted, html
+from ..cell_output import data_url
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,14 +41,14 @@ def small(data: bytes, edge: int) -> str:
     Raises:
         CometError: it cannot be opened.
     """
-    return address(_jpeg(data, edge), "image/jpeg")
+    return data_url(_jpeg(data, edge), "image/jpeg")
 
 
 def both(data: bytes) -> tuple[str, str]:
     """A picture for the stage and for the gallery, decoded once; "" for both where it cannot be opened."""
     try:
         shown = _jpeg(data, SHOWN)
-        return address(shown, "image/jpeg"), small(shown, THUMBNAIL)
+        return data_url(shown, "image/jpeg"), small(shown, THUMBNAIL)
     except CometError:
         return "", ""
 
@@ -74,11 +74,6 @@ def _on_ground(image: Image) -> Image:
             ground.paste("#d9dce1", (left, top, left + _SQUARE, top + _SQUARE))
     ground.paste(image, (0, 0), image)
     return ground
-
-
-def address(data: bytes, mime: str) -> str:
-    """Bytes as a data address."""
-    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def img(source: str, alt: str, *, width: int = 0, height: int = 0) -> str:

@@ -78,4 +78,4 @@ def price_per_image() -> float | None:
 
 def archive() -> Archive:
     """The archive that the panel's calls go to."""
-    return session.looking(**client_settings()).archive
+    return session.archive_client(**client_settings()).archive

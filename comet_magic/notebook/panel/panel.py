@@ -16,14 +16,14 @@ import ipywidgets as widgets
 
 from ...errors import CometError, InvalidRequestError
 from ...text import clean, counted, html, looks_like_key
-from ..reports import said_of_drop
+from ..commands import cancelled_message
 from ..session import session
 from . import code, markup, origin
 from .controls import Dress
 from .form import Form
 from .hand import Hand
 from .look import style
-from .run import Run, said_of_end, said_of_stop, told
+from .run import Run, as_comet_error, end_message, stop_message
 from .viewing import Viewing
 
 if TYPE_CHECKING:
@@ -208,14 +208,14 @@ class Panel:
         if run.job is not None and not run.job.done():
             run.left = run.job.abandon()
         with self._lock:
-            self._say(said_of_stop(run))
+            self._say(stop_message(run))
 
     def _let_go(self, runs: list[Run]) -> None:
         for run in runs:
             run.dropped = True
         what = [run.job.drop() for run in runs if run.job is not None and not run.job.done()]
         with self._lock:
-            self._say(said_of_drop(what) or "Nothing was running any more.")
+            self._say(cancelled_message(what) or "Nothing was running any more.")
 
     def _look(self) -> bool:
         """Finish what has ended and draw what has changed; returns whether something still runs."""
@@ -255,9 +255,9 @@ class Panel:
             if images:
                 self._viewing.add(items, source, select=foreground)
             if images or fault is None:
-                self._say(said_of_end(run, images) + self._assign())
+                self._say(end_message(run, images) + self._assign())
             if fault is not None and not quiet:
-                self._fail(told(fault), say=not images)
+                self._fail(as_comet_error(fault), say=not images)
 
     def _forget(self, run: Run) -> bool:
         """Take it off the list; whether it was the one under way."""

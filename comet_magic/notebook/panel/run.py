@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CometError
 from ...request import dollars
 from ...text import clean, counted
-from ..live import spell
-from ..news import STATES, News
+from ..cell_output import STATE_WORDS, CallProgress, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,25 +45,25 @@ class Run:
         self.stopped = self.dropped = False
         self.left: Abandoned | None = None
         self._ring = ring
-        self._news = News()
+        self._progress = CallProgress()
 
     def on_event(self, event: Event) -> None:
         """Note an event; quick, as the engine's thread asks for."""
-        self._news.note(event)
+        self._progress.note(event)
         self._ring()
 
     @property
     def elapsed(self) -> str:
         """How long it takes already."""
-        return spell(time.monotonic() - self.started)
+        return duration(time.monotonic() - self.started)
 
     def parts(self) -> list[Part]:
         """What is there of each picture asked for."""
-        progress, pictures = self._news.progress, self._news.pictures
+        progress, pictures = self._progress.states, self._progress.pictures
         found: list[Part] = []
         for index, request in enumerate(self.order.requests):
             event = progress.get(index)
-            words = STATES[event.state] if event else STATES["queued"]
+            words = STATE_WORDS[event.state] if event else STATE_WORDS["queued"]
             arrived = [data for (part, place), data in pictures.items() if part == index and place]
             for position in range(request.n):
                 data = arrived[position] if position < len(arrived) else pictures.get((index, 0))
@@ -74,11 +73,11 @@ class Run:
 
     def line(self) -> str:
         """Where it stands, in a few words without a clock."""
-        line = self._news.line
+        line = self._progress.line
         return line[:1].upper() + line[1:]
 
 
-def said_of_stop(run: Run) -> str:
+def stop_message(run: Run) -> str:
     """What stopping did, and what it means for the money."""
     what = run.left
     if what is None or not what.sent:
@@ -94,7 +93,7 @@ def said_of_stop(run: Run) -> str:
     )
 
 
-def said_of_end(run: Run, images: Any) -> str:
+def end_message(run: Run, images: Any) -> str:
     """What came of it."""
     count = len(images)
     cost = "cost unknown" if images.cost is None else dollars(images.cost)
@@ -103,8 +102,8 @@ def said_of_end(run: Run, images: Any) -> str:
     return f"{late}{counted(count, 'picture')} in {run.elapsed}, {cost}.{short}"
 
 
-def told(fault: BaseException) -> CometError:
-    """A failure that is no CometError is a fault of ours; it is told all the same."""
+def as_comet_error(fault: BaseException) -> CometError:
+    """A failure that is no CometError is a fault of ours; it is shown all the same."""
     if isinstance(fault, CometError):
         return fault
     return CometError(f"{type(fault).__name__}: {clean(fault)}", outcome="unknown")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..history import images_of
+from ..commands import images_of
 from .gallery import Item
 from .markup import THUMBNAIL, both, readable
 

@@ -13,6 +13,7 @@ import ipywidgets as widgets
 
 from ...files import SUFFIX
 from ...text import html
+from ..cell_output import data_url
 from . import markup
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Stage:
             said = f"The picture has {len(picture.data) / 1e6:.0f} MB; fetch its file: {picture.path or 'Save as'}"
             self._download.value = markup.status(said)
             return
-        source = markup.address(picture.data, picture.mime)
+        source = data_url(picture.data, picture.mime)
         link = f'<a download="{markup.attribute(name)}" href="{source}">{html(name)}</a>'
         start = (
             f'<img alt="" width="1" height="1" src="{_PIXEL}" onload="this.previousElementSibling.click()">'

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from comet_magic.catalog import DEFAULT_MODEL, MODELS, FreeSize, Model, find
-from comet_magic.notebook.cell import read
+from comet_magic.notebook.cell_call import parse_cell
 from comet_magic.notebook.panel.controls import LABELS, UNSET, label_of
 from comet_magic.notebook.panel.form import KEY_REMOVED
 from comet_magic.request import ImageRequest, requests_of
@@ -262,7 +262,7 @@ def test_the_cell_asks_for_exactly_what_the_form_does(shown: Shown, options: dic
         shown.panel.form.fill(options, prompt)
         line, _, body = shown.code("cell").partition("\n")
 
-        typed = read(line.removeprefix("%%cometimg"), body)
+        typed = parse_cell(line.removeprefix("%%cometimg"), body)
         call = dict(typed.wire) | ({"extra": dict(typed.values["raw"])} if typed.values["raw"] else {})
 
         order = shown.panel.form.order()

@@ -21,7 +21,6 @@ from IPython.core.magic_arguments import MagicArgumentParser
 from .. import text
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Sequence
 
 Kind = Literal["text", "name", "path", "integer", "number", "switch", "pair"]
@@ -50,13 +49,15 @@ class Flag:
         return self.kind != "switch"
 
 
-def wrong(message: str) -> UsageError:
+def usage_error(message: str) -> UsageError:
     """The refusal of what was typed, in one clean line, the way IPython refuses it."""
     # Exactly this class: IPython shows a subclass with its whole traceback.
     return UsageError(" ".join(text.clean(message).split()))
 
 
-def scan(line: str, flags: Sequence[Flag], *, magic: str, verbatim: bool = False) -> tuple[list[str], str]:
+def split_flags(
+    line: str, flags: Sequence[Flag], *, magic: str, verbatim: bool = False
+) -> tuple[list[str], str]:
     """The flags of a line, as `--flag=value` words, and the rest of it.
 
     With `verbatim` the rest begins at the first word that is no flag and stays exactly as typed; otherwise
@@ -87,10 +88,10 @@ def scan(line: str, flags: Sequence[Flag], *, magic: str, verbatim: bool = False
     return argv, " ".join(words)
 
 
-def parse(argv: Sequence[str], parser: Any) -> argparse.Namespace:
-    """The values of the flags, None where a flag was not given."""
-    namespace: argparse.Namespace = parser.parse_args(list(argv))
-    return namespace
+def parse_flags(argv: Sequence[str], parser: Any) -> dict[str, Any]:
+    """The value of each flag, None if it was not given."""
+    values: dict[str, Any] = vars(parser.parse_args(list(argv)))
+    return values
 
 
 def make_parser(magic: str, flags: Sequence[Flag], *, description: str, usage_line: str) -> Any:
@@ -142,7 +143,7 @@ def _word(line: str, position: int) -> tuple[str, int]:
     except ValueError:
         word = None
     if word is None:
-        raise wrong("a quote among the flags is not closed; -- before the prompt ends the flags")
+        raise usage_error("a quote among the flags is not closed; -- before the prompt ends the flags")
     return word, _skip(line, position + stream.tell())
 
 
@@ -151,7 +152,7 @@ def _value(line: str, position: int, flag: Flag, flags: Sequence[Flag]) -> tuple
     spellings = {"--", *(each.spelling for each in flags), *(each.short for each in flags if each.short)}
     if word.split("=")[0] in spellings:
         takes = ", ".join(flag.choices) or flag.help
-        raise wrong(f"{flag.spelling} needs a value: {takes}")
+        raise usage_error(f"{flag.spelling} needs a value: {takes}")
     return word, after
 
 
@@ -161,7 +162,7 @@ def _match(word: str, flags: Sequence[Flag], magic: str) -> tuple[Flag, str | No
     for flag in flags:
         if spelled == flag.spelling or (flag.short and spelled == flag.short):
             if has_value and not flag.takes_value:
-                raise wrong(f"{flag.spelling} takes no value")
+                raise usage_error(f"{flag.spelling} takes no value")
             return flag, value if has_value else None
     named = "--" + spelled.lstrip("-").replace("_", "-").lower()
     for flag in flags:  # -n4, -mgpt-image-2; but -model is a slip of the fingers
@@ -175,23 +176,23 @@ def _unknown(spelled: str, named: str, flags: Sequence[Flag], magic: str) -> Usa
     from ..catalog import suggest
 
     if re.search(r"key|token|secret|password|auth", named):
-        return wrong(
+        return usage_error(
             "there is no flag for a key; %cometimg_login asks for it unseen. "
             "If a real key stands in this cell: delete the cell, and rotate the key"
         )
     if named in {"--base-url", "--archive", "--max-in-flight", "--metadata"}:
-        return wrong(
+        return usage_error(
             f"{named} is a setting, not a flag: %config CometMagics.{named[2:].replace('-', '_')} = ..."
         )
     near = suggest(named[2:], [flag.name.replace("_", "-") for flag in flags]) if len(named) > 3 else None
     if near:
-        return wrong(f"{spelled} is not a flag of {magic}; did you mean --{near}?")
+        return usage_error(f"{spelled} is not a flag of {magic}; did you mean --{near}?")
     if spelled.startswith("--") and any(flag.kind == "pair" for flag in flags):
         name = named[2:].replace("-", "_")
-        return wrong(
+        return usage_error(
             f"{spelled} is not a flag of {magic}; --raw {name}=VALUE sends what the table does not know"
         )
-    return wrong(
+    return usage_error(
         f"{spelled} is not a flag of {magic}; --help lists them, and -- before the prompt ends the flags"
     )
 
@@ -213,15 +214,15 @@ def _text(word: str, flag: Flag) -> str:
 
         near = suggest(word, flag.choices)
         advice = f"; did you mean {near}?" if near else ""
-        raise wrong(f"{flag.spelling} is {word or 'empty'}; it takes {', '.join(flag.choices)}{advice}")
+        raise usage_error(f"{flag.spelling} is {word or 'empty'}; it takes {', '.join(flag.choices)}{advice}")
     if not word:
-        raise wrong(f"{flag.spelling} is empty")
+        raise usage_error(f"{flag.spelling} is empty")
     return word
 
 
 def _integer(word: str, flag: Flag) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,9}", word):
-        raise wrong(f"{flag.spelling} is {word or 'empty'}; it takes a whole number")
+        raise usage_error(f"{flag.spelling} is {word or 'empty'}; it takes a whole number")
     return int(word)
 
 
@@ -231,7 +232,7 @@ def _number(word: str, flag: Flag) -> float:
     except ValueError:
         number = math.nan
     if not (0 < number < math.inf):
-        raise wrong(f"{flag.spelling} is {word or 'empty'}; it takes a number above 0")
+        raise usage_error(f"{flag.spelling} is {word or 'empty'}; it takes a number above 0")
     return number
 
 
@@ -239,19 +240,21 @@ def _identifier(word: str, flag: Flag) -> str:
     import keyword
 
     if not word.isidentifier() or keyword.iskeyword(word):
-        raise wrong(f"{flag.spelling} is {word or 'empty'}; it takes the name of a variable")
+        raise usage_error(f"{flag.spelling} is {word or 'empty'}; it takes the name of a variable")
     return word
 
 
 def _pair(word: str, flag: Flag) -> tuple[str, Any]:
     name, has_value, value = word.partition("=")
     if not has_value or not name:
-        raise wrong(f"{flag.spelling} is {word or 'empty'}; it takes name=value")
+        raise usage_error(f"{flag.spelling} is {word or 'empty'}; it takes name=value")
     try:
         return name, json.loads(value, parse_constant=_refuse_constant)
     except ValueError:
         quoted = json.dumps(value, ensure_ascii=False)
-    raise wrong(f"{flag.spelling} {name} is not JSON; text is written {flag.spelling} '{name}={quoted}'")
+    raise usage_error(
+        f"{flag.spelling} {name} is not JSON; text is written {flag.spelling} '{name}={quoted}'"
+    )
 
 
 def _refuse_constant(word: str) -> NoReturn:

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
 from comet_magic.catalog import MODELS, WIRE_PARAMETERS
-from comet_magic.notebook import options
+from comet_magic.notebook import arguments
 from comet_magic.notebook.flags import ABOUT, flags_of, help_of, parser_of, wire_flags
 
 KEY = "sk-" + "abcDEF0123456789" * 2
 
 
 def read(line: str, *, verbatim: bool = True) -> tuple[dict[str, Any], str]:
-    argv, rest = options.scan(line, flags_of("cometimg"), magic="%cometimg", verbatim=verbatim)
-    values = vars(options.parse(argv, parser_of("cometimg")))
+    argv, rest = arguments.split_flags(line, flags_of("cometimg"), magic="%cometimg", verbatim=verbatim)
+    values = arguments.parse_flags(argv, parser_of("cometimg"))
     return {name: value for name, value in values.items() if value is not None}, rest
 
 

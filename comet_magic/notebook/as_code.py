@@ -1,4 +1,4 @@
-"""The cell that makes a request: what `--as-code` and the panel give back."""
+"""A request as code: the `%%cometimg` cell that makes it, or the Python call."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ..request import ImageRequest
 
 
-def cell_of(request: ImageRequest) -> str:
-    """The text of a `%%cometimg` cell that asks for exactly this request."""
+def cell_text(request: ImageRequest) -> str:
+    """The text of a `%%cometimg` cell that makes exactly this request."""
     words = ["%%cometimg"]
     body = request.body()
     for flag in wire_flags():

@@ -1,0 +1,248 @@
+"""One `%cometimg` call, from the typed text to the pictures that it returns: `run_cell` reads from top to bottom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..client import wait
+from ..errors import CometError
+from ..request import requests_of
+from ..text import clean, looks_like_key
+from . import arguments, flags
+from .arguments import usage_error
+from .cell_output import CellOutput, print_notices
+from .prompt import fill
+from .session import session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..client import Job
+    from ..images import Images, Picture
+    from ..request import ImageRequest
+    from .magic import CometMagics
+
+KEY_ADVICE = (
+    "this cell contains what looks like an API key, so nothing was done with it: delete the cell (its text is "
+    "saved with the notebook), rotate the key at the vendor, and give the new one to %cometimg_login"
+)
+CALL_FLAGS = ("timeout", "max_cost", "reuse")
+DEFAULTED_OPTIONS = ("model", "size", "quality")
+
+
+@dataclass(frozen=True)
+class TypedCell:
+    """What was typed.
+
+    Attributes:
+        values: the value of each flag, None if it was not given.
+        prompt: the prompt before its names are filled in.
+        wire: those of the values that are sent to the server.
+    """
+
+    values: Mapping[str, Any]
+    prompt: str
+    wire: Mapping[str, Any]
+
+
+def run_cell(
+    magics: CometMagics, line: str, body: str | None, local_names: Mapping[str, Any]
+) -> Images | None:
+    """Make the pictures that a cell asks for; bind, show and return them.
+
+    Returns:
+        The pictures, or None with `--help` and `--dry-run`.
+
+    Raises:
+        UsageError, InvalidRequestError: what was typed cannot be used; nothing was sent.
+        CallAbandoned: an interrupt.
+        CometError: as the call ended; pictures that exist were bound and shown before.
+    """
+    shell = magics.shell
+    typed = parse_cell(line, body)
+    values = typed.values
+    if values["help"]:
+        print(flags.help_of("cometimg"))
+        return None
+
+    prompt = filled_prompt(typed, (local_names, shell.user_ns), hidden=shell.user_ns_hidden)
+    options = call_options(typed, magics)
+    output = CellOutput(shell, quiet=bool(values["quiet"]), **magics.display_settings(values["inline"]))
+    requests = requests_of(prompt, options)
+    print_notices(notice for request in requests for notice in request.notices)
+    if values["dry_run"]:
+        print_dry_run(requests, magics.client_settings())
+        return None
+    if values["save"]:
+        check_save_path(values["save"], requests)
+
+    client, picture_notice = session.service(**magics.client_settings())
+    print_notices(session.new_key_notices(magics.base_url))
+    job = client.submit(prompt, **options, on_event=output.progress.note)
+    session.track(job)
+    output.begin(call_title(job), picture_notice)
+    try:
+        images = wait(job, tick=output.tick).with_notice(picture_notice)
+    except CometError as error:
+        show_partial_result(error, job, output, notice=picture_notice, out=values["out"])
+        raise
+    bind(shell, values["out"], images)
+    output.show(images)
+    if len(images) < options.get("n", 1):
+        print_notices([f"{options['n']} pictures were requested; the answer contained {len(images)}"])
+    if values["save"]:
+        save(images, values["save"], output, metadata=magics.metadata)
+    return images
+
+
+# --- what was typed
+
+
+def parse_cell(line: str, body: str | None) -> TypedCell:
+    """Split a magic's line and body into flags and prompt; `body` is None for the line form.
+
+    Raises:
+        UsageError: one line with the fix; a key is refused without being repeated.
+    """
+    refuse_key(line, body or "")
+    magic = "%cometimg" if body is None else "%%cometimg"
+    argv, rest = arguments.split_flags(line, flags.flags_of("cometimg"), magic=magic, verbatim=body is None)
+    values = arguments.parse_flags(argv, flags.parser_of("cometimg"))
+    if body is not None and rest:
+        raise usage_error(
+            f"unexpected text after the flags: {rest[:40]}; put the prompt of %%cometimg on the next line"
+        )
+    names = [flag.name for flag in flags.wire_flags()]
+    wire = {name: values[name] for name in names if values[name] is not None}
+    return TypedCell(values, rest.strip() if body is None else body.strip("\n"), wire)
+
+
+def refuse_key(*texts: str) -> None:
+    """Refuse text that contains a key, without repeating it."""
+    if any(looks_like_key(text) for text in texts):
+        raise usage_error(KEY_ADVICE)
+
+
+def filled_prompt(
+    typed: TypedCell, namespaces: Sequence[Mapping[str, Any]], hidden: Mapping[str, Any]
+) -> str:
+    """The prompt as it will be sent: read from its file if it has one, with its names filled in."""
+    prompt, path = typed.prompt, typed.values["prompt_file"]
+    if path is not None:
+        if prompt.strip():
+            raise usage_error("--prompt-file and a prompt in the cell exclude each other; keep one of them")
+        prompt = _read_prompt(path)
+    if not typed.values["no_interpolate"]:
+        prompt, warnings = fill(prompt, *namespaces, hidden=hidden)
+        print_notices(warnings)
+        refuse_key(prompt)
+    if not prompt.strip():
+        raise usage_error(
+            "the prompt is empty; write it below the %%cometimg line, or after the flags of %cometimg"
+        )
+    return prompt
+
+
+def _read_prompt(path: str) -> str:
+    problem = ""
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8").strip("\n")
+    except UnicodeDecodeError:
+        problem = "is not UTF-8 text"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    raise usage_error(f"--prompt-file {path} {problem}")
+
+
+# --- what will be sent
+
+
+def call_options(typed: TypedCell, magics: CometMagics) -> dict[str, Any]:
+    """The options of the call: the cell's flags before the settings of `%config CometMagics`."""
+    defaults = {name: getattr(magics, name) for name in DEFAULTED_OPTIONS}
+    options = {name: value for name, value in (defaults | dict(typed.wire)).items() if value is not None}
+    options |= {name: typed.values[name] for name in CALL_FLAGS if typed.values[name] is not None}
+    if magics.reuse:
+        options["reuse"] = True
+    if typed.values["raw"]:
+        options["extra"] = dict(typed.values["raw"])
+    return options
+
+
+def print_dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any]) -> None:
+    """Print the exact requests and what they would cost."""
+    from ..request import Price, parse_dollars
+    from ..settings import resolve_base_url
+
+    given = settings.get("price_per_image")
+    each = None if given is None else parse_dollars(given, name="price_per_image")
+    prices = [request.estimate(each) for request in requests]
+    bodies = [json.dumps(request.body(), ensure_ascii=False, indent=2) for request in requests]
+    url = resolve_base_url(settings.get("base_url")).url
+    for body in dict.fromkeys(bodies):
+        times = f"   ({bodies.count(body)} times)" if bodies.count(body) > 1 else ""
+        print(f"POST {url}/images/generations{times}\n{clean(body, limit=100_000)}")
+    print(f"price: {sum(prices, Price(0, 0))}; nothing was sent")
+
+
+def check_save_path(path: str, requests: Sequence[ImageRequest]) -> None:
+    """Refuse a `--save` path that could not be written, before anything is paid."""
+    from ..images import obstacle
+
+    problem = obstacle(path, [request.mime_hint for request in requests for _ in range(request.n)])
+    if problem:
+        raise usage_error(f"--save {path}: {problem}")
+
+
+# --- what came
+
+
+def call_title(job: Job) -> str:
+    """The model, the number of pictures and the price: "gpt-image-2, 3 pictures, $0.018"."""
+    count = sum(request.n for request in job.requests)
+    pictures = f", {count} pictures" if count > 1 else ""
+    model = job.requests[0].model if job.requests else "from the archive"
+    return f"{model}{pictures}, {job.price}"
+
+
+def bind(shell: Any, name: str | None, images: Images) -> None:
+    """Assign the pictures to a variable of the notebook, if a name was given."""
+    if name:
+        shell.user_ns[name] = images
+
+
+def show_partial_result(
+    error: CometError, job: Job, output: CellOutput, *, notice: str, out: str | None
+) -> None:
+    """Bind and show the pictures of a call that failed, if there are any, and put them into the error."""
+    found: Any = error.images or _images_of_stopped(job, output.progress.arrived)
+    if not found:
+        output.stop("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        return
+    error.images = images = found.with_notice(notice)
+    bind(output.shell, out, images)
+    output.show(images)
+    output.show_of_failed_cell(images)
+
+
+def _images_of_stopped(job: Job, pictures: Sequence[Picture]) -> Any:
+    """The pictures that arrived before the call was stopped, as `Images`; None if there are none."""
+    from ..images import Images
+    from ..request import total
+
+    if not pictures:
+        return None
+    cost = total(picture.cost for picture in pictures)
+    return Images(pictures, prompt=job.requests[0].prompt, model=job.requests[0].model, cost=cost)
+
+
+def save(images: Images, path: str, output: CellOutput, *, metadata: bool) -> None:
+    """Save the pictures for `--save`; if that fails, the cell fails but its pictures are still shown."""
+    try:
+        images.save(path, metadata=metadata)
+    except CometError:
+        output.show_of_failed_cell(images)
+        raise

@@ -1,0 +1,227 @@
+"""What a cell shows: one output that is progress first, then previews, then the pictures.
+
+Events arrive on the engine's thread and are only recorded there. Everything is shown from the main thread, in
+`tick`: what another thread prints would appear in whichever cell runs at that time.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..client.events import Arrived, Preview, Progress
+from ..errors import CometError
+from ..text import clean, html
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..client.events import Event
+    from ..images import Images, Picture
+
+FIRST_DRAW = 0.25  # seconds; a call that is refused sooner leaves no output behind
+REDRAW = 0.5  # seconds between two redraws
+PREVIEW_EDGE = 512  # longest edge of a preview, pixels
+
+STATE_WORDS = {
+    "queued": "waiting for its turn",
+    "sending": "sending",
+    "waiting": "waiting for the model",
+    "retrying": "sending again",
+    "downloading": "downloading",
+    "decoding": "reading the answer",
+    "done": "done",
+    "failed": "failed",
+}
+
+# Where a picture belongs: the index of its request, and there 0 for the newest preview, 1, 2… for pictures.
+Position = tuple[int, int]
+
+
+def print_notices(messages: Iterable[str]) -> None:
+    """Print lines that are worth knowing and stop nothing; to stdout, because notebooks show stderr in red."""
+    for message in dict.fromkeys(messages):
+        print(clean(message, limit=1000))
+
+
+def display_bundle(
+    data: dict[str, Any], metadata: dict[str, Any] | None = None, *, handle: Any = None
+) -> Any:
+    """Show a MIME bundle as a new output, or replace the handle's output; returns the handle."""
+    from IPython.display import DisplayHandle
+
+    if handle is None:
+        make: Any = DisplayHandle  # partly typed
+        handle = make()
+        handle.display(data, raw=True, metadata=metadata or {})
+    else:
+        handle.update(data, raw=True, metadata=metadata or {})
+    return handle
+
+
+def data_url(data: bytes, mime: str) -> str:
+    """The bytes as a `data:` URL."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "8 s", "2 min 5 s"."""
+    minutes, rest = divmod(math.floor(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def can_update(shell: Any) -> bool:
+    """Whether this shell can replace an output: a kernel can, unless `%%capture` records the cell."""
+    from IPython.core.displaypub import CapturingDisplayPublisher
+
+    return getattr(shell, "kernel", None) is not None and not isinstance(
+        shell.display_pub, CapturingDisplayPublisher
+    )
+
+
+class CallProgress:
+    """The latest events of a running call.
+
+    The engine's thread writes, the main thread reads. Readers copy whole dicts without a lock: an interrupt
+    could leave a lock held for ever.
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[int, Progress] = {}
+        self._pictures: dict[Position, bytes] = {}
+        self._arrived: list[Picture] = []
+
+    def note(self, event: Event) -> None:
+        """Record an event; returns at once, as it runs on the engine's thread."""
+        match event:
+            case Progress(index=index):
+                self._states[index] = event
+            case Preview(index=index, data=data):
+                self._pictures[index, 0] = data
+            case Arrived(index=index, picture=picture):
+                self._pictures.pop((index, 0), None)
+                self._pictures[index, 1 + sum(key[0] == index for key in self._pictures)] = picture.data
+                self._arrived.append(picture)
+
+    @property
+    def states(self) -> dict[int, Progress]:
+        """The latest progress of each request, by its index."""
+        return dict(self._states)
+
+    @property
+    def pictures(self) -> dict[Position, bytes]:
+        """The pictures and previews so far, in the order of the requests; a picture replaces its preview."""
+        return dict(sorted(dict(self._pictures).items()))
+
+    @property
+    def arrived(self) -> tuple[Picture, ...]:
+        """The finished pictures, in the order they came."""
+        return tuple(self._arrived)
+
+    @property
+    def line(self) -> str:
+        """The state of the call in a few words, without the time."""
+        events = list(self.states.values())
+        running = [event for event in events if event.state not in ("done", "failed")]
+        words = [STATE_WORDS[running[0].state] if running else "starting"]
+        total = max((event.total for event in events), default=1)
+        if total > 1:
+            words.append(f"{sum(event.state == 'done' for event in events)} of {total} done")
+        return ", ".join([*words, *dict.fromkeys(event.note for event in running if event.note)])
+
+
+class CellOutput:
+    """The output of one call.
+
+    Args:
+        inline: what the notebook keeps of the pictures: auto, full, preview or none.
+        max_bytes: with `auto`, pictures up to this size are shown in their own bytes.
+        quiet: show nothing.
+    """
+
+    def __init__(self, shell: Any, *, inline: str, max_bytes: int, quiet: bool = False) -> None:
+        self.shell = shell
+        self._inline = inline
+        self._max_bytes = max_bytes
+        self._quiet = quiet
+        self._updates = not quiet and can_update(shell)
+        self._title = self._notice = ""
+        self._handle: Any = None
+        self._started = self._drawn_at = time.monotonic()
+        self._drawn: tuple[Any, ...] = ()
+        self._thumbnails: dict[Position, tuple[bytes, str]] = {}
+        self.progress = CallProgress()
+
+    def begin(self, title: str, notice: str) -> None:
+        """Set the title of the call, and the sentence that everything it shows carries."""
+        self._title, self._notice = title, notice
+        if not self._quiet and getattr(self.shell, "kernel", None) is None:
+            print_notices([". ".join(filter(None, (title, notice)))])
+
+    def tick(self) -> None:
+        """Redraw if something changed or a second passed; the waiting main thread calls this often."""
+        now = time.monotonic()
+        elapsed = now - self._started
+        if not self._updates or elapsed < FIRST_DRAW or (self._drawn and now - self._drawn_at < REDRAW):
+            return
+        line, pictures = self.progress.line, self.progress.pictures
+        seen = (math.floor(elapsed), line, *((position, id(data)) for position, data in pictures.items()))
+        if seen != self._drawn:
+            self._drawn, self._drawn_at = seen, now
+            self._draw(f"{line}, {duration(elapsed)}", pictures)
+
+    def show(self, images: Images) -> None:
+        """Replace the progress by the pictures and their caption; the cell's value then shows nothing more."""
+        if self._updates:
+            data, metadata = self._bundle(images)
+            self._handle = display_bundle(data, metadata, handle=self._handle)
+            if len(data) > 1:  # front-ends that show the picture do not show the text of its bundle
+                print(data["text/plain"])
+        if self._updates or self._quiet:
+            count = self.shell.execution_count
+            images._shown = lambda: bool(self.shell.execution_count == count)  # noqa: SLF001 - made for this
+
+    def show_of_failed_cell(self, images: Images) -> None:
+        """Show pictures of a cell that is about to fail, and set `_` and `Out[n]` as if it had returned them."""
+        if not self._updates and not self._quiet:
+            display_bundle(*self._bundle(images))
+        self.shell.displayhook.update_user_ns(images)
+
+    def stop(self, word: str) -> None:
+        """Replace progress that was shown by a last line; the error itself says the rest."""
+        if self._handle is not None:
+            self._draw(f"{word} after {duration(time.monotonic() - self._started)}", {})
+
+    def _bundle(self, images: Images) -> tuple[dict[str, Any], dict[str, Any]]:
+        from ..images import bundle
+
+        return bundle(images, inline=self._inline, max_bytes=self._max_bytes)
+
+    def _draw(self, line: str, pictures: dict[Position, bytes]) -> None:
+        thumbnails = "".join(self._thumbnail(position, data) for position, data in pictures.items())
+        notice = f'<div style="opacity:.75">{html(self._notice)}</div>' if self._notice else ""
+        # No colours of our own: the text takes those of the page, light or dark.
+        markup = (
+            f'<div class="comet-live" role="status" style="padding:2px 0">{html(self._title)}'
+            f'<span aria-hidden="true"> · {html(line)}</span>{notice}{thumbnails}</div>'
+        )
+        plain = clean(". ".join(filter(None, (f"{self._title} · {line}", self._notice))), limit=1000)
+        self._handle = display_bundle({"text/html": markup, "text/plain": plain}, handle=self._handle)
+
+    def _thumbnail(self, position: Position, data: bytes) -> str:
+        from ..images import preview
+
+        made_of, markup = self._thumbnails.get(position, (b"", ""))
+        if made_of is data:
+            return markup
+        try:
+            small, mime = preview(data, PREVIEW_EDGE)
+        except CometError:  # a bad preview stops nothing: the picture itself is checked
+            return ""
+        style = f"max-width:min(100%,{PREVIEW_EDGE}px);margin:4px 4px 0 0"
+        alt = f"preview of picture {position[0] + 1}"
+        markup = f'<img src="{data_url(small, mime)}" alt="{alt}" style="{style}">'
+        self._thumbnails[position] = data, markup
+        return markup

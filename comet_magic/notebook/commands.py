@@ -1,0 +1,458 @@
+"""What the small magics show: models, login, status, cancelling, and the history of calls."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.util
+import re
+import time
+from contextlib import suppress
+from datetime import date
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from IPython.core.error import StdinNotImplementedError
+
+from ..errors import CometError, ConfigurationError
+from ..files import from_here
+from ..settings import KEYRING_SERVICE, check_key, find_key, resolve_base_url
+from ..settings import login as remember_key
+from ..text import clean, counted, html
+from .arguments import usage_error
+from .cell_output import data_url, display_bundle, duration
+from .session import session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from decimal import Decimal
+
+    from ..archive import Archive, Entry, OpenCall, StoredPicture
+    from ..catalog import Model
+    from ..client import Abandoned, Client, Job
+    from ..images import Images, Picture
+    from ..settings import BaseURL
+    from ..text import Secret
+
+HISTORY_LIMIT = 20
+THUMBNAIL_EDGE = 96  # longest edge of a thumbnail, pixels
+_CALL_ID = re.compile(r"[0-9a-f]{6,32}")
+_CELL_STYLE = 'style="text-align:left;vertical-align:top;padding:2px 10px 2px 0"'
+
+
+# --- %cometimg_models
+
+
+def show_models(name: str, *, refresh: bool, settings: Mapping[str, Any]) -> None:
+    """Show the catalog, or one model of it; with `refresh`, what the vendor lists today."""
+    from ..catalog import MODELS, suggest
+
+    chosen = [model for model in MODELS if name in (model.id, *model.snapshots)]
+    if refresh:
+        display_bundle(_vendor_table(session.catalogue_client(**settings), name))
+    elif chosen:
+        display_bundle(_model_table(chosen[0]))
+    elif name:
+        near = suggest(name, [model.id for model in MODELS])
+        advice = f"; did you mean {near}?" if near else "; %cometimg_models lists those that are"
+        raise usage_error(f"{name[:60]} is not in the table{advice}")
+    else:
+        display_bundle(_catalog_table())
+
+
+def _vendor_table(client: Client, words: str) -> Any:
+    listed = [model for model in client.catalogue() if words.casefold() in model.id.casefold()]
+    rows = [
+        (model.id, model.name, *map(_usd, (model.text_in, model.image_out, model.per_request)))
+        for model in listed
+    ]
+    head = ("model", "name", "text in, per million tokens", "picture out, per million tokens", "per picture")
+    caption = f"{counted(len(rows), 'image model')} at {client.vendor}, {date.today()}"
+    return table(head, rows, caption=caption, notes=["What this package knows of them: %cometimg_models"])
+
+
+def _usd(amount: Decimal | None) -> str:
+    return "" if amount is None else f"${amount.normalize():f}"
+
+
+def _catalog_table() -> Any:
+    from ..catalog import DEFAULT_MODEL, MODELS
+    from ..catalog.markdown import square_price
+
+    head = ("model", "n", "sizes", "quality", "streams", "one square picture", "retired on")
+    rows = [
+        (
+            model.id + (" (default)" if model.id == DEFAULT_MODEL else ""),
+            model.n,
+            model.parameters["size"],
+            model.parameters.get("quality", ""),
+            "yes" if model.streams else "",
+            square_price(model),
+            model.retired or "",
+        )
+        for model in MODELS
+    ]
+    dates = {model.price.date for model in MODELS if model.price}
+    note = f"Prices as of {max(dates)}; --refresh shows today's. %cometimg_models NAME shows every parameter of one."
+    return table(head, rows, notes=[note])
+
+
+def _model_table(model: Model) -> Any:
+    from ..catalog.markdown import square_price
+
+    price = model.price
+    basis = f" (as of {price.date}, grade {price.grade}, {price.source})" if price else ""
+    rows = [
+        *((name, rule) for name, rule in model.parameters.items()),
+        ("prompt", f"up to {model.prompt_limit:,} characters"),
+        ("answers with", {"b64_json": "the picture", "url": "a URL"}.get(model.answers, "either")),
+        ("one square picture", f"{square_price(model)}{basis}"),
+        *([("retired on", model.retired)] if model.retired else []),
+        *([("notice", model.notice)] if model.notice else []),
+        ("rules from", model.source),
+    ]
+    return table(("", ""), rows, caption=model.id)
+
+
+# --- %cometimg_login
+
+
+def login(base_url: str | None, *, keep: bool) -> None:
+    """Prompt for the key without showing it, and keep it for one origin until the kernel ends.
+
+    Args:
+        base_url: where the key will be sent; None for the one in use.
+        keep: also store it in the system's keyring.
+
+    Raises:
+        ConfigurationError: the kernel cannot prompt, what was typed is no key, or the keyring refused it.
+    """
+    base = resolve_base_url(base_url)
+    host = urlsplit(base.url).netloc
+    key = None
+    with suppress(StdinNotImplementedError, EOFError):
+        # The typed text is never in a variable: the frames of a traceback would keep it.
+        key = check_key(getpass.getpass(f"Key for {host} (not shown): "), "the prompt")
+    if key is None:
+        raise ConfigurationError(
+            "nobody can type a key here",
+            hint="Set COMETAPI_KEY in the environment this kernel is started from.",
+        )
+    remember_key(key, base)
+    print(f"The key is kept for {host} until this kernel ends.")
+    if keep:
+        _store_in_keyring(key, base)
+
+
+def _store_in_keyring(key: Secret, base: BaseURL) -> None:
+    problem = ""
+    if importlib.util.find_spec("keyring") is None:
+        raise ConfigurationError(
+            "keyring is not installed, so the key is kept in this kernel only",
+            hint='Install it: pip install "comet-magic[keyring]"',
+        )
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        keyring.set_password(KEYRING_SERVICE, urlsplit(base.url).hostname or "", key.reveal())
+    except (KeyringError, RuntimeError) as error:
+        problem = type(error).__name__
+    if problem:
+        raise ConfigurationError(f"the keyring refused the key ({problem}); it is kept in this kernel only")
+    print("It is in this system's keyring too.")
+
+
+# --- %cometimg_status
+
+
+def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
+    """Show where requests go, with which key, what was spent, what is running and what is uncertain."""
+    base = resolve_base_url(settings.get("base_url"))
+    key = find_key(None, base)
+    client = session.archive_client(**settings)
+    folder = client.archive.folder
+    rows = [
+        ("key", _key_words(key.source, base)),
+        ("base URL", f"{base.url} ({base.source})"),
+        ("archive", from_here(folder) if folder else "off: pictures are kept in memory only"),
+        *_spend_rows(client, base),
+        *([("balance", _balance_words(settings))] if balance else []),
+    ]
+    display_bundle(table(("", ""), rows, notes=key.notices))
+    running = list(_running_rows(session.jobs(client)))
+    if running:
+        display_bundle(table(("running", "for", "state", "can cost", "request id"), running))
+    uncertain = [_uncertain_row(call) for call in _uncertain_calls(client.archive)]
+    if uncertain:
+        head = ("uncertain since", "model", "can cost", "request id", "prompt")
+        note = (
+            "An uncertain call was sent, but its answer was lost. It counts as spent and is not sent again."
+        )
+        display_bundle(table(head, uncertain, notes=[note]))
+
+
+def _key_words(source: str, base: BaseURL) -> str:
+    if source == "withheld":
+        return "none for this base URL: %cometimg_login gives it one"
+    if source != "none":
+        return f"from {source}"
+    if base.source == "default":
+        return "none: the sandbox on this machine answers (free)"
+    return "none: %cometimg_login gives one"
+
+
+def _spend_rows(client: Client, base: BaseURL) -> Iterator[tuple[str, str]]:
+    from ..request import dollars
+
+    for vendor in dict.fromkeys((base.vendor, "sandbox")):
+        spend = client.archive.spend(vendor=vendor)
+        if not spend.calls:
+            continue
+        more = f", at most {dollars(spend.bound)}" if spend.bound != spend.spent else ""
+        unpriced = f", {spend.unpriced} of unknown price" if spend.unpriced else ""
+        name = "spent in the sandbox (play money)" if vendor == "sandbox" else f"spent at {vendor}"
+        yield name, f"{dollars(spend.spent)}{more} in {counted(spend.calls, 'call')}{unpriced}"
+
+
+def _balance_words(settings: Mapping[str, Any]) -> str:
+    """What the vendor says the key has used and has left, and the change since it was last asked."""
+    from ..client import shared_client
+    from ..request import dollars
+
+    client = shared_client(**settings)
+    balance = client.balance()
+    before = session.balance_before(client.base_url, balance.used)
+    left = "no limit" if balance.left is None else f"{dollars(balance.left)} left"
+    change = "" if before is None else f", {dollars(balance.used - before)} since you last asked"
+    return f"{dollars(balance.used)} used, {left}{change}"
+
+
+def _running_rows(jobs: Iterable[Job]) -> Iterator[tuple[str, ...]]:
+    for job in jobs:
+        for call in job.calls:
+            if call.state in ("done", "failed"):
+                continue
+            state = f"{call.state}, in the background" if job.abandoned else call.state
+            elapsed = duration(time.monotonic() - job.started)
+            yield call.request.model, elapsed, state, _at_most(call.reserved), call.request_id or ""
+
+
+def _uncertain_calls(archive: Archive) -> list[OpenCall]:
+    """Calls whose answer was lost, and those that a dead process left open."""
+    return [*archive.uncertain(), *(call for call in archive.open_calls() if not call.alive)]
+
+
+def _uncertain_row(call: OpenCall) -> tuple[str, ...]:
+    since = f"{call.created.astimezone():%Y-%m-%d %H:%M}"
+    return since, call.model, _at_most(call.bound), call.request_id or "", call.prompt or ""
+
+
+def _at_most(micro: int | None) -> str:
+    from ..request import dollars
+
+    return f"at most {dollars(micro)}"
+
+
+# --- %cometimg_cancel
+
+
+def cancel_running(settings: Mapping[str, Any]) -> None:
+    """Cancel what is still running: close its connections, and say what it may have cost."""
+    jobs = session.jobs(session.archive_client(**settings))
+    print(cancelled_message([job.drop() for job in jobs]) or "Nothing is running.")
+
+
+def cancelled_message(stopped: Sequence[Abandoned]) -> str:
+    """What was cancelled and what that can cost; "" if nothing was running."""
+    from ..request import total
+
+    count = sum(each.cancelled for each in stopped)
+    if not count:
+        return ""
+    most = _at_most(total(each.bound for each in stopped))
+    return f"Cancelled {counted(count, 'request')}. What was already sent may still be billed, {most}."
+
+
+# --- %cometimg_history
+
+
+def show_history(
+    words: str, values: Mapping[str, Any], *, shell: Any, settings: Mapping[str, Any]
+) -> Images | None:
+    """Show the history; with the ID of a call return its pictures, or write its cell into the next one."""
+    client = session.archive_client(**settings)
+    archive = client.archive
+    found = archive.entry(words) if _CALL_ID.fullmatch(words) else None
+    for flag in ("as_code", "fetch"):
+        if values[flag] and found is None:
+            raise usage_error(
+                f"--{flag.replace('_', '-')} needs the ID of a call; %cometimg_history lists them"
+            )
+    if found is not None and values["as_code"]:
+        _write_next_cell(found, shell)
+        return None
+    if found is not None:
+        return client.fetch(found.id) if values["fetch"] else images_of(archive, found)
+    entries = archive.history(
+        words, limit=_limit(values["limit"]), model=values["model"], since=_since(values["since"])
+    )
+    if not entries:
+        print("Nothing found." if words or values["model"] or values["since"] else "Nothing was made yet.")
+        return None
+    display_bundle(_history_table(archive, entries))
+    return None
+
+
+def _limit(given: int | None) -> int:
+    if given is not None and given < 1:
+        raise usage_error(f"--limit is {given}; it takes 1 or more")
+    return given or HISTORY_LIMIT
+
+
+def _since(given: str | None) -> date | None:
+    if given is None:
+        return None
+    with suppress(ValueError):
+        return date.fromisoformat(given)
+    raise usage_error(f"--since is {given}; it takes a date such as 2026-11-22")
+
+
+def _history_table(archive: Archive, entries: Sequence[Entry]) -> Any:
+    from ..request import dollars
+
+    rows = [
+        (
+            _thumbnail(archive, entry),
+            entry.id[:8],
+            f"{entry.created.astimezone():%Y-%m-%d %H:%M}",
+            entry.model,
+            entry.parameters.get("size", ""),
+            _at_most(entry.bound) if entry.cost is None and entry.bound else dollars(entry.cost),
+            entry.outcome if entry.outcome != "done" else f"{len(entry.pictures)}",
+            entry.prompt or "",
+        )
+        for entry in entries
+    ]
+    head = ("", "id", "time", "model", "size", "cost", "pictures", "prompt")
+    return table(
+        head, rows, notes=["%cometimg_history ID shows one again; with --as-code, the cell that made it."]
+    )
+
+
+def _thumbnail(archive: Archive, entry: Entry) -> Thumbnail | str:
+    from ..images import preview
+
+    if not entry.pictures:
+        return ""
+    try:
+        small, mime = preview(archive.load(entry.pictures[0]), THUMBNAIL_EDGE)
+    except (CometError, OSError):  # the file is gone or damaged; the rest of the row is still true
+        return "missing"
+    return Thumbnail(data_url(small, mime), entry.prompt or "picture")
+
+
+def images_of(archive: Archive, entry: Entry) -> Images:
+    """The pictures of a call, read from the archive.
+
+    Raises:
+        ConfigurationError: a file is gone or damaged.
+    """
+    from ..images import Images
+
+    return Images(
+        [_read_picture(archive, stored) for stored in entry.pictures],
+        prompt=entry.prompt or "",
+        model=entry.model,
+        created=int(entry.created.timestamp()),
+        usage=entry.usage,
+        cost=entry.cost,
+    )
+
+
+def _read_picture(archive: Archive, stored: StoredPicture) -> Picture:
+    from ..images import Picture
+
+    problem = ""
+    try:
+        data = archive.load(stored)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise ConfigurationError(f"{archive.path_of(stored)} cannot be read: {problem}")
+    return Picture(
+        data=data,
+        mime=stored.mime,
+        width=stored.width,
+        height=stored.height,
+        path=str(archive.path_of(stored)),
+        revised_prompt=stored.revised_prompt,
+        request_id=stored.request_id,
+        cost=stored.cost,
+        sha256=stored.sha256,
+        reused=True,
+    )
+
+
+def _write_next_cell(entry: Entry, shell: Any) -> None:
+    from .as_code import cell_text
+
+    if entry.request is None:
+        raise usage_error(f"the prompt of {entry.id[:8]} is not kept, so its cell cannot be written")
+    shell.set_next_input(cell_text(entry.request), replace=False)
+
+
+# --- tables
+
+
+class Thumbnail(NamedTuple):
+    """A small picture for a table: a `data:` URL made here, and the alternative text."""
+
+    source: str
+    alt: str
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", notes: Iterable[str] = ()
+) -> Any:
+    """A table as a MIME bundle of HTML and plain text; every value is escaped here.
+
+    Args:
+        head: the names of the columns; empty names for a table without a head.
+        rows: values, or a `Thumbnail`, which the plain text leaves out.
+        caption: a line above the table.
+        notes: lines below it.
+    """
+    body = [list(row) for row in rows]
+    markup = "".join(
+        f"<tr>{''.join(f'<td {_CELL_STYLE}>{_cell_html(value)}</td>' for value in row)}</tr>" for row in body
+    )
+    heads = "".join(f"<th {_CELL_STYLE}>{html(name)}</th>" for name in head)
+    top = f"<caption style='text-align:left'>{html(caption)}</caption>" if caption else ""
+    start = f"<thead><tr>{heads}</tr></thead>" if any(head) else ""
+    below = "".join(f"<div>{html(note, limit=1000)}</div>" for note in notes)
+    plain = [line for line in (caption, *_aligned([head, *body] if any(head) else body), *notes) if line]
+    return {
+        "text/html": f"<table>{top}{start}<tbody>{markup}</tbody></table>{below}",
+        "text/plain": clean("\n".join(plain), limit=100_000),
+    }
+
+
+def _cell_html(value: Any) -> str:
+    if isinstance(value, Thumbnail):
+        alt = html(value.alt, limit=200)
+        return f'<img src="{value.source}" alt="{alt}" style="max-width:96px;max-height:96px">'
+    return html(value, limit=1000)
+
+
+def _aligned(rows: Sequence[Sequence[Any]]) -> list[str]:
+    """The rows as lines of text whose columns are aligned; empty columns are left out."""
+    columns = [
+        ["" if isinstance(value, Thumbnail) else str(value) for value in column]
+        for column in zip(*rows, strict=True)
+    ]
+    columns = [column for column in columns if any(column)]
+    widths = [max(len(text) for text in column) for column in columns]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in zip(*columns, strict=True)
+    ]
