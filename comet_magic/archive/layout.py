@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ..files import SUFFIX, make_folder, native, place, slug, write_whole
+from ..files import SUFFIX, inside, is_linked, is_name_inside, make_folder, native, place, slug, write_whole
+from .records import is_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .records import StoredPicture
 
 _PIECE = 1 << 20
+_PICTURE = {"copy", "position", "path", "mime", "width", "height", "size", "sha256", "revised_prompt"}
 _NAME = re.compile(r".*-(?P<key>[0-9a-f]{10})\.(?P<copy>\d+)(?:-\d+)?\.(?:png|jpg|webp)")
 
 
@@ -31,9 +33,9 @@ def receipt_name(key: str, copy: int) -> str:
     return f"receipts/{key[:2]}/{key}.{copy}.json"
 
 
-def raw_answer_path(folder: Path, call_id: str) -> Path:
-    """Where the raw answer of a call lies until its pictures are safe."""
-    return native(folder / "spool" / f"{call_id}.body")
+def raw_answer_name(call_id: str) -> str:
+    """Where the raw answer of a call lies until its pictures are safe, relative to the folder."""
+    return f"spool/{call_id}.body"
 
 
 def parsed_name(name: str) -> tuple[str, int] | None:
@@ -64,9 +66,9 @@ def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
         ending = wanted.suffix if number == 1 else f"-{number}{wanted.suffix}"
         candidate = str(wanted.with_name(wanted.stem + ending))
         try:
-            _in_its_folder(folder, folder / candidate, partial(_put_once, part=part))
+            _in_its_folder(folder, candidate, partial(_put_once, part=part))
         except FileExistsError:
-            if matches(folder / candidate, sha256):
+            if matches(folder, candidate, sha256):
                 if isinstance(part, Path):
                     part.unlink(missing_ok=True)
                 return candidate
@@ -75,8 +77,10 @@ def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
             return candidate
 
 
-def _in_its_folder(folder: Path, path: Path, write: Callable[[Path], None]) -> None:
+def _in_its_folder(folder: Path, name: str, write: Callable[[Path], None]) -> None:
     """Write a file of the archive; the folder it lies in is made where it is the first one there."""
+    wanted = PurePosixPath(name)
+    path = inside(folder, str(wanted.parent)) / wanted.name  # a link under the very name is not followed
     try:
         write(path)
     except FileNotFoundError:
@@ -118,10 +122,22 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def matches(path: Path, sha256: str) -> bool:
-    """Whether there is a real file with these bytes."""
-    path = native(path)
-    return path.is_file() and not path.is_symlink() and digest(path) == sha256
+def files(folder: Path, pattern: str) -> list[Path]:
+    """What the folder has under names of this pattern, in order; nothing that is, or lies behind, a link."""
+    return [path for path in sorted(native(folder).glob(pattern)) if not is_linked(folder, path)]
+
+
+def is_there(folder: Path, name: str) -> bool:
+    """Whether there is a real file under this name in the folder."""
+    try:
+        return inside(folder, name).is_file()
+    except OSError:
+        return False
+
+
+def matches(folder: Path, name: str, sha256: str) -> bool:
+    """Whether there is a real file with these bytes under this name in the folder."""
+    return is_there(folder, name) and digest(inside(folder, name)) == sha256
 
 
 def write_receipt(
@@ -131,13 +147,19 @@ def write_receipt(
     named = [{"copy": p.copy, "position": p.position, "path": p.path, "mime": p.mime, "width": p.width,
               "height": p.height, "size": p.size, "sha256": p.sha256, "revised_prompt": p.revised_prompt}
              for p in pictures]  # fmt: skip
-    name = folder / receipt_name(pictures[0].key, pictures[0].copy)
+    key, copy = pictures[0].key, pictures[0].copy
     text = json.dumps({"version": 1, "id": call_id, **facts, "pictures": named}, default=str)
     try:
-        _in_its_folder(folder, name, partial(write_whole, data=text.encode()))
+        _in_its_folder(folder, receipt_name(key, copy), partial(write_whole, data=text.encode()))
     except FileExistsError:
-        if read_receipt(name).get("id") != call_id:
+        if find_receipt(folder, key, copy).get("id") != call_id:
             raise
+
+
+def find_receipt(folder: Path, key: str, copy: int) -> dict[str, Any]:
+    """The receipt of the answer whose first picture was this copy; {} where there is none."""
+    name = receipt_name(key, copy)
+    return read_receipt(inside(folder, name)) if is_there(folder, name) else {}
 
 
 def read_receipt(path: Path) -> dict[str, Any]:
@@ -146,4 +168,25 @@ def read_receipt(path: Path) -> dict[str, Any]:
         content = json.loads(native(path).read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) and content.get("version") == 1 else {}
+    return content if isinstance(content, dict) and _is_receipt(content) else {}
+
+
+def _is_receipt(content: dict[str, Any]) -> bool:
+    """Whether it has what the names of files and the rows of the ledger are made of; a stranger's may not."""
+    pictures, created = content.get("pictures"), content.get("created")
+    return (
+        content.get("version") == 1
+        and is_call(content.get("id"), content.get("key"), content.get("copies"))
+        and isinstance(created, (int, float))
+        and isinstance(pictures, list)
+        and all(isinstance(facts, dict) and _is_picture(facts) for facts in pictures)
+    )
+
+
+def _is_picture(facts: dict[str, Any]) -> bool:
+    return (
+        facts.keys() == _PICTURE
+        and is_name_inside(facts["path"])
+        and isinstance(facts["sha256"], str)
+        and type(facts["copy"]) is type(facts["position"]) is int
+    )

@@ -7,12 +7,13 @@ process ends, however it ends, so a process id used twice, a container or a rest
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 import weakref
 from typing import TYPE_CHECKING
 
-from ..files import make_folder
+from ..files import inside, make_folder
 from .fork_hooks import ForkHooks, watch
 
 if TYPE_CHECKING:
@@ -38,13 +39,16 @@ else:
         return True
 
 
+OWNERS = "owners"
+_TOKEN = re.compile(r"[0-9a-f]{16}")
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class ProcessLock(ForkHooks):
     """This process's sign of life in one archive; it ends with the process, with `close`, or with the object."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, archive: Path) -> None:
+        folder = inside(archive, OWNERS)
         make_folder(folder)
         self._path, descriptor = _signed_on(folder)
         self.token = self._path.stem
@@ -81,10 +85,15 @@ def _sign_off(descriptor: int, path: Path, pid: int) -> None:
     os.close(descriptor)
 
 
-def is_alive(folder: Path, token: str) -> bool:
-    """Whether the process with this token still lives; what a dead one left is removed."""
-    path = folder / f"{token}.lock"
+def is_alive(archive: Path, token: str) -> bool:
+    """Whether the process with this token still lives; what a dead one left is removed.
+
+    A token comes from a ledger, which may be a stranger's: what is none is nobody's, and nothing is touched.
+    """
+    if not _TOKEN.fullmatch(str(token)):
+        return False
     try:
+        path = inside(archive, f"{OWNERS}/{token}.lock")
         descriptor = os.open(path, _FLAGS)
     except OSError:
         return False

@@ -8,11 +8,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError
+from ..files import is_name_inside
 from ..request import ImageRequest
 from ..text import clean_url
 from .claims import slot_of
 from .ledger import COLUMNS
-from .records import Claim, Copy, Entry, OpenCall, Outcome, Slot, StoredPicture, outcome_of
+from .records import Claim, Copy, Entry, OpenCall, Outcome, Slot, StoredPicture, is_call, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,12 @@ def stored(ledger: Ledger, key: str) -> list[StoredPicture]:
     """The pictures of a request on disk, newest first."""
     query = """SELECT key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt,
         request_id, cost FROM kept WHERE key = ? AND path != '' ORDER BY call DESC, copy DESC"""
-    return [StoredPicture(*row) for row in ledger.rows(query, (key,))]
+    return [StoredPicture(*row) for row in ledger.rows(query, (key,)) if _is_place(row[4])]
+
+
+def _is_place(path: object) -> bool:
+    """Whether a ledger, which may be a stranger's, names a place in its own folder, or "" for none on disk."""
+    return path == "" or is_name_inside(path)
 
 
 def find_copy(ledger: Ledger, key: str, copy: int) -> StoredPicture | None:
@@ -79,22 +85,31 @@ def copies(ledger: Ledger, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
     remaining = iter(dict.fromkeys(keys))
     while batch := list(islice(remaining, _KEYS_AT_ONCE)):
         for key, copy, state, call_id, path, *facts in ledger.rows(query, (json.dumps(batch),)):
-            outcome = "done" if path is not None else outcome_of(state, facts[-3], picture=False)
-            found[key, copy] = Copy(key, copy, outcome, call_id, path, *facts)
+            place = path if _is_place(path) else None
+            outcome = "done" if place is not None else outcome_of(state, facts[-3], picture=False)
+            found[key, copy] = Copy(key, copy, outcome, call_id, place, *facts)
     return found
 
 
-def call_of(row: Sequence[Any]) -> Claim:
-    """A call read back."""
-    call_id, key, copies, request, prompt, vendor, reserved = row
-    return Claim(call_id, key, tuple(json.loads(copies)), _request(request, prompt), vendor, reserved)
-
-
 def find_call(ledger: Ledger, call_id: str) -> Claim | None:
-    """A call by its whole id, or None."""
+    """A call by its whole id, or None; one that is not made as ours are is none."""
     query = "SELECT id, key, copies, request, prompt, vendor, reserved FROM calls WHERE id = ?"
     rows = ledger.rows(query, (call_id,))
-    return call_of(rows[0]) if rows else None
+    if not rows:
+        return None
+    _, key, copies, request, prompt, vendor, reserved = rows[0]
+    numbers = _list(copies)
+    if not is_call(call_id, key, numbers):
+        return None
+    return Claim(call_id, key, tuple(numbers), _request(request, prompt), vendor, reserved)
+
+
+def _list(text: object) -> list[Any]:
+    try:
+        found = json.loads(str(text))
+    except (ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def row_of(ledger: Ledger, call_id: str) -> dict[str, Any]:
@@ -172,7 +187,8 @@ def _pictures_of(ledger: Ledger, numbers: list[int]) -> dict[int, list[StoredPic
         request_id, cost FROM kept WHERE call IN (SELECT value FROM json_each(?)) ORDER BY call, position"""
     found: dict[int, list[StoredPicture]] = {}
     for number, *facts in ledger.rows(query, (json.dumps(numbers),)):
-        found.setdefault(number, []).append(StoredPicture(*facts))
+        if _is_place(facts[4]):
+            found.setdefault(number, []).append(StoredPicture(*facts))
     return found
 
 

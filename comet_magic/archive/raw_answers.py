@@ -17,7 +17,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..files import make_folder, place, write_all
+from ..files import inside, make_folder, place, write_all
 from ..protocol import is_complete
 from ..text import without_keys
 
@@ -142,7 +142,7 @@ class RawAnswer:
         if self._temporary is not None:
             self._temporary.detach()
             return path
-        rescue = path.parent.parent / "rescue"
+        rescue = inside(path.parent.parent, "rescue")
         make_folder(rescue)
         with contextlib.suppress(FileExistsError):
             place(path, rescue / path.name)

@@ -6,7 +6,7 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files import native
+from ..files import inside, native
 from . import budget as money
 from . import layout, queries
 from .ledger import Ledger
@@ -40,8 +40,16 @@ class Reader:
         return queries.find_copy(self._known, key, copy)
 
     def path_of(self, stored: StoredPicture) -> Path:
-        """Where a stored picture is."""
-        return native((self.folder or Path()) / stored.path)
+        """Where a stored picture is.
+
+        Raises:
+            OSError: its path leads out of the archive's folder.
+        """
+        return inside(self.folder or Path(), stored.path)
+
+    def is_there(self, stored: StoredPicture) -> bool:
+        """Whether the file of a stored picture is where it was put."""
+        return self.folder is not None and layout.is_there(self.folder, stored.path)
 
     def load(self, stored: StoredPicture) -> bytes:
         """The bytes of a stored picture, as they came.
@@ -49,9 +57,10 @@ class Reader:
         Raises:
             OSError: the file is gone, or is not what was stored.
         """
-        data = self.path_of(stored).read_bytes()
+        path = self.path_of(stored)
+        data = path.read_bytes()
         if layout.digest_of(data) != stored.sha256:
-            raise OSError(errno.EIO, "this is not the picture that was stored", str(self.path_of(stored)))
+            raise OSError(errno.EIO, "this is not the picture that was stored", str(path))
         return data
 
     def outcomes(self, keys: Iterable[str]) -> dict[str, dict[int, Outcome]]:
@@ -101,4 +110,4 @@ class Reader:
         return money.spend(self._known, vendor=vendor, session=session, since=day)
 
     def _lives(self, token: str) -> bool:
-        return self.folder is None or is_alive(self.folder / "owners", token)
+        return self.folder is None or is_alive(self.folder, token)

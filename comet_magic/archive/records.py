@@ -5,6 +5,7 @@ States: claimed → received → done; or rejected, unknown, cancelled, over_bud
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 
 State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled", "over_budget"]
 Outcome = Literal["open", "done", "refused", "failed", "unknown", "cancelled", "over_budget"]
+
+
+_ID, _KEY = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
+
+
+def is_call(call_id: object, key: object, copies: object) -> bool:
+    """Whether an id, a key and copies from disk are made as ours; names of files are made of them."""
+    return (
+        (isinstance(call_id, str) and _ID.fullmatch(call_id) is not None)
+        and (isinstance(key, str) and _KEY.fullmatch(key) is not None)
+        and isinstance(copies, list)
+        and all(type(copy) is int and copy >= 0 for copy in copies)
+    )
 
 
 def outcome_of(state: str, error: str | None, *, picture: bool) -> Outcome:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..files import dimensions, native, sniff
+from ..files import dimensions, inside, is_linked, sniff
 from . import claims, layout, queries
 from .process_lock import is_alive
 from .raw_answers import is_whole
@@ -31,11 +31,11 @@ class Recovery:
         """Settle what can be settled without the network; what needs it becomes this process's own."""
         orphans = []
         rows = self.ledger.rows("SELECT id, owner FROM calls WHERE state IN ('claimed', 'received')")
-        alive = {owner: owner == self.token or is_alive(self.folder / "owners", owner) for _, owner in rows}
+        alive = {owner: owner == self.token or is_alive(self.folder, owner) for _, owner in rows}
         for call_id, owner in rows:
-            if not alive[owner] and self._take_over(call_id, owner):
-                call = queries.find_call(self.ledger, call_id)
-                orphans.append(self._resolve(call) if call else None)
+            call = None if alive[owner] else queries.find_call(self.ledger, call_id)
+            if call and self._take_over(call_id, owner):
+                orphans.append(self._resolve(call))
         self._adopt_late()
         return [orphan for orphan in orphans if orphan]
 
@@ -83,12 +83,15 @@ class Recovery:
 
     def orphan(self, call: Claim) -> Orphan:
         """What is needed to finish a call."""
-        path = layout.raw_answer_path(self.folder, call.id)
-        return Orphan(call, path if is_whole(path) else None, queries.missing_urls(self.ledger, call.id))
+        name = layout.raw_answer_name(call.id)
+        path = inside(self.folder, name) if layout.is_there(self.folder, name) else None
+        return Orphan(
+            call, path if path and is_whole(path) else None, queries.missing_urls(self.ledger, call.id)
+        )
 
     def _receipt_of(self, call: Claim) -> dict[str, Any]:
         for copy in call.copies:
-            receipt = layout.read_receipt(self.folder / layout.receipt_name(call.key, copy))
+            receipt = layout.find_receipt(self.folder, call.key, copy)
             if receipt.get("id") == call.id:
                 return receipt
         return {}
@@ -101,8 +104,8 @@ class Recovery:
     def _pictures_on_disk(self, call: Claim) -> Iterator[StoredPicture]:
         """Files under the names that this call's pictures would get: whole, for a name is given last."""
         for position, copy in enumerate(call.copies):
-            folder = native(self.folder / "images" / call.key[:2])
-            for path in sorted(folder.glob(f"*-{call.key[:10]}.{copy}.*")):
+            pattern = f"images/{call.key[:2]}/*-{call.key[:10]}.{copy}.*"
+            for path in layout.files(self.folder, pattern):
                 picture = examined(self.folder, path, call, copy, position)
                 if picture is not None:
                     yield picture
@@ -117,7 +120,7 @@ def pictures_in(receipt: dict[str, Any]) -> Iterator[StoredPicture]:
 
 def examined(folder: Path, path: Path, call: Claim, copy: int, position: int) -> StoredPicture | None:
     """A picture found on disk as what the ledger says of one; None where it is not one."""
-    if path.is_symlink() or not path.is_file():
+    if is_linked(folder, path) or not path.is_file():
         return None
     data = path.read_bytes()
     mime, extent = sniff(data), dimensions(data)

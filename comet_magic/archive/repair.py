@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..files import PART, native
+from ..files import PART, is_linked
 from . import claims, layout, queries
 from .budget import Weight, move, weigh
 from .process_lock import is_alive
@@ -65,7 +65,7 @@ def _read_receipts(recovery: Recovery, findings: _Findings) -> None:
     """Every answer that a receipt proves has its row and its pictures."""
     proved = []
     for path in sorted((recovery.folder / "receipts").glob("*/*.json")):
-        receipt = layout.read_receipt(path)
+        receipt = {} if is_linked(recovery.folder, path) else layout.read_receipt(path)
         if receipt:
             proved.append(receipt)
         else:
@@ -84,7 +84,7 @@ def _believe(recovery: Recovery, receipt: dict[str, Any], findings: _Findings) -
         state == "done" and all(one.path in known for one in pictures_in(receipt))
     ):
         return
-    there = [one for one in pictures_in(receipt) if layout.matches(recovery.folder / one.path, one.sha256)]
+    there = [one for one in pictures_in(receipt) if layout.matches(recovery.folder, one.path, one.sha256)]
     with recovery.ledger.transaction() as connection:
         number = _row_of(connection, receipt)
         adopted = [one for one in there if _adopt(connection, number, one)]
@@ -95,7 +95,7 @@ def _believe(recovery: Recovery, receipt: dict[str, Any], findings: _Findings) -
 
 def believe_another(recovery: Recovery, call: Claim) -> bool:
     """Whether another call's receipt holds the picture that this one, never sent, was for; then that one has it."""
-    receipt = layout.read_receipt(recovery.folder / layout.receipt_name(call.key, call.copies[0]))
+    receipt = layout.find_receipt(recovery.folder, call.key, call.copies[0])
     if not receipt or receipt["id"] == call.id:
         return False
     with recovery.ledger.transaction() as connection:
@@ -173,9 +173,9 @@ def _check_pictures(recovery: Recovery, findings: _Findings) -> None:
     """Whether every picture of the ledger is where it was put, as it was put."""
     gone = []
     for path, sha256 in recovery.ledger.rows("SELECT path, sha256 FROM pictures WHERE path != ''"):
-        if not native(recovery.folder / path).is_file():
+        if not layout.is_there(recovery.folder, path):
             gone.append(path)
-        elif not layout.matches(recovery.folder / path, sha256):
+        elif not layout.matches(recovery.folder, path, sha256):
             findings.damaged.append(path)
     findings.missing += gone
     with recovery.ledger.transaction() as connection:
@@ -186,8 +186,8 @@ def _check_pictures(recovery: Recovery, findings: _Findings) -> None:
 
 
 def _remove_leftovers(recovery: Recovery, findings: _Findings) -> None:
-    locks = (recovery.folder / "owners").glob("*.lock")
-    others = [lock.stem for lock in locks if lock.stem != recovery.token and is_alive(lock.parent, lock.stem)]
+    tokens = {lock.stem for lock in layout.files(recovery.folder, "owners/*.lock")} - {recovery.token}
+    others = [token for token in tokens if is_alive(recovery.folder, token)]
     own = recovery.folder / "owners" / f"{recovery.token}.lock"
     # With nobody else at work, whatever is older than this process's sign of life has no living writer.
     before = time.time() - _OLD if others else own.stat().st_mtime
@@ -197,7 +197,7 @@ def _remove_leftovers(recovery: Recovery, findings: _Findings) -> None:
             findings.removed.append(relative(recovery.folder, path))
     query = "SELECT id FROM calls WHERE state IN ('done', 'rejected', 'cancelled') AND error IS NULL"
     ended = {call_id for (call_id,) in recovery.ledger.rows(query)}
-    for path in (recovery.folder / "spool").glob("*"):
+    for path in layout.files(recovery.folder, "spool/*"):
         if path.stem in ended:
             path.unlink(missing_ok=True)
             findings.removed.append(relative(recovery.folder, path))

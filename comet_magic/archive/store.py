@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import BudgetExceededError, CometError, ConfigurationError
-from ..files import make_folder, make_private_folder, native
+from ..files import inside, make_folder, make_private_folder, native
 from ..text import clean
 from . import claims, layout, queries
 from .fork_hooks import ForkHooks, watch
@@ -108,14 +108,15 @@ class Archive(Reader, ForkHooks):
             return RawAnswer()
         try:
             layout.must_be_there(self.folder)
-            make_folder(self.folder / "spool")
+            make_folder(inside(self.folder, "spool"))
+            return RawAnswer(inside(self.folder, layout.raw_answer_name(call.id)))
         except OSError:
             return RawAnswer()
-        return RawAnswer(layout.raw_answer_path(self.folder, call.id))
 
     def _drop_raw_answer(self, call_id: str) -> None:
         if self.folder is not None:
-            RawAnswer(layout.raw_answer_path(self.folder, call_id)).drop()
+            with contextlib.suppress(OSError):
+                RawAnswer(inside(self.folder, layout.raw_answer_name(call_id))).drop()
 
     def received(
         self,
@@ -316,7 +317,7 @@ def _cleaned(text: str | None) -> str | None:
 def _signed_on(folder: Path) -> ProcessLock:
     make_private_folder(folder)
     try:
-        return ProcessLock(folder / "owners")
+        return ProcessLock(folder)
     except OSError as error:
         reason = error.strerror or type(error).__name__
     raise ConfigurationError(f"the folder {clean(folder)} cannot be written: {reason}")

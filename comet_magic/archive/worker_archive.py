@@ -9,7 +9,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..files import make_folder, make_private_folder, native, write_whole
+from ..files import inside, make_folder, make_private_folder, native, write_whole
 from . import layout
 from .ledger import Ledger
 from .store import Archive
@@ -43,9 +43,9 @@ class WorkerArchive(Archive):
 
     def finished(self, key: str, copy: int) -> dict[str, Any] | None:
         """What the receipt of a copy says of its picture, if that is there; None otherwise."""
-        receipt = layout.read_receipt(self._shared / layout.receipt_name(key, copy))
+        receipt = layout.find_receipt(self._shared, key, copy)
         for picture in receipt.get("pictures", ()):
-            if picture["copy"] == copy and native(self._shared / picture["path"]).is_file():
+            if picture["copy"] == copy and layout.is_there(self._shared, picture["path"]):
                 facts = {name: receipt.get(name) for name in ("id", "request_id", "cost")}
                 return {"key": key, **facts, **picture}
         return None
@@ -53,7 +53,7 @@ class WorkerArchive(Archive):
     def begin(self, call_id: str) -> bool:
         """Mark a call as begun, durably; False where it was begun before."""
         self._ready()
-        make_folder(self._shared / "spool")
+        make_folder(inside(self._shared, "spool"))
         mark = self._mark(call_id)
         who = {"host": socket.gethostname(), "pid": os.getpid(), "begun": time.time()}
         with contextlib.suppress(FileExistsError):
@@ -70,4 +70,4 @@ class WorkerArchive(Archive):
         self._mark(call_id).unlink(missing_ok=True)
 
     def _mark(self, call_id: str) -> Path:
-        return layout.raw_answer_path(self._shared, call_id).with_suffix(".sent")
+        return inside(self._shared, f"spool/{call_id}.sent")

@@ -69,7 +69,7 @@ class Planner:
         One whose file somebody removed is not held.
         """
         stored = self.archive.stored(requests[0].key(self.vendor))
-        there = (picture for picture in stored if self.archive.path_of(picture).is_file())
+        there = (picture for picture in stored if self.archive.is_there(picture))
         newest = islice(there, sum(request.n for request in requests))
         return tuple(sorted(newest, key=lambda stored: stored.copy))
 

@@ -1,5 +1,6 @@
 """Names safe on every system, whole-or-absent writes, and what a saved picture says about itself."""
 
+from .inside import inside, is_linked, is_name_inside
 from .metadata import dimensions, embed_metadata, read_metadata
 from .names import SUFFIX, slug, sniff
 from .writing import (
@@ -22,6 +23,9 @@ __all__ = [
     "dimensions",
     "embed_metadata",
     "from_here",
+    "inside",
+    "is_linked",
+    "is_name_inside",
     "make_folder",
     "make_private_folder",
     "native",

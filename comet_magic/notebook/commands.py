@@ -378,7 +378,7 @@ def _read_picture(archive: Archive, stored: StoredPicture) -> Picture:
     except OSError as error:
         problem = error.strerror or type(error).__name__
     if problem:
-        raise ConfigurationError(f"{archive.path_of(stored)} cannot be read: {problem}")
+        raise ConfigurationError(f"{stored.path} of the archive cannot be read: {problem}")
     return Picture(
         data=data,
         mime=stored.mime,

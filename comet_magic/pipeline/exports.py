@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from ..errors import ConfigurationError, SaveError
-from ..files import native
+from ..files import inside
 from ..text import clean
 from .metadata import NAME, lines, read_records
 from .whole import replaced
@@ -92,7 +92,7 @@ def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) ->
 
 
 def _bytes(folder: Path, record: Record) -> bytes | None:
-    return native(folder / record["file_name"]).read_bytes() if record["file_name"] else None
+    return inside(folder, record["file_name"]).read_bytes() if record["file_name"] else None
 
 
 # --- folder

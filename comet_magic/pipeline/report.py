@@ -116,7 +116,7 @@ class Dataset:
         """`rows` with a column `image`, whose pictures are opened when asked for."""
         frame = self.rows
         images = [
-            LazyImage(self.folder / name) if isinstance(name, str) else None for name in frame["file_name"]
+            LazyImage(self.folder, name) if isinstance(name, str) else None for name in frame["file_name"]
         ]
         frame.insert(0, "image", _pandas().Series(images, dtype=object))
         return frame
@@ -131,7 +131,7 @@ class Dataset:
         from ..images import Images
 
         names = (record["file_name"] for record in self.records() if record["file_name"])
-        pictures = [LazyImage(self.folder / name).picture() for name in islice(names, limit)]
+        pictures = [LazyImage(self.folder, name).picture() for name in islice(names, limit)]
         return Images(pictures).sheet(columns, width)
 
     def export(self, to: str | os.PathLike[str], *, format: Format) -> list[str]:  # noqa: A002 - the word for it

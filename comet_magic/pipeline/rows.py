@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SaveError
-from ..files import native
+from ..files import inside, native
 from ..settings import Settings
 from ..text import clean
 
@@ -20,9 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LazyImage:
-    """A picture by its file; a cell of a frame."""
+    """A picture by its file; a cell of a frame.
 
-    path: Path
+    Attributes:
+        folder: the dataset's; what leads out of it is not opened.
+        name: relative to the folder, with slashes.
+    """
+
+    folder: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return native(self.folder / self.name)
 
     @property
     def data(self) -> bytes:
@@ -32,7 +43,7 @@ class LazyImage:
             SaveError: the file is gone or cannot be read.
         """
         try:
-            return native(self.path).read_bytes()
+            return inside(self.folder, self.name).read_bytes()
         except OSError as error:
             problem = f"{clean(self.path.name)} cannot be read: {error.strerror or type(error).__name__}"
         raise SaveError(problem, outcome="not_sent")
