@@ -49,6 +49,7 @@ class CometError(Exception):
         status_code: the HTTP status, or None.
         attempts: how often the request was sent.
         retry_after: seconds the server asked to wait, or None.
+        retryable: whether the same request may be sent again: no work began, and it can help.
         images: pictures that exist all the same (an `Images`), or an empty tuple.
         partial: the bytes of the last streamed preview, or None.
         errors: one error per failed part of a call that was made of several.
@@ -71,6 +72,7 @@ class CometError(Exception):
         status_code: int | None = None,
         attempts: int = 0,
         retry_after: float | None = None,
+        retryable: bool = False,
         images: Sequence[Any] = (),
         partial: bytes | None = None,
         errors: Sequence[CometError] = (),
@@ -86,6 +88,7 @@ class CometError(Exception):
         self.status_code = status_code
         self.attempts = attempts
         self.retry_after = retry_after
+        self.retryable = retryable
         self.images = images
         self.partial = partial
         self.errors = tuple(errors)
@@ -93,9 +96,15 @@ class CometError(Exception):
         self.rescue_path = rescue_path
 
     def with_facts(self, **facts: Any) -> Self:
-        """The same error with more evidence attached."""
-        for name, value in facts.items():
-            setattr(self, name, value)
+        """The same error with more evidence attached.
+
+        Raises:
+            TypeError: a name is no attribute of an error.
+        """
+        unknown = facts.keys() - self.__dict__.keys()
+        if unknown:
+            raise TypeError(f"an error has no {', '.join(sorted(unknown))}")
+        self.__dict__.update(facts)
         return self
 
     def bare(self) -> Self:

@@ -9,7 +9,8 @@ import pytest
 
 from comet_magic import errors
 from comet_magic.protocol import refusal, request_id_of
-from comet_magic.protocol.refusal import BASE_URL_HINT, EDGE_TIMEOUT, prose
+from comet_magic.protocol.decisions import BASE_URL_HINT, EDGE_TIMEOUT
+from comet_magic.protocol.refusal import prose
 
 CODES = {
     "insufficient_quota": errors.QuotaError,

@@ -6,32 +6,40 @@ No socket, no clock, no random: what is read comes as bytes, what time it is com
 from __future__ import annotations
 
 from .complete import encoding_of, is_complete, looks_like_a_stream
+from .decisions import TABLE, Decision, call_status, decide, row_status, should_retry
 from .refusal import refusal, request_id_of
 from .reply import Reply, ReplyItem, read_reply
 from .retry import (
     Attempt,
     Policy,
+    Retries,
     RetryBudget,
+    RetryVerdict,
     Verdict,
     backoff,
     judge,
     retry_after,
-    should_retry,
 )
 from .sse import StreamEvent, StreamReader, read_preview, read_stream
 
 __all__ = [
+    "TABLE",
     "Attempt",
+    "Decision",
     "Policy",
     "Reply",
     "ReplyItem",
+    "Retries",
     "RetryBudget",
+    "RetryVerdict",
     "StreamEvent",
     "StreamReader",
     "Verdict",
     "backoff",
     "encoding_of",
     "is_complete",
+    "call_status",
+    "decide",
     "judge",
     "looks_like_a_stream",
     "read_preview",
@@ -40,5 +48,6 @@ __all__ = [
     "refusal",
     "request_id_of",
     "retry_after",
+    "row_status",
     "should_retry",
 ]

@@ -10,82 +10,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..errors import (
-    AmbiguousError,
-    AuthenticationError,
-    BadRequestError,
-    CometError,
-    ContentPolicyError,
-    NotFoundError,
-    PermissionDeniedError,
-    QuotaError,
-    RateLimitError,
-    ServerError,
-)
 from ..text import clean
-from .retry import should_retry
+from .decisions import BASE_URL_HINT, decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# https://developers.openai.com/api/docs/guides/error-codes; insufficient_user_quota is the gateways' own.
-_BY_CODE: dict[str, type[CometError]] = {
-    **dict.fromkeys(
-        (
-            "insufficient_quota",
-            "insufficient_user_quota",
-            "credit_balance_exhausted",
-            "organization_spend_limit_exceeded",
-            "project_spend_limit_exceeded",
-            "organization_usage_limit_exceeded",
-            "billing_hard_limit_reached",
-        ),
-        QuotaError,
-    ),
-    **dict.fromkeys(("moderation_blocked", "content_policy_violation"), ContentPolicyError),
-    **dict.fromkeys(("rate_limit_exceeded", "slow_down", "rate_limit_error"), RateLimitError),
-    **dict.fromkeys(("invalid_api_key",), AuthenticationError),
-    **dict.fromkeys(("permission_denied",), PermissionDeniedError),
-    **dict.fromkeys(("model_not_found",), NotFoundError),
-    **dict.fromkeys(
-        (
-            "invalid_request",
-            "invalid_value",
-            "invalid_request_error",
-            "unknown_parameter",
-            "missing_required_parameter",
-            "invalid_image_file",
-            "image_generation_user_error",
-            "convert_request_failed",
-        ),
-        BadRequestError,
-    ),
-}
-
-_BY_STATUS: dict[int, type[CometError]] = {
-    401: AuthenticationError,
-    402: QuotaError,
-    403: PermissionDeniedError,
-    408: ServerError,
-    425: ServerError,
-    429: RateLimitError,
-    **dict.fromkeys((521, 523, 525, 526), ServerError),  # the edge never reached the origin
-}
-
-_HINTS: dict[type[CometError], str] = {
-    AuthenticationError: "Check the key: %cometimg_status shows where it came from.",
-    QuotaError: "Top up the account or raise its limit, then run it again.",
-    ContentPolicyError: "Change the prompt; the same one will be refused again.",
-    RateLimitError: "Wait a little, or lower max_in_flight.",
-    NotFoundError: "%cometimg_models lists the models.",
-    PermissionDeniedError: "The key, the account or a firewall forbids this request.",
-}
-
-EDGE_TIMEOUT = (
-    "The edge stopped waiting after about 100 s while the work went on: "
-    "a lower quality or --stream with partial images keeps the line busy."
-)
-BASE_URL_HINT = "Is the base URL right? It usually ends in /v1, as in https://api.cometapi.com/v1."
+    from ..errors import CometError
 
 _REQUEST_ID = re.compile(r"\(request id:\s*([\w.:-]{4,80})\)", re.IGNORECASE)
 
@@ -100,47 +31,27 @@ def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> CometError:
-    """The error that an answer other than a picture is.
+    """The error that an answer other than a picture is, as the decision table says.
 
     Args:
-        status: the HTTP status; 200 for an error envelope inside a 200 or a stream.
+        status: the HTTP status; 2xx for an error inside an answer of success or a stream.
         headers: names in lower case.
         body: the first part of the body, whole where it is JSON.
     """
     envelope = _envelope(body)
     said = envelope.get("message")
     message = " ".join(clean(said if isinstance(said, str) else prose(body), limit=300).split())
-    code, kind = _word(envelope.get("code")), _word(envelope.get("type"))
-    family = _BY_CODE.get(code or "") or _BY_CODE.get(kind or "") or _by_status(status, headers)
-    error = family(
+    code = _word(envelope.get("code"))
+    row = decide(status, headers, (code, _word(envelope.get("type"))))
+    return row.error(
         _sentence(status, message),
-        hint=_hint(family, status, envelope),
+        # a server that answers with an error of its own is the right one
+        hint="" if envelope and row.hint == BASE_URL_HINT else row.hint,
         code=code,
         param=_word(envelope.get("param")),
         status_code=status,
         request_id=request_id_of(headers, said if isinstance(said, str) else ""),
     )
-    if 200 <= status < 300 and error.outcome == "rejected":
-        error.outcome = "unknown"  # the work had begun when it failed
-    return error
-
-
-def _by_status(status: int, headers: Mapping[str, str]) -> type[CometError]:
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    if status in (503, 529) and headers.get("retry-after"):
-        return ServerError
-    if 300 <= status < 500:
-        return BadRequestError
-    return ServerError if 200 <= status < 300 or should_retry(headers) else AmbiguousError
-
-
-def _hint(family: type[CometError], status: int, envelope: dict[str, Any]) -> str:
-    if status == 524:
-        return EDGE_TIMEOUT
-    if family is BadRequestError and not envelope and (status in (404, 405) or 300 <= status < 400):
-        return BASE_URL_HINT
-    return _HINTS.get(family, "")
 
 
 def _envelope(body: bytes) -> dict[str, Any]:

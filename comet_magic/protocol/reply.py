@@ -17,7 +17,8 @@ import pybase64
 
 from ..errors import BadImageError, BadResponseError, CometError, TooLargeError
 from ..text import clean
-from .refusal import BASE_URL_HINT, prose, refusal
+from .decisions import BASE_URL_HINT
+from .refusal import prose, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -111,6 +111,71 @@ def _no_work_was_started(attempt: Attempt) -> bool:
     return isinstance(attempt.error, (RateLimitError, ServerError)) and attempt.error.outcome == "rejected"
 
 
+@dataclass(frozen=True)
+class RetryVerdict:
+    """What follows a failed attempt.
+
+    Attributes:
+        delay: seconds until the same request is sent again; None: it is not, and the error is raised.
+        hint: what the error should say beside that, or "" for its own hint.
+        free: a rate limit that the policy waits out: it uses up no attempt, no token and no time of the call.
+    """
+
+    delay: float | None
+    hint: str = ""
+    free: bool = False
+
+
+class Retries:
+    """The attempts of one call: counts them, and says after each failure whether and when it is sent again.
+
+    It is sent again only if its error is `retryable`, which the decision table says (`decisions.TABLE`).
+
+        retries = Retries(policy, budget)
+        while True:
+            answer = await attempt()                      # an answer, or the error that there was none
+            if not isinstance(answer, CometError):
+                return answer
+            verdict = retries.after(answer, left=deadline - now, jitter=random.random())
+            if verdict.delay is None:
+                raise answer.with_facts(attempts=retries.attempts, hint=verdict.hint or answer.hint)
+            await sleep(verdict.delay)                    # after a free one the call's time begins anew
+
+    Attributes:
+        attempts: how often the request was sent so far.
+    """
+
+    def __init__(self, policy: Policy, budget: RetryBudget) -> None:
+        self._policy = policy
+        self._budget = budget
+        self._used = 0  # attempts that count against the limit
+        self._waited = 0.0
+        self.attempts = 0
+
+    def after(self, error: CometError, *, left: float, jitter: float) -> RetryVerdict:
+        """What follows this failure.
+
+        Args:
+            error: how the attempt failed.
+            left: seconds until the call's deadline.
+            jitter: a random number from 0 to 1.
+        """
+        self.attempts += 1
+        free = self._policy.free_rate_limits and isinstance(error, RateLimitError)
+        self._used += not free
+        if not error.retryable or self._used >= self._policy.max_attempts:
+            return RetryVerdict(None)
+        asked = error.retry_after or 0.0
+        if asked > self._policy.patience:
+            return RetryVerdict(None, f"The server asks to wait {_span(asked)}; run it again then.")
+        delay = max(asked, backoff(self.attempts, base=self._policy.base_delay, jitter=jitter))
+        too_long = self._waited + delay > max(LONGEST_SUM, self._policy.patience)
+        if too_long or (delay >= left and not free) or not (free or self._budget.take()):
+            return RetryVerdict(None)
+        self._waited += delay
+        return RetryVerdict(delay, free=free)
+
+
 def _span(seconds: float) -> str:
     if seconds > YEAR:
         return "without end"
@@ -167,11 +232,6 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     sent = _date(headers.get("date", ""))
     seconds = asked - (now if sent is None else sent)
     return seconds if seconds > 0 else None
-
-
-def should_retry(headers: Mapping[str, str]) -> bool | None:
-    """What the server says of sending again, or None where it says nothing."""
-    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def _number(text: str) -> float | None:

@@ -1,0 +1,402 @@
+"""What becomes of a call, and of its row in a dataset: one table, and the functions that look things up in it.
+
+    TABLE                                   all rows, as printed by `help(comet_magic.errors)`
+    NO_CONNECTION.error("host is down")     the error of a row: class, outcome, hint and `retryable` as the row says
+    decide(503, headers, ["slow_down"])     the row of an answer that is no picture: by code, else by status
+    call_status(state, error, picture=...)  what a person sees of a call in the ledger
+    row_status(status, error)               what the row of a dataset is: `open` means that the next run sends it
+    ENDS_RUN                                names of the errors that end a run: no row is at fault
+
+A paid request is sent again only if there is positive reason to believe that no work began. The server can say so
+itself: `x-should-retry: true` makes any answer but a 2xx one without work, `false` forbids to send it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import (
+    AmbiguousError,
+    APIConnectionError,
+    APITimeoutError,
+    AuthenticationError,
+    BadImageError,
+    BadRequestError,
+    BadResponseError,
+    BudgetExceededError,
+    CallAbandoned,
+    CometError,
+    ConfigurationError,
+    ContentPolicyError,
+    DownloadError,
+    InvalidRequestError,
+    MissingKeyError,
+    NotFoundError,
+    PartialResultError,
+    PermissionDeniedError,
+    QuotaError,
+    RateLimitError,
+    SaveError,
+    ServerError,
+    TooLargeError,
+    UnsafeURLError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..errors import Outcome
+
+CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled"]
+RowStatus = Literal["open", "done", "refused", "failed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One row of the table.
+
+    Attributes:
+        happened: what happened, in a few words.
+        sent: whether the request left: `no`, `partly` (never whole) or `yes`.
+        began: whether the work began: `no`, `perhaps` or `yes`.
+        outcome: what is known of the money: `not_sent`, `rejected`, `unknown` or `billed`.
+        again: whether the same request is sent again by itself, within the limits of attempts and time.
+        row: what the row of a dataset becomes; `open`: nothing was made and the row is not at fault.
+        kind: the class of error it is raised as; None where nothing failed.
+        hint: what a person can do about it, or "".
+        ends_run: whether it ends the run of a dataset: the key, the account or a setting is at fault.
+        codes: words in the `code` or `type` of the server's error; they are stronger than the status.
+        statuses: HTTP statuses that mean this; the first row that has a status counts.
+        with_retry_after: the statuses mean this only if the answer has a `Retry-After`.
+    """
+
+    happened: str
+    sent: Literal["no", "partly", "yes"]
+    began: Literal["no", "perhaps", "yes"]
+    outcome: Outcome
+    row: RowStatus
+    kind: type[CometError] | None
+    again: bool = False
+    hint: str = ""
+    ends_run: bool = False
+    codes: tuple[str, ...] = ()
+    statuses: frozenset[int] = frozenset()
+    with_retry_after: bool = False
+
+    def error(self, message: str, **facts: Any) -> CometError:
+        """The error to raise, with further facts that `CometError` takes."""
+        own = {"outcome": self.outcome, "hint": self.hint, "retryable": self.again}
+        return (self.kind or CometError)(message, **{**own, **facts})
+
+
+EDGE_TIMEOUT = (
+    "The edge stopped waiting after about 100 s while the work went on: "
+    "a lower quality or --stream with partial images keeps the line busy."
+)
+BASE_URL_HINT = "Is the base URL right? It usually ends in /v1, as in https://api.cometapi.com/v1."
+
+# ── Before the request is whole ────────────────────────────────────────────────────────────────────
+
+REFUSED_HERE = Decision(
+    "a rule of the model or of the call is broken", "no", "no", "not_sent", "failed", InvalidRequestError
+)
+OVER_LIMIT = Decision("a limit on money", "no", "no", "not_sent", "open", BudgetExceededError)
+NOT_READY = Decision(
+    "a setting or a folder that cannot be used",
+    *("no", "no", "not_sent", "open"),
+    ConfigurationError,
+    ends_run=True,
+)
+NO_KEY = Decision("no key was found", "no", "no", "not_sent", "open", MissingKeyError, ends_run=True)
+STOPPED = Decision("stopped by the user before it was sent", "no", "no", "not_sent", "open", CallAbandoned)
+NO_CONNECTION = Decision(
+    "no connection, or a proxy refused to make one",
+    *("no", "no", "not_sent", "open"),
+    APIConnectionError,
+    again=True,
+    hint="Check the network, the base URL and the proxy settings.",
+)
+NO_TRUST = Decision(
+    "the server's certificate is not trusted",
+    *("no", "no", "not_sent", "open"),
+    APIConnectionError,
+    hint="If a company proxy re-signs traffic, name its certificate in SSL_CERT_FILE.",
+)
+PROXY_LOGIN = Decision(
+    "the proxy asks for a name and a password",
+    *("no", "no", "not_sent", "open"),
+    APIConnectionError,
+    hint="Put them into the proxy's address, as in HTTPS_PROXY=http://name:password@host:port.",
+    statuses=frozenset({407}),
+)
+NOT_WHOLE = Decision(
+    "the connection broke before the request was out",
+    *("partly", "no", "not_sent", "open"),
+    APIConnectionError,
+    again=True,
+)
+LATE_UNSENT = Decision(
+    "time ran out before the request was out",
+    *("partly", "no", "not_sent", "open"),
+    APITimeoutError,
+    hint="A longer --timeout helps if the network is slow.",
+)
+
+# ── Sent, and no answer that says what happened ────────────────────────────────────────────────────
+
+LATE = Decision(
+    "time ran out, or the server fell silent",
+    *("yes", "perhaps", "unknown", "unknown"),
+    APITimeoutError,
+    hint="A longer --timeout, a lower quality or --stream helps slow pictures.",
+)
+LOST = Decision(
+    "the connection broke before the answer", "yes", "perhaps", "unknown", "unknown", AmbiguousError
+)
+STREAM_CUT = Decision("a stream was cut", "yes", "perhaps", "unknown", "unknown", AmbiguousError)
+ANSWER_CUT = Decision("an answer of success was cut", "yes", "yes", "billed", "failed", AmbiguousError)
+
+# ── The server refuses ─────────────────────────────────────────────────────────────────────────────
+# Codes: https://developers.openai.com/api/docs/guides/error-codes; insufficient_user_quota is the gateways' own.
+
+QUOTA = Decision(
+    "no money or quota left",
+    *("yes", "no", "rejected", "open"),
+    QuotaError,
+    hint="Top up the account or raise its limit, then run it again.",
+    ends_run=True,
+    codes=(
+        "insufficient_quota",
+        "insufficient_user_quota",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "billing_hard_limit_reached",
+    ),
+    statuses=frozenset({402}),
+)
+POLICY = Decision(
+    "refused by moderation",
+    *("yes", "no", "rejected", "refused"),
+    ContentPolicyError,
+    hint="Change the prompt; the same one will be refused again.",
+    codes=("moderation_blocked", "content_policy_violation"),
+)
+RATE_LIMIT = Decision(
+    "too many requests",
+    *("yes", "no", "rejected", "open"),
+    RateLimitError,
+    again=True,
+    hint="Wait a little, or lower max_in_flight.",
+    ends_run=True,
+    codes=("rate_limit_exceeded", "slow_down", "rate_limit_error"),
+    statuses=frozenset({429}),
+)
+BAD_KEY = Decision(
+    "the key is not accepted",
+    *("yes", "no", "rejected", "open"),
+    AuthenticationError,
+    hint="Check the key: %cometimg_status shows where it came from.",
+    ends_run=True,
+    codes=("invalid_api_key",),
+    statuses=frozenset({401}),
+)
+FORBIDDEN = Decision(
+    "the key may not do this",
+    *("yes", "no", "rejected", "open"),
+    PermissionDeniedError,
+    hint="The key, the account or a firewall forbids this request.",
+    ends_run=True,
+    codes=("permission_denied",),
+    statuses=frozenset({403}),
+)
+NO_MODEL = Decision(
+    "no such model",
+    *("yes", "no", "rejected", "failed"),
+    NotFoundError,
+    hint="%cometimg_models lists the models.",
+    codes=("model_not_found",),
+)
+WRONG_ADDRESS = Decision(
+    "no such route, or a redirect",
+    *("yes", "no", "rejected", "failed"),
+    BadRequestError,
+    hint=BASE_URL_HINT,
+    statuses=frozenset({*range(300, 400), 404, 405}),
+)
+OVERLOADED = Decision(
+    "the server or its edge did not begin",
+    *("yes", "no", "rejected", "open"),
+    ServerError,
+    again=True,
+    # https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
+    statuses=frozenset({408, 425, 521, 523, 525, 526}),
+)
+TRY_LATER = Decision(
+    "the server names a time to try again",
+    *("yes", "no", "rejected", "open"),
+    ServerError,
+    again=True,
+    statuses=frozenset({503, 529}),
+    with_retry_after=True,
+)
+BAD_REQUEST = Decision(
+    "the server calls the request wrong; any other",
+    *("yes", "no", "rejected", "failed"),
+    BadRequestError,
+    codes=(
+        "invalid_request",
+        "invalid_value",
+        "invalid_request_error",
+        "unknown_parameter",
+        "missing_required_parameter",
+        "invalid_image_file",
+        "image_generation_user_error",
+        "convert_request_failed",
+    ),
+    statuses=frozenset(range(400, 500)),
+)
+SAYS_RETRY = Decision(
+    "any other fault, with x-should-retry: true",
+    *("yes", "no", "rejected", "open"),
+    ServerError,
+    again=True,
+)
+EDGE_GAVE_UP = Decision(
+    "the edge stopped waiting for the work",
+    *("yes", "perhaps", "unknown", "unknown"),
+    AmbiguousError,
+    hint=EDGE_TIMEOUT,
+    statuses=frozenset({524}),
+)
+FAULT = Decision(
+    "any other fault of the server",
+    *("yes", "perhaps", "unknown", "unknown"),
+    AmbiguousError,
+)
+ERROR_INSIDE = Decision(
+    "an error inside an answer of success",
+    *("yes", "perhaps", "unknown", "unknown"),
+    ServerError,
+    statuses=frozenset(range(200, 300)),
+)
+
+# ── A whole answer of success ──────────────────────────────────────────────────────────────────────
+
+NO_PICTURES = Decision(
+    "a whole answer without usable pictures", "yes", "yes", "billed", "failed", BadResponseError
+)
+BAD_PICTURE = Decision("a picture that is broken", "yes", "yes", "billed", "failed", BadImageError)
+TOO_LARGE = Decision(
+    "an answer or a picture above a limit of size", "yes", "yes", "billed", "failed", TooLargeError
+)
+NOT_FETCHED = Decision("a picture that could not be fetched", "yes", "yes", "billed", "failed", DownloadError)
+UNSAFE_ADDRESS = Decision(
+    "a picture's address that must not be fetched", "yes", "yes", "billed", "failed", UnsafeURLError
+)
+PARTIAL = Decision("some pictures of several failed", "yes", "yes", "billed", "failed", PartialResultError)
+NOT_SAVED = Decision("the disk refused the pictures", "yes", "yes", "billed", "failed", SaveError)
+DONE = Decision("all pictures arrived", "yes", "yes", "billed", "done", None)
+
+TABLE: tuple[Decision, ...] = (
+    *(REFUSED_HERE, OVER_LIMIT, NOT_READY, NO_KEY, STOPPED, NO_CONNECTION, NO_TRUST, PROXY_LOGIN),
+    *(NOT_WHOLE, LATE_UNSENT),
+    *(QUOTA, POLICY, RATE_LIMIT, BAD_KEY, FORBIDDEN, NO_MODEL, WRONG_ADDRESS),
+    *(OVERLOADED, TRY_LATER, BAD_REQUEST, SAYS_RETRY),
+    *(LATE, LOST, STREAM_CUT, EDGE_GAVE_UP, FAULT, ERROR_INSIDE),
+    *(ANSWER_CUT, NO_PICTURES, BAD_PICTURE, TOO_LARGE, NOT_FETCHED, UNSAFE_ADDRESS, PARTIAL, NOT_SAVED, DONE),
+)
+
+_BY_CODE = {code: row for row in TABLE for code in row.codes}
+_NO_WORK = {row.kind.__name__: row.row for row in TABLE if row.kind and row.began == "no"}
+ENDS_RUN = frozenset(row.kind.__name__ for row in TABLE if row.kind and row.ends_run)
+
+
+def decide(status: int, headers: Mapping[str, str], words: Iterable[str | None] = ()) -> Decision:
+    """The row of an answer that is no picture.
+
+    Args:
+        status: the HTTP status; a 2xx one means an error inside an answer of success.
+        headers: names in lower case.
+        words: what the server's error says as `code` and `type`, the strongest first.
+    """
+    by_code = next((_BY_CODE[word] for word in words if word in _BY_CODE), None)
+    if 200 <= status < 300:
+        named = {} if by_code is None else {"kind": by_code.kind, "hint": by_code.hint}
+        return replace(ERROR_INSIDE, **named)  # type: ignore[arg-type]  # names of fields
+    row = by_code or _by_status(status, asked_to_wait=bool(headers.get("retry-after")))
+    told = should_retry(headers)
+    if told and row.outcome == "unknown":
+        return SAYS_RETRY
+    return row if told is None else replace(row, again=told)
+
+
+def _by_status(status: int, *, asked_to_wait: bool) -> Decision:
+    rows = (row for row in TABLE if status in row.statuses and (asked_to_wait or not row.with_retry_after))
+    return next(rows, FAULT)
+
+
+def should_retry(headers: Mapping[str, str]) -> bool | None:
+    """What the server says of sending again (`x-should-retry`), or None if it says nothing."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+
+
+_STATES: dict[str, CallStatus] = {
+    "claimed": "open",
+    "received": "open",
+    "unknown": "unknown",
+    "cancelled": "cancelled",
+}
+
+
+def call_status(state: str, error: str | None, *, picture: bool) -> CallStatus:
+    """What a person sees of a call, or of one picture of it.
+
+    Args:
+        state: the call's state in the ledger.
+        error: the name of the class of its error, or None.
+        picture: whether the picture is there.
+    """
+    if picture and state == "done":
+        return "done"
+    if state == "rejected":
+        return "refused" if _NO_WORK.get(error or "") == "refused" else "failed"
+    return _STATES.get(state, "failed")
+
+
+def row_status(status: CallStatus, error: str | None) -> RowStatus:
+    """What the row of a dataset is, by the status and the error of its last call.
+
+    A call that failed before any work began, by no fault of the row, leaves the row open.
+    """
+    if status == "failed":
+        return _NO_WORK.get(error or "", "failed")
+    return "open" if status == "cancelled" else status
+
+
+def table_text() -> str:
+    """The table as plain text, one line a row, under what each part has in common."""
+    parts = groupby(TABLE, key=lambda row: f"sent: {row.sent}; work began: {row.began}")
+    lines = [(f"{'':66}", "outcome", "again", "row", "error")]
+    for title, rows in parts:
+        lines += [(title,), *map(_cells, rows)]
+    widths = (66, 8, 5, 7, 0)
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _cells(row: Decision) -> tuple[str, ...]:
+    error = row.kind.__name__ if row.kind else ""
+    return f"  {row.happened}{_statuses(row)}", row.outcome, "yes" if row.again else "no", row.row, error
+
+
+def _statuses(row: Decision) -> str:
+    whole = [
+        hundred for hundred in range(100, 600, 100) if row.statuses.issuperset(range(hundred, hundred + 100))
+    ]
+    others = sorted(status for status in row.statuses if status // 100 * 100 not in whole)
+    words = [f"{hundred // 100}xx" for hundred in whole] + [str(status) for status in others]
+    end = " with Retry-After" if row.with_retry_after else ""
+    return f" ({', '.join(words)}{end})" if words else ""
