@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .request import ImageRequest
 
 MESSAGE = 300  # characters of an error on its way to the driver
-_TOLD = ("outcome", "code", "param", "request_id", "status_code", "attempts", "retry_after")
+_TOLD = ("outcome", "code", "param", "request_id", "status_code", "attempts", "retry_after", "retryable")
 
 
 def perform_on_worker(order: Mapping[str, Any]) -> dict[str, Any] | None:

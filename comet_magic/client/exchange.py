@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ..errors import AmbiguousError, APITimeoutError, CometError, TooLargeError
-from ..protocol import StreamReader, read_preview, refusal, retry_after, should_retry
+from ..errors import CometError
+from ..protocol import StreamReader, decisions, read_preview, refusal, retry_after, should_retry
 from .transport import APITransport, HTTPFault, SendProgress, announced, error_of, permanent, pieces, silent
 
 if TYPE_CHECKING:
@@ -85,13 +85,9 @@ async def attempt(door: APITransport, out: Outgoing, raw: RawAnswer, host: str) 
     return result
 
 
-def _late(out: Outgoing, phase: SendProgress, host: str) -> APITimeoutError:
-    outcome = "unknown" if phase.whole else "not_sent"
-    return APITimeoutError(
-        f"{host} gave no answer within {out.timeout:g} s",
-        outcome=outcome,  # type: ignore[arg-type]  # both words are outcomes
-        hint="A longer --timeout, a lower quality or --stream helps slow pictures.",
-    )
+def _late(out: Outgoing, phase: SendProgress, host: str) -> CometError:
+    row = decisions.LATE if phase.whole else decisions.LATE_UNSENT
+    return row.error(f"{host} gave no answer within {out.timeout:g} s")
 
 
 async def _exchange(
@@ -111,9 +107,8 @@ async def _exchange(
         if 200 <= response.status_code < 300:
             return await _answer(response, headers, out, raw)
         error = refusal(response.status_code, headers, await _beginning(response))
-        return Failed(
-            error, should_retry=should_retry(headers), retry_after=retry_after(headers, now=time.time())
-        )
+        error.retry_after = retry_after(headers, now=time.time())
+        return Failed(error, should_retry=should_retry(headers), retry_after=error.retry_after)
     finally:
         await response.aclose()
 
@@ -158,15 +153,15 @@ async def _answer(
 
 def _cut(fault: BaseException, raw: RawAnswer, *, stream: bool) -> CometError:
     if stream and silent(fault):
-        return APITimeoutError(
-            f"the stream was silent for too long, after {raw.size} bytes", outcome="unknown"
-        )
-    what = f"the answer was cut after {raw.size} bytes ({type(fault).__name__})"
-    return AmbiguousError(what, outcome="unknown" if stream else "billed")
+        return decisions.LATE.error(f"the stream was silent for too long, after {raw.size} bytes", hint="")
+    row = decisions.STREAM_CUT if stream else decisions.ANSWER_CUT
+    return row.error(f"the answer was cut after {raw.size} bytes ({type(fault).__name__})")
 
 
-def _too_large(out: Outgoing) -> TooLargeError:
-    return TooLargeError(f"the answer is larger than max_response_bytes allows, {out.largest} bytes")
+def _too_large(out: Outgoing) -> CometError:
+    return decisions.TOO_LARGE.error(
+        f"the answer is larger than max_response_bytes allows, {out.largest} bytes"
+    )
 
 
 def _decided(live: StreamReader, piece: bytes, out: Outgoing) -> int | None:

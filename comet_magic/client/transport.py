@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 
 from ..addresses import is_this_machine
-from ..errors import AmbiguousError, APIConnectionError, APITimeoutError, CometError, ConfigurationError
+from ..errors import CometError, ConfigurationError
+from ..protocol import decisions
 from ..text import clean
 from ._httpx import httpx
 from .network import Network
@@ -280,22 +281,17 @@ def permanent(fault: BaseException) -> bool:
 
 
 def error_of(fault: BaseException, phase: SendProgress, host: str) -> CometError:
-    """Our error for a transport fault: what is known about the request decides, not the fault's name."""
+    """Our error for a transport fault: how far the request went decides, not the fault's name."""
     what = clean(f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__, limit=200)
+    if phase.whole and silent(fault):
+        return decisions.LATE.error(f"{host} was silent for too long ({what})", hint="")
     if phase.whole:
-        if silent(fault):
-            return APITimeoutError(f"{host} was silent for too long ({what})", outcome="unknown")
-        return AmbiguousError(f"the answer of {host} was lost ({what})")
+        return decisions.LOST.error(f"the answer of {host} was lost ({what})")
     if permanent(fault):
-        return APIConnectionError(
-            f"{host} has no certificate that this machine trusts ({what})",
-            hint="If a company proxy re-signs traffic, name its certificate in SSL_CERT_FILE.",
-        )
+        return decisions.NO_TRUST.error(f"{host} has no certificate that this machine trusts ({what})")
     if phase.begun:
-        return APIConnectionError(f"the request to {host} never went out whole ({what})")
-    return APIConnectionError(
-        f"{host} cannot be reached ({what})", hint="Check the network, the base URL and the proxy settings."
-    )
+        return decisions.NOT_WHOLE.error(f"the request to {host} never went out whole ({what})")
+    return decisions.NO_CONNECTION.error(f"{host} cannot be reached ({what})")
 
 
 def announced(headers: Mapping[str, str]) -> int:

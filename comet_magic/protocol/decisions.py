@@ -228,7 +228,7 @@ WRONG_ADDRESS = Decision(
     statuses=frozenset({*range(300, 400), 404, 405}),
 )
 OVERLOADED = Decision(
-    "the server or its edge did not begin",
+    "the server did not begin",
     *("yes", "no", "rejected", "open"),
     ServerError,
     again=True,
@@ -273,7 +273,7 @@ EDGE_GAVE_UP = Decision(
     statuses=frozenset({524}),
 )
 FAULT = Decision(
-    "any other fault of the server",
+    "any other fault, as a bare 500, 502, 503 or 504",
     *("yes", "perhaps", "unknown", "unknown"),
     AmbiguousError,
 )
@@ -380,10 +380,10 @@ def row_status(status: CallStatus, error: str | None) -> RowStatus:
 def table_text() -> str:
     """The table as plain text, one line a row, under what each part has in common."""
     parts = groupby(TABLE, key=lambda row: f"sent: {row.sent}; work began: {row.began}")
-    lines = [(f"{'':66}", "outcome", "again", "row", "error")]
+    lines: list[tuple[str, ...]] = [("", "outcome", "again", "row", "error")]
     for title, rows in parts:
         lines += [(title,), *map(_cells, rows)]
-    widths = (66, 8, 5, 7, 0)
+    widths = (64, 8, 5, 7, 0)
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 

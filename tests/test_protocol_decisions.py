@@ -1,0 +1,210 @@
+"""The table that says what becomes of a call and of its row in a dataset: every row, every status, every error."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from comet_magic import errors
+from comet_magic.protocol import decisions
+from comet_magic.protocol.decisions import (
+    ENDS_RUN,
+    TABLE,
+    CallStatus,
+    Decision,
+    RowStatus,
+    call_status,
+    decide,
+    row_status,
+    table_text,
+)
+
+BY_NAME = {name: row for name, row in vars(decisions).items() if isinstance(row, Decision)}
+NAMES = [next(name for name, other in BY_NAME.items() if other is row) for row in TABLE]
+CODES = {code: row for row in TABLE for code in row.codes}
+HEADERS = ({}, {"retry-after": "1"}, {"x-should-retry": "true"}, {"x-should-retry": "false"})
+each_row = pytest.mark.parametrize("row", TABLE, ids=NAMES)
+
+
+@each_row
+def test_a_request_is_sent_again_only_where_no_work_began(row: Decision) -> None:
+    assert not row.again or row.began == "no"
+
+
+@each_row
+def test_the_money_follows_from_what_was_sent_and_what_began(row: Decision) -> None:
+    outcomes = {
+        ("no", "no"): "not_sent",
+        ("partly", "no"): "not_sent",
+        ("yes", "no"): "rejected",
+        ("yes", "perhaps"): "unknown",
+        ("yes", "yes"): "billed",
+    }
+    assert row.outcome == outcomes[row.sent, row.began]
+
+
+@each_row
+def test_a_row_is_uncertain_where_the_money_is_and_open_only_where_no_work_began(row: Decision) -> None:
+    assert (row.row == "unknown") == (row.outcome == "unknown")
+    assert row.row != "open" or row.began == "no"
+    assert not row.ends_run or row.row == "open"
+
+
+@each_row
+def test_the_error_of_a_row_says_what_the_row_says(row: Decision) -> None:
+    error = row.error("so it was", request_id="req_1")
+
+    assert type(error) is (row.kind or errors.CometError)
+    assert (error.outcome, error.retryable, error.hint) == (row.outcome, row.again, row.hint)
+    assert (str(error), error.request_id) == ("so it was", "req_1")
+
+
+def test_every_row_is_in_the_table_once() -> None:
+    assert sorted(NAMES) == sorted(BY_NAME)
+    assert len(set(TABLE)) == len(TABLE)
+
+
+def test_every_public_error_is_in_the_table() -> None:
+    kinds = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)}
+    assert {row.kind for row in TABLE} - {None} == kinds - {errors.CometError, errors.APIStatusError}
+
+
+def test_an_error_of_one_class_leaves_a_row_in_one_status() -> None:
+    rows: dict[tuple[object, bool], set[tuple[str, bool]]] = {}
+    for row in TABLE:
+        rows.setdefault((row.kind, row.began == "no"), set()).add((row.row, row.ends_run))
+    assert all(len(found) == 1 or key[0] is errors.AmbiguousError for key, found in rows.items())
+
+
+def test_no_status_and_no_code_means_two_things() -> None:
+    assert len(CODES) == sum(len(row.codes) for row in TABLE)
+    for status in range(100, 600):
+        rows = [row for row in TABLE if status in row.statuses]
+        assert rows in ([], rows[:1]) or rows[1:] == [decisions.BAD_REQUEST]
+
+
+@pytest.mark.parametrize("headers", HEADERS, ids=str)
+@pytest.mark.parametrize("status", [*range(100, 600), 999])
+def test_every_status_has_a_row(status: int, headers: dict[str, str]) -> None:
+    row = decide(status, headers)
+    vouched = headers.get("x-should-retry")
+
+    assert row.kind is not None
+    assert not row.again or row.began == "no"
+    if 200 <= status < 300:
+        assert (row.outcome, row.again) == ("unknown", False)
+    elif vouched is not None:
+        assert row.again is (vouched == "true")
+    else:
+        assert row in TABLE
+
+
+NO_WORK = {*range(300, 500), 521, 523, 525, 526}
+AGAIN = {408, 425, 429, 521, 523, 525, 526}
+
+
+@pytest.mark.parametrize("status", range(100, 600))
+def test_only_a_status_that_says_so_means_that_no_work_began(status: int) -> None:
+    bare, hinted = decide(status, {}), decide(status, {"retry-after": "1"})
+
+    assert (bare.began == "no") == (status in NO_WORK)
+    assert bare.again == (status in AGAIN)
+    assert (hinted.began == "no") == (status in NO_WORK | {503, 529})
+    assert hinted.again == (status in AGAIN | {503, 529})
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_bare_fault_of_the_server_is_unknown(status: int) -> None:
+    assert decide(status, {}) is decisions.FAULT
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500, 503, 999])
+@pytest.mark.parametrize("code", CODES)
+def test_a_code_is_stronger_than_a_status_and_means_that_no_work_began(code: str, status: int) -> None:
+    assert decide(status, {}, [None, code]) is CODES[code]
+    assert CODES[code].began == "no"
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_code_inside_an_answer_of_success_leaves_the_bill_open(code: str) -> None:
+    row = decide(200, {"x-should-retry": "true"}, [code])
+    assert (row.kind, row.outcome, row.again, row.row) == (CODES[code].kind, "unknown", False, "unknown")
+
+
+def test_a_server_can_only_open_what_was_uncertain() -> None:
+    assert decide(500, {"x-should-retry": "true"}) is decisions.SAYS_RETRY
+    assert decide(400, {"x-should-retry": "true"}) == replace(decisions.BAD_REQUEST, again=True)
+    assert decide(429, {"x-should-retry": "false"}) == replace(decisions.RATE_LIMIT, again=False)
+
+
+# What a person sees
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "picture", "status", "row"),
+    [
+        ("claimed", None, False, "open", "open"),
+        ("received", None, False, "open", "open"),
+        ("done", None, True, "done", "done"),
+        ("done", "DownloadError", False, "failed", "failed"),
+        ("done", "SaveError", False, "failed", "failed"),
+        ("done", None, False, "failed", "failed"),
+        ("unknown", "AmbiguousError", False, "unknown", "unknown"),
+        ("unknown", None, False, "unknown", "unknown"),
+        ("rejected", "ContentPolicyError", False, "refused", "refused"),
+        ("rejected", "BadRequestError", False, "failed", "failed"),
+        ("rejected", "NotFoundError", False, "failed", "failed"),
+        ("rejected", "APIConnectionError", False, "failed", "open"),
+        ("rejected", "APITimeoutError", False, "failed", "open"),
+        ("rejected", "ServerError", False, "failed", "open"),
+        ("rejected", "RateLimitError", False, "failed", "open"),
+        ("rejected", "QuotaError", False, "failed", "open"),
+        ("rejected", None, False, "failed", "failed"),
+        ("rejected", "NoSuchError", False, "failed", "failed"),
+        ("cancelled", None, False, "cancelled", "open"),
+    ],
+)
+def test_a_state_and_an_error_say_what_a_person_sees(
+    state: str, error: str | None, picture: bool, status: CallStatus, row: RowStatus
+) -> None:
+    assert call_status(state, error, picture=picture) == status
+    assert row_status(status, error) == row
+
+
+@each_row
+def test_a_call_of_the_ledger_leaves_its_row_as_the_table_says(row: Decision) -> None:
+    state = {"not_sent": "rejected", "rejected": "rejected", "unknown": "unknown", "billed": "done"}[
+        row.outcome
+    ]
+    error = row.kind.__name__ if row.kind else None
+    status = call_status(state, error, picture=row is decisions.DONE)
+
+    assert status in get_args(CallStatus)
+    assert row_status(status, error) == row.row
+
+
+def test_what_ends_a_run_is_about_the_key_the_account_or_a_setting() -> None:
+    assert {
+        *("ConfigurationError", "MissingKeyError", "AuthenticationError", "PermissionDeniedError"),
+        *("QuotaError", "RateLimitError"),
+    } == ENDS_RUN
+
+
+# For people
+
+
+def test_the_table_is_printed_by_help() -> None:
+    printed = inspect.getdoc(errors) or ""
+    assert textwrap.indent(table_text(), "    ", bool) in printed, (
+        f"the docstring of comet_magic.errors lacks:\n\n{table_text()}"
+    )
+
+
+def test_the_printed_table_has_a_line_for_each_row() -> None:
+    lines = table_text().splitlines()
+    assert sum(line.startswith("  ") for line in lines[1:]) == len(TABLE)
+    assert max(map(len, lines)) <= 116
