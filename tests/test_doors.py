@@ -21,21 +21,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from comet_magic.sandbox.server import Served
+    from tests.faults.server import FaultServer
 
     Door = Callable[..., cm.Images]
 
 SMALL = {"model": "dall-e-2", "size": "256x256"}  # painted in a few milliseconds
 
 
-def through_generate(sandbox: Sandbox) -> Door:
+def through_generate(sandbox: object) -> Door:
     return cm.generate
 
 
-def through_agenerate(sandbox: Sandbox) -> Door:
+def through_agenerate(sandbox: object) -> Door:
     return lambda prompt, **options: asyncio.run(cm.agenerate(prompt, **options))
 
 
-def through_client(sandbox: Sandbox) -> Door:
+def through_client(sandbox: object) -> Door:
     def door(prompt: str, **options: Any) -> cm.Images:
         with cm.Client() as client:
             return client.generate(prompt, **options)
@@ -43,7 +44,7 @@ def through_client(sandbox: Sandbox) -> Door:
     return door
 
 
-def through_async_client(sandbox: Sandbox) -> Door:
+def through_async_client(sandbox: object) -> Door:
     async def door(prompt: str, **options: Any) -> cm.Images:
         async with cm.AsyncClient() as client:
             return await client.generate(prompt, **options)
@@ -51,7 +52,7 @@ def through_async_client(sandbox: Sandbox) -> Door:
     return lambda prompt, **options: asyncio.run(door(prompt, **options))
 
 
-def through_magic(sandbox: Sandbox) -> Door:
+def through_magic(sandbox: object) -> Door:
     config = Config()
     config.HistoryManager.enabled = False
     shell = InteractiveShell.instance(config=config)
@@ -227,13 +228,20 @@ class TestFailures:
         assert sent(sandbox) == 1
 
 
-def test_fewer_pictures_than_asked_for_come_with_a_warning(sandbox: Sandbox) -> None:
-    from comet_magic.client.api import checked
-
-    with cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=None) as client:
-        images = client.generate("a boat", **SMALL)
-    with pytest.warns(UserWarning, match="2 pictures were asked for; the answer held 1"):
-        checked(images, {"n": 2})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert checked(images, {}) is images
+@pytest.mark.parametrize("door", DOORS[:4], ids=lambda door: door.__name__.removeprefix("through_"))
+def test_fewer_pictures_than_requested_are_warned_of_in_the_callers_own_line(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, door: Callable[..., Door]
+) -> None:
+    monkeypatch.setenv("COMETAPI_KEY", server.key)
+    monkeypatch.setenv("COMETAPI_BASE_URL", server.base_url)
+    monkeypatch.setenv("COMETIMG_ARCHIVE", "off")
+    generate = door(server)
+    try:
+        with pytest.warns(UserWarning, match="2 pictures were requested; the answer held 1") as warned:
+            generate(f"F:data-fewer #{door.__name__}", n=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            generate(f"F:data-fewer #{door.__name__}", n=1)
+    finally:
+        close_shared_client()
+    assert [each.filename for each in warned] == [__file__]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 import pickle
 import signal
 import threading
@@ -13,16 +15,16 @@ import psutil
 import pytest
 
 import comet_magic as cm
-from comet_magic.client import wait
+from comet_magic.client import Job, wait
 from comet_magic.client.events import Arrived, Preview, Progress
+from comet_magic.client.loop_thread import LoopHandle
+from comet_magic.money import Price
 from comet_magic.sandbox import Sandbox
 from tests.loopback import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from comet_magic.client import Job
 
 SMALL = {"model": "dall-e-2", "size": "256x256"}
 
@@ -250,3 +252,90 @@ def test_a_fault_of_ours_reaches_the_caller_as_it_is(
 
     with pytest.raises(ZeroDivisionError, match="a fault of ours"):
         client.generate("a boat", **SMALL)
+
+
+def test_a_call_that_ends_between_two_looks_gives_its_pictures() -> None:
+    class Late(Job):
+        """Ends in the very moment in which a wait for it runs out."""
+
+        def result(self, timeout: float | None = None) -> cm.Images:
+            if timeout is not None and not self.done():
+                self.set_result(cm.Images([]))
+                raise TimeoutError
+            return super().result(timeout)
+
+    late = Late([], first=cm.ImageRequest("a boat"), price=Price(0, 0))
+    assert wait(late, tick=lambda: late.done() or late.set_result(cm.Images([]))) == []
+
+
+def stop_the_thread_of_all_calls() -> None:
+    """End the thread as a fault in the middle of the event loop would."""
+    (thread,) = [each for each in threading.enumerate() if each.name == "comet_magic"]
+    assert thread.ident is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    thread.join(20)
+
+
+def test_a_dead_loop_says_what_was_sent_and_is_replaced(
+    client: cm.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    jobs = [client.submit("a boat", **SMALL) for _ in range(3)]  # two at once: the third waits
+    assert until(lambda: sum(map(sent, jobs)) == 2 and len(sandbox.log) == 2)
+    stop_the_thread_of_all_calls()
+    errors = [job.exception(20) for job in jobs]
+    outcomes = sorted(error.outcome for error in errors if isinstance(error, cm.CometError))
+    assert outcomes == ["not_sent", "unknown", "unknown"]
+    assert jobs[0].abandon().sent == 0
+    assert len(client.generate("a boat", **SMALL)) == 1
+    with cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=None) as other:
+        assert len(other.generate("a boat", **SMALL)) == 1
+
+
+def test_what_is_run_on_the_loop_runs_once_also_where_it_fails() -> None:
+    runs: list[None] = []
+
+    def fail() -> None:
+        runs.append(None)
+        raise RuntimeError("its own")
+
+    loop = LoopHandle()
+    try:
+        with pytest.raises(RuntimeError, match="its own"):
+            loop.call(fail)
+    finally:
+        loop.release()
+    assert len(runs) == 1
+
+
+def test_cancelled_awaits_leave_no_word_in_asyncio(sandbox: Sandbox) -> None:
+    told: list[Any] = []
+
+    async def cancelled() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        async with cm.AsyncClient(base_url=sandbox.base_url, api_key="sandbox", max_in_flight=1) as client:
+            calls = [asyncio.create_task(client.generate(f"boat {n}", **SMALL)) for n in range(3)]
+            while not sandbox.log:
+                await asyncio.sleep(0.01)
+            jobs = client.jobs
+            for call in calls:
+                call.cancel()
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            while not all(job.done() for job in jobs):
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert {type(each) for each in ended} == {asyncio.CancelledError}
+
+    asyncio.run(cancelled())
+    gc.collect()
+    assert told == []
+
+
+def test_an_awaiting_client_asks_the_vendor_too(sandbox: Sandbox) -> None:
+    async def asked() -> tuple[Any, Any]:
+        async with cm.AsyncClient(base_url=sandbox.base_url, api_key="sandbox", archive=None) as client:
+            return await client.catalogue(), await client.balance()
+
+    models, balance = asyncio.run(asked())
+    assert models
+    assert balance.used == 0

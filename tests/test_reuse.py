@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from comet_magic import AsyncClient, BudgetExceededError, Client, PartialResultError, SaveError
+from comet_magic import AsyncClient, BudgetExceededError, Client, DownloadError, PartialResultError, SaveError
 from tests.faults.server import FaultServer
 from tests.processes import run
 
@@ -200,3 +200,31 @@ def test_a_call_made_as_another_one_ends_may_reuse_it(server: FaultServer, clien
     client.submit("chained").add_done_callback(go_on)
     assert ended.result(30).result(30).cost == 0  # type: ignore[attr-defined]
     assert server.counts("chained").posts == 1
+
+
+def test_an_awaited_call_that_waits_for_a_paid_picture_leaves_the_loop_to_others(
+    server: FaultServer, arguments: dict[str, Any]
+) -> None:
+    prompt = "F:url-hang #reused"
+
+    async def reuse() -> int:
+        turns = 0
+        async with AsyncClient(**arguments, download_timeout=0.6) as client:
+            with pytest.raises(DownloadError):
+                await client.generate(prompt)
+            (entry,) = client.archive.history(prompt)
+            fetching = asyncio.create_task(client.fetch(entry.id))
+            while server.seen(prompt).gets < 2:
+                await asyncio.sleep(0.01)
+            reusing = asyncio.create_task(client.generate(prompt, reuse=True))
+            while not fetching.done():
+                turns += not reusing.done()
+                await asyncio.sleep(0.01)
+            with pytest.raises(DownloadError):
+                await fetching
+            with pytest.raises(DownloadError):
+                await reusing
+        client.archive.close()
+        return turns
+
+    assert asyncio.run(reuse()) > 2

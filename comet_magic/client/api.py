@@ -1,4 +1,4 @@
-"""`Client` and `AsyncClient`: thin doors to the core."""
+"""`Client` and `AsyncClient`: the public classes; the work is done by their `Core`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import inspect
 import warnings
+from concurrent import futures
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from weakref import WeakKeyDictionary
 
@@ -40,10 +43,11 @@ def named(function: F) -> F:
 
 
 HEARTBEAT = 0.2  # seconds; an interrupt of an awaited call acts when the loop next wakes
+OURS = str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent)  # no line of theirs is the caller's
 
 
 class _BaseClient:
-    """What both clients share."""
+    """What `Client` and `AsyncClient` share."""
 
     def __init__(self, **options: Unpack[ClientOptions]) -> None:
         """Make a client; nothing is sent and nothing is written yet.
@@ -96,7 +100,7 @@ class _BaseClient:
 
     @property
     def vendor(self) -> str:
-        """Whom the money is counted for: `cometapi`, `sandbox`, or a host."""
+        """The account that money is counted for: `cometapi`, `sandbox`, or a host."""
         return self._core.base.vendor
 
     @property
@@ -111,7 +115,7 @@ class _BaseClient:
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """Calls that still run, those in the background too."""
+        """Calls that still run, also in the background."""
         return self._core.jobs
 
     def spend(self) -> Spend:
@@ -138,19 +142,19 @@ class Client(_BaseClient):
         return checked(wait(self.submit(prompt, **options)), options)
 
     def fetch(self, call_id: str) -> Images:
-        """Fetch the missing pictures of a paid call again, while their addresses live; costs nothing.
+        """Fetch the missing pictures of a paid call again, while their addresses live; free.
 
         Args:
             call_id: the call's id in the history, or the beginning of it.
 
         Raises:
-            InvalidRequestError: nothing of that call is left to be fetched.
-            CometError: the pictures did not come this time either.
+            InvalidRequestError: that call has no pictures left to fetch.
+            CometError: the pictures could not be fetched this time either.
         """
         return wait(self._core.fetch(call_id))
 
     def catalogue(self) -> tuple[Listed, ...]:
-        """The image models and prices that the vendor lists today; asked without the key, kept for an hour.
+        """The image models and prices that the vendor lists today; read without the key, kept for an hour.
 
         Raises:
             CometError: the catalogue cannot be read.
@@ -158,10 +162,10 @@ class Client(_BaseClient):
         return self._core.ask(catalogue)
 
     def balance(self) -> Balance:
-        """What the key has used and has left, as the vendor tells it.
+        """Money that the key has used and has left, as the vendor reports it.
 
         Raises:
-            CometError: the vendor does not tell.
+            CometError: the vendor does not report it.
         """
         return self._core.ask(balance)
 
@@ -197,11 +201,19 @@ class AsyncClient(_BaseClient):
         Cancelling the await leaves calls that were already sent running in the background.
         """
         hide_keys(options)
-        return checked(await finished(self.submit(prompt, **options)), options)
+        return checked(await finished(await submitted(self, prompt, options)), options)
 
     async def fetch(self, call_id: str) -> Images:
         """Fetch the missing pictures of a paid call again; takes, gives and raises what `Client.fetch` does."""
-        return await finished(self._core.fetch(call_id))
+        return await finished(await started(partial(self._core.fetch, call_id)))
+
+    async def catalogue(self) -> tuple[Listed, ...]:
+        """The image models and prices that the vendor lists today; gives and raises what `Client.catalogue` does."""
+        return await asyncio.to_thread(self._core.ask, catalogue)
+
+    async def balance(self) -> Balance:
+        """Money that the key has used and has left; gives and raises what `Client.balance` does."""
+        return await asyncio.to_thread(self._core.ask, balance)
 
     async def aclose(self) -> None:
         """Take no more calls; what was already sent runs on in the background."""
@@ -214,9 +226,33 @@ class AsyncClient(_BaseClient):
         await self.aclose()
 
 
+async def submitted(client: _BaseClient, prompt: str, options: Options) -> Job:
+    """Submit a call from an asyncio loop; with `reuse`, which reads the archive, in a thread of its own."""
+    start = partial(client.submit, prompt, **options)
+    return await started(start) if options.get("reuse") else start()
+
+
+async def started(start: Callable[[], Job]) -> Job:
+    """The job that a blocking function starts, in a thread; abandoned if the await is cancelled meanwhile."""
+    thread = futures.ThreadPoolExecutor(1, "comet_magic-start")
+    starting = thread.submit(start)
+    thread.shutdown(wait=False)
+    try:
+        return await asyncio.wrap_future(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(_abandon_started)
+        raise
+
+
+def _abandon_started(starting: futures.Future[Job]) -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        starting.result().abandon()
+
+
 async def finished(job: Job) -> Images:
     """A job's result, awaited while the loop wakes often enough that an interrupt acts within 0.2 s."""
     future = asyncio.wrap_future(job)
+    future.add_done_callback(_retrieve)
     try:
         with _heartbeat(asyncio.get_running_loop()):
             await asyncio.wait({future})
@@ -226,12 +262,18 @@ async def finished(job: Job) -> Images:
     return future.result()
 
 
+def _retrieve(future: asyncio.Future[Images]) -> None:
+    """Look at how a job ended, so that asyncio does not warn where nobody awaits it any more."""
+    if not future.cancelled():
+        future.exception()
+
+
 _waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
 
 
 @contextlib.contextmanager
 def _heartbeat(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Wake a loop again and again, once for all who wait in it."""
+    """Wake a loop every 0.2 s, once for all tasks that wait in it."""
     beating = loop in _waiting
     _waiting[loop] = _waiting.get(loop, 0) + 1
     if not beating:
@@ -250,8 +292,17 @@ def _beat(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def checked(images: Images, options: Options) -> Images:
-    """The pictures, with a warning where they are fewer than asked for."""
+    """The pictures; warns in the caller's own line if they are fewer than requested."""
     asked = options.get("n") or 1
     if len(images) < asked:
-        warnings.warn(f"{asked} pictures were asked for; the answer held {len(images)}", stacklevel=3)
+        message = f"{asked} pictures were requested; the answer held {len(images)}"
+        warnings.warn(message, stacklevel=_callers_level())
     return images
+
+
+def _callers_level() -> int:
+    """The `stacklevel` of the first frame outside of this package and asyncio, as seen by the function that warns."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_code.co_filename.startswith(OURS):
+        frame, level = frame.f_back, level + 1
+    return level

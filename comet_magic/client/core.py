@@ -12,13 +12,12 @@ import anyio
 
 from ..archive import Archive, Budget
 from ..archive.fork_hooks import ForkHooks, watch
-from ..errors import APIConnectionError, CometError, ConfigurationError, SaveError
+from ..errors import CometError, ConfigurationError, SaveError
 from ..images import Picture
 from ..locations import archive_folder
 from ..protocol import Policy, RetryBudget
 from ..request import ImageRequest, Price, parse_dollars
 from ..text import clean
-from .combine import outcome
 from .in_flight import Manners
 from .job import Job, RunningCall
 from .limiter import Limiter
@@ -153,7 +152,7 @@ class Core(ForkHooks):
 
     def _launch(self, job: Job, way: Way) -> Job:
         loop = self._attach(job)
-        job.call_on_engine = loop.call
+        job.loop = loop
         loop.start(self._run, job, way)
         return job
 
@@ -170,7 +169,7 @@ class Core(ForkHooks):
         """The engine, started if need be; the lock is held."""
         if self._closed:
             raise ConfigurationError("this client is closed", hint="Make a new one.")
-        if self._loop is None:
+        if self._loop is None or not self._loop.alive:
             self._loop = LoopHandle()
         return self._loop
 
@@ -186,22 +185,15 @@ class Core(ForkHooks):
             async with anyio.create_task_group() as group:
                 for call in job.parts:
                     group.start_soon(self._one, job, call, way)
-            images, error = outcome(job)
-        except BaseException as fault:  # a fault of ours must reach the caller, who waits for it
+        except BaseException as fault:
             self._detach(job)
             if not ending():  # a thread that waits would only print it
-                told = unwrapped(fault)
-                job.set_exception(
-                    told if isinstance(told, Exception) else APIConnectionError("the engine was stopped")
-                )
+                job.fail(unwrapped(fault))
             if not isinstance(fault, Exception):
                 raise
             return
         self._detach(job)
-        if error is not None:
-            job.set_exception(error)
-        else:
-            job.set_result(images)
+        job.finish()
 
     async def _one(self, job: Job, call: RunningCall, way: Way) -> None:
         with anyio.CancelScope() as scope:
@@ -213,10 +205,8 @@ class Core(ForkHooks):
             except CometError as error:
                 call.errors.append(error.bare())
         if scope.cancelled_caught:
-            call.errors.append(
-                CometError("cancelled before it was answered", outcome="unknown" if call.sent else "not_sent")
-            )
-        call.state = "failed" if call.errors and not call.pictures else "done"
+            call.errors.append(call.stopped("cancelled before it was answered"))
+        call.end()
 
     def _claim(self, call: RunningCall, *, redo: bool = False, call_id: str = "") -> Claim:
         return self.archive.claim(
@@ -238,7 +228,7 @@ class Core(ForkHooks):
             if loop is not None:
                 self._loop = None
         if loop is not None:
-            loop.release_later()
+            loop.release()
         if last:  # not on the engine's thread: it may take a while
             threading.Thread(target=self._put_away, name="comet_magic-close").start()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING, Unpack
 
 from ..settings import hide_keys
-from .api import Client, checked, finished, named
+from .api import Client, checked, finished, named, submitted
 from .config import configure
 
 if TYPE_CHECKING:
@@ -115,4 +116,5 @@ async def agenerate(prompt: str, **options: Unpack[Options]) -> Images:
         (256, 256)
     """
     hide_keys(options)
-    return checked(await finished(shared_client().submit(prompt, **options)), options)
+    client = await asyncio.to_thread(shared_client)  # the key may be in a keyring, which takes its time
+    return checked(await finished(await submitted(client, prompt, options)), options)

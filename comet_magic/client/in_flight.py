@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from .events import Progress
 
 if TYPE_CHECKING:
     from ..archive import Claim, RawAnswer
@@ -27,10 +24,7 @@ class InFlight:
 
     def tell(self, state: CallState, note: str = "") -> None:
         """Note a step, and hand it to whoever listens."""
-        self.call.state = state
-        if self.job.on_event is not None:
-            elapsed = time.monotonic() - self.job.started
-            self.job.on_event(Progress(self.call.index, len(self.job.requests), state, elapsed, note))
+        self.job.progress(self.call, state, note)
 
 
 @dataclass(frozen=True)

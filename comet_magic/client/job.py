@@ -1,33 +1,48 @@
-"""One call as its caller sees it: a Future that can also be abandoned, dropped and looked into."""
+"""One call as its caller sees it: a Future of `Images` that can also be abandoned, dropped and looked into."""
 
 from __future__ import annotations
 
+import logging
 import time
-from concurrent.futures import Future
+from concurrent import futures
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ..errors import CallAbandoned, CometError
+from ..errors import CallAbandoned, CometError, PartialResultError, SaveError
 from ..images import Images
-from ..request import dollars, total
+from ..money import dollars, total
 from ..text import counted
+from .events import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from anyio import CancelScope
 
+    from ..errors import Outcome
     from ..images import Picture
-    from ..request import ImageRequest, Price
-    from .events import CallState, Event
+    from ..money import Price
+    from ..request import ImageRequest
+    from .events import Event
+    from .loop_thread import LoopHandle
 
+T = TypeVar("T")
+CallState = Literal["queued", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"]
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
+GRAVITY: tuple[Outcome, ...] = ("not_sent", "rejected", "unknown", "billed")
+log = logging.getLogger("comet_magic")
 
 
 @dataclass(frozen=True)
 class CallView:
-    """One request of a job at a moment: `sent` once its first byte may have left; `reserved` in micro-USD."""
+    """One request of a job at a moment.
+
+    Attributes:
+        sent: its first byte may have left.
+        elapsed: seconds since the job began.
+        reserved: the most it may cost in micro-USD, None where unknown or not claimed yet.
+    """
 
     index: int
     state: CallState
@@ -40,7 +55,13 @@ class CallView:
 
 @dataclass(frozen=True)
 class Abandoned:
-    """What abandoning a job did: calls cancelled before they were sent, calls that run on, most those can cost."""
+    """What abandoning a job did.
+
+    Attributes:
+        cancelled: requests that were cancelled.
+        sent: requests that were sent already and run on.
+        bound: the most that those that were sent may cost, in micro-USD; None where unknown.
+    """
 
     cancelled: int
     sent: int
@@ -49,38 +70,71 @@ class Abandoned:
 
 @dataclass
 class RunningCall:
-    """One request on its journey; touched on the engine's loop only, read from anywhere."""
+    """One request of a job: how far it is, and what came of it. Written on the loop only, read from anywhere.
+
+    Attributes:
+        copies: which copies of equal pictures it makes; None takes the next free ones.
+        redo: it may be sent although an earlier call for its copies may be billed.
+        call_id: its id in the ledger, given by its claim or by another process.
+        reserved: the most it may cost in micro-USD.
+        scope: cancelling it ends the call.
+        preview: the last streamed preview.
+    """
 
     index: int
     request: ImageRequest
+    copies: Sequence[int] | None = None
+    redo: bool = False
+    call_id: str = ""
     state: CallState = "queued"
     sent: bool = False
     started: float = field(default_factory=time.monotonic)
     request_id: str | None = None
     reserved: int | None = None
-    copies: Sequence[int] | None = None
     scope: CancelScope | None = None
     pictures: list[Picture] = field(default_factory=list)
     errors: list[CometError] = field(default_factory=list)
     usage: dict[str, Any] | None = None
     created: int | None = None
     cost: int | None = None
-    call_id: str | None = None
     attempts: int = 0
     preview: bytes | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.state in ("done", "failed")
+
+    def end(self, *errors: CometError) -> None:
+        """It is over, with these errors beside those that it has."""
+        self.errors += errors
+        self.state = "failed" if self.errors and not self.pictures else "done"
+
+    def stopped(self, why: str) -> CometError:
+        """The error of a call that is stopped here and now; what was sent decides about its outcome."""
+        return CometError(why, outcome="unknown" if self.sent else "not_sent", request_id=self.request_id)
+
     def view(self) -> CallView:
-        """A value of the present moment."""
+        """How it is at this moment."""
         elapsed = time.monotonic() - self.started
         return CallView(
             self.index, self.state, self.request, self.sent, elapsed, self.request_id, self.reserved
         )
 
 
-class Job(Future[Images]):
+class Job(futures.Future[Images]):
     """A call under way; `result()` gives its `Images` or raises.
 
-    It runs on the engine's thread: the caller may wait, look, or go away.
+    It runs on the loop's thread: the caller may wait, look, or go away.
+
+    Args:
+        calls: the requests that it is made of.
+        first: the request as it was asked, also where nothing is to be sent.
+        price: what the requests should cost.
+        reused: pictures of the archive that are part of the result.
+        on_event: called with each event on the loop's thread; what it raises is logged and changes nothing.
+        folder: the archive's, for messages; None where nothing is kept on disk.
+        timeout: seconds for each request; None is the client's.
     """
 
     def __init__(
@@ -90,7 +144,7 @@ class Job(Future[Images]):
         first: ImageRequest,
         price: Price,
         reused: Sequence[Picture] = (),
-        on_event: Callable[[Event], None] | None = None,
+        on_event: Callable[[Event], object] | None = None,
         folder: str | None = None,
         timeout: float | None = None,
     ) -> None:
@@ -100,18 +154,26 @@ class Job(Future[Images]):
         self.first = first
         self.price = price
         self.reused = tuple(reused)
-        self.on_event = None if on_event is None else partial(self._tell, on_event)
-        self._heard: Future[None] = Future()
-        self._heard.set_result(None)
         self.folder = folder
         self.timeout = timeout
         self.started = time.monotonic()
         self.abandoned = False
-        self.call_on_engine: Callable[[Callable[[], Any]], Any] = lambda act: act()
+        self.loop: LoopHandle | None = None
+        self._on_event = on_event
 
-    def _tell(self, listener: Callable[[Event], None], event: Event) -> None:
-        """Tell a listener, whose own faults are logged by the future and cost no picture."""
-        self._heard.add_done_callback(lambda _: listener(event))
+    def tell(self, event: Event) -> None:
+        """Hand an event to whoever listens."""
+        if self._on_event is not None:
+            _call_listener(self._on_event, event)
+
+    def progress(self, call: RunningCall, state: CallState, note: str = "") -> None:
+        """Note a step of one of its requests, and tell of it."""
+        call.state = state
+        self.tell(Progress(call.index, len(self.parts), state, time.monotonic() - self.started, note))
+
+    def add_done_callback(self, fn: Callable[[futures.Future[Images]], object]) -> None:
+        """Call a function with the job when it has ended; what it raises is logged and changes nothing."""
+        super().add_done_callback(partial(_call_listener, fn))
 
     @property
     def requests(self) -> tuple[ImageRequest, ...]:
@@ -125,33 +187,107 @@ class Job(Future[Images]):
 
     def abandon(self) -> Abandoned:
         """Cancel what was not sent; what was sent runs on, and its pictures land in the archive."""
-        return self._on_engine(self._abandon)
+        return self.loop.call(self._abandon) if self.loop else self._abandon()
 
     def drop(self) -> Abandoned:
         """Cancel everything and close the connections; what was sent may be billed all the same."""
-        return self._on_engine(self._drop)
-
-    def _on_engine(self, act: Callable[[], Abandoned]) -> Abandoned:
-        result: Abandoned = self.call_on_engine(act)
-        return result
+        return self.loop.call(self._drop) if self.loop else self._drop()
 
     def _abandon(self) -> Abandoned:
-        self.abandoned = True
-        open_calls = [call for call in self.parts if call.state not in ("done", "failed")]
-        waiting = [call for call in open_calls if not call.sent]
-        for call in waiting:
-            if call.scope is not None:
-                call.scope.cancel()
-        sent = [call for call in open_calls if call.sent]
-        return Abandoned(len(waiting), len(sent), total(call.reserved for call in sent))
+        sent = [call for call in self.parts if call.sent and not call.ended]
+        cancelled = self._cancel([call for call in self.parts if not call.sent and not call.ended])
+        return Abandoned(cancelled, len(sent), total(call.reserved for call in sent))
 
     def _drop(self) -> Abandoned:
-        self.abandoned = True
-        open_calls = [call for call in self.parts if call.state not in ("done", "failed")]
-        for call in open_calls:
+        left = [call for call in self.parts if not call.ended]
+        bound = total(call.reserved for call in left if call.sent)
+        return Abandoned(self._cancel(left), 0, bound)
+
+    def _cancel(self, calls: Sequence[RunningCall]) -> int:
+        self.abandoned = True  # also for those that have not begun
+        for call in calls:
             if call.scope is not None:
                 call.scope.cancel()
-        return Abandoned(len(open_calls), 0, total(call.reserved for call in open_calls if call.sent))
+        return len(calls)
+
+    def fail(self, fault: BaseException) -> None:
+        """End the job with a fault of ours; if the loop was stopped, with what is known of each request."""
+        if isinstance(fault, Exception):
+            self.set_exception(fault)
+            return
+        for call in self.parts:
+            if not call.ended:
+                call.end(call.stopped("the thread that runs all calls was stopped"))
+        self.finish()
+
+    def finish(self) -> None:
+        """End the job with the pictures of all its requests, or with the one error that tells of them."""
+        images = self._images()
+        error = self._error(images)
+        if error is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(images)
+
+    def _images(self) -> Images:
+        return Images(
+            [*self.reused, *(picture for call in self.parts for picture in call.pictures)],
+            prompt=self.first.prompt,
+            model=self.first.model,
+            created=next((call.created for call in self.parts if call.created is not None), None),
+            usage=_sum_usage([call.usage for call in self.parts if call.usage]),
+            cost=total(call.cost for call in self.parts),
+        )
+
+    def _error(self, images: Images) -> CometError | None:
+        errors = [error for call in self.parts for error in call.errors]
+        failures = [error for error in errors if not isinstance(error, SaveError)]
+        if not failures:
+            return errors[0].with_facts(images=images) if errors else None
+        if not images.pictures:
+            return failures[0].with_facts(errors=tuple(failures) if len(failures) > 1 else ())
+        first, count = failures[0], len(images.pictures)
+        return PartialResultError(
+            f"{count} of {count + len(failures)} pictures arrived; the first failure: {first}",
+            outcome=_gravest(images.pictures, failures),
+            hint=first.hint,
+            request_id=first.request_id,
+            attempts=first.attempts,
+            partial=first.partial,
+            images=images,
+            errors=failures,
+            urls=[url for error in failures for url in error.urls],
+            rescue_path=first.rescue_path,
+        )
+
+
+def _call_listener(listener: Callable[[T], object], told: T) -> None:
+    """Call a caller's own function; whatever it raises, `SystemExit` too, is logged and stays its own."""
+    try:
+        listener(told)
+    except BaseException:
+        log.exception("a function that listens to a call failed")
+
+
+def _gravest(pictures: Sequence[Picture], failures: Sequence[CometError]) -> Outcome:
+    """What is known of the money of all requests together; reused pictures cost none."""
+    if any(not picture.reused for picture in pictures):
+        return "billed"
+    return max((error.outcome for error in failures), key=GRAVITY.index)
+
+
+def _sum_usage(usages: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The usage of all answers: numbers added up, also inside."""
+    if len(usages) <= 1:
+        return usages[0] if usages else None
+    total: dict[str, Any] = {}
+    for usage in usages:
+        for name, value in usage.items():
+            if type(value) is int:
+                total[name] = total.get(name, 0) + value
+            elif isinstance(value, dict):
+                total[name] = _sum_usage([part for part in (total.get(name), value) if part])
+    return total
 
 
 def wait(job: Job, tick: Callable[[], None] | None = None) -> Images:
@@ -166,14 +302,10 @@ def wait(job: Job, tick: Callable[[], None] | None = None) -> Images:
         CometError: as the call ended.
     """
     try:
-        while True:
-            try:
-                return job.result(timeout=STEP)
-            except TimeoutError:
-                if job.done():
-                    raise
+        while not futures.wait((job,), STEP).done:
             if tick is not None:
                 tick()
+        return job.result()
     except KeyboardInterrupt:
         pass
     raise interrupted(job, job.abandon())

@@ -1,6 +1,7 @@
-"""The one event loop in its one background thread per process; started by the first client, ended with the last.
+"""The one event loop in one background thread per process: started by the first client, ended with the last.
 
-A forked child gets a loop of its own. At the interpreter's end what still runs is given up, within two seconds.
+A forked child gets a loop of its own, and a loop that died is replaced. When the interpreter ends, what still runs
+is cancelled within two seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import atexit
 import contextlib
 import os
 import threading
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,9 +36,19 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._started: Future[BlockingPortal] = Future()
-        self._thread = threading.Thread(target=self._work, name="comet_magic", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._work, name="comet_magic", daemon=True)
+        self.thread.start()
         self.portal = self._started.result()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still run something."""
+        return self.thread.is_alive() and not self._loop.is_closed()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller runs on this very thread."""
+        return threading.current_thread() is self.thread
 
     def _work(self) -> None:
         try:
@@ -56,57 +67,72 @@ class LoopThread:
                 await portal.sleep_until_stopped()
 
     def start(self, act: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
-        """Begin a task, from any thread, the loop's own too."""
+        """Begin a task, from any thread, the loop's own too.
+
+        Raises:
+            RuntimeError: the loop has ended.
+        """
         begin = partial(self._tasks.start_soon, act, *arguments)
         self._loop.call_soon_threadsafe(begin, context=self._context.copy())
 
     def call(self, act: Callable[[], T]) -> T:
-        """What `act` gives, done on the loop; where it has ended, or is this very thread, done here."""
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            with contextlib.suppress(RuntimeError):  # it ended just now
-                return self.portal.call(act)
-        return act()
+        """The result of `act`, run once on the loop; run here if the loop has ended, or is this very thread's."""
+        if self.is_here or not self.alive:
+            return act()
+        try:
+            running = self.portal.start_task_soon(act)
+        except RuntimeError:  # it ended just now
+            return act()
+        try:
+            return running.result()
+        except CancelledError:  # it ended before it came to this
+            return act()
 
     def end(self) -> None:
         """Wait for what runs, then for the thread."""
-        self.portal.call(self.portal.stop)
-        self._thread.join()
+        with contextlib.suppress(RuntimeError):  # it has ended by itself
+            self.portal.call(self.portal.stop)
+        self.thread.join()
 
     def give_up(self, seconds: float) -> None:
-        """Cancel what runs, and wait so long for its last words."""
+        """Cancel what runs, and wait at most so long for it to end."""
         with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._scope.cancel)
-        self._thread.join(seconds)
+        self.thread.join(seconds)
 
 
 class LoopHandle:
-    """A share in the engine; give it back with `release`."""
+    """A share in the process's loop thread; give it back with `release`."""
 
     def __init__(self) -> None:
-        global _engine  # noqa: PLW0603 - one per process is the point
+        global _thread  # noqa: PLW0603 - one per process is the point
         with _lock:
-            if _engine is None:
-                _engine = LoopThread()
-            self.portal = _engine.portal
-            self.start, self.call = _engine.start, _engine.call
-            _leases.add(self)
+            if _thread is None or not _thread.alive:
+                _handles.clear()  # those of a dead thread have nothing to give back
+                _thread = LoopThread()
+            self._thread = _thread
+            _handles.add(self)
+        self.portal = self._thread.portal
+        self.start, self.call = self._thread.start, self._thread.call
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread can still run something; make a new handle if not."""
+        return self._thread.alive
 
     def release(self) -> None:
-        """Give the share back; the thread ends with the last one."""
-        global _engine  # noqa: PLW0603 - likewise
+        """Give the share back, from any thread; the loop's thread ends with the last one."""
+        global _thread  # noqa: PLW0603 - likewise
         with _lock:
-            held = self in _leases
-            _leases.discard(self)
-            ended = _engine if held and not _leases and not _ending else None
+            held = self in _handles
+            _handles.discard(self)
+            ended = _thread if held and not _handles and not _ending else None
             if ended is not None:
-                _engine = None
-        if ended is not None:
+                _thread = None
+        if ended is not None and ended.is_here:  # it cannot wait for itself
+            threading.Thread(target=ended.end, name="comet_magic-release").start()
+        elif ended is not None:
             ended.end()
-
-    def release_later(self) -> None:
-        """Give the share back from the engine's own thread, which cannot wait for itself."""
-        if not _ending:
-            threading.Thread(target=self.release, name="comet_magic-release").start()
 
 
 def ending() -> bool:
@@ -115,7 +141,7 @@ def ending() -> bool:
 
 
 def unwrapped(fault: BaseException) -> Any:
-    """The fault itself, without the groups that the tasks side by side make of it; the first of several."""
+    """The fault itself, without the exception groups that task groups wrap it in; the first of several."""
     while isinstance(fault, BaseExceptionGroup):
         fault = fault.exceptions[0]
     return fault
@@ -123,22 +149,22 @@ def unwrapped(fault: BaseException) -> Any:
 
 _ending = False
 _lock = threading.Lock()
-_engine: LoopThread | None = None
-_leases: set[LoopHandle] = set()
+_thread: LoopThread | None = None
+_handles: set[LoopHandle] = set()
 
 
 def _after_fork() -> None:
-    global _lock, _engine  # noqa: PLW0603 - the parent's thread does not exist here
+    global _lock, _thread  # noqa: PLW0603 - the parent's thread does not exist here
     _lock = threading.Lock()
-    _engine = None
-    _leases.clear()
+    _thread = None
+    _handles.clear()
 
 
 def _at_exit() -> None:
     global _ending  # noqa: PLW0603 - an interpreter ends once
     _ending = True
-    if _engine is not None:
-        _engine.give_up(EXIT_TIMEOUT)
+    if _thread is not None:
+        _thread.give_up(EXIT_TIMEOUT)
 
 
 if hasattr(os, "register_at_fork"):

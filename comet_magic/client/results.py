@@ -174,8 +174,7 @@ class ResultWriter:
 
     @staticmethod
     def _tell_arrival(trip: InFlight, picture: Picture) -> None:
-        if trip.job.on_event is not None:
-            trip.job.on_event(Arrived(trip.call.index, picture))
+        trip.job.tell(Arrived(trip.call.index, picture))
 
     @staticmethod
     def _with_evidence(call: RunningCall, error: CometError) -> CometError:

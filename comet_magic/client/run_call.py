@@ -120,8 +120,7 @@ class Journey:
 
         def preview(data: bytes) -> None:
             call.preview = data
-            if job.on_event is not None:
-                job.on_event(Preview(call.index, next(numbers), data, sniff(data) or "image/png"))
+            job.tell(Preview(call.index, next(numbers), data, sniff(data) or "image/png"))
 
         return Outgoing(
             body=json.dumps(call.request.body(), ensure_ascii=False, separators=(",", ":")).encode(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from comet_magic import CometError
 from comet_magic.client.events import Arrived, Progress
 from tests.faults import pictures
+from tests.loopback import until
 
 if TYPE_CHECKING:
     from comet_magic.client import Abandoned
@@ -37,6 +40,42 @@ def test_a_listener_that_fails_costs_no_picture(
     assert (entry.outcome, len(entry.pictures)) == ("done", 2)
     assert ("ZeroDivisionError" in caplog.text) == (state != "queued")
     assert sum(isinstance(event, Arrived) for event in heard) == 2
+
+
+FAULTS = [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, MemoryError]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("where", ["event", "end"])
+def test_whatever_a_listener_raises_stays_its_own(
+    stage: Stage, caplog: pytest.LogCaptureFixture, where: str, fault: type[BaseException]
+) -> None:
+    def fail(_: object) -> None:
+        raise fault("enough")
+
+    innocent = f"F:slow-ok:0.5 #beside {where} {fault.__name__}"
+    with stage.asked.client() as client:
+        beside = client.submit(innocent)
+        assert until(lambda: beside.calls[0].sent)
+        noisy = client.submit(f"noisy {where} {fault.__name__}", on_event=fail if where == "event" else None)
+        if where == "end":
+            noisy.add_done_callback(fail)
+        assert len(noisy.result(30)) == len(beside.result(30)) == 1
+        assert len(client.generate(f"the next after {where} {fault.__name__}")) == 1
+    client.archive.close()
+    assert fault.__name__ in caplog.text
+    assert stage.server.counts(innocent).posts == 1
+
+
+def test_a_client_may_be_closed_as_its_call_ends(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    before = set(threading.enumerate())
+    for number in range(2):
+        client = stage.asked.client()
+        job = client.submit(f"closed as it ends {number}")
+        job.add_done_callback(lambda _, client=client: client.close())
+        assert len(job.result(30)) == 1
+    assert until(lambda: not {each for each in threading.enumerate() if "comet" in each.name} - before)
+    assert caplog.text == ""
 
 
 def test_a_listener_may_drop_the_call_that_it_listens_to(stage: Stage) -> None:
