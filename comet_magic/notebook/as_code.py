@@ -5,25 +5,71 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
+
+from ..errors import InvalidRequestError
+from ..request import requests_of
+from .cell_call import parse_cell, refuse_key
 from .flags import wire_flags
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..request import ImageRequest
 
 
+def request_code(request: ImageRequest) -> str:
+    """The code of a cell that makes exactly this request.
+
+    It is a `%%cometimg` cell, or a Python call if a cell cannot say it: a prompt that begins or ends with empty
+    lines, for example.
+
+    Raises:
+        UsageError: the request contains what looks like an API key.
+    """
+    text = cell_text(request)
+    refuse_key(text)
+    return text if _makes(text, request) else python_text(request.prompt, request.to_dict()) + "\n"
+
+
+def _makes(cell: str, request: ImageRequest) -> bool:
+    """Whether the cell makes this request."""
+    line, _, body = cell.partition("\n")
+    try:
+        typed = parse_cell(line.removeprefix("%%cometimg"), body)
+        return requests_of(typed.prompt, {**typed.wire, "extra": dict(typed.values["raw"] or ())}) == (
+            request,
+        )
+    except (UsageError, InvalidRequestError):
+        return False
+
+
 def cell_text(request: ImageRequest) -> str:
-    """The text of a `%%cometimg` cell that makes exactly this request."""
+    """The text of a `%%cometimg` cell for this request."""
     words = ["%%cometimg"]
     body = request.body()
     for flag in wire_flags():
         value = body.get(flag.name)
-        if value is not None and value is not False:
-            words.append(flag.short or flag.spelling)
-            words += [shlex.quote(str(value))] if flag.takes_value else []
+        if value is None or value is False:
+            continue
+        spelling = flag.short or flag.spelling
+        if not flag.takes_value:
+            words.append(spelling)
+        elif str(value).startswith("-"):  # behind a blank it could be taken for the next flag
+            words.append(shlex.quote(f"{spelling}={value}"))
+        else:
+            words += [spelling, shlex.quote(str(value))]
     for name, value in request.extra.items():
         words += ["--raw", shlex.quote(f"{name}={json.dumps(value, ensure_ascii=False)}")]
-    if re.search(r"\{[^\W\d]", request.prompt):
+    if re.search(r"\{\s*[^\W\d]", request.prompt):
         words.append("--no-interpolate")
     return f"{' '.join(words)}\n{request.prompt}\n"
+
+
+def python_text(prompt: str, options: Mapping[str, Any], *, name: str = "") -> str:
+    """The call of `generate` with this prompt and these options, assigned to `name` if one is given."""
+    words = [f"{key}={value!r}" for key, value in options.items() if key != "prompt"]
+    lines = "".join(f"    {word},\n" for word in (repr(prompt), *words))
+    return f"import comet_magic as cm\n\n{name and f'{name} = '}cm.generate(\n{lines})"

@@ -394,11 +394,11 @@ def _read_picture(archive: Archive, stored: StoredPicture) -> Picture:
 
 
 def _write_next_cell(entry: Entry, shell: Any) -> None:
-    from .as_code import cell_text
+    from .as_code import request_code
 
     if entry.request is None:
         raise usage_error(f"the prompt of {entry.id[:8]} is not kept, so its cell cannot be written")
-    shell.set_next_input(cell_text(entry.request), replace=False)
+    shell.set_next_input(request_code(entry.request), replace=False)
 
 
 # --- tables

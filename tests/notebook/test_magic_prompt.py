@@ -36,13 +36,11 @@ def test_known_names_attributes_and_indexes_are_filled_in(typed: str, sent: str)
     "typed",
     [
         '{"a": {"b": 1}}',
-        "$5 for {}",
-        "{0} { color }",
+        "$5 for {} {0}",
         "100% {{}} }{",
-        "{color!r}",
-        "{color:>9}",
-        "{color()}",
-        "{row.__class__}",
+        "{a: 1}",
+        "{{color:>9}}",
+        "{paper|wooden} {a boat}",
     ],
 )
 def test_other_braces_stay_as_they_were_typed(typed: str) -> None:
@@ -82,3 +80,33 @@ def test_a_prompt_without_known_names_never_changes_but_for_doubled_braces(typed
 
     assert len(text) <= len(typed)
     assert text == typed or "{{" in typed
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "{color!r}",
+        "{color:>9}",
+        "{sizes[small]:.2f}",
+        "{boats[0]!s:>9}",
+        "{color=}",
+        "{color.upper()}",
+        "{sizes['small'] + 1}",
+        "{row.__class__}",
+        "{ color }",
+    ],
+)
+def test_a_field_that_begins_with_a_known_name_and_is_not_filled_in_is_warned_about(field: str) -> None:
+    sent, (warning,) = fill(f"a {field} boat", NAMES)
+
+    assert sent == f"a {field} boat"
+    assert f"{field} in the prompt is left as typed" in warning
+    assert "{name}" in warning
+
+
+@pytest.mark.parametrize("field", ["{colour:.2f}", "{colour!r}"])
+def test_a_format_code_of_an_unknown_name_is_warned_about_as_the_name_alone_is(field: str) -> None:
+    sent, (warning,) = fill(field, NAMES)
+
+    assert sent == field
+    assert "did you mean {color}?" in warning

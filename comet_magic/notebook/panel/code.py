@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from ..as_code import cell_text
+from ..as_code import cell_text, python_text
 
 if TYPE_CHECKING:
     from .form import Order
@@ -41,9 +41,7 @@ def python(order: Order, name: str = "") -> str:
     if order.count > 1:
         arguments["n"] = order.count
     arguments |= {key: order.options[key] for key in ("timeout", "max_cost", "reuse") if key in order.options}
-    lines = [repr(order.prompt), *(f"{key}={value!r}" for key, value in arguments.items())]
-    body = "".join(f"    {line},\n" for line in lines)
-    return f"import comet_magic as cm\n\n{name or 'images'} = cm.generate(\n{body})"
+    return python_text(order.prompt, arguments, name=name or "images")
 
 
 def body(order: Order) -> str:
