@@ -134,7 +134,7 @@ def test_dropping_closes_the_connection(open_panel: Open) -> None:
         panel.button("Drop it").click()
 
         assert sandbox.until(lambda log: log[0].disconnected, timeout=30)
-        expect(panel.status).to_contain_text("may be billed all the same")
+        expect(panel.status).to_contain_text("may still be billed")
         expect(panel.root.locator(".comet-late")).to_be_hidden()
 
 

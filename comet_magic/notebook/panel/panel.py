@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from ...errors import CometError, InvalidRequestError
+from ...errors import CometError, ConfigurationError, InvalidRequestError
 from ...text import clean, counted, html, looks_like_key
 from ..commands import cancelled_message
 from ..session import session
@@ -128,6 +128,12 @@ class Panel:
     def generate(self) -> None:
         """Order what the form says, and return at once; a click while one is being made orders nothing."""
         with self._lock:
+            if self._closed:
+                raise ConfigurationError(
+                    "this panel was closed, so nothing was sent",
+                    hint="comet_magic.panel() opens a new one.",
+                    outcome="not_sent",
+                )
             now = time.monotonic()
             if self._run is not None:
                 self._say("One order is under way; this click ordered nothing more. Stop it, or wait.")

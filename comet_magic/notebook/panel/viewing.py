@@ -108,6 +108,17 @@ class Viewing:
         self._hand.do(self._read_archive)
 
     def _read_archive(self) -> None:
+        try:
+            self._fill_gallery()
+        except CometError as error:
+            problem = error
+        else:
+            return
+        with self._lock:
+            self.gallery.fill([], "The archive cannot be read.")
+        self._failed(problem)
+
+    def _fill_gallery(self) -> None:
         archive = self._archive()
         entries = [entry for entry in archive.history(limit=HISTORY) if entry.pictures]
         items: list[Item] = []

@@ -12,7 +12,9 @@ import ipywidgets as widgets
 import pytest
 
 import comet_magic as cm
+from comet_magic.errors import ConfigurationError
 from comet_magic.notebook.panel import Panel
+from comet_magic.notebook.session import session
 from comet_magic.sandbox import Sandbox
 from tests.loopback import until
 from tests.notebook.panel.shown import WAIT, Shown, state_size
@@ -239,7 +241,7 @@ def test_dropping_closes_the_connection_and_says_what_it_may_cost(
 
     assert shown.panel.wait(WAIT)
     assert sandbox.until(lambda log: log[0].disconnected)
-    assert "may be billed all the same, at most $0.016" in shown.words("comet-status")
+    assert "may still be billed, at most $0.016" in shown.words("comet-status")
     assert shown.part("comet-error").value == ""
     assert shown.tiles == []
 
@@ -390,6 +392,17 @@ def test_a_picture_gives_its_settings_back_to_the_form(shown: Shown) -> None:
     assert shown.panel.form.text == "a boat"
 
 
+def test_each_picture_of_a_call_shows_its_share_of_the_cost(shown: Shown) -> None:
+    shown.panel.form.fill({"model": "dall-e-2", "size": "256x256", "n": 2}, "two boats")
+
+    shown.make()
+    first = shown.words("comet-figure")
+    shown.pick(0)
+    second = shown.words("comet-figure")
+
+    assert [" · $0.016 · " in words for words in (first, second)] == [True, True]
+
+
 def test_a_picture_is_removed_from_view_and_stays_on_disk(shown: Shown) -> None:
     small(shown).make()
     assert shown.panel.last is not None
@@ -456,6 +469,47 @@ def test_an_empty_archive_says_so(shown: Shown) -> None:
     assert "Nothing yet" in shown.words("comet-count")
 
 
+def damage_file(ledger: Path) -> None:
+    ledger.write_bytes(b"garbage" * 5000)
+
+
+def damage_page(ledger: Path) -> None:
+    whole = ledger.read_bytes()
+    ledger.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+
+
+def replace_by_folder(ledger: Path) -> None:
+    ledger.unlink()
+    ledger.mkdir()
+
+
+@pytest.mark.parametrize("damage", [damage_file, damage_page, replace_by_folder])
+def test_an_archive_that_cannot_be_read_says_so(
+    shown: Shown, damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    small(shown).make()
+    session.close()
+    for name in ("-wal", "-shm"):
+        (tmp_path / "cometimg" / f"ledger.sqlite{name}").unlink(missing_ok=True)
+    damage(tmp_path / "cometimg" / "ledger.sqlite")
+
+    shown.control("Show pictures of").value = "Archive"
+    assert shown.panel.wait(WAIT)
+
+    assert shown.words("comet-count") == "The archive cannot be read."
+    assert "ledger.sqlite cannot be used" in shown.words("comet-error")
+
+
+def test_an_archive_behind_a_wrong_setting_says_so(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMETAPI_BASE_URL", "ftp://nowhere")
+
+    shown.control("Show pictures of").value = "Archive"
+    assert shown.panel.wait(WAIT)
+
+    assert shown.words("comet-count") == "The archive cannot be read."
+    assert "ftp" in shown.words("comet-error")
+
+
 def test_the_selected_picture_is_told_in_words(shown: Shown) -> None:
     small(shown).make()
     shown.make("a ship")
@@ -511,6 +565,18 @@ def test_closing_stops_what_was_started_if_told_so(serve: Callable[..., Sandbox]
     assert panel.wait(WAIT)
     assert len(bought(sandbox)) == 4
     assert shown.panel.last is not None
+
+
+def test_a_closed_panel_sends_nothing(shown: Shown, sandbox: Sandbox) -> None:
+    small(shown)
+    shown.panel.close()
+
+    with pytest.raises(ConfigurationError, match="panel was closed") as caught:
+        shown.panel.generate()
+
+    assert caught.value.outcome == "not_sent"
+    assert shown.panel.wait(WAIT)
+    assert sandbox.log == []
 
 
 def test_the_panel_is_a_public_name() -> None:
