@@ -43,8 +43,7 @@ from .errors import (
 if TYPE_CHECKING:
     from .archive import history, spend
     from .client import AsyncClient, Client, agenerate, generate
-    from .files import read_metadata
-    from .images import Images
+    from .images import Images, read_metadata
     from .notebook.panel import Panel
     from .pipeline import agenerate_dataset, generate_dataset, open_dataset, plan
     from .remote import generate_one
@@ -106,7 +105,7 @@ _LATE = {
     "generate": "client",
     "history": "archive",
     "spend": "archive",
-    "read_metadata": "files",
+    "read_metadata": "images",
     "Images": "images",
     "agenerate_dataset": "pipeline",
     "generate_dataset": "pipeline",

@@ -1,5 +1,8 @@
+import base64
 import copy
+import io
 import pickle
+import struct
 import subprocess
 import sys
 import textwrap
@@ -12,9 +15,10 @@ import pytest
 from PIL import Image
 
 from comet_magic.errors import BadImageError, ConfigurationError, InvalidRequestError
-from comet_magic.images import Images, Picture
+from comet_magic.images import Images, Picture, bundle, decoded, read_metadata
 
-from .images_made import made, picture, pixels
+from .images_made import chunk, file_of, made, picture, pixels
+from .processes import run
 
 ROOT = str(Path(__file__).parent.parent)
 PNG, JPEG, WEBP = "image/png", "image/jpeg", "image/webp"
@@ -72,15 +76,184 @@ class TestTheList:
         with pytest.raises(InvalidRequestError, match="there are 0 pictures"):
             _ = Images([]).image
 
-    def test_is_the_users_to_change(self, three):
-        three.append(Image.new("RGB", (1, 1)))
-        three[0] = three[0].rotate(90)
-        assert len(three.pictures) == 3
-        assert three.data[0] == made(PNG)
+    def test_reaches_no_decoder_but_three(self, tmp_path):
+        for number, mime in enumerate((PNG, JPEG, WEBP)):
+            (tmp_path / str(number)).write_bytes(made(mime))
+        script = f"""
+            import sys
+            from pathlib import Path
+            from comet_magic.images import Images, Picture, check_picture
 
-    def test_of_a_picture_that_was_never_checked_is_refused_when_it_is_broken(self):
-        with pytest.raises(BadImageError):
-            Images([Picture(made()[:60], PNG, 48, 32)])
+            for path in sorted(Path({str(tmp_path)!r}).iterdir()):
+                data = path.read_bytes()
+                Images([Picture(data, *check_picture(data, max_pixels=10**6))])[0].load()
+            print(*sorted(name for name in sys.modules if name.endswith("ImagePlugin")))
+        """
+        decoders = ["PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.WebPImagePlugin"]
+        assert run(textwrap.dedent(script)).split() == decoders
+
+
+def shade(level):
+    """The bytes of a picture of one grey."""
+    return file_of(Image.new("RGB", (8, 8), (level,) * 3), PNG)
+
+
+def level(image):
+    return image.convert("L").getpixel((0, 0))
+
+
+def saved(images, folder):
+    """The shades of the pictures as they were saved, in their order."""
+    levels = []
+    for path in images.save(f"{folder}/{len(list(folder.iterdir()))}/"):
+        with Image.open(path) as image:
+            levels.append(level(image))
+    return levels
+
+
+CHANGES = {
+    "pop": lambda images: images.pop(0),
+    "pop of the last": lambda images: images.pop(),
+    "remove": lambda images: images.remove(images[1]),
+    "del": lambda images: images.__delitem__(1),
+    "del of a slice": lambda images: images.__delitem__(slice(0, 3, 2)),
+    "reverse": lambda images: images.reverse(),
+    "sort": lambda images: images.sort(key=level, reverse=True),
+    "clear": lambda images: images.clear(),
+    "insert": lambda images: images.insert(0, images[2]),
+    "insert of the user's own": lambda images: images.insert(1, Image.new("RGB", (8, 8), (7, 7, 7))),
+    "append": lambda images: images.append(Image.new("CMYK", (8, 8))),
+    "replacing one": lambda images: images.__setitem__(1, images[1].point(lambda value: value // 2)),
+    "replacing a slice": lambda images: images.__setitem__(slice(1, 3), [images[0]]),
+    "extend": lambda images: images.extend(Images([picture(shade(200), path="d.png")], prompt="other")),
+    "+=": lambda images: images.__iadd__(images[:1]),
+    "*=": lambda images: images.__imul__(2),
+    "drawing on one": lambda images: images[1].paste((9, 9, 9), (0, 0, 8, 8)),
+    "making one smaller": lambda images: images[0].thumbnail((4, 4)),
+}
+
+
+@pytest.fixture(params=CHANGES)
+def changed(request):
+    """Three shades of grey from a call, after something was done to their list."""
+    images = Images(
+        [picture(shade(10 * n), path=f"{n}.png", request_id=f"r{n}", cost=n) for n in (1, 2, 3)],
+        prompt="a boat",
+        cost=6,
+    )
+    CHANGES[request.param](images)
+    return images
+
+
+class TestAChangedList:
+    """The facts of a picture follow it, so that a list tells and saves what it shows, whatever was done to it."""
+
+    def test_saves_what_it_shows(self, changed, tmp_path):
+        assert saved(changed, tmp_path) == [level(image) for image in changed]
+
+    def test_saves_what_its_slices_show(self, changed, tmp_path):
+        for part in (changed[:1], changed[1:], changed[::-1], changed[::2]):
+            assert saved(part, tmp_path) == [level(image) for image in part]
+
+    def test_keeps_its_facts_aligned(self, changed):
+        for number, image in enumerate(changed):
+            path, request_id = changed.paths[number], changed.request_ids[number]
+            before = level(Image.open(io.BytesIO(changed.data[number])))
+            if path not in (None, "d.png"):
+                assert (path, request_id) == (f"{before // 10}.png", f"r{before // 10}")
+            elif path is None:
+                assert (request_id, before) == (None, level(image))
+        lengths = {
+            len(aligned) for aligned in (changed.data, changed.paths, changed.mime_types, changed.pictures)
+        }
+        assert lengths == {len(changed)}
+        assert list(changed.to_frame()["image"]) == list(changed)
+
+    def test_shows_on_its_sheet_what_it_holds(self, changed):
+        if changed:
+            sheet = changed.sheet(columns=1, width=40)
+            middles = [level(sheet.crop((20, 48 * n + 20, 21, 48 * n + 21))) for n in range(len(changed))]
+            assert middles == pytest.approx([level(image) for image in changed], abs=2)
+
+    @pytest.mark.parametrize(
+        "duplicate",
+        [copy.copy, copy.deepcopy, lambda images: pickle.loads(pickle.dumps(images)), Images.copy],
+    )
+    def test_has_copies_that_show_save_and_tell_the_same(self, changed, duplicate, tmp_path):
+        again = duplicate(changed)
+        assert saved(again, tmp_path) == [level(image) for image in changed]
+        assert (again.cost, again.request_ids) == (changed.cost, changed.request_ids)
+        assert [level(image) for image in again] == [level(image) for image in changed]
+
+    def test_costs_what_its_pictures_cost(self, changed):
+        costs = dict(zip(changed.paths, changed.to_frame()["cost"], strict=True))
+        assert costs.pop(None, 0) == 0
+        if "d.png" not in costs:
+            assert changed.cost == sum(costs.values())
+
+    def test_makes_plain_lists_by_plus_and_times(self, changed):
+        for plain in (changed + changed, changed * 2):
+            assert type(plain) is list
+            assert Images.__iadd__(Images(), plain).paths == changed.paths * 2
+
+    def test_tells_in_each_file_how_that_picture_was_made(self, tmp_path):
+        images = Images([picture(shade(10))], prompt="a boat")
+        images += Images([picture(shade(20))], prompt="a train")
+        images.append(Image.new("RGB", (8, 8)))
+        prompts = [read_metadata(path).get("prompt") for path in images.save(tmp_path / "new/")]
+        assert prompts == ["a boat", "a train", None]
+
+
+def damaged(path=None):
+    """A picture with a whole container whose pixels cannot be decoded."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+    png = made()[:8] + header + chunk(b"IDAT", b"no zlib") + chunk(b"IEND", b"")
+    return picture(png, path=path)
+
+
+def unopened(path=None):
+    """A picture that Pillow does not even open."""
+    return Picture(made()[:60], PNG, 48, 32, path=path)
+
+
+@pytest.mark.parametrize("make", [damaged, unopened])
+class TestADamagedPicture:
+    def test_is_delivered_with_its_bytes_and_saved(self, make, tmp_path):
+        images = Images([make("a.png"), picture(made())])
+        assert (images.data[0], images.paths) == (make().data, ("a.png", None))
+        first, second = images.save(tmp_path, metadata=False)
+        assert first.read_bytes() == make().data
+        assert second.read_bytes() == made()
+        assert images[0].size == (make().width, make().height)
+        assert pickle.loads(pickle.dumps(images)).data == images.data
+
+    def test_is_told_with_its_file_when_its_pixels_are_needed(self, make):
+        images = Images([make("images/ab/a.png")])
+        for look in (
+            lambda: images.image,
+            lambda: images.image,
+            images.sheet,
+            lambda: bundle(images, inline="preview"),
+            lambda: decoded(images.pictures[0], 16),
+        ):
+            with pytest.raises(BadImageError, match=r"the picture images/ab/a\.png is broken: ") as caught:
+                look()
+            assert caught.value.__context__ is None
+
+    def test_is_an_error_of_pillow_when_pillow_is_asked(self, make):
+        images = Images([make("a.png")])
+        with pytest.raises(OSError, match=r"broken|truncated"):
+            images[0].load()
+        with pytest.raises(BadImageError, match=r"a\.png"):
+            _ = images.image
+        with pytest.raises(BadImageError, match=r"a\.png"):
+            bundle(images, inline="preview")
+        assert images.data[0] == make().data
+
+    def test_has_a_caption_and_is_shown_as_it_came_if_it_is_small(self, make):
+        images = Images([make()], model="m")
+        assert repr(images).startswith("<Images: m · ")
+        assert base64.b64decode(bundle(images)[0][PNG]) == make().data
 
 
 class TestWhatItKnows:

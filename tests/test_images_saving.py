@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from comet_magic.errors import SaveError
-from comet_magic.files import read_metadata
-from comet_magic.images import Images, obstacle
+from comet_magic.images import Images, obstacle, read_metadata
 from comet_magic.text import Secret
 
 from .images_made import made, noise, picture, pixels

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import pickle
 import string
 import struct
 import unicodedata
@@ -17,6 +18,7 @@ from PIL import Image
 
 from comet_magic.addresses import check_ip, is_loopback_url, is_public, parse_picture_url
 from comet_magic.errors import BadImageError, TooLargeError, UnsafeURLError
+from comet_magic.formats import dimensions, embed_metadata
 from comet_magic.images import Images, Picture, bundle, check_picture, preview
 from comet_magic.text import Secret, clean, clean_url, html, looks_like_key
 from tests.examples import fewer
@@ -198,21 +200,37 @@ SEEDS = [
 
 
 def _ends_well(data):
-    """Check a picture that may be anything; what is accepted must also open, show and pickle."""
+    """Check a picture that may be anything; what is accepted shows, saves and pickles, or raises our error.
+
+    Gives whether it was accepted, and whether its pixels could be decoded.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
             mime, width, height = check_picture(data, max_pixels=100_000)
         except (BadImageError, TooLargeError) as error:
             assert_evidence(error)
-            return False
+            return False, False
         images = Images([Picture(data, mime, width, height)])
         assert images[0].size == (width, height)
-        images[0].load()
-        data, _ = bundle(images, inline="preview")
-        assert len(data) == 2
-        preview(images.data[0], 16)
-        return True
+        assert pickle.loads(pickle.dumps(images)).data == (data,)
+        assert dimensions(data) == (width, height)
+        embedded = embed_metadata(data, mime, {"prompt": "a boat"})
+        assert embedded == data or check_picture(embedded, max_pixels=100_000) == (mime, width, height)
+        opened = {_opens(look) for look in (lambda: images.image, images.sheet, lambda: preview(data, 16))}
+        assert len(opened) == 1
+        shown = _opens(lambda: bundle(images, inline="preview"))
+        assert {shown} == opened
+        return True, shown
+
+
+def _opens(look):
+    try:
+        look()
+    except BadImageError as error:
+        assert_evidence(error)
+        return False
+    return True
 
 
 def _decodes(png):
@@ -240,7 +258,7 @@ class TestPictures:
 
     @fewer
     @given(st.data())
-    def test_with_damage_behind_right_checksums_are_accepted_where_pillow_decodes_them(self, data):
+    def test_with_damage_behind_right_checksums_are_accepted_and_open_if_pillow_decodes_them(self, data):
         channels, width, height = data.draw(st.tuples(st.sampled_from([3, 4]), *[st.integers(1, 9)] * 2))
         filters = st.sampled_from([0, 1, 2, 3, 4, data.draw(st.sampled_from([0, 5, 255]))])
         rows = data.draw(st.integers(max(0, height - 1), height + 1))
@@ -255,7 +273,7 @@ class TestPictures:
         header = struct.pack(">IIBBBBB", width, height, 8, {3: 2, 4: 6}[channels], 0, 0, 0)
         parts = chunk(b"IHDR", header), *(chunk(b"IDAT", one) for one in (packed[:cut], packed[cut:]))
         png = b"\x89PNG\r\n\x1a\n" + b"".join((*parts, chunk(b"IEND", b"")))
-        assert _ends_well(png) == _decodes(png)
+        assert _ends_well(png) == (True, _decodes(png))
 
     @fewer
     @given(
@@ -263,7 +281,7 @@ class TestPictures:
         st.binary(max_size=200),
     )
     def test_of_any_bytes_behind_a_header_are_refused(self, head, tail):
-        assert not _ends_well(head + tail)
+        assert _ends_well(head + tail) == (False, False)
 
     @fewer
     @given(st.binary(max_size=300))

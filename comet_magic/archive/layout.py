@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ..files import SUFFIX, inside, is_linked, is_name_inside, make_folder, native, place, slug, write_whole
+from ..files import inside, is_linked, is_name_inside, make_folder, native, place, slug, write_whole
+from ..formats import SUFFIX
 from .records import is_call
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..files import dimensions, inside, is_linked, sniff
+from ..files import inside, is_linked
+from ..formats import dimensions, sniff
 from . import claims, layout, queries
 from .process_lock import is_alive
 from .raw_answers import is_whole

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import CometError
-from ..files import sniff
+from ..formats import sniff
 from ..protocol import Attempt, judge, request_id_of
 from ..protocol.retry import counts
 from ..text import clean

@@ -1,9 +1,20 @@
-"""From bytes to checked PIL pictures, and how they show and save themselves."""
+"""From bytes to PIL pictures, and how they show and save themselves."""
 
-from .check import check_picture
+from ..formats import check_picture
+from .decode import decoded
 from .picture import Picture
 from .preview import preview
 from .result import Images, bundle, caption
-from .saving import obstacle
+from .saving import obstacle, read_metadata
 
-__all__ = ["Images", "Picture", "bundle", "caption", "check_picture", "obstacle", "preview"]
+__all__ = [
+    "Images",
+    "Picture",
+    "bundle",
+    "caption",
+    "check_picture",
+    "decoded",
+    "obstacle",
+    "preview",
+    "read_metadata",
+]

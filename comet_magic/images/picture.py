@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..files import from_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture, checked.
+    """One picture, whose container was checked.
 
     Attributes:
         data: the provider's bytes, untouched.
@@ -23,7 +26,7 @@ class Picture:
         revised_prompt: what the model made of the prompt, as sent by the server.
         request_id: the server's id of the call.
         cost: micro-USD, or None where unknown.
-        sha256: of the bytes, in hex; worked out where it is not given.
+        sha256: of the bytes, in hex; worked out if it is not given.
         reused: it was in the archive already, so nothing was paid.
     """
 
@@ -42,10 +45,25 @@ class Picture:
         if not self.sha256:
             object.__setattr__(self, "sha256", hashlib.sha256(self.data).hexdigest())
 
+    @property
+    def name(self) -> str:
+        """Its file as one would type it here, or ""."""
+        return str(from_here(Path(self.path))) if self.path else ""
+
 
 @dataclass(frozen=True)
 class Facts:
-    """What the pictures of one call share: `cost` in micro-USD, None where any part is unknown."""
+    """What the pictures of one call share.
+
+    Attributes:
+        prompt: as it was sent.
+        model: that was asked.
+        created: when the server made them, seconds since 1970.
+        usage: what the server counted.
+        cost: of all of them in micro-USD; None if any part is unknown.
+        notice: one sentence for every caption, or "".
+        pictures: how many the call brought.
+    """
 
     prompt: str = ""
     model: str = ""

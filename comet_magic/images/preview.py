@@ -6,15 +6,13 @@ import io
 import math
 from typing import TYPE_CHECKING
 
-from .check import displayable, guarded, open_checked, open_within
+from .decode import guarded, open_untrusted, shrunk, smaller
+from .origin import pixels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from PIL.Image import Image
-    from PIL.ImageFile import ImageFile
-
-    from .picture import Picture
 
 # Below the 89 million at which Pillow begins to warn.
 _MOST_PIXELS = 64_000_000
@@ -25,7 +23,7 @@ _PAPER = "white"
 
 
 def preview(data: bytes, edge: int) -> tuple[bytes, str]:
-    """A small version for the screen and its MIME type: JPEG, or PNG where anything can be seen through.
+    """A small version for the screen and its MIME type: JPEG, or PNG if anything can be seen through.
 
     Args:
         data: any png, jpeg or webp; it is checked here.
@@ -35,7 +33,7 @@ def preview(data: bytes, edge: int) -> tuple[bytes, str]:
         BadImageError: it cannot be opened.
         TooLargeError: it has too many pixels.
     """
-    image = open_within(data, max_pixels=_MOST_PIXELS)
+    image = open_untrusted(data, max_pixels=_MOST_PIXELS)
     return guarded(lambda: encoded(shrunk(image, edge)))
 
 
@@ -50,22 +48,6 @@ def fitting(image: Image, max_bytes: int, *, edge: int = EDGE) -> tuple[bytes, s
     return fitting(image, max_bytes, edge=max(_SMALLEST_EDGE, int(max(image.size) * scale)))
 
 
-def shrunk(image: ImageFile, edge: int) -> Image:
-    """A freshly opened picture, decoded only as far as this size needs."""
-    # A JPEG is decoded at a half, a quarter or an eighth; other formats ignore this.
-    image.draft(None, (edge, edge))
-    return smaller(displayable(image), edge)
-
-
-def smaller(image: Image, edge: int) -> Image:
-    """The picture with its longest edge at most this long; the very same where it is that small."""
-    scale = edge / max(image.size)
-    if scale >= 1:
-        return image
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.resize((width, height), reducing_gap=2.0)
-
-
 def encoded(image: Image) -> tuple[bytes, str]:
     """An RGB or RGBA picture as a file for the screen."""
     out = io.BytesIO()
@@ -76,38 +58,36 @@ def encoded(image: Image) -> tuple[bytes, str]:
     return out.getvalue(), "image/jpeg"
 
 
-def contact_sheet(pictures: Sequence[Picture], *, columns: int, width: int) -> Image:
+def contact_sheet(images: Sequence[Image], *, columns: int, width: int) -> Image:
     """All pictures side by side on white, in rows, in their order.
 
     Args:
-        pictures: at least one.
+        images: at least one.
         columns: pictures in a row.
         width: of the sheet, in pixels.
+
+    Raises:
+        BadImageError: one cannot be decoded; its file is named.
     """
     from PIL import Image as Pillow
 
-    columns = min(columns, len(pictures))
-    rows = math.ceil(len(pictures) / columns)
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
     gap = min(GAP, width // (4 * columns))
     across = (width - gap * (columns - 1)) // columns
-    down = max(1, round(across * max(picture.height / picture.width for picture in pictures)))
+    down = max(1, round(across * max(image.height / image.width for image in images)))
     sheet = Pillow.new("RGB", (width, rows * (down + gap) - gap), _PAPER)
-    for index, picture in enumerate(pictures):
+    for index, image in enumerate(images):
         row, column = divmod(index, columns)
-        small = _into(open_checked(picture.data, picture.mime), across, down)
+        scale = min(1.0, across / image.width, down / image.height)
+        small = pixels(image, max(1, round(max(image.size) * scale)))
         left = column * (across + gap) + (across - small.width) // 2
         top = row * (down + gap) + (down - small.height) // 2
         sheet.paste(small, (left, top), small if small.mode == "RGBA" else None)
     # A plain picture of Pillow shows itself twice; this one as JPEG only.
-    sheet.__dict__["_repr_png_"] = nothing
+    sheet.__dict__["_repr_png_"] = no_repr
     return sheet
 
 
-def _into(image: ImageFile, width: int, height: int) -> Image:
-    """The picture, as large as fits."""
-    scale = min(width / image.width, height / image.height)
-    return shrunk(image, max(1, round(max(image.size) * min(1.0, scale))))
-
-
-def nothing() -> None:
+def no_repr() -> None:
     """What a picture answers in a format that it is not to be shown in."""

@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
 
 from ..errors import ConfigurationError, InvalidRequestError
-from ..money import MILLION, total
+from ..money import MILLION
 from ..text import counted
-from .check import open_checked
-from .display import MOST_BYTES, Bundle, describe, present, show
+from .display import MOST_BYTES, Bundle, describe, show, with_notebook_repr
+from .origin import arrived, cost_of, current, described, facts_of, opened, whole
 from .picture import Facts, Picture
 from .preview import contact_sheet
 from .saving import save_pictures
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -36,8 +36,10 @@ class Range(Protocol):
 class Images(list["Image"]):
     """The pictures of one call as PIL pictures, opened from the provider's bytes when pixels are asked for.
 
-    Always a list, also of one; a slice is `Images` again. The aligned tuples (`data`, `paths`...) tell what
-    arrived, whatever is done to the list.
+    Always a list, also of one; a slice is `Images` again, `+` and `*` make plain lists. What is known of a picture
+    follows the picture: `data`, `paths`... are aligned with the list whatever is done to it. They tell what arrived;
+    of a picture that you put in yourself they hold a PNG made of it. What is shown and saved is what the list
+    holds now: a picture that you drew on or replaced is saved as a PNG of its own.
 
     Example:
         >>> import comet_magic as cm
@@ -59,28 +61,25 @@ class Images(list["Image"]):
         cost: int | Range | None = None,
         notice: str = "",
     ) -> None:
-        self._pictures = tuple(pictures)
-        self._facts = Facts(prompt, model, created, usage, _exact(cost), notice, len(self._pictures))
+        self._facts = Facts(prompt, model, created, usage, _exact(cost), notice, len(pictures))
         # Set by the magic that has shown these pictures already: whether that was in the running cell.
         self._shown: Callable[[], bool] | None = None
-        super().__init__(
-            present(open_checked(picture.data, picture.mime), picture, self._facts)
-            for picture in self._pictures
-        )
+        super().__init__(with_notebook_repr(picture, self._facts) for picture in pictures)
 
     # ── What is known ──────────────────────────────────────────────────────────────────────────────
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
         """What arrived, with all that is known of each."""
-        return self._pictures
+        return tuple(arrived(image) for image in self)
 
     @property
     def image(self) -> Image:
-        """The only picture.
+        """The only picture, its pixels decoded.
 
         Raises:
             InvalidRequestError: there are none or several.
+            BadImageError: it is damaged; its file is named.
         """
         if len(self) != 1:
             raise InvalidRequestError(
@@ -89,7 +88,7 @@ class Images(list["Image"]):
                 outcome="billed",
                 images=self,
             )
-        return self[0]
+        return whole(self[0])
 
     @property
     def prompt(self) -> str:
@@ -113,12 +112,12 @@ class Images(list["Image"]):
 
     @property
     def cost(self) -> int | None:
-        """What it cost in micro-USD; None where any part is unknown."""
-        return self._facts.cost
+        """What the pictures in this list cost in micro-USD; None if any part is unknown."""
+        return cost_of(self, self._facts)
 
     @property
     def cost_usd(self) -> float | None:
-        """What it cost in USD; None where any part is unknown."""
+        """What they cost in USD; None if any part is unknown."""
         return None if self.cost is None else self.cost / MILLION
 
     @property
@@ -129,36 +128,36 @@ class Images(list["Image"]):
     @property
     def data(self) -> tuple[bytes, ...]:
         """The provider's bytes, untouched."""
-        return tuple(picture.data for picture in self._pictures)
+        return tuple(arrived(image).data for image in self)
 
     @property
     def mime_types(self) -> tuple[str, ...]:
         """Their kinds, by the bytes."""
-        return tuple(picture.mime for picture in self._pictures)
+        return tuple(described(image).mime for image in self)
 
     @property
     def paths(self) -> tuple[str | None, ...]:
         """Their files in the archive."""
-        return tuple(picture.path for picture in self._pictures)
+        return tuple(described(image).path for image in self)
 
     @property
     def revised_prompts(self) -> tuple[str | None, ...]:
         """What the model made of the prompt. Text of a server: never put it into HTML as it is."""
-        return tuple(picture.revised_prompt for picture in self._pictures)
+        return tuple(described(image).revised_prompt for image in self)
 
     @property
     def request_ids(self) -> tuple[str | None, ...]:
         """The server's ids of the calls they came from."""
-        return tuple(picture.request_id for picture in self._pictures)
+        return tuple(described(image).request_id for image in self)
 
     # ── What can be done ───────────────────────────────────────────────────────────────────────────
 
     def with_notice(self, notice: str) -> Images:
         """The same pictures with one more sentence in every caption."""
-        return _restored(self._pictures, replace(self._facts, notice=notice))
+        return _restored(self._now(), self._facts, notice)
 
     def save(self, path: str | os.PathLike[str], *, metadata: bool = True) -> list[Path]:
-        """Write the pictures, pixels untouched; gives the paths.
+        """Write the pictures as they came, or as PNG if you changed them; gives the paths.
 
         Args:
             path: a folder (it exists, or the path ends in a slash), where names are made from the prompt; or
@@ -169,8 +168,8 @@ class Images(list["Image"]):
             SaveError: the name is taken (then nothing was written), asks for another kind of file, or the
                 disk refused.
         """
-        facts = self._facts if metadata else None
-        return save_pictures(self._pictures, self.prompt, path, facts=facts, images=self)
+        files = [(picture, facts if metadata else None) for picture, facts in self._now()]
+        return save_pictures(files, self.prompt, path, images=self)
 
     def sheet(self, columns: int | None = None, width: int = 1024) -> Image:
         """All pictures on one, a contact sheet.
@@ -181,15 +180,16 @@ class Images(list["Image"]):
 
         Raises:
             InvalidRequestError: there are no pictures, or no room for them.
+            BadImageError: one is damaged; its file is named.
         """
-        wanted = math.ceil(math.sqrt(len(self._pictures))) if columns is None else columns
-        if not self._pictures or not 1 <= wanted <= width:
+        wanted = math.ceil(math.sqrt(len(self))) if columns is None else columns
+        if not self or not 1 <= wanted <= width:
             raise InvalidRequestError(
-                f"a sheet of {counted(len(self._pictures), 'picture')} in {counted(wanted, 'column')}, "
+                f"a sheet of {counted(len(self), 'picture')} in {counted(wanted, 'column')}, "
                 f"{counted(width, 'pixel')} wide; "
                 "it takes at least one picture and a pixel for each"
             )
-        return contact_sheet(self._pictures, columns=wanted, width=width)
+        return contact_sheet(self, columns=wanted, width=width)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per picture: the PIL picture and what is known of it; `cost` in micro-USD.
@@ -201,10 +201,7 @@ class Images(list["Image"]):
         if pandas is None:
             raise ConfigurationError("pandas is not installed", hint="pip install 'comet-magic[data]'")
         facts = {"prompt": self.prompt, "model": self.model}
-        rows = [
-            {"image": image, **facts, **_row(picture)}
-            for image, picture in zip(self, self._pictures, strict=False)  # the list is the user's to change
-        ]
+        rows = [{"image": image, **facts, **_row(arrived(image))} for image in self]
         frame: pd.DataFrame = pandas.DataFrame(rows, columns=["image", *facts, *_COLUMNS])
         return frame
 
@@ -217,21 +214,24 @@ class Images(list["Image"]):
     def __getitem__(self, index: SupportsIndex | slice) -> Image | Images:
         if not isinstance(index, slice):
             return super().__getitem__(index)
-        chosen = self._pictures[index]
-        cost = self.cost if len(chosen) == len(self._pictures) else total(picture.cost for picture in chosen)
-        part = _restored(chosen, replace(self._facts, cost=cost))
-        part[:] = super().__getitem__(index)
-        return part
+        return _listed(super().__getitem__(index), self._facts)
 
     def copy(self) -> Images:
         """The same pictures in another list."""
         return self[:]
 
+    __copy__ = copy
+
+    def _now(self) -> tuple[_File, ...]:
+        """Each picture as a file, and the facts of its call; the same picture twice is the same file twice."""
+        files = {id(image): (current(image), facts_of(image)) for image in self}
+        return tuple(files[id(image)] for image in self)
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self._pictures, self._facts)
+        return _restored, (self._now(), self._facts)
 
     def __repr__(self) -> str:
-        return f"<Images: {describe(self._pictures, self._facts)}>"
+        return f"<Images: {describe(self, self._facts)}>"
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
         # IPython has a printer for lists and prefers it to the caption of the bundle.
@@ -261,12 +261,12 @@ def bundle(
             size; `preview` always a preview; `none` the caption only. A webp is always converted.
         max_bytes: of the picture, before base64.
     """
-    return show(images.pictures, images._facts, inline=inline, max_bytes=max_bytes)  # noqa: SLF001 - its own floor
+    return show(images, images._facts, inline=inline, max_bytes=max_bytes)  # noqa: SLF001 - its own floor
 
 
 def caption(images: Images) -> str:
     """One line of plain text: model, size, cost, file and notice."""
-    return describe(images.pictures, images._facts)  # noqa: SLF001 - its own floor
+    return describe(images, images._facts)  # noqa: SLF001 - its own floor
 
 
 _COLUMNS = ("size", "cost", "revised_prompt", "request_id", "path", "sha256")
@@ -277,16 +277,29 @@ def _row(picture: Picture) -> dict[str, Any]:
     return known | {name: getattr(picture, name) for name in _COLUMNS if name != "size"}
 
 
-def _restored(pictures: Sequence[Picture], facts: Facts) -> Images:
-    return Images(
-        pictures,
-        prompt=facts.prompt,
-        model=facts.model,
-        created=facts.created,
-        usage=facts.usage,
-        cost=facts.cost,
-        notice=facts.notice,
+_File = tuple[Picture, Facts | None]  # without facts it is the user's own
+
+
+def _restored(files: Sequence[_File], facts: Facts, notice: str | None = None) -> Images:
+    """The pictures of a call again, perhaps with another sentence in every caption."""
+    images = {id(file): _again(*file, notice) for file in files}
+    return _listed(
+        (images[id(file)] for file in files), facts if notice is None else replace(facts, notice=notice)
     )
+
+
+def _again(picture: Picture, facts: Facts | None, notice: str | None) -> Image:
+    if facts is None:
+        return opened(picture, None)
+    return with_notebook_repr(picture, facts if notice is None else replace(facts, notice=notice))
+
+
+def _listed(images: Iterable[Image], facts: Facts) -> Images:
+    """A list of these very PIL pictures."""
+    listed = Images()
+    listed._facts = facts  # noqa: SLF001 - a second way to make one
+    listed.extend(images)
+    return listed
 
 
 def _exact(cost: int | Range | None) -> int | None:

@@ -1,7 +1,7 @@
 """Pictures under names the user chose: never over another file, never under a name that lies.
 
 A suffix follows the bytes: `boat.jpg` for a PNG becomes `boat.png`, `boat` becomes `boat.png`. Another
-kind of file (`boat.gif`) is refused, because nothing is re-encoded here.
+kind of file (`boat.gif`) is refused, because nothing is re-encoded here. A saved file tells how it was made.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SaveError
-from ..files import SUFFIX, embed_metadata, slug, unwritable, write_whole
+from ..files import native, slug, unwritable, write_whole
+from ..formats import SUFFIX, embed_metadata, embedded_metadata
 from ..text import clean
 
 if TYPE_CHECKING:
@@ -27,36 +28,55 @@ _MODE = 0o666
 _HINT = "Name a file that does not exist yet (png, jpg or webp), or a folder with a slash at its end."
 
 
+File = tuple["Picture", "Facts | None"]
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """The facts that were embedded when the picture was saved, or {} if there are none.
+
+    Args:
+        path: a png, jpeg or webp; files that `Images.save` wrote hold the request they came from.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256")
+        >>> cm.read_metadata(images.save("boat.png")[0])["prompt"]
+        'a paper boat'
+    """
+    return embedded_metadata(native(path).read_bytes())
+
+
 def save_pictures(
-    pictures: Sequence[Picture],
+    files: Sequence[File],
     prompt: str,
     path: str | os.PathLike[str],
     *,
-    facts: Facts | None,
     images: Sequence[Any],
 ) -> list[Path]:
-    """The files that were written: the provider's pixels, and the facts as metadata.
+    """Write pictures, and give the paths they got.
 
     Args:
-        pictures: what to write.
+        files: each picture, and what its file tells about itself, or None for nothing.
         prompt: gives the names in a folder.
         path: a folder or a file.
-        facts: what the files tell about themselves, or None for nothing.
         images: what a SaveError hands on.
 
     Raises:
         SaveError: a name is taken (then nothing was written), of another kind of file, or the disk refused.
     """
-    if not pictures:
+    if not files:
         return []
     try:
         target = Path(path).expanduser()
         if _is_folder(path, target):
-            return _into_folder(pictures, target / slug(prompt), facts)
-        names = _names(target, [picture.mime for picture in pictures])
+            return _into_folder(files, target / slug(prompt))
+        names = _names(target, [picture.mime for picture, _ in files])
         problem = _problem(target, names)
         if not problem:
-            return _as_files(pictures, names, facts)
+            return _as_files(files, names)
     except (OSError, RuntimeError, ValueError) as error:
         problem = _reason(path, error)
     raise SaveError(clean(problem), hint=_HINT, images=images)
@@ -89,17 +109,17 @@ def _problem(target: Path, names: list[Path]) -> str:
     return f"{taken[0]} exists already; nothing was written" if taken else ""
 
 
-def _as_files(pictures: Sequence[Picture], names: list[Path], facts: Facts | None) -> list[Path]:
+def _as_files(files: Sequence[File], names: list[Path]) -> list[Path]:
     names[0].parent.mkdir(parents=True, exist_ok=True)
-    for picture, name in zip(pictures, names, strict=True):
-        write_whole(name, _file(picture, facts), mode=_MODE)
+    for (picture, facts), name in zip(files, names, strict=True):
+        write_whole(name, _bytes(picture, facts), mode=_MODE)
     return names
 
 
-def _into_folder(pictures: Sequence[Picture], stem: Path, facts: Facts | None) -> list[Path]:
+def _into_folder(files: Sequence[File], stem: Path) -> list[Path]:
     stem.parent.mkdir(parents=True, exist_ok=True)
-    endings = chain(["" if len(pictures) == 1 else "-1"], (f"-{number}" for number in count(2)))
-    return [_free(stem, endings, SUFFIX[picture.mime], _file(picture, facts)) for picture in pictures]
+    endings = chain(["" if len(files) == 1 else "-1"], (f"-{number}" for number in count(2)))
+    return [_free(stem, endings, SUFFIX[picture.mime], _bytes(picture, facts)) for picture, facts in files]
 
 
 def _free(stem: Path, endings: Iterator[str], suffix: str, data: bytes) -> Path:
@@ -113,7 +133,7 @@ def _free(stem: Path, endings: Iterator[str], suffix: str, data: bytes) -> Path:
         return name
 
 
-def _file(picture: Picture, facts: Facts | None) -> bytes:
+def _bytes(picture: Picture, facts: Facts | None) -> bytes:
     if facts is None:
         return picture.data
     known = {

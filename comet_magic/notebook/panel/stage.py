@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from ...files import SUFFIX
+from ...formats import SUFFIX
 from ...text import html
 from ..cell_output import data_url
 from . import markup

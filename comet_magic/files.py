@@ -1,21 +1,23 @@
-"""Files that are whole or absent, and never written over; paths as the system spells them, and as a person does.
+"""Files that are whole or absent, and never written over; names that are safe on every system.
 
-A temporary name in the same folder, the bytes, fsync, then a link to the final name, which fails where that
-name exists, then fsync of the folder. What a crash leaves is a `*.part`.
+A file is written under a temporary name in the same folder, synced, and linked to its final name, which fails if
+that name exists; then the folder is synced. What a crash leaves is a `*.part`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import sys
 import tempfile
-from pathlib import Path
+import unicodedata
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigurationError
-from ..text import clean
+from .errors import ConfigurationError
+from .text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +27,12 @@ PART = ".part"
 # What file systems without hard links answer to link(): FAT and exFAT, some FUSE and network mounts.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 _LONGEST_NAME = 255  # bytes, on every file system we know
+_is_junction = getattr(os.path, "isjunction", lambda _: False)  # Windows, from Python 3.12
+
+# https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin|conout|com\d|lpt\d)", re.IGNORECASE)
+# Letters by category, but drawn as nothing: the Hangul fillers.
+_UNSEEN = frozenset("\u115f\u1160\u3164\uffa0")
 
 
 def write_whole(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o600) -> None:
@@ -227,3 +235,79 @@ def _give_name(part: Path, final: Path) -> None:
 
 def _cut(name: str, most: int) -> str:
     return native(name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore")).name or "image"
+
+
+# --- names ----------------------------------------------------------------------------------------------
+
+
+def slug(prompt: str, *, max_bytes: int = 60) -> str:
+    """The words of a prompt as a part of a file name, for any prompt and any system.
+
+    Holds letters and digits of any script in lower case, joined by single dashes, in Unicode form NFC;
+    never empty, never a name that Windows reserves, and cut between words where that keeps half of it.
+
+    Args:
+        prompt: any text, also with lone surrogates or control characters.
+        max_bytes: the longest result in UTF-8, at least 20.
+    """
+    text = unicodedata.normalize("NFC", prompt[:1000].lower())
+    words = _shortened("-".join(filter(None, _readable(text).split("-"))), max_bytes)
+    if not words:
+        return "image"
+    return f"{words}-image" if _RESERVED.fullmatch(words) else words
+
+
+def _readable(text: str) -> str:
+    kept: list[str] = []
+    for character in text:
+        category = unicodedata.category(character)
+        # A mark belongs to the letter before it; without one it is an emoji's variation selector or noise.
+        mark = category[0] == "M" and bool(kept) and kept[-1] != "-"
+        letter = (category[0] == "L" or category == "Nd") and character not in _UNSEEN
+        kept.append(character if letter or mark else "-")
+    return "".join(kept)
+
+
+def _shortened(words: str, max_bytes: int) -> str:
+    raw = words.encode()
+    if len(raw) <= max_bytes:
+        return words
+    cut = raw[:max_bytes].decode(errors="ignore")
+    # A mark left out of the cut would change the letter it belongs to, so that letter goes too.
+    if unicodedata.category(words[len(cut)])[0] == "M":
+        cut = cut.rstrip("".join({c for c in cut if unicodedata.category(c)[0] == "M"}))[:-1]
+    between = words[len(cut)] == "-"
+    dash = cut.rfind("-")
+    if not between and dash > len(cut) // 2:
+        cut = cut[:dash]
+    return cut.strip("-")
+
+
+# --- a folder that may come from a stranger: nothing in it may lead out of it -----------------------------
+
+
+def is_name_inside(name: object) -> bool:
+    """Whether a text names a file under a folder: relative, with slashes, with no step upwards on any system."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        return False
+    path = PureWindowsPath(name)
+    return not path.anchor and ".." not in path.parts
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file under a folder; whether it is there is not asked.
+
+    Raises:
+        PermissionError: the name leads out of the folder, or a link is on the way to it.
+    """
+    if is_name_inside(name):
+        path = native(folder / name)
+        if not is_linked(folder, path):
+            return path
+    raise PermissionError(errno.EPERM, "it leads out of its folder", str(name))
+
+
+def is_linked(folder: Path, path: Path) -> bool:
+    """Whether a link is on the way from the folder to a path under it, or the path is one."""
+    steps = len(path.parts) - len(folder.parts)
+    return any(step.is_symlink() or _is_junction(step) for step in (path, *path.parents[: steps - 1]))

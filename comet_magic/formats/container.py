@@ -1,0 +1,48 @@
+"""What the walkers of PNG, JPEG and WEBP share: their faults, their limits, and one way to change a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import BadImageError, TooLargeError
+from ..text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# A picture of 64 MiB in chunks of 2 KiB has half as many.
+MOST_PIECES = 65_536
+CUT = "it ends too early"
+
+Size = tuple[int, int]
+Edit = tuple[int, int, bytes]  # start and end of a span, and the bytes that take its place
+
+
+def broken(reason: str, name: str = "") -> BadImageError:
+    """The error for a picture that cannot be opened; `name` is its file, where it has one."""
+    picture = f"the picture {clean(name)}" if name else "the picture"
+    return BadImageError(f"{picture} is broken: {reason}")
+
+
+def within(size: Size, max_pixels: int) -> Size:
+    """The size again.
+
+    Raises:
+        BadImageError: a side is zero.
+        TooLargeError: it has more pixels than allowed.
+    """
+    width, height = size
+    if not width or not height:
+        raise broken("it has no pixels")
+    if width * height > max_pixels:
+        raise TooLargeError(f"the picture is {width}x{height}; up to {max_pixels:,} pixels are opened")
+    return size
+
+
+def replaced(data: bytes, edits: Iterable[Edit]) -> bytes:
+    """The data with each span replaced; the very same object if there are no edits. Spans must not overlap."""
+    view, pieces, at = memoryview(data), list[bytes | memoryview](), 0
+    for start, end, new in sorted(edits):
+        pieces += view[at:start], new
+        at = end
+    return b"".join([*pieces, view[at:]]) if pieces else data

@@ -1,0 +1,134 @@
+"""JPEG: its segments, and what is read, checked, left out or put in, without decoding a block.
+
+https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING
+
+from .container import CUT, MOST_PIECES, Size, broken, replaced, within
+from .exif import EXIF, comment_of, with_comment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIGNATURE = b"\xff\xd8\xff"
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SCAN, _END, _FIRST_APP, _APP1, _COMMENT, _FILL = 0xDA, 0xD9, 0xE0, 0xE1, 0xFE, 0xFF
+# What has no length does not stand between two segments of a header.
+_OUT_OF_PLACE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
+# What may follow or interrupt a scan: tables, comments, the next scan, the end. A scan has no 0xFF of its own.
+_MARKER = re.compile(rb"\xff[\xc4\xd9-\xdd\xe0-\xef\xfe]")
+# Progressive files have about ten scans; each one costs a pass over all pixels.
+_MOST_SCANS = 256
+_KEYWORD = b"comet_magic"
+_LONGEST = 65_000  # bytes of ours in one segment, whose length has 16 bits
+
+
+def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment, up to the first scan; a fill byte stands as one of its own.
+
+    Raises:
+        BadImageError: there is no marker where one must be, or there are too many.
+        struct.error: the file ends before a scan.
+    """
+    at = 2
+    for _ in range(MOST_PIECES):
+        prefix, marker, length = struct.unpack_from(">BBH", data, at)
+        if prefix != _FILL or marker in _OUT_OF_PLACE:
+            raise broken("a marker is missing")
+        end = at + (1 if marker == _FILL else 2 + max(length, 2))
+        yield marker, at, end
+        if marker == _SCAN:
+            return
+        at = end
+    raise broken("it is made of too many pieces")
+
+
+def size(data: bytes) -> Size:
+    """Width and height as the frame header says."""
+    return next(_size_at(data, start) for marker, start, _ in segments(data) if marker in _FRAMES)
+
+
+def _size_at(data: bytes, start: int) -> Size:
+    height, width = struct.unpack_from(">HH", data, start + 5)
+    return width, height
+
+
+def check(data: bytes, max_pixels: int) -> Size:
+    """Width and height of a file with one frame header, a scan and an end; of several pictures, the first."""
+    found = (0, 0)
+    end = 0
+    for marker, start, end in segments(data):  # noqa: B007 - the last end is that of the scan's header
+        if marker in _FRAMES:
+            if found != (0, 0):
+                raise broken("it has two headers")
+            found = within(_size_at(data, start), max_pixels)
+    _check_scans(data, end)
+    return within(found, max_pixels)
+
+
+def _check_scans(data: bytes, at: int) -> None:
+    """Raise BadImageError unless the scans that begin here have an end."""
+    scans = 1
+    while marker := _MARKER.search(data, at):
+        kind = data[marker.start() + 1]
+        if kind == _END:
+            return
+        scans += kind == _SCAN
+        if scans > _MOST_SCANS:
+            raise broken("it is made of too many scans")
+        (length,) = struct.unpack_from(">H", data, marker.end())
+        at = marker.end() + length
+    raise broken(CUT)
+
+
+def stripped(data: bytes) -> bytes:
+    """The file without EXIF, which Pillow acts upon, and without fill bytes."""
+    return replaced(
+        data,
+        [
+            (start, end, b"")
+            for marker, start, end in segments(data)
+            if marker == _FILL or _holds(data, marker, start, _APP1, EXIF[:5])
+        ],
+    )
+
+
+def embed(data: bytes, text: bytes) -> bytes:
+    """The file with this text in its EXIF, or in comment segments if it needs more than 64 KB."""
+    found = list(segments(data))
+    old_exif = [(start, end) for marker, start, end in found if _holds(data, marker, start, _APP1, EXIF)]
+    old = [(start, end) for marker, start, end in found if _holds(data, marker, start, _COMMENT, _KEYWORD)]
+    exif = EXIF + with_comment(data[old_exif[0][0] + 4 : old_exif[0][1]] if old_exif else b"", text)
+    if len(exif) <= _LONGEST:
+        old += old_exif
+        ours = _segment(_APP1, exif)
+    else:
+        pieces = range(0, len(text), _LONGEST)
+        ours = b"".join(_segment(_COMMENT, _KEYWORD + text[at : at + _LONGEST]) for at in pieces)
+    at = found[0][2] if found[0][0] == _FIRST_APP else 2  # JFIF asks to be the first
+    return replaced(data, [(at, at, ours), *((start, end, b"") for start, end in old)])
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def read(data: bytes) -> bytes:
+    """The text that was embedded, or b""."""
+    exif, pieces = b"", []
+    for marker, start, end in segments(data):
+        if _holds(data, marker, start, _COMMENT, _KEYWORD):
+            pieces.append(data[start + 4 + len(_KEYWORD) : end])
+        elif not exif and _holds(data, marker, start, _APP1, EXIF):
+            exif = data[start + 4 : end]
+    return b"".join(pieces) or comment_of(exif)
+
+
+def _holds(data: bytes, marker: int, start: int, wanted: int, beginning: bytes) -> bool:
+    """Whether a segment is of this kind and begins with these bytes."""
+    return marker == wanted and data.startswith(beginning, start + 4)

@@ -1,0 +1,120 @@
+"""PNG: its chunks, and what is read, checked, left out or put in, without inflating a pixel.
+
+https://www.w3.org/TR/png-3/
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+from .container import CUT, MOST_PIECES, Size, broken, replaced, within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_FIRST = len(SIGNATURE)
+_HEADER_END = _FIRST + 25
+_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}  # bits, by colour type
+_PALETTE = 3
+# Animation is not ours, and Pillow would unpack, warn about or act upon the texts and EXIF.
+_STRIPPED = frozenset({b"acTL", b"fcTL", b"fdAT", b"tEXt", b"zTXt", b"iTXt", b"eXIf"})
+_KEYWORD = b"comet_magic\0"
+
+
+def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end of each chunk, up to IEND; what follows that is not looked at.
+
+    Raises:
+        BadImageError: a chunk ends behind the file, or there are too many.
+        struct.error: the file ends where a chunk should begin.
+    """
+    at = _FIRST
+    for _ in range(MOST_PIECES):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            raise broken(CUT)
+        yield kind, at, end
+        if kind == b"IEND":
+            return
+        at = end
+    raise broken("it is made of too many pieces")
+
+
+def size(data: bytes) -> Size:
+    """Width and height as the header says."""
+    width, height = struct.unpack_from(">II", data, _FIRST + 8)
+    return width, height
+
+
+def check(data: bytes, max_pixels: int) -> Size:
+    """Width and height of a file with a sane header, pixel data, an end, and checksums that are right.
+
+    Checksums of ancillary chunks are not looked at: the picture does not need them.
+    """
+    seen = set()
+    found = (0, 0)
+    for kind, start, end in chunks(data):
+        if (kind == b"IHDR") != (start == _FIRST):
+            raise broken("its header is not in its place")
+        if kind[:1].isupper() and not _intact(data, start, end):
+            raise broken("a checksum is wrong")
+        if kind == b"IHDR":
+            found = within(size(data), max_pixels)
+            palette = _checked_header(data[start:end]) == _PALETTE
+        seen.add(kind)
+        if kind == b"IDAT" and palette and b"PLTE" not in seen:
+            raise broken("its palette is missing")
+    if b"IDAT" not in seen:
+        raise broken("it has no pixels")
+    return found
+
+
+def _checked_header(header: bytes) -> int:
+    """The colour type of a header that the standard allows."""
+    if len(header) == _HEADER_END - _FIRST:
+        depth, colour, compression, filters, interlace = header[16:21]
+        if depth in _DEPTHS.get(colour, ()) and compression == filters == 0 and interlace <= 1:
+            return colour
+    raise broken("its header makes no sense")
+
+
+def _intact(data: bytes, start: int, end: int) -> bool:
+    """Whether the checksum of a chunk is right."""
+    stated: int = struct.unpack_from(">I", data, end - 4)[0]
+    return zlib.crc32(memoryview(data)[start + 4 : end - 4]) == stated
+
+
+def stripped(data: bytes) -> bytes:
+    """The file without animation, texts, EXIF, damaged ancillary chunks, and bytes behind its end."""
+    left_out, end = [], len(data)
+    for kind, start, end in chunks(data):
+        if kind in _STRIPPED or (kind[:1].islower() and not _intact(data, start, end)):
+            left_out.append((start, end, b""))
+    return replaced(data, [*left_out, (end, len(data), b"")] if end < len(data) else left_out)
+
+
+def embed(data: bytes, text: bytes) -> bytes:
+    """The file with this text as one iTXt chunk behind its header, instead of an earlier one of ours."""
+    payload = b"iTXt" + _KEYWORD + bytes(4) + text
+    ours = struct.pack(">I", len(payload) - 4) + payload + struct.pack(">I", zlib.crc32(payload))
+    found = list(chunks(data))
+    if found[0] != (b"IHDR", _FIRST, _HEADER_END):
+        raise broken("its header is not in its place")
+    old = [(start, end, b"") for kind, start, end in found if _is_ours(data, kind, start)]
+    return replaced(data, [(_HEADER_END, _HEADER_END, ours), *old])
+
+
+def read(data: bytes) -> bytes:
+    """The text that was embedded, or b""."""
+    for kind, start, end in chunks(data):
+        if _is_ours(data, kind, start):
+            return data[start + 8 + len(_KEYWORD) + 4 : end - 4]
+    return b""
+
+
+def _is_ours(data: bytes, kind: bytes, start: int) -> bool:
+    return kind == b"iTXt" and data.startswith(_KEYWORD, start + 8)

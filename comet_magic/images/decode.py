@@ -1,0 +1,145 @@
+"""From the bytes of a picture to its pixels, by Pillow.
+
+Only the PNG, JPEG and WEBP decoders can be reached, by their classes: nothing is registered, no setting of Pillow
+is changed or relied upon, so any number of threads may do this at once.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import TYPE_CHECKING, TypeVar
+
+from ..formats import broken, check_picture, stripped
+from ..text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+    from .picture import Picture
+
+T = TypeVar("T")
+
+# What Pillow has been seen to raise on damaged files, and a warning where warnings are errors.
+RAISED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+    zlib.error,
+)
+
+
+def open_untrusted(data: bytes, *, max_pixels: int) -> ImageFile:
+    """A picture that nobody checked yet, its pixels not decoded; loading it may raise whatever Pillow raises.
+
+    Raises:
+        BadImageError: it is no picture, or Pillow cannot open it.
+        TooLargeError: it has more than `max_pixels` pixels.
+    """
+    mime, width, height = check_picture(data, max_pixels=max_pixels)
+    return _opened(data, mime, (width, height), "")
+
+
+def open_trusted(picture: Picture) -> ImageFile:
+    """A picture that was checked when it arrived; its pixels are decoded when they are asked for.
+
+    Raises:
+        BadImageError: Pillow cannot open it.
+    """
+    return _opened(picture.data, picture.mime, (picture.width, picture.height), picture.name)
+
+
+def _opened(data: bytes, mime: str, size: tuple[int, int], name: str) -> ImageFile:
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    decoders: dict[str, Callable[[io.BytesIO], ImageFile]]
+    decoders = {"image/png": PngImageFile, "image/jpeg": JpegImageFile, "image/webp": WebPImageFile}
+    needed = stripped(data, mime)
+    image = guarded(lambda: decoders[mime](io.BytesIO(needed)), name)
+    if image.size != size:
+        raise broken("it has two sizes", name)
+    # All of it is here: one step, not many.
+    image.decodermaxblock = max(image.decodermaxblock, len(needed))
+    return image
+
+
+def unreadable(picture: Picture, reason: str) -> Image:
+    """What stands for a picture that Pillow cannot open: it has its size, and loading it raises OSError."""
+    from PIL import Image
+    from PIL._util import DeferredError
+
+    image = Image.Image()
+    # As Pillow marks a picture that was closed.
+    image._size, image._mode = (picture.width, picture.height), "RGB"  # noqa: SLF001
+    image._im = DeferredError(OSError(reason))  # noqa: SLF001
+    return image
+
+
+def decoded(picture: Picture, edge: int) -> Image:
+    """The pixels as RGB or RGBA, with the longest edge at most this long, decoded only as far as that needs.
+
+    Raises:
+        BadImageError: the picture is damaged; its file is named.
+    """
+    return shrunk(open_trusted(picture), edge, picture.name)
+
+
+def shrunk(image: ImageFile, edge: int, name: str = "") -> Image:
+    """The pixels of a freshly opened picture, as `decoded` gives them."""
+    # A JPEG is decoded at a half, a quarter or an eighth; other formats ignore this.
+    image.draft(None, (edge, edge))
+    return smaller(displayable(image, name), edge)
+
+
+def displayable(image: Image, name: str = "") -> Image:
+    """The picture as RGB, or as RGBA if anything can be seen through.
+
+    Raises:
+        BadImageError: its pixels cannot be decoded.
+    """
+    return guarded(lambda: _displayable(image), name)
+
+
+def _displayable(image: Image) -> Image:
+    image.load()
+    if image.mode == "I;16":
+        # By itself the conversion makes white of all but the darkest grey.
+        image = image.point(lambda value: value / 256).convert("L")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def smaller(image: Image, edge: int) -> Image:
+    """The picture with its longest edge at most this long; the very same if it is that small."""
+    scale = edge / max(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), reducing_gap=2.0)
+
+
+def guarded(work: Callable[[], T], name: str = "") -> T:
+    """What the work gives; a BadImageError, which names the file, for whatever Pillow raises on a damaged one."""
+    from PIL.Image import DecompressionBombError
+
+    try:
+        return work()
+    except (*RAISED, DecompressionBombError) as error:
+        reason = clean(error, limit=120) or type(error).__name__
+    raise broken(reason, name)
