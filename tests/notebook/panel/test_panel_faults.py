@@ -30,7 +30,7 @@ SAID = {
     "F:429-huge": "60 min",
     "F:500": "the server answered 500",
     "F:html-200": "no readable JSON",
-    "F:svg-script": "no picture that is opened",
+    "F:svg-script": "not a PNG, JPEG or WEBP image",
     "F:png-bomb": "pixels",
     "F:url-metadata": "was not fetched",
     "F:url-403-expired": "expired",
