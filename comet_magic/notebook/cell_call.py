@@ -79,7 +79,7 @@ def run_cell(
     if values["save"]:
         check_save_path(values["save"], requests)
 
-    client, picture_notice = session.service(**magics.client_settings())
+    client, picture_notice, _ = session.service(**magics.client_settings())
     print_notices(session.new_key_notices(magics.base_url))
     job = client.submit(prompt, **options, on_event=output.progress.note)
     session.track(job)

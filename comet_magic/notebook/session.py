@@ -23,10 +23,11 @@ DISCARD_URL = "http://127.0.0.1:9/v1"  # the discard port: for a client that onl
 
 
 class Service(NamedTuple):
-    """A client, and the sentence that everything it makes is shown with."""
+    """A client, the sentence that everything it makes is shown with, and the destination that it sends to."""
 
     client: Client
     notice: str
+    destination: str
 
 
 class Session:
@@ -49,13 +50,20 @@ class Session:
         """
         from ..client import shared_client
 
-        try:
-            return Service(shared_client(**settings), "")
-        except MissingKeyError as error:
-            missing = error
-        if resolve_base_url(settings.get("base_url")).source != "default":
-            raise missing
-        return Service(self._sandbox_client(_without_address(settings)), SANDBOX_NOTICE)
+        destination = self.destination(settings.get("base_url"))
+        if destination:
+            return Service(shared_client(**settings), "", destination)
+        return Service(self._sandbox_client(_without_address(settings)), SANDBOX_NOTICE, destination)
+
+    def destination(self, base_url: str | None) -> str:
+        """The base URL that `service` sends to now, "" for the sandbox: there is no key, and nothing names an address.
+
+        Raises:
+            ConfigurationError: the base URL is none.
+        """
+        base = resolve_base_url(base_url)
+        offline = base.source == "default" and find_key(None, base).secret is None
+        return "" if offline else base.url
 
     def archive_client(self, **settings: Any) -> Client:
         """A client to look into the archive with: the one in use, else one that sends nothing."""

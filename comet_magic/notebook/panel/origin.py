@@ -39,18 +39,27 @@ def client_settings() -> dict[str, Any]:
     return dict(loaded.client_settings()) if loaded is not None else {}
 
 
+def destination() -> str | None:
+    """Where a click would send now: a base URL, "" for the sandbox, None where the settings cannot be used."""
+    try:
+        return session.destination(client_settings().get("base_url"))
+    except CometError:
+        return None
+
+
 def head(settings: Mapping[str, Any]) -> str:
     """The panel's head: its name, the address, the key's source; and how to set one where there is none."""
     try:
+        offline = session.destination(settings.get("base_url")) == ""
         base = resolve_base_url(settings.get("base_url"))
         source = find_key(None, base).source
     except CometError as error:
         return _head("settings cannot be used", f"{error}. {error.hint or HOW}")
-    if source not in ("none", "withheld"):
-        return _head(f"{base.vendor} · key from {source}", "")
-    if source == "none" and base.source == "default":
+    if offline:
         sandbox = "Sandbox: there is no key, so pictures are painted on this machine and cost nothing."
         return _head("sandbox · no key needed", f"{sandbox} For real ones {HOW}")
+    if source not in ("none", "withheld"):
+        return _head(f"{base.vendor} · key from {source}", "")
     return _head(f"{base.url} · no key", f"There is no key for {base.url}: {HOW}")
 
 

@@ -70,7 +70,7 @@ class Panel:
 
     def _make(self) -> None:
         make = self._dress.make
-        self._head = make(widgets.HTML, "comet-top", value=origin.head(origin.client_settings()))
+        self._head = make(widgets.HTML, "comet-top")
         self._price = make(widgets.HTML, "comet-price")
         self._name = make(
             widgets.Text,
@@ -108,7 +108,7 @@ class Panel:
         with self._lock:
             bundle: dict[str, Any] = {} if self._closed else dict(self.widget._repr_mimebundle_())
             if not self._closed:
-                self._head.value = origin.head(origin.client_settings())
+                self._draw_head()
             bundle["text/plain"] = f"{NO_WIDGETS}\n\n{self._same_cell()}"
         return bundle
 
@@ -141,13 +141,19 @@ class Panel:
             if now - self._ordered < DOUBLE_CLICK:
                 self._say("That was a double click; it counted once.")
                 return
+            free = self._destination == ""
+            if self._draw_head() and free:
+                self._say(
+                    "The key or the address has changed; nothing was sent. Look at the head, then click again."
+                )
+                return
             try:
                 order = self.form.order(origin.price_per_image())
             except CometError as error:
                 self._fail(error)
                 return
             self._ordered = now
-            run = self._run = Run(order, self._hand.ring)
+            run = self._run = Run(order, self._destination, self._hand.ring)
             self._runs.append(run)
             self._error.value = ""
             self._generate.disabled, self._stop.disabled = True, False
@@ -198,6 +204,10 @@ class Panel:
         try:
             if not run.stopped:
                 service = session.service(**origin.client_settings())
+                if service.destination != run.destination:
+                    raise ConfigurationError(
+                        "the key or the address has changed since the click; nothing was sent"
+                    )
                 run.notice = service.notice
                 run.job = service.client.submit(run.order.prompt, **run.order.options, on_event=run.on_event)
                 session.track(run.job)
@@ -283,6 +293,12 @@ class Panel:
 
     # --- what is shown
 
+    def _draw_head(self) -> str | None:
+        """Say where a click sends now, which is asked for each time, and remember that it was said."""
+        self._destination = origin.destination()
+        self._head.value = origin.head(origin.client_settings())
+        return self._destination
+
     def _draw_background(self, runs: list[Run]) -> None:
         if runs:
             orders = counted(len(runs), "order runs", "orders run")
@@ -303,8 +319,9 @@ class Panel:
                 self._say("That did not work; the form is as it was.")
 
     def _refresh(self) -> None:
-        """Show the price, the request and the code of the form as it is."""
+        """Show where it goes, the price, the request and the code of the form as it is."""
         with self._lock:
+            self._draw_head()
             try:
                 order = self.form.order(origin.price_per_image(), draft=True)
             except CometError as error:

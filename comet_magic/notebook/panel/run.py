@@ -34,11 +34,13 @@ class Run:
 
     Args:
         order: what was asked.
+        destination: where the panel said that it goes, as `session.destination` tells it.
         ring: called when something happened, on any thread.
     """
 
-    def __init__(self, order: Order, ring: Callable[[], None]) -> None:
+    def __init__(self, order: Order, destination: str | None, ring: Callable[[], None]) -> None:
         self.order = order
+        self.destination = destination
         self.job: Job | None = None
         self.notice = ""
         self.started = time.monotonic()

@@ -12,10 +12,12 @@ import ipywidgets as widgets
 import pytest
 
 import comet_magic as cm
+from comet_magic import settings
 from comet_magic.errors import ConfigurationError
 from comet_magic.notebook.panel import Panel
 from comet_magic.notebook.session import session
 from comet_magic.sandbox import Sandbox
+from comet_magic.text import Secret
 from tests.loopback import until
 from tests.notebook.panel.shown import WAIT, Shown, state_size
 
@@ -44,6 +46,50 @@ def test_generate_shows_the_picture_keeps_it_and_says_what_it_cost(shown: Shown,
     assert "dall-e-2 · 256 × 256 · $0.016 · PNG" in shown.words("comet-figure")
     assert shown.words("comet-status").startswith("Done: 1 picture in")
     assert bought(sandbox) == ["a boat"]
+
+
+def test_a_click_under_a_head_that_says_free_pays_nothing_after_a_login(
+    sandbox: Sandbox, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The address that is paid is a sandbox here: the default, which needs a key.
+    monkeypatch.setattr(settings, "DEFAULT_BASE_URL", sandbox.base_url)
+    monkeypatch.delenv("COMETAPI_BASE_URL")
+    monkeypatch.delenv("COMETAPI_KEY")
+    panel = Panel()
+    shown = small(Shown(panel))
+    assert "cost nothing" in shown.words("comet-top")
+    shown.make()
+    assert bought(sandbox) == []
+
+    shown.control("Prompt").value = "a boat with a key"
+    settings.login(Secret(key), settings.resolve_base_url())
+    try:
+        shown.make()
+        assert bought(sandbox) == []
+        assert "nothing was sent" in shown.words("comet-status")
+        assert "cost nothing" not in shown.words("comet-top")
+        assert "key from %cometimg_login" in shown.words("comet-top")
+
+        shown.make()
+        assert bought(sandbox) == ["a boat with a key"]
+    finally:
+        settings.logout()
+
+    panel.close()
+
+
+@pytest.mark.parametrize("change", ["address", "key"])
+def test_the_head_says_where_a_click_sends_each_time_the_form_changes(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    before = shown.words("comet-top")
+    if change == "address":
+        monkeypatch.setenv("COMETAPI_BASE_URL", "https://images.example/v1")
+    else:
+        monkeypatch.delenv("COMETAPI_KEY")
+        monkeypatch.delenv("COMETAPI_BASE_URL")
+    shown.control("Prompt").value = "another boat"
+    assert shown.words("comet-top") != before
 
 
 def test_generate_returns_before_the_picture_is_there(shown: Shown, serve: Callable[..., Sandbox]) -> None:
