@@ -158,8 +158,8 @@ def test_the_cost_of_a_call_is_its_tokens_at_the_rates():
 
 
 def test_the_cost_is_rounded_up_to_a_whole_micro_dollar():
-    assert paid({"input_tokens": 1, "output_tokens": 1}, model="gpt-image-1.5") == 32
-    assert paid({"input_tokens": 1, "output_tokens": 2}, model="gpt-image-1.5") == 58
+    assert paid({"input_tokens": 1, "output_tokens": 1000}, model="gpt-image-1.5") == 25_607
+    assert paid({"input_tokens": 1, "output_tokens": 1001}, model="gpt-image-1.5") == 25_632
 
 
 def test_tokens_of_pictures_sent_have_their_own_rate():
@@ -194,6 +194,33 @@ def test_details_that_contradict_the_sum_never_make_a_cost_smaller():
 def test_a_usage_that_does_not_count_leaves_the_cost_unknown(usage):
     assert paid(usage) is None
     assert paid(usage, images=2, price_per_image=30_000) == 60_000
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
+        {"input_tokens": 0, "output_tokens": 0, "input_tokens_details": {"image_tokens": 0}},
+        {"input_tokens": 13, "output_tokens": 0},
+        {"input_tokens": 13, "output_tokens": 1},
+        {"input_tokens": 1, "output_tokens": 80},
+    ],
+)
+@pytest.mark.parametrize("model", ["gpt-image-2", "gpt-image-1.5"])
+def test_a_usage_below_half_of_the_lowest_price_leaves_the_cost_unknown(usage, model):
+    options = {"model": model, "size": "1024x1024", "quality": "low"}
+    assert paid(usage, **options) is None
+    assert paid(usage, price_per_image=1, **options) is None
+
+
+def test_the_lowest_price_is_of_every_picture_that_came():
+    options = {"model": "gpt-image-2", "size": "1024x1024", "quality": "low"}
+    assert paid(USAGE, **options) == paid(USAGE, images=2, **options)
+    assert paid(USAGE, images=3, **options) is None
+
+
+def test_without_a_price_of_a_picture_a_usage_is_believed():
+    assert paid({"input_tokens": 1, "output_tokens": 1}, model="gpt-image-2.6-flare") == 35
 
 
 def test_printed_prices_need_no_usage():

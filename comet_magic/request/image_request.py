@@ -187,6 +187,13 @@ class ImageRequest:
             return Price(None, None)
         return Price(min(prices) * self.n + beside, max(prices) * self.n * self._in_sequence() + beside)
 
+    @property
+    def lowest_picture(self) -> int | None:
+        """Micro-USD of the cheapest picture that the server may choose, without its prompt; None where unknown."""
+        tariff = self.spec.price
+        costs = [tariff.picture(*outcome) if tariff else None for outcome in self.outcomes()]
+        return min((cost for cost in costs if cost is not None), default=None)
+
     def outcomes(self) -> list[tuple[str, str]]:
         """Each size and quality the server may choose, "" where the model has no such word."""
         sizes = self.spec.auto_sizes if self.size in (None, "auto") else (self.size,)

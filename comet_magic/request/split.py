@@ -45,12 +45,13 @@ def cost_of(
 ) -> int | None:
     """Micro-USD of an answered call, by its usage or else its printed price; None where neither tells.
 
-    `price_per_image` stands in where the table cannot tell.
+    `price_per_image` stands in where the table cannot tell. A usage that comes to less than half of the lowest price
+    of these pictures is no count (many gateways answer zeros): then the cost is unknown, and what was reserved counts.
     """
     tariff = request.spec.price
     counted = tariff.of_usage(usage) if tariff else None
     if counted is not None:
-        return counted
+        return counted if 2 * counted >= (request.lowest_picture or 0) * images else None
     each = price_per_image
     if tariff and not tariff.by_tokens:
         printed = {tariff.picture(*outcome) for outcome in request.outcomes()}
