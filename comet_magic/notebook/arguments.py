@@ -1,7 +1,7 @@
-"""The text after a magic's name, read into flags and the rest; nothing else.
+"""Reads the text after a magic's name into flags and the rest.
 
-One list of flags per magic makes the parser, the help and the completion. Splitting follows the shell's
-quotes, but only among the flags: a prompt stays as typed.
+Each magic has one list of flags, which makes its parser, its help and its completion. Quotes are read as a shell
+reads them, but only among the flags: a prompt stays as typed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,17 @@ Kind = Literal["text", "name", "path", "integer", "number", "switch", "pair"]
 
 @dataclass(frozen=True)
 class Flag:
-    """One flag: its spellings, what it takes and the sentence that explains it."""
+    """One flag.
+
+    Attributes:
+        name: as the option of `generate` is called; the long form has dashes.
+        help: the sentence that explains it.
+        kind: what its value is; a switch has none.
+        short: the short form, "" for none.
+        metavar: what the help calls the value; the name if "".
+        choices: the values it takes, () for any.
+        group: the heading in the help.
+    """
 
     name: str
     help: str
@@ -50,18 +60,18 @@ class Flag:
 
 
 def usage_error(message: str) -> UsageError:
-    """The refusal of what was typed, in one clean line, the way IPython refuses it."""
-    # Exactly this class: IPython shows a subclass with its whole traceback.
+    """The error for wrong usage, in one clean line."""
+    # Exactly this class: IPython shows the whole traceback of a subclass.
     return UsageError(" ".join(text.clean(message).split()))
 
 
 def split_flags(
     line: str, flags: Sequence[Flag], *, magic: str, verbatim: bool = False
 ) -> tuple[list[str], str]:
-    """The flags of a line, as `--flag=value` words, and the rest of it.
+    """Split a line into its flags, as `--flag=value` words, and the rest.
 
-    With `verbatim` the rest begins at the first word that is no flag and stays exactly as typed; otherwise
-    words may stand between flags and `#` begins a comment. `--` ends the flags in both.
+    With `verbatim` the rest begins at the first word that is not a flag, and stays exactly as typed. Without, words
+    may come between the flags, and `#` begins a comment. `--` ends the flags in both cases.
     """
     argv: list[str] = []
     words: list[str] = []
@@ -99,7 +109,7 @@ def make_parser(magic: str, flags: Sequence[Flag], *, description: str, usage_li
     make: Any = MagicArgumentParser  # partly typed
     parser = make(magic, usage=_escape(usage_line), description=description)
     parser.allow_abbrev = False
-    parser.color = False  # Python 3.14 colours help where it believes in a terminal
+    parser.color = False  # Python 3.14 colours help if it thinks that it runs in a terminal
     groups: dict[str, Any] = {}
     for flag in flags:
         if flag.group not in groups:
@@ -131,7 +141,7 @@ def _skip(line: str, position: int) -> int:
 
 
 def _word(line: str, position: int) -> tuple[str, int]:
-    """The word at this place without its quotes, and the place behind it."""
+    """The word at this position without its quotes, and the position after it."""
     stream = io.StringIO(line[position:])
     lexer = shlex.shlex(stream, posix=True)
     lexer.whitespace_split = True
@@ -157,7 +167,7 @@ def _value(line: str, position: int, flag: Flag, flags: Sequence[Flag]) -> tuple
 
 
 def _match(word: str, flags: Sequence[Flag], magic: str) -> tuple[Flag, str | None]:
-    """The flag that a word spells, and the value that hangs on it."""
+    """The flag that a word names, and the value that is part of the word, or None."""
     spelled, has_value, value = word.partition("=")
     for flag in flags:
         if spelled == flag.spelling or (flag.short and spelled == flag.short):
@@ -165,7 +175,7 @@ def _match(word: str, flags: Sequence[Flag], magic: str) -> tuple[Flag, str | No
                 raise usage_error(f"{flag.spelling} takes no value")
             return flag, value if has_value else None
     named = "--" + spelled.lstrip("-").replace("_", "-").lower()
-    for flag in flags:  # -n4, -mgpt-image-2; but -model is a slip of the fingers
+    for flag in flags:  # -n4 and -mgpt-image-2 are read; -model is a typing error
         glued = flag.short and word.startswith(flag.short) and not word.startswith("--")
         if glued and flag.takes_value and named not in {each.spelling for each in flags}:
             return flag, word[2:]
@@ -177,8 +187,8 @@ def _unknown(spelled: str, named: str, flags: Sequence[Flag], magic: str) -> Usa
 
     if re.search(r"key|token|secret|password|auth", named):
         return usage_error(
-            "there is no flag for a key; %cometimg_login asks for it unseen. "
-            "If a real key stands in this cell: delete the cell, and rotate the key"
+            "there is no flag for a key; %cometimg_login prompts for it without showing it. "
+            "If this cell contains a real key: delete the cell, and rotate the key"
         )
     if named in {"--base-url", "--archive", "--max-in-flight", "--metadata"}:
         return usage_error(

@@ -19,7 +19,7 @@ _MAGIC = re.compile(
 
 
 def make_matcher(shell: Any, magics: CometMagics) -> Any:
-    """A matcher for `ip.Completer.custom_matchers`; it only reads tables, so it answers at once."""
+    """A matcher for `ip.Completer.custom_matchers`; it reads tables and no network."""
 
     def match(context: Any) -> Any:
         found = _MAGIC.match(context.text_until_cursor)
@@ -46,7 +46,7 @@ def make_matcher(shell: Any, magics: CometMagics) -> Any:
 
 
 def offer(magic: str, before: str, fragment: str, *, names: list[str], default_model: str) -> list[str]:
-    """The words that may stand where `fragment` is being typed, behind what is typed `before` it."""
+    """The words to offer for `fragment`, the word being typed; `before` is the line up to it."""
     from .flags import FLAGS, flags_of
 
     if magic != "cometimg" and magic not in FLAGS:

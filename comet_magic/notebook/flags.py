@@ -1,4 +1,4 @@
-"""The flags of each magic: those of the wire from the catalog, ours from one list."""
+"""The flags of each magic: those of the wire come from the catalog, ours from the lists below."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .arguments import Kind
 
 INLINE = ("auto", "full", "preview", "none")
-BESIDE = {  # what the rules of the table cannot say
+HELP_BEFORE_RULES = {  # what the rules of the catalog do not say
     "size": "square, portrait, landscape, a ratio such as 16:9, or ",
     "stream": "send previews while it works: ",
 }
@@ -21,13 +21,13 @@ KINDS: dict[str, Kind] = {"integer": "integer", "boolean": "switch"}
 CELL_FLAGS = (
     Flag(
         "raw",
-        "a parameter the table does not know, its value in JSON; may be repeated",
+        "send a parameter that the table does not know, its value in JSON; may be repeated",
         "pair",
         "",
         "NAME=VALUE",
     ),
-    Flag("out", "assign the pictures to this name, and show them", "name", "-o", "NAME"),
-    Flag("quiet", "show nothing", "switch", "-q"),
+    Flag("out", "assign the pictures to this variable, and show them", "name", "-o", "NAME"),
+    Flag("quiet", "show no progress and no pictures", "switch", "-q"),
     Flag(
         "inline",
         "what the notebook keeps: auto (the default), full, preview, or none for the caption only",
@@ -38,9 +38,9 @@ CELL_FLAGS = (
         "also save here: a folder if it exists or ends in a slash, else a file; never overwrites",
         "path",
     ),
-    Flag("reuse", "take pictures of the same request from the archive, pay for the rest", "switch"),
+    Flag("reuse", "reuse earlier results of the same request (free); pay only for the rest", "switch"),
     Flag("dry_run", "show the exact request and its price; send nothing", "switch"),
-    Flag("max_cost", "refuse the call when it could cost more, in USD", "number", "", "USD"),
+    Flag("max_cost", "refuse the call if it could cost more, in USD", "number", "", "USD"),
     Flag("timeout", "seconds for the whole call", "number", "", "S"),
     Flag("prompt_file", "read the prompt from a text file", "path", "", "PATH"),
     Flag("no_interpolate", "leave {names} in the prompt as they are", "switch"),
@@ -48,56 +48,56 @@ CELL_FLAGS = (
 )
 HELP = Flag("help", "show this text", "switch")
 FLAGS = {
-    "cometimg_models": (Flag("refresh", "ask the vendor for its models and prices of today", "switch"), HELP),
+    "cometimg_models": (Flag("refresh", "ask the vendor for today's models and prices", "switch"), HELP),
     "cometimg_login": (Flag("keyring", "also keep the key in this system's keyring", "switch"), HELP),
     "cometimg_status": (Flag("balance", "ask the vendor what the key has used and has left", "switch"), HELP),
     "cometimg_cancel": (HELP,),
     "cometimg_history": (
-        Flag("limit", "at most so many calls (20)", "integer", "", "N"),
+        Flag("limit", "show at most N calls (default 20)", "integer", "", "N"),
         Flag("model", "only this model", "text", "-m"),
-        Flag("since", "only from this day on, as in 2026-11-22", "text", "", "DATE"),
-        Flag("as_code", "put the cell that made ID into the next cell", "switch"),
-        Flag("fetch", "download what is missing of ID again; it is paid already and costs nothing", "switch"),
+        Flag("since", "only from this date on, such as 2026-11-22", "text", "", "DATE"),
+        Flag("as_code", "write the cell that made ID into the next cell", "switch"),
+        Flag("fetch", "download the missing pictures of ID again (free: they are already paid)", "switch"),
         HELP,
     ),
 }
 CELL_ABOUT = """\
 Turn a prompt into pictures: %%cometimg takes the text below its line, %cometimg the rest of its own line.
 Flags come first; -- ends them. {name}, {name.attr} and {name[0]} are filled in from the notebook, other
-braces stay. The pictures come back as an Images, a list of PIL pictures. IPython takes a line that ends
-in ? as a question about it: such a prompt goes into a %%cometimg cell.
+braces stay as they are. The pictures come back as Images, a list of PIL pictures. IPython reads a line that
+ends in ? as a question about it: put such a prompt into a %%cometimg cell.
 """
 ABOUT = {
     "cometimg": ("cometimg [flags] prompt …", CELL_ABOUT),
     "cometimg_models": ("cometimg_models [name] [flags]", "What each model takes and costs."),
     "cometimg_login": (
         "cometimg_login [flags]",
-        "Give the key once, unseen; it is kept until the kernel ends.",
+        "Prompt for the key without showing it; it is kept until the kernel ends.",
     ),
     "cometimg_status": (
         "cometimg_status [flags]",
-        "Key source, base URL, archive, spend; what runs or is uncertain.",
+        "Key source, base URL, archive, spend; what is running or uncertain.",
     ),
     "cometimg_cancel": (
         "cometimg_cancel",
-        "Drop what still runs in the background; what was sent may be billed.",
+        "Cancel what is still running; what was already sent may still be billed.",
     ),
     "cometimg_history": (
         "cometimg_history [words or ID] [flags]",
-        "What was made, newest first; with an ID: one again.",
+        "What was made, newest first; with an ID, the pictures of that call.",
     ),
 }
 
 
 @cache
 def flags_of(magic: str) -> tuple[Flag, ...]:
-    """The flags of a magic, by its name without percent signs."""
+    """The flags of a magic; its name has no percent signs."""
     return (*wire_flags(), *CELL_FLAGS) if magic == "cometimg" else FLAGS[magic]
 
 
 @cache
 def wire_flags() -> tuple[Flag, ...]:
-    """One flag for each parameter of the wire, explained by the catalog's own rules."""
+    """One flag for each parameter that is sent; its help is made from the rules of the catalog."""
     from ..catalog import DEFAULT_MODEL, MODELS, WIRE_PARAMETERS
 
     flags = [
@@ -113,14 +113,13 @@ def wire_flags() -> tuple[Flag, ...]:
         if not rules or name in ("model", "prompt"):
             continue
         kind = KINDS.get(next(iter(rules.values())).kind, "text")
-        flags.append(
-            Flag(name, BESIDE.get(name, "") + _explain(rules), kind, SHORT.get(name, ""), group="the picture")
-        )
+        help_text = HELP_BEFORE_RULES.get(name, "") + _explain(rules)
+        flags.append(Flag(name, help_text, kind, SHORT.get(name, ""), group="the picture"))
     return tuple(flags)
 
 
 def _explain(rules: dict[str, Any]) -> str:
-    """Each rule once, the default model's first, with a model it holds for."""
+    """Each rule once, with a model that it is for; the rule of the default model comes first."""
     from ..catalog import DEFAULT_MODEL
 
     models: dict[str, list[str]] = {}
@@ -141,6 +140,6 @@ def parser_of(magic: str) -> Any:
 
 @cache
 def help_of(magic: str) -> str:
-    """What `--help` and `?` show: made from the flags, so from the catalog."""
+    """The text that `--help` and `?` show."""
     text: str = parser_of(magic).format_help()
     return text

@@ -1,6 +1,6 @@
-"""The client that the magic and the panel share: the real one, or, with no key at all, one on the sandbox.
+"""The client that the magic and the panel share: the real one, or one of a sandbox if no key is set.
 
-Nothing is made before it is asked for, and `close` takes everything down again.
+Sandbox and clients are made when they are first needed; `close` closes them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from ..sandbox import Sandbox
 
 SANDBOX_NOTICE = "sandbox picture: set COMETAPI_KEY for real ones"
-DISCARD_URL = "http://127.0.0.1:9/v1"  # the discard port: for a client that only looks into the archive
+DISCARD_URL = "http://127.0.0.1:9/v1"  # the discard port, for a client that only reads the archive
 
 
 class Service(NamedTuple):
-    """A client, the sentence that everything it makes is shown with, and the destination that it sends to."""
+    """A client to send with.
+
+    Attributes:
+        client: the client.
+        notice: the sentence that is shown with every picture it makes, "" for none.
+        destination: the base URL that it sends to, "" for the sandbox.
+    """
 
     client: Client
     notice: str
@@ -31,7 +37,7 @@ class Service(NamedTuple):
 
 
 class Session:
-    """Holds the sandbox and its client; the real client belongs to `comet_magic.client`."""
+    """Owns the sandbox and its client; the real client belongs to `comet_magic.client`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,10 +49,10 @@ class Session:
         self._used_before: dict[str, int] = {}  # micro-USD, by base URL
 
     def service(self, **settings: Any) -> Service:
-        """The client to use now.
+        """The client to send with: the shared one, or one of the sandbox if neither key nor base URL is set.
 
         Raises:
-            MissingKeyError: when a base URL is set but no key for it; only who set nothing is offline.
+            MissingKeyError: a base URL is set, but no key for it.
         """
         from ..client import shared_client
 
@@ -56,17 +62,17 @@ class Session:
         return Service(self._sandbox_client(_without_address(settings)), SANDBOX_NOTICE, destination)
 
     def destination(self, base_url: str | None) -> str:
-        """The base URL that `service` sends to now, "" for the sandbox: there is no key, and nothing names an address.
+        """The base URL that `service` sends to now; "" for the sandbox, if neither key nor base URL is set.
 
         Raises:
-            ConfigurationError: the base URL is none.
+            ConfigurationError: the base URL cannot be used.
         """
         base = resolve_base_url(base_url)
         offline = base.source == "default" and find_key(None, base).secret is None
         return "" if offline else base.url
 
     def archive_client(self, **settings: Any) -> Client:
-        """A client to look into the archive with: the one in use, else one that sends nothing."""
+        """A client to read the archive with: the one in use, or else one that cannot send."""
         from ..client import Client, shared_client
 
         with suppress(MissingKeyError):
@@ -76,7 +82,7 @@ class Session:
         return client or Client(base_url=DISCARD_URL, api_key="none", **_without_address(settings))
 
     def catalogue_client(self, **settings: Any) -> Client:
-        """A client to ask the vendor what needs no key; without one it has none that could be sent."""
+        """A client for questions that need no key; without a key it has none to send."""
         from ..client import Client, shared_client
 
         with suppress(MissingKeyError):
@@ -84,13 +90,13 @@ class Session:
         return Client(api_key="none", **settings)
 
     def balance_before(self, base_url: str, used: int) -> int | None:
-        """What the key had used when its balance was last asked for; the new number is remembered."""
+        """What the key had used when this was last called, in micro-USD, or None; remembers `used`."""
         before = self._used_before.get(base_url)
         self._used_before[base_url] = used
         return before
 
     def new_key_notices(self, base_url: str | None) -> tuple[str, ...]:
-        """What is to be said about where the key was found; each sentence once."""
+        """Notices about where the key was found; each sentence only once."""
         notices = find_key(None, resolve_base_url(base_url)).notices
         fresh = tuple(notice for notice in notices if notice not in self._shown_notices)
         self._shown_notices.update(fresh)
@@ -101,14 +107,14 @@ class Session:
         self._jobs.add(job)
 
     def jobs(self, *clients: Client) -> tuple[Job, ...]:
-        """What still runs, oldest first: what the notebook started, and what runs on these clients."""
+        """The running jobs, oldest first: those the notebook started, and those of these clients."""
         running = {job for job in self._jobs if not job.done()}
         for client in (*clients, *((self._client,) if self._client else ())):
             running.update(client.jobs)
         return tuple(sorted(running, key=lambda job: job.started))
 
     def close(self) -> None:
-        """Stop the sandbox and its client; the shared client is closed too."""
+        """Close the shared client, and the sandbox with its client; calls to the sandbox are cancelled."""
         with self._lock:
             client, sandbox = self._client, self._sandbox
             self._client = self._sandbox = None

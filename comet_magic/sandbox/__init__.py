@@ -1,4 +1,4 @@
-"""A real endpoint on loopback that paints instead of asking a model."""
+"""A real HTTP endpoint on loopback that paints placeholder pictures instead of asking a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Sandbox", "Served", "start_sandbox"]
 
 
 def __getattr__(name: str) -> Any:
-    # The server's modules are loaded when somebody starts one, not when the package is imported.
+    # Loaded when a sandbox is started, not when the package is imported.
     if name in __all__:
         from . import server
 

@@ -1,4 +1,4 @@
-"""Every route of the sandbox as a function from a request to an answer: no socket, no clock.
+"""Every route of the sandbox as a function from a request to a response: no socket, no clock.
 
 POST /v1/images/generations      GET /v1/models      GET /pictures/...
 GET /api/models (no key)         GET /v1/dashboard/billing/subscription, .../usage
@@ -28,7 +28,7 @@ BALANCE_USD = 10.0
 
 @dataclass(frozen=True)
 class HTTPRequest:
-    """One request as it came; `now` is the second in which it came."""
+    """One request as it came; `now` is the Unix time at which it came, in seconds."""
 
     method: str
     target: str
@@ -40,13 +40,14 @@ class HTTPRequest:
 
 @dataclass(frozen=True)
 class HTTPResponse:
-    """One answer.
+    """One response.
 
     Attributes:
-        pieces: the body, or the events of a stream, made when they are asked for.
-        steps: how many pieces a generation has; 0 for what takes no model's time.
+        pieces: the body, or the events of a stream; each is made when it is taken.
+        steps: the number of pieces of a generation, which share the delay; 0 for other routes.
         paints: whether making a piece needs a render slot.
-        charge: micro-USD of play money, or None where nothing was bought.
+        streams: whether the pieces are sent one by one.
+        charge: micro-USD of play money; None if nothing was bought.
     """
 
     status: int
@@ -62,13 +63,13 @@ class HTTPResponse:
 
 
 def error_response(error: ErrorReply, request_id: str) -> HTTPResponse:
-    """The refusal as an answer."""
+    """The error as a response."""
     body = error.body(request_id)
     return HTTPResponse(error.status, iter([body]), error.content_type, headers=error.headers)
 
 
 def empty_success(request: HTTPRequest) -> HTTPResponse:
-    """A success without pictures, as gateways give it for a prompt that was filtered."""
+    """A 200 without pictures, as gateways send it for a prompt that was filtered."""
     return _json({"created": int(request.now), "data": []})
 
 
@@ -78,12 +79,12 @@ def _json(document: Mapping[str, Any]) -> HTTPResponse:
 
 @dataclass(frozen=True)
 class App:
-    """All the answers of one sandbox.
+    """Answers the requests of one sandbox.
 
     Attributes:
-        secret: signs the addresses of pictures.
+        secret: signs the URLs of pictures.
         root: scheme, host and port of the server.
-        url_lifetime: seconds for which a picture's address works.
+        url_lifetime: seconds for which the URL of a picture works.
     """
 
     secret: bytes = field(repr=False)
@@ -91,7 +92,7 @@ class App:
     url_lifetime: float
 
     def answer(self, request: HTTPRequest, *, spent: int) -> HTTPResponse:
-        """What is answered; `spent` is the play money charged so far, in micro-USD."""
+        """The response to a request; `spent` is the play money charged so far, in micro-USD."""
         try:
             return self._route(request)(request, spent)
         except ErrorReply as error:
@@ -125,10 +126,10 @@ class App:
         if accepted.request.stream:
             response = HTTPResponse(200, accepted.events(now), "text/event-stream", streams=True)
         else:
-            response = HTTPResponse(200, accepted.document(now, self._address))
+            response = HTTPResponse(200, accepted.document(now, self._picture_url))
         return replace(response, steps=accepted.steps, paints=accepted.paints, charge=accepted.charge, **seen)
 
-    def _address(self, spec: signed_urls.PictureSpec, now: int) -> str:
+    def _picture_url(self, spec: signed_urls.PictureSpec, now: int) -> str:
         expires = int(now + self.url_lifetime)
         return self.root + signed_urls.signed_path(spec, secret=self.secret, expires=expires)
 
@@ -168,7 +169,7 @@ _ROUTES: dict[str, tuple[str, Callable[[App, HTTPRequest, int], HTTPResponse]]] 
 
 
 def _part(request: HTTPRequest) -> int:
-    """Which part of a call this is, from the number at the end of its `Idempotency-Key`, so that parts differ."""
+    """The number at the end of the `Idempotency-Key`, so that the requests of one call get different pictures."""
     number = (request.headers.get("idempotency-key") or "").rpartition("-")[2]
     return int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 0
 

@@ -1,6 +1,6 @@
-"""One client's connection and the listener that accepts it: plain HTTP/1.1 on loopback.
+"""Plain HTTP/1.1 on loopback: the listener, and the connection of one client.
 
-It knows nothing of pictures; what a request means is decided by the callable it is given.
+It knows nothing of pictures: the callable that the listener is given answers the requests.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ClientLeft(Exception):  # noqa: N818 - an event, not a fault
 
 
 class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Accepts connections on 127.0.0.1, one thread each, and can let go of all of them at once."""
+    """Accepts connections on 127.0.0.1, one thread each, and can close all of them at once."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -55,11 +55,11 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         return int(self.server_address[1])
 
     def start(self) -> None:
-        """Begins to accept."""
+        """Start to accept connections."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stops accepting, closes every connection, raises what a handler crashed with."""
+        """Stop accepting, close every connection, and raise what a handler crashed with."""
         with self._lock:
             if self.closing.is_set():
                 return
@@ -67,19 +67,19 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             handlers = dict(self._open)
         for connection in handlers:
             _shut(connection)
-        # Wakes the accepting thread on Linux; elsewhere it looks by itself soon.
+        # Wakes the accepting thread on Linux; elsewhere it polls.
         _shut(self.socket)
         self.shutdown()
         self._thread.join()
         self.server_close()
         for thread in handlers.values():
-            # Painting cannot be interrupted; its thread ends with it and holds nothing.
+            # Painting cannot be interrupted; the thread ends after it.
             thread.join(timeout=2)
         if self._crash:
             raise self._crash
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serves one connection to its end."""
+        """Serve one connection to its end."""
         with self._lock:
             if self.closing.is_set():
                 return
@@ -87,13 +87,13 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().finish_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Ends one connection: the last a handler's thread does, after its crash, if any, was noted."""
+        """End one connection; a handler's thread does this last, after a crash was recorded."""
         super().shutdown_request(request)
         with self._lock:
             self._open.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keeps a handler's crash for `close`; a client that went away is none."""
+        """Keep a handler's crash for `close`; a client that went away is not a crash."""
         problem = sys.exc_info()[1]
         if not isinstance(problem, (ConnectionError, TimeoutError)):
             self._crash = self._crash or problem
@@ -101,7 +101,7 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 class ClientConnection(BaseHTTPRequestHandler):
-    """One connection: reads requests, writes answers, notices when the client leaves."""
+    """One connection: reads requests, writes responses, notices when the client leaves."""
 
     protocol_version = "HTTP/1.1"
     server_version = "comet-magic-sandbox"
@@ -120,7 +120,7 @@ class ClientConnection(BaseHTTPRequestHandler):
         """The body of the request.
 
         Raises:
-            ErrorReply: its length is not told, or is no number, or it is too large to be read.
+            ErrorReply: its length is missing, not a number, or too large.
             ClientLeft: it ended early.
         """
         length = self.headers.get("content-length", "0")
@@ -137,14 +137,14 @@ class ClientConnection(BaseHTTPRequestHandler):
         return body
 
     def wait(self, seconds: float) -> None:
-        """Waits so long, or looks once when it is 0.
+        """Wait; with 0 only look whether the client is still there.
 
         Raises:
-            ClientLeft: the client closed the connection meanwhile.
+            ClientLeft: the client closed the connection.
         """
         self.connection.settimeout(max(seconds, 0.0))
         try:
-            # Looks without taking: bytes of a next request stay where they are.
+            # Only looks: the bytes of the next request stay in the socket.
             there = self.connection.recv(1, socket.MSG_PEEK)
         except (TimeoutError, BlockingIOError):
             return
@@ -157,7 +157,7 @@ class ClientConnection(BaseHTTPRequestHandler):
         self.server.closing.wait(seconds)
 
     def send(self, status: int, headers: Mapping[str, str], body: bytes, *, cut: bool = False) -> None:
-        """Sends a whole answer, or with `cut` announces it whole and breaks off halfway."""
+        """Send a response; with `cut`, announce its whole length and close halfway."""
         with self._noticing():
             self._head(status, {**headers, "content-length": str(len(body))})
             self.wfile.write(body[: len(body) // 2] if cut else body)
@@ -167,27 +167,27 @@ class ClientConnection(BaseHTTPRequestHandler):
             self._drain()
 
     def open_stream(self, status: int, headers: Mapping[str, str]) -> None:
-        """Sends the head of an answer whose length is not known."""
+        """Send the head of a response whose length is not known."""
         with self._noticing():
             self._head(status, {**headers, "cache-control": "no-cache", "transfer-encoding": "chunked"})
 
     def write(self, piece: bytes) -> None:
-        """Sends one piece of a stream."""
+        """Send one piece of a stream."""
         with self._noticing():
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
 
     def end_stream(self) -> None:
-        """Ends a stream, so that the client knows it to be whole."""
+        """End a stream, so that the client knows that it is whole."""
         with self._noticing():
             self.wfile.write(b"0\r\n\r\n")
 
     def break_off(self) -> None:
-        """Closes the connection without a word."""
+        """Close the connection without a response."""
         self.close_connection = True
         _shut(self.connection)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """Answers what is no HTTP request at all in the vendor's envelope."""
+        """Answer what is not an HTTP request with an error in the vendor's envelope."""
         self.close_connection = True
         error = ErrorReply(
             405 if code == 501 else code, message or "Bad request", type=GATEWAY, code="invalid_request"
@@ -196,7 +196,7 @@ class ClientConnection(BaseHTTPRequestHandler):
             self.send(error.status, {"content-type": "application/json"}, error.body("none"))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's signature
-        """Writes nothing; the sandbox keeps its own log."""
+        """Write nothing; the sandbox keeps its own log."""
 
     def _head(self, status: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
@@ -207,7 +207,7 @@ class ClientConnection(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _drain(self) -> None:
-        """Takes what the client still sends, so that it reads the answer and not a reset."""
+        """Read what the client still sends, so that it gets the response and not a reset."""
         self.connection.settimeout(0.5)
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""How the vendor refuses: status, envelope, code. Pure; it decides nothing about requests."""
+"""The errors of the vendor: status, envelope, code. Pure; it decides nothing about requests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CALLER = "invalid_request_error"
 # https://developers.openai.com/api/docs/guides/image-generation
 PICTURE = "image_generation_user_error"
 
-# A gateway's or a proxy's own timeout: the work was begun, so a vendor may well charge for it.
+# Timeouts of a gateway or proxy: the work was begun, so a vendor may charge for it.
 CHARGED_STATUSES = frozenset({504, 524})
 
 
-class ErrorReply(Exception):  # noqa: N818 - it is an answer, not a fault
-    """An answer that is not 200, with what the envelope says."""
+class ErrorReply(Exception):  # noqa: N818 - it is a response, not a fault
+    """A response that is not 200, with the fields of its envelope."""
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class ErrorReply(Exception):  # noqa: N818 - it is an answer, not a fault
 
     @property
     def content_type(self) -> str:
-        """Cloudflare answers its own 524 with a page, everybody else with the envelope."""
+        """HTML for Cloudflare's own 524, JSON for all others."""
         return "text/html" if self.status == 524 else "application/json"
 
     def body(self, request_id: str) -> bytes:
-        """The envelope as it stands on the wire; the gateway writes its request id into the message."""
+        """The body as it is sent; the gateway writes its request id into the message."""
         if self.status == 524:
             return f"<html><title>524: {self}</title></html>".encode()
         message = f"{self} (request id: {request_id})" if self.type == GATEWAY else str(self)
@@ -59,13 +59,13 @@ class ErrorReply(Exception):  # noqa: N818 - it is an answer, not a fault
 
 
 def too_fast(wait: float) -> ErrorReply:
-    """The refusal of a caller who passed the rate, with the seconds to wait."""
+    """The 429 for a client that is too fast, with the seconds to wait."""
     headers = {"retry-after": str(max(1, -int(-wait // 1))), "retry-after-ms": str(int(wait * 1000) + 1)}
     return ErrorReply(429, "Rate limit reached", type="requests", code="rate_limit_exceeded", headers=headers)
 
 
 def injected_error(name: str) -> ErrorReply:
-    """The refusal that a rehearsal asks for by status or name."""
+    """The error that `fail=` names by its status or name."""
     if name == "429":
         return too_fast(0.2)
     message, type_, code = _KNOWN.get(name, ("The upstream failed", GATEWAY, ""))

@@ -1,4 +1,4 @@
-"""Failures and a pace on request, so that people can rehearse. Pure: no clock, no socket."""
+"""Simulated failures and a rate limit. Pure: no clock, no socket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# What happens to the connection instead of a refusal, or to a good answer.
+# Failures of the connection, and an empty success, instead of an error reply.
 HANG, CUT, DROP, EMPTY = "hang", "cut", "drop", "empty"
 NAMES = (HANG, CUT, DROP, EMPTY, "moderation", "quota")
 
@@ -21,20 +21,23 @@ _ITEM = re.compile(r"(?P<what>[a-z]+|[45]\d\d)(?::(?P<count>\d+)|@(?P<share>0?\.
 
 
 def faults(fail: str | int | Sequence[str | int] | None) -> Iterator[str]:
-    """What befalls each good request in turn: a status or a name, "" for nothing.
+    """The failure of each good request in turn: a status or a name, "" for none.
 
     Args:
         fail: a text such as `500` (always), `429:2` (the first two), `hang:1,500@0.2` (one that hangs, then a
             fifth of them, chosen by a fixed seed), or a list with one status or name per request.
+
+    Raises:
+        ConfigurationError: it is none of these.
     """
     if fail is None:
         return repeat("")
     if isinstance(fail, (str, int)):
-        return chain(*[_befalls(*_parsed(item)) for item in str(fail).split(",")], repeat(""))
-    return chain([_alone(item) for item in fail], repeat(""))
+        return chain(*[_repeated(*_parsed(item)) for item in str(fail).split(",")], repeat(""))
+    return chain([_one_fault(item) for item in fail], repeat(""))
 
 
-def _alone(item: str | int) -> str:
+def _one_fault(item: str | int) -> str:
     what, *often = _parsed(item)
     if any(often):
         raise ConfigurationError(f"fail holds {item!r}; a list takes one status or name per request")
@@ -49,17 +52,17 @@ def _parsed(item: str | int) -> tuple[str, str | None, str | None]:
     return match["what"], match["count"], match["share"]
 
 
-def _befalls(what: str, count: str | None, share: str | None) -> Iterator[str]:
+def _repeated(what: str, count: str | None, share: str | None) -> Iterator[str]:
     if count is not None:
         return repeat(what, int(count))
     if share is None:
         return repeat(what)
-    rng = random.Random(0)  # noqa: S311 - a rehearsal must repeat itself
+    rng = random.Random(0)  # noqa: S311 - a simulation must repeat itself
     return (what if rng.random() < float(share) else "" for _ in repeat(None))
 
 
 class RateGate:
-    """Admits so many requests a second, with a burst of one second's worth."""
+    """Admits `rate` requests a second, in bursts of up to one second's worth."""
 
     def __init__(self, rate: float) -> None:
         if not 0 < rate < math.inf:

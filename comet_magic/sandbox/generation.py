@@ -1,4 +1,4 @@
-"""From the body of a generation to its answer: checked by the catalog, answered as the vendor does."""
+"""From the body of a generation to its response: checked by the catalog, answered as the vendor answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..catalog import Model
 
-# What a picture is said to take where nobody knows: a usage must be whole.
+# Output tokens of a picture whose price is unknown: a usage must be complete.
 _UNKNOWN_TOKENS = 1756
 
 
@@ -29,7 +29,7 @@ def parse(body: bytes) -> dict[str, Any]:
     """The members of a JSON object; null counts as absent.
 
     Raises:
-        ErrorReply: it is none; CometAPI's gateway calls that a 500.
+        ErrorReply: it is not a JSON object; CometAPI's gateway answers that with 500.
     """
     # https://apidoc.cometapi.com/errors/error-codes-handling
     fields: Any = None
@@ -41,10 +41,10 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def accept(fields: Mapping[str, Any], *, first: int = 0) -> AcceptedRequest:
-    """The order for what was asked; `first` is the position of its first picture.
+    """Check a request against the catalog; `first` is the position of its first picture.
 
     Raises:
-        ErrorReply: the catalog refuses it.
+        ErrorReply: it breaks a rule.
     """
     for name in ("model", "prompt"):
         if name not in fields:
@@ -69,13 +69,13 @@ def accept(fields: Mapping[str, Any], *, first: int = 0) -> AcceptedRequest:
     if refused:
         raise _refusal(refused, fields, model)
     if request.size != named.get("size"):
-        # Words such as "16:9" are the client's convenience; the wire does not know them.
+        # The client translates words such as "16:9"; the real API does not know them.
         raise _wrong_size(named["size"], str(model.parameters["size"]))
     return AcceptedRequest.of(request, model, first)
 
 
 def _refusal(problem: InvalidRequestError, fields: Mapping[str, Any], model: Model) -> ErrorReply:
-    """The vendor's words for what the catalog refuses."""
+    """The error of the catalog in the words of the vendor."""
     param = problem.param
     if param in WIRE_PARAMETERS and param not in {"model", "prompt", *model.parameters}:
         # https://github.com/vercel/ai/issues/6102
@@ -97,7 +97,7 @@ def _wrong_size(size: object, taken: str) -> ErrorReply:
 
 @dataclass(frozen=True)
 class AcceptedRequest:
-    """A request that is accepted, with everything settled that it left open."""
+    """A request that was accepted, with values for all that it left open."""
 
     request: ImageRequest
     model: Model
@@ -107,7 +107,7 @@ class AcceptedRequest:
 
     @classmethod
     def of(cls, request: ImageRequest, model: Model, first: int) -> AcceptedRequest:
-        """The order for a request; what is `auto` or missing is chosen, always in the same way."""
+        """Choose what is `auto` or missing, always in the same way."""
         size = request.size if request.size not in {None, "auto"} else model.auto_sizes[0]
         quality = request.quality
         if quality in {None, "auto"} and model.auto_qualities:
@@ -129,12 +129,12 @@ class AcceptedRequest:
 
     @property
     def steps(self) -> int:
-        """How many pieces the answer comes in."""
+        """The number of pieces of the response."""
         return 1 + self.previews
 
     @property
     def previews(self) -> int:
-        """How many previews are streamed."""
+        """The number of streamed previews."""
         return (self.request.partial_images or 0) if self.request.stream else 0
 
     @property
@@ -147,16 +147,16 @@ class AcceptedRequest:
 
     @property
     def paints(self) -> bool:
-        """Whether the answer holds the pictures themselves."""
+        """Whether the response contains the pictures themselves."""
         return self.form == "b64_json"
 
     @property
     def charge(self) -> int:
-        """What it costs, in micro-USD of play money; 0 where the catalog has no price."""
+        """Its cost in micro-USD of play money; 0 if the catalog has no price."""
         return cost_of(self.request, self.usage(), len(self.specs)) or 0
 
     def usage(self) -> dict[str, Any]:
-        """The tokens of the whole order in the shape of the gpt-image models."""
+        """The tokens of all its pictures, in the shape of the gpt-image models."""
         each = output_tokens(self.model, self.size, self.quality or "auto") or self._tokens_by_price()
         made = each * len(self.specs) + PARTIAL_TOKENS * self.previews
         # Four bytes are about one token; the page's own example, 47 letters, counts 13.
@@ -173,17 +173,17 @@ class AcceptedRequest:
         cost = price.picture(self.size, self.quality or "") if price else None
         return cost * MILLION // price.image_out if price and price.image_out and cost else _UNKNOWN_TOKENS
 
-    def document(self, now: int, address: Callable[[PictureSpec, int], str]) -> Iterator[bytes]:
-        """The answer as one piece of JSON, painted when it is asked for."""
+    def document(self, now: int, url_of: Callable[[PictureSpec, int], str]) -> Iterator[bytes]:
+        """The response as one piece of JSON, painted when it is taken."""
         if self.form == "url":
-            data = [{"url": address(spec, now)} for spec in self.specs]
+            data = [{"url": url_of(spec, now)} for spec in self.specs]
         else:
             data = [{"b64_json": _encoded(spec, spec.paint())} for spec in self.specs]
         shape = _SHAPES.get(self.model.family, _plain)
         yield json.dumps(shape(self, now, data)).encode()
 
     def events(self, now: int) -> Iterator[bytes]:
-        """The answer as server-sent events: previews, then the picture."""
+        """The response as server-sent events: previews, then the picture."""
         from .painter import partials
 
         spec = self.specs[0]
@@ -194,11 +194,11 @@ class AcceptedRequest:
 
     def _event(self, name: str, now: int, picture: str, **more: Any) -> bytes:
         kind = f"image_generation.{name}"
-        body = {"type": kind, "created_at": now, **self.settled(), **more, "b64_json": picture}
+        body = {"type": kind, "created_at": now, **self.chosen_values(), **more, "b64_json": picture}
         return f"event: {kind}\ndata: {json.dumps(body)}\n\n".encode()
 
-    def settled(self) -> dict[str, Any]:
-        """What was chosen, as answers and events of the gpt-image models tell it."""
+    def chosen_values(self) -> dict[str, Any]:
+        """The chosen values, as responses and events of the gpt-image models have them."""
         spec = self.specs[0]
         return {
             "background": "transparent" if spec.transparent else "opaque",
@@ -224,14 +224,14 @@ def _encoded(spec: PictureSpec, image: Any) -> str:
 Items = list[dict[str, str]]
 
 
-def _plain(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:  # noqa: ARG001 - as every shape
+def _plain(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:  # noqa: ARG001 - all shapes have it
     return {"created": now, "data": data}
 
 
 def _gpt_image(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:
     usage = accepted.usage()
     usage["output_tokens_details"] = {"image_tokens": usage["output_tokens"], "text_tokens": 0}
-    return {"created": now, **accepted.settled(), "usage": usage, "data": data}
+    return {"created": now, **accepted.chosen_values(), "usage": usage, "data": data}
 
 
 def _dalle_3(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:
@@ -239,8 +239,8 @@ def _dalle_3(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]
     return {"created": now, "data": [{"revised_prompt": revised, **item} for item in data]}
 
 
-def _qwen(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:  # noqa: ARG001 - as every shape
-    # Gateways of this kind send "" for what is absent: https://github.com/QuantumNous/new-api/blob/main/dto/openai_image.go
+def _qwen(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:  # noqa: ARG001 - all shapes have it
+    # Gateways of this kind send "" for absent fields: https://github.com/QuantumNous/new-api/blob/main/dto/openai_image.go
     absent = {"url": "", "b64_json": "", "revised_prompt": ""}
     return {"created": now, "data": [{**absent, **item} for item in data]}
 

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
+    """Add the flags of the command."""
     names = ", ".join(NAMES)
     parser.add_argument(
         "--port", type=int, default=8000, help="port on 127.0.0.1, 0 for a free one (default 8000)"
     )
     parser.add_argument(
-        "--delay", type=float, default=0.0, metavar="S", help="seconds that every generation takes"
+        "--delay", type=float, default=0.0, metavar="S", help="seconds that each generation takes"
     )
     parser.add_argument("--rate", type=float, metavar="N", help="requests per second; faster ones get 429")
     parser.add_argument(
         "--fail",
         metavar="WHAT[:N|@SHARE]",
-        help=f"rehearse failures: 500 (always), 429:2 (the first two), hang:1,500@0.2; statuses, or {names}",
+        help=f"simulate failures: 500 (always), 429:2 (the first two), hang:1,500@0.2; statuses, or {names}",
     )
     parser.add_argument(
         "--url-lifetime", type=float, default=3600.0, metavar="S", help="seconds a picture's URL lives"
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the two export lines and serves until Ctrl-C; one line per request goes to stderr."""
+    """Print the two export lines and serve until Ctrl-C; log one line per request to stderr."""
     from .server import Sandbox
 
     with Sandbox(

@@ -1,6 +1,6 @@
-"""The sandbox on a socket: HTTP, delays, rehearsed failures, and a log of what was served.
+"""The sandbox on a socket: delays, rate limit, simulated failures, and a log of what was served.
 
-What is answered is decided in `app`; here is only when and over which connection.
+`app` decides what is answered; this module decides when, and over which connection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Painting takes CPU that the notebook needs too, however many connections there are.
 RENDER_SLOTS = 2
 
-# A comment line in a waiting stream, so that neither side takes the silence for death.
+# A comment line in a waiting stream, so that neither side takes the connection for dead.
 _HEARTBEAT = b": keepalive\n\n"
 _HEARTBEAT_EVERY = 1.0
 _LONGEST = 1e8
@@ -32,12 +32,12 @@ _LONGEST = 1e8
 
 @dataclass(frozen=True)
 class Served:
-    """What is known of one request; an entry is there from its arrival and is replaced when it ends.
+    """One request in the log; the entry is made when it arrives and replaced when it ends.
 
     Attributes:
-        status: the HTTP status sent, 0 while nothing was sent.
-        charged: whether money was taken for it.
-        disconnected: whether the client left before the answer was whole.
+        status: the HTTP status that was sent, 0 while nothing was sent.
+        charged: whether play money was charged for it.
+        disconnected: whether the client left before the response was complete.
         seconds: from arrival to the last byte; None while it runs.
     """
 
@@ -54,7 +54,7 @@ class Served:
 
     def __str__(self) -> str:
         end = "client left" if self.disconnected else f"{(self.seconds or 0) * 1000:.0f} ms"
-        # Both come from outside; repr keeps control characters out of the terminal.
+        # Path and model come from outside; repr keeps control characters out of the terminal.
         return f"{self.method} {self.path!r:.80} {self.status or '-'} {self.model or '-'!r:.80} {end}"
 
 
@@ -70,14 +70,15 @@ def start_sandbox(
 
     Args:
         port: the port on 127.0.0.1; 0 takes a free one.
-        delay: seconds that every generation takes, as with a real model.
-        rate: requests per second; what comes faster is refused with 429 and `retry-after`.
-        fail: failures to rehearse: `"500"` (always), `"429:2"` (the first two), `"500@0.2"` (a fifth), or a
+        delay: seconds that each generation takes, as with a real model.
+        rate: requests per second; faster ones get 429 with `retry-after`.
+        fail: failures to simulate: `"500"` (always), `"429:2"` (the first two), `"500@0.2"` (a fifth), or a
             list with one status or name per request. Names: hang, cut, drop, empty, moderation, quota.
-        url_lifetime: seconds for which a picture's address works.
+        url_lifetime: seconds for which the URL of a picture works.
 
     Returns:
-        `.base_url` is for clients, `.log` holds one entry per request, `.spent` the play money in micro-USD.
+        A sandbox: `.base_url` is for clients, `.log` has one entry per request, `.spent` is the play money charged, in
+        micro-USD.
 
     Raises:
         ConfigurationError: the port is taken, or a value cannot be used.
@@ -96,7 +97,7 @@ def start_sandbox(
 
 
 class Sandbox:
-    """A running sandbox: an address for clients, and the facts of what it served."""
+    """A running sandbox: an address for clients, and a log of what it served."""
 
     def __init__(
         self,
@@ -135,7 +136,7 @@ class Sandbox:
 
     @property
     def base_url(self) -> str:
-        """The address to give to a client, with `/v1`."""
+        """The base URL for clients, with `/v1`."""
         return f"{self._root}/v1"
 
     @property
@@ -150,15 +151,15 @@ class Sandbox:
         return self._spent
 
     def until(self, condition: Callable[[list[Served]], bool], timeout: float = 10.0) -> bool:
-        """Whether the log came to fulfil the condition in time; waits for it."""
+        """Wait until the log fulfils the condition; returns whether it did within `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self._log), timeout)
 
     def close(self) -> None:
-        """Stops serving and closes every connection; a second call does nothing.
+        """Stop serving and close every connection; a second call does nothing.
 
         Raises:
-            Exception: what a request handler failed with, if one did; a fake must not hide its own faults.
+            Exception: what a request handler failed with; the sandbox must not hide its own faults.
         """
         self._listener.close()
 
@@ -202,13 +203,13 @@ class Sandbox:
                 response, fault = self._inject_fault(response, request)
         except ErrorReply as error:
             response = error_response(error, request_id)
-        # Work that has begun is charged, whatever becomes of its answer.
+        # Work that was begun is charged, even if its response is lost.
         self._amend(index, charge=response.charge)
         headers = {**response.headers, "content-type": response.content_type, "x-request-id": request_id}
         self._send(connection, replace(response, headers=headers), fault, index)
 
     def _inject_fault(self, response: HTTPResponse, request: HTTPRequest) -> tuple[HTTPResponse, str]:
-        """What becomes of a good answer under the pace and the failures that are rehearsed."""
+        """Apply the rate limit and the simulated failures to a good response; returns it and the connection's fault."""
         with self._changed:
             wait = self._rate_gate.wait(time.monotonic()) if self._rate_gate else 0.0
             fault = next(self._faults) if not wait else ""
@@ -240,7 +241,7 @@ class Sandbox:
             return self._stream(connection, response, pause, fault)
         connection.wait(pause)
         body = self._painted(connection, response)
-        # Before the last byte leaves: who has the answer may look at the log at once.
+        # Before the last byte leaves: a client that has the response may read the log at once.
         self._amend(index, status=response.status)
         connection.send(response.status, response.headers, body, cut=fault == fault_injection.CUT)
         return None
@@ -261,7 +262,7 @@ class Sandbox:
         return None
 
     def _painted(self, connection: ClientConnection, response: HTTPResponse) -> bytes:
-        """The next piece of the answer, made when an easel is free."""
+        """The next piece of the response, made when a render slot is free."""
         if not response.paints:
             return next(response.pieces)
         while not self._render_slots.acquire(timeout=0.25):

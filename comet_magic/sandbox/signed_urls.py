@@ -1,4 +1,4 @@
-"""Picture addresses that need no memory: they hold what to paint, until when, and a signature."""
+"""URLs of pictures that need no memory: they contain what to paint, when they expire, and a signature."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 FOLDER = "/pictures/"
 
-# An address must stay below the 8 KiB that clients and proxies take.
+# A URL must stay below the 8 KiB that clients and proxies accept.
 _LONGEST_WORDS = 900
 _SUFFIX = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 
 @dataclass(frozen=True)
 class PictureSpec:
-    """All that decides the bytes of one picture."""
+    """All that determines the bytes of one picture."""
 
     subject: str
     width: int
@@ -43,7 +43,7 @@ class PictureSpec:
         return f"image/{self.output_format}"
 
     def paint(self) -> Image:
-        """The picture; the same for the same spec."""
+        """Paint the picture; always the same one."""
         from .painter import paint
 
         return paint(
@@ -55,25 +55,25 @@ class PictureSpec:
         )
 
     def encode(self, image: Image) -> bytes:
-        """The picture, or a preview of it, as a file of the format asked for."""
+        """The picture, or a preview of it, as a file in `output_format`."""
         from .painter import encode
 
         return encode(image, self.output_format, self.compression)
 
     def file(self) -> Iterator[bytes]:
-        """The bytes of the whole picture, painted when they are asked for."""
+        """The bytes of the picture, painted when they are taken."""
         yield self.encode(self.paint())
 
 
 def painted_words(prompt: str) -> str:
-    """What the painter reads of a prompt: all of a short one; of a long one its beginning and its hash."""
+    """The words that the painter gets: the prompt, or the beginning and the hash of a long one."""
     if len(prompt) <= _LONGEST_WORDS:
         return prompt
     return f"{prompt[:_LONGEST_WORDS]} {hashlib.sha256(prompt.encode()).hexdigest()[:16]}"
 
 
 def signed_path(spec: PictureSpec, *, secret: bytes, expires: int) -> str:
-    """The path and query under which this server paints the picture until it expires."""
+    """The path and query under which this server paints the picture until `expires`, a Unix time."""
     facts = json.dumps(astuple(spec), separators=(",", ":"), ensure_ascii=False).encode()
     payload = base64.urlsafe_b64encode(zlib.compress(facts, 9)).rstrip(b"=").decode()
     query = urlencode({"expires": expires, "signature": _signature(payload, str(expires), secret)})
@@ -81,10 +81,10 @@ def signed_path(spec: PictureSpec, *, secret: bytes, expires: int) -> str:
 
 
 def spec_at(target: str, *, secret: bytes, now: float) -> PictureSpec:
-    """The spec behind an address.
+    """The picture that a URL names.
 
     Raises:
-        ErrorReply: 403 where the signature is wrong or the address has expired.
+        ErrorReply: 403 if the signature is wrong or the URL has expired.
     """
     parts = urlsplit(target)
     payload = parts.path.removeprefix(FOLDER).partition(".")[0]
