@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from comet_magic.archive import Archive, Budget, Claim, CopyTaken, RawAnswer, Spend, outcome_of
+from comet_magic.archive import Archive, Budget, Claim, CopyTaken, RawAnswer, Spend
 from comet_magic.archive.ledger import Ledger
 from comet_magic.errors import (
     AmbiguousError,
@@ -665,27 +665,6 @@ def test_without_a_run_a_refusal_leaves_no_row(either: Archive) -> None:
 
 
 # --- questions ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("state", "error", "picture", "outcome"),
-    [
-        ("claimed", None, False, "open"),
-        ("received", None, False, "open"),
-        ("done", None, True, "done"),
-        ("done", "PartialResultError", True, "done"),
-        ("done", "BadImageError", False, "failed"),
-        ("rejected", "ContentPolicyError", False, "refused"),
-        ("rejected", "QuotaError", False, "failed"),
-        ("unknown", "AmbiguousError", False, "unknown"),
-        ("cancelled", None, False, "cancelled"),
-        ("over_budget", "BudgetExceededError", False, "over_budget"),
-    ],
-)
-def test_what_a_person_sees_follows_from_state_and_error(
-    state: str, error: str | None, picture: bool, outcome: str
-) -> None:
-    assert outcome_of(state, error, picture=picture) == outcome
 
 
 def test_what_became_of_every_copy_is_asked_in_one_question(either: Archive) -> None:

@@ -11,13 +11,11 @@ from .records import (
     Entry,
     OpenCall,
     Orphan,
-    Outcome,
     Repair,
     Slot,
     Spend,
     State,
     StoredPicture,
-    outcome_of,
 )
 from .store import Archive, Settled
 from .worker_archive import WorkerArchive
@@ -32,7 +30,6 @@ __all__ = [
     "History",
     "OpenCall",
     "Orphan",
-    "Outcome",
     "RawAnswer",
     "Reader",
     "Repair",
@@ -43,6 +40,5 @@ __all__ = [
     "StoredPicture",
     "WorkerArchive",
     "history",
-    "outcome_of",
     "spend",
 ]

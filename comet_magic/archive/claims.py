@@ -13,9 +13,10 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
+from ..protocol import call_status
 from ..text import clean, clean_url
 from .budget import Weight, check, move, weigh
-from .records import Budget, Claim, CopyTaken, Slot, State, StoredPicture, outcome_of
+from .records import Budget, Claim, CopyTaken, Slot, State, StoredPicture
 
 if TYPE_CHECKING:
     import sqlite3
@@ -104,7 +105,7 @@ def _must_be_free(connection: sqlite3.Connection, key: str, copies: Sequence[int
 def slot_of(row: Sequence[Any]) -> Slot:
     """A row of the slot query as a value."""
     key, copy, state, call_id, path, error, code, message = row
-    outcome = "done" if path is not None else outcome_of(state, error, picture=False)
+    outcome = "done" if path is not None else call_status(state, error, picture=False)
     return Slot(key, copy, outcome, call_id, path, error, code, message)
 
 

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError
 from ..files import is_name_inside
+from ..protocol import call_status
 from ..request import ImageRequest
 from ..text import clean_url
 from .claims import slot_of
 from .ledger import COLUMNS
-from .records import Claim, Copy, Entry, OpenCall, Outcome, Slot, StoredPicture, is_call, outcome_of
+from .records import Claim, Copy, Entry, OpenCall, Slot, StoredPicture, is_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from ..protocol import CallStatus
     from .ledger import Ledger
 
 _KEYS_AT_ONCE = 5_000  # so that a plan of a hundred thousand rows never holds the ledger for long
@@ -40,16 +42,16 @@ def find_copy(ledger: Ledger, key: str, copy: int) -> StoredPicture | None:
     return next((picture for picture in stored(ledger, key) if picture.copy == copy), None)
 
 
-def outcomes(ledger: Ledger, keys: Iterable[str]) -> dict[str, dict[int, Outcome]]:
+def outcomes(ledger: Ledger, keys: Iterable[str]) -> dict[str, dict[int, CallStatus]]:
     """What became of every copy of these keys, in a word."""
     # A picture that is here needs no look at its call, which is most of the time.
     query = """SELECT p.key, p.copy, p.path IS NOT NULL, c.state, c.error FROM pictures p
         LEFT JOIN calls c ON c.number = CASE WHEN p.path IS NULL THEN p.call END
         WHERE p.key IN (SELECT value FROM json_each(?))"""
-    found: dict[str, dict[int, Outcome]] = {}
+    found: dict[str, dict[int, CallStatus]] = {}
     for batch in _batches(keys):
         for key, copy, picture, state, error in ledger.rows(query, (batch,)):
-            outcome = "done" if picture else outcome_of(state, error, picture=False)
+            outcome = "done" if picture else call_status(state, error, picture=False)
             found.setdefault(key, {})[copy] = outcome
     return found
 
@@ -86,7 +88,7 @@ def copies(ledger: Ledger, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
     while batch := list(islice(remaining, _KEYS_AT_ONCE)):
         for key, copy, state, call_id, path, *facts in ledger.rows(query, (json.dumps(batch),)):
             place = path if _is_place(path) else None
-            outcome = "done" if place is not None else outcome_of(state, facts[-3], picture=False)
+            outcome = "done" if place is not None else call_status(state, facts[-3], picture=False)
             found[key, copy] = Copy(key, copy, outcome, call_id, place, *facts)
     return found
 
@@ -203,7 +205,7 @@ def _entry(row: dict[str, Any], pictures: tuple[StoredPicture, ...]) -> Entry:
         ended=datetime.fromtimestamp(row["ended"]) if row["ended"] else None,
         request=_request(row["request"], row["prompt"]),
         parameters=json.loads(row["request"]),
-        outcome=outcome_of(row["state"], row["error"], picture=bool(pictures)),
+        outcome=call_status(row["state"], row["error"], picture=bool(pictures)),
         cost=cost,
         bound=row["reserved"] if cost is None else cost,
         usage=json.loads(row["usage"]) if row["usage"] else None,

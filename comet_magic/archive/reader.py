@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
 
-    from .records import Copy, Entry, OpenCall, Outcome, Slot, Spend, StoredPicture
+    from ..protocol import CallStatus
+    from .records import Copy, Entry, OpenCall, Slot, Spend, StoredPicture
 
 
 class Reader:
@@ -63,7 +64,7 @@ class Reader:
             raise OSError(errno.EIO, "this is not the picture that was stored", str(path))
         return data
 
-    def outcomes(self, keys: Iterable[str]) -> dict[str, dict[int, Outcome]]:
+    def outcomes(self, keys: Iterable[str]) -> dict[str, dict[int, CallStatus]]:
         """What became of every copy of these keys, by copy; quick for a hundred thousand keys."""
         return queries.outcomes(self._known, keys)
 

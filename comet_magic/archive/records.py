@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from ..protocol import CallStatus
     from ..request import ImageRequest
 
 State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled", "over_budget"]
-Outcome = Literal["open", "done", "refused", "failed", "unknown", "cancelled", "over_budget"]
 
 
 _ID, _KEY = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
@@ -33,24 +33,6 @@ def is_call(call_id: object, key: object, copies: object) -> bool:
         and isinstance(copies, list)
         and all(type(copy) is int and copy >= 0 for copy in copies)
     )
-
-
-def outcome_of(state: str, error: str | None, *, picture: bool) -> Outcome:
-    """What a person sees of a picture asked for, from its call's state and error and whether it is there."""
-    if picture and state == "done":
-        return "done"
-    if state == "rejected":
-        return "refused" if error == "ContentPolicyError" else "failed"
-    return _OUTCOMES.get(state, "failed")
-
-
-_OUTCOMES: dict[str, Outcome] = {
-    "claimed": "open",
-    "received": "open",
-    "unknown": "unknown",
-    "cancelled": "cancelled",
-    "over_budget": "over_budget",
-}
 
 
 @dataclass(frozen=True)
@@ -120,7 +102,7 @@ class Slot(NamedTuple):
 
     key: str
     copy: int
-    outcome: Outcome
+    outcome: CallStatus
     call_id: str
     path: str | None
     error: str | None
@@ -139,7 +121,7 @@ class Copy(NamedTuple):
 
     key: str
     copy: int
-    outcome: Outcome
+    outcome: CallStatus
     call_id: str
     path: str | None
     mime: str | None
@@ -211,7 +193,7 @@ class Entry:
     request: ImageRequest | None
     parameters: Mapping[str, Any]
     state: State
-    outcome: Outcome
+    outcome: CallStatus
     cost: int | None
     bound: int | None
     request_id: str | None

@@ -14,12 +14,13 @@ import anyio
 from anyio.to_thread import run_sync
 
 from ..archive import CopyTaken
-from ..errors import BudgetExceededError, CometError, SaveError
+from ..errors import BudgetExceededError, SaveError
 from ..files import make_private_folder
+from ..protocol.decisions import ENDS_RUN, row_after, row_status
 from .dataset_plan import slots_of
 from .metadata import write_metadata
 from .row_index import RowIndex, RunState
-from .row_status import STOPS, should_send
+from .row_status import should_send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,7 +208,7 @@ class Runner:
         elif slot is not None and slot.outcome == "open":
             self._claimed_by_others.append(item)
         else:
-            self.counts[slot.outcome if slot else "open"] += 1
+            self.counts[row_status(slot.outcome, slot.error) if slot else "open"] += 1
         return False
 
     # --- calls
@@ -262,11 +263,10 @@ class Runner:
             self.unsaved += call.pictures
             self.counts["failed"] += 1
             self._halt(error)
-        elif type(error).__name__ in STOPS:
-            self.counts["open"] += 1
-            self._halt(error)
         else:
-            self.counts[_word(error)] += 1
+            self.counts[row_after(error)] += 1
+            if type(error).__name__ in ENDS_RUN:
+                self._halt(error)
 
     # --- what others make
 
@@ -285,10 +285,3 @@ class Runner:
 
 def _lacks_money(call: RunningCall) -> bool:
     return any(isinstance(error, BudgetExceededError) for error in call.errors)
-
-
-def _word(error: CometError) -> str:
-    """The word for a row that ended so, as the ledger will say it."""
-    if error.outcome == "unknown":
-        return "unknown"
-    return "refused" if type(error).__name__ == "ContentPolicyError" else "failed"

@@ -6,7 +6,7 @@ No socket, no clock, no random: what is read comes as bytes, what time it is com
 from __future__ import annotations
 
 from .complete import encoding_of, is_complete, looks_like_a_stream
-from .decisions import TABLE, Decision, call_status, decide, row_status, should_retry
+from .decisions import TABLE, CallStatus, Decision, RowStatus, call_status, decide, row_status, should_retry
 from .refusal import refusal, request_id_of
 from .reply import Reply, ReplyItem, read_reply
 from .retry import (
@@ -25,6 +25,7 @@ from .sse import StreamEvent, StreamReader, read_preview, read_stream
 __all__ = [
     "TABLE",
     "Attempt",
+    "CallStatus",
     "Decision",
     "Policy",
     "Reply",
@@ -32,6 +33,7 @@ __all__ = [
     "Retries",
     "RetryBudget",
     "RetryVerdict",
+    "RowStatus",
     "StreamEvent",
     "StreamReader",
     "Verdict",

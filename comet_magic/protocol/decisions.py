@@ -4,7 +4,8 @@
     NO_CONNECTION.error("host is down")     the error of a row: class, outcome, hint and `retryable` as the row says
     decide(503, headers, ["slow_down"])     the row of an answer that is no picture: by code, else by status
     call_status(state, error, picture=...)  what a person sees of a call in the ledger
-    row_status(status, error)               what the row of a dataset is: `open` means that the next run sends it
+    row_status(status, error)               what the row of a dataset is, by its last call in the ledger
+    row_after(error)                        what it becomes when a call ends with this error
     ENDS_RUN                                names of the errors that end a run: no row is at fault
 
 A paid request is sent again only if there is positive reason to believe that no work began. The server can say so
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from ..errors import Outcome
 
 CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled"]
-RowStatus = Literal["open", "done", "refused", "failed", "unknown"]
+RowStatus = Literal["done", "refused", "failed", "unknown", "over_budget", "cancelled", "open"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Decision:
         began: whether the work began: `no`, `perhaps` or `yes`.
         outcome: what is known of the money: `not_sent`, `rejected`, `unknown` or `billed`.
         again: whether the same request is sent again by itself, within the limits of attempts and time.
-        row: what the row of a dataset becomes; `open`: nothing was made and the row is not at fault.
+        row: what the row of a dataset becomes; the next run sends it if it is `open`, `over_budget` or `cancelled`:
+            nothing was made, and the row is not at fault.
         kind: the class of error it is raised as; None where nothing failed.
         hint: what a person can do about it, or "".
         ends_run: whether it ends the run of a dataset: the key, the account or a setting is at fault.
@@ -102,7 +104,7 @@ BASE_URL_HINT = "Is the base URL right? It usually ends in /v1, as in https://ap
 REFUSED_HERE = Decision(
     "a rule of the model or of the call is broken", "no", "no", "not_sent", "failed", InvalidRequestError
 )
-OVER_LIMIT = Decision("a limit on money", "no", "no", "not_sent", "open", BudgetExceededError)
+OVER_LIMIT = Decision("a limit on money", "no", "no", "not_sent", "over_budget", BudgetExceededError)
 NOT_READY = Decision(
     "a setting or a folder that cannot be used",
     *("no", "no", "not_sent", "open"),
@@ -110,7 +112,9 @@ NOT_READY = Decision(
     ends_run=True,
 )
 NO_KEY = Decision("no key was found", "no", "no", "not_sent", "open", MissingKeyError, ends_run=True)
-STOPPED = Decision("stopped by the user before it was sent", "no", "no", "not_sent", "open", CallAbandoned)
+STOPPED = Decision(
+    "stopped by the user before it was sent", "no", "no", "not_sent", "cancelled", CallAbandoned
+)
 NO_CONNECTION = Decision(
     "no connection, or a proxy refused to make one",
     *("no", "no", "not_sent", "open"),
@@ -372,9 +376,14 @@ def row_status(status: CallStatus, error: str | None) -> RowStatus:
 
     A call that failed before any work began, by no fault of the row, leaves the row open.
     """
-    if status == "failed":
-        return _NO_WORK.get(error or "", "failed")
-    return "open" if status == "cancelled" else status
+    return _NO_WORK.get(error or "", "failed") if status == "failed" else status
+
+
+def row_after(error: CometError) -> RowStatus:
+    """What the row of a dataset becomes whose call ended with this error."""
+    if error.outcome == "unknown":
+        return "unknown"
+    return "failed" if error.outcome == "billed" else _NO_WORK.get(type(error).__name__, "failed")
 
 
 def table_text() -> str:
