@@ -25,10 +25,10 @@ to send again; `true` asks for it, whatever the status, except for 2xx.
                                                                       outcome   again  row      error
     sent: no; work began: no
       a rule of the model or of the call is broken                    not_sent  no     failed   InvalidRequestError
-      a limit on money                                                not_sent  no     open     BudgetExceededError
+      a limit on money                                                not_sent  no     over_budget  BudgetExceededError
       a setting or a folder that cannot be used                       not_sent  no     open     ConfigurationError
       no key was found                                                not_sent  no     open     MissingKeyError
-      stopped by the user before it was sent                          not_sent  no     open     CallAbandoned
+      stopped by the user before it was sent                          not_sent  no     cancelled  CallAbandoned
       no connection, or a proxy refused to make one                   not_sent  yes    open     APIConnectionError
       the server's certificate is not trusted                         not_sent  no     open     APIConnectionError
       the proxy asks for a name and a password (407)                  not_sent  no     open     APIConnectionError

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from ..errors import Outcome
 
-CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled"]
+CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled", "over_budget"]
 RowStatus = Literal["done", "refused", "failed", "unknown", "over_budget", "cancelled", "open"]
 
 
@@ -353,6 +353,7 @@ _STATES: dict[str, CallStatus] = {
     "received": "open",
     "unknown": "unknown",
     "cancelled": "cancelled",
+    "over_budget": "over_budget",
 }
 
 
