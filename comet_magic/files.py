@@ -6,6 +6,7 @@ that name exists; then the folder is synced. What a crash leaves is a `*.part`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -14,15 +15,16 @@ import sys
 import tempfile
 import unicodedata
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from .errors import ConfigurationError
 from .text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 PART = ".part"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 # What file systems without hard links answer to link(): FAT and exFAT, some FUSE and network mounts.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
@@ -43,12 +45,40 @@ def write_whole(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o600)
         OSError: the disk is full, the folder cannot be written, and the like.
     """
     path = native(path)
-    part = _part_beside(path)
-    try:
-        _write(part, [data] if isinstance(data, bytes) else data, mode)
+    with _written_beside(path, data, mode) as part:
         _give_name(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+
+
+def write_new(path: Path, data: bytes | Iterable[bytes]) -> Path:
+    """Write a file under this name, or with `-2`, `-3`... if it is taken; gives the path it got.
+
+    A name too long for the file system is shortened.
+
+    Raises:
+        OSError: the disk is full, the folder cannot be written, and the like.
+    """
+    path = native(path)
+    with _written_beside(path, data, 0o600) as part:
+        return _first_free(part, path)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file for writing that takes the name at the end if all went well: readers see the old file or the new one.
+
+    It is readable for its owner only; its folder is made.
+
+    Raises:
+        OSError: the disk refuses; the old file is untouched.
+    """
+    path = native(path)
+    make_folder(path.parent)
+    with _removed_at_the_end(_part_beside(path)) as part:
+        with os.fdopen(open_no_follow(part, _NEW), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
     sync_folder(path.parent)
 
 
@@ -60,7 +90,7 @@ def place(part: Path, final: Path) -> None:
         OSError: the names are on different file systems, and the like; the temporary file is still there.
     """
     part, final = native(part), native(final)
-    descriptor = os.open(part, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    descriptor = open_no_follow(part, os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
@@ -70,30 +100,20 @@ def place(part: Path, final: Path) -> None:
     sync_folder(final.parent)
 
 
+def open_no_follow(path: Path, flags: int, mode: int = 0o600) -> int:
+    """A descriptor of the file itself, never of what a link leads to; a new file is readable for its owner only.
+
+    Raises:
+        OSError: it is a link, and as `os.open` has it.
+    """
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), mode)
+
+
 def write_all(descriptor: int, block: bytes) -> None:
     """Write all of a block, in as many steps as the system needs."""
     rest = memoryview(block)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def write_new(path: Path, data: bytes | Iterable[bytes]) -> Path:
-    """Write a file under this name, or with `-2`, `-3`... where it is taken; gives the path it got.
-
-    A name too long for the file system is shortened.
-
-    Raises:
-        OSError: the disk is full, the folder cannot be written, and the like.
-    """
-    path = native(path)
-    part = _part_beside(path)
-    try:
-        _write(part, [data] if isinstance(data, bytes) else data, 0o600)
-        final = _first_free(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    sync_folder(path.parent)
-    return final
 
 
 def _first_free(part: Path, path: Path) -> Path:
@@ -202,9 +222,25 @@ def _write_once(path: Path, data: bytes) -> None:
         return
 
 
+@contextlib.contextmanager
+def _written_beside(path: Path, data: bytes | Iterable[bytes], mode: int) -> Iterator[Path]:
+    """A temporary file with the data, to be named inside the block; it is removed at the end, the folder synced."""
+    with _removed_at_the_end(_part_beside(path)) as part:
+        _write(part, [data] if isinstance(data, bytes) else data, mode)
+        yield part
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _removed_at_the_end(part: Path) -> Iterator[Path]:
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _write(part: Path, blocks: Iterable[bytes], mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(part, flags, mode)
+    descriptor = open_no_follow(part, _NEW, mode)
     try:
         for block in blocks:
             write_all(descriptor, block)

@@ -15,7 +15,9 @@ from comet_magic.files import (
     make_folder,
     make_private_folder,
     native,
+    open_no_follow,
     place,
+    replaced,
     slug,
     write_new,
     write_whole,
@@ -266,6 +268,57 @@ print(ascii(native(path).read_bytes()))
     plain = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert run(script, env=plain) == "b'1'\n"
     assert [path.name for path in tmp_path.iterdir()] == ["böt-漢.png"]
+
+
+# --- links, and files that are replaced ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [os.O_RDWR, os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC])
+def test_a_file_is_opened_itself_and_never_what_a_link_leads_to(tmp_path: Path, flags: int) -> None:
+    (tmp_path / "victim").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+
+    for name in ("link", "dangling"):
+        with pytest.raises(OSError, match="symbolic link"):
+            open_no_follow(tmp_path / name, flags)
+    os.close(open_no_follow(tmp_path / "victim", flags & ~os.O_TRUNC))
+
+    assert (tmp_path / "victim").read_bytes() == b"mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_file_that_is_opened_new_is_private(tmp_path: Path) -> None:
+    os.close(open_no_follow(tmp_path / "a", os.O_RDWR | os.O_CREAT))
+
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+
+
+def test_a_replaced_file_is_the_old_one_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.json"
+    with replaced(path) as file:
+        file.write(b"first")
+    with replaced(path) as file:
+        file.write(b"second")
+        assert path.read_bytes() == b"first"
+
+    assert path.read_bytes() == b"second"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert leftovers(tmp_path) == []
+
+
+def test_a_file_whose_replacement_fails_stays_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"first")
+
+    def cut_off() -> None:
+        with replaced(tmp_path / "a.json") as file:
+            file.write(b"second")
+            raise OSError("the source broke")
+
+    with pytest.raises(OSError, match="source broke"):
+        cut_off()
+
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.json", b"first")]
 
 
 # --- folders ------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
-from ..files import make_private_folder
+from ..files import make_private_folder, open_no_follow
 from ..text import clean
 from .fork_hooks import ForkHooks, watch
 
@@ -241,7 +241,7 @@ def _make_file(path: Path) -> None:
     if path.exists():
         return
     make_private_folder(path.parent)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+    os.close(open_no_follow(path, os.O_RDWR | os.O_CREAT))
 
 
 def _prepare(connection: sqlite3.Connection, path: Path | None, busy: float) -> None:

@@ -13,7 +13,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING
 
-from ..files import inside, make_folder
+from ..files import inside, make_folder, open_no_follow
 from .fork_hooks import ForkHooks, watch
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ else:
 
 OWNERS = "owners"
 _TOKEN = re.compile(r"[0-9a-f]{16}")
-_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class ProcessLock(ForkHooks):
@@ -72,7 +71,7 @@ class ProcessLock(ForkHooks):
 def _signed_on(folder: Path) -> tuple[Path, int]:
     while True:
         path = folder / f"{secrets.token_hex(8)}.lock"
-        descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = open_no_follow(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         # Who cleans up may have taken the new file for a dead one's before it was locked.
         if _try_lock(descriptor) and path.exists():
             return path, descriptor
@@ -94,7 +93,7 @@ def is_alive(archive: Path, token: str) -> bool:
         return False
     try:
         path = inside(archive, f"{OWNERS}/{token}.lock")
-        descriptor = os.open(path, _FLAGS)
+        descriptor = open_no_follow(path, os.O_RDWR)
     except OSError:
         return False
     try:

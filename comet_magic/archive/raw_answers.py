@@ -17,7 +17,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..files import inside, make_folder, place, write_all
+from ..files import inside, make_folder, open_no_follow, place, write_all
 from ..protocol import is_complete
 from ..text import without_keys
 
@@ -126,8 +126,8 @@ class RawAnswer:
                 folder = Path(tempfile.mkdtemp(prefix="cometimg-"))
                 self._temporary = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
                 self.path = folder / "answer.body"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-            self._file = os.fdopen(os.open(self.path, flags, 0o600), "wb", buffering=0)
+            descriptor = open_no_follow(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            self._file = os.fdopen(descriptor, "wb", buffering=0)
         write_all(self._file.fileno(), piece)
 
     def _redact(self, path: Path) -> None:

@@ -4,7 +4,6 @@ from .container import broken
 from .kinds import (
     SUFFIX,
     check_picture,
-    data_url,
     dimensions,
     embed_metadata,
     embedded_metadata,
@@ -16,7 +15,6 @@ __all__ = [
     "SUFFIX",
     "broken",
     "check_picture",
-    "data_url",
     "dimensions",
     "embed_metadata",
     "embedded_metadata",

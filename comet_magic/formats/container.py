@@ -39,7 +39,7 @@ def within(size: Size, max_pixels: int) -> Size:
     return size
 
 
-def replaced(data: bytes, edits: Iterable[Edit]) -> bytes:
+def edited(data: bytes, edits: Iterable[Edit]) -> bytes:
     """The data with each span replaced; the very same object if there are no edits. Spans must not overlap."""
     view, pieces, at = memoryview(data), list[bytes | memoryview](), 0
     for start, end, new in sorted(edits):

@@ -9,7 +9,7 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
-from .container import CUT, MOST_PIECES, Size, broken, replaced, within
+from .container import CUT, MOST_PIECES, Size, broken, edited, within
 from .exif import EXIF, comment_of, with_comment
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _check_scans(data: bytes, at: int) -> None:
 
 def stripped(data: bytes) -> bytes:
     """The file without EXIF, which Pillow acts upon, and without fill bytes."""
-    return replaced(
+    return edited(
         data,
         [
             (start, end, b"")
@@ -111,7 +111,7 @@ def embed(data: bytes, text: bytes) -> bytes:
         pieces = range(0, len(text), _LONGEST)
         ours = b"".join(_segment(_COMMENT, _KEYWORD + text[at : at + _LONGEST]) for at in pieces)
     at = found[0][2] if found[0][0] == _FIRST_APP else 2  # JFIF asks to be the first
-    return replaced(data, [(at, at, ours), *((start, end, b"") for start, end in old)])
+    return edited(data, [(at, at, ours), *((start, end, b"") for start, end in old)])
 
 
 def _segment(marker: int, body: bytes) -> bytes:

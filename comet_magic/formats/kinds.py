@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import struct
 from typing import TYPE_CHECKING, Any, Protocol
@@ -114,8 +113,3 @@ def embedded_metadata(data: bytes) -> dict[str, Any]:
     except (*_DAMAGED, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
-
-
-def data_url(data: bytes, mime: str) -> str:
-    """The bytes as a `data:` URL."""
-    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"

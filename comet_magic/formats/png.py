@@ -9,7 +9,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from .container import CUT, MOST_PIECES, Size, broken, replaced, within
+from .container import CUT, MOST_PIECES, Size, broken, edited, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def stripped(data: bytes) -> bytes:
     for kind, start, end in chunks(data):
         if kind in _STRIPPED or (kind[:1].islower() and not _intact(data, start, end)):
             left_out.append((start, end, b""))
-    return replaced(data, [*left_out, (end, len(data), b"")] if end < len(data) else left_out)
+    return edited(data, [*left_out, (end, len(data), b"")] if end < len(data) else left_out)
 
 
 def embed(data: bytes, text: bytes) -> bytes:
@@ -105,7 +105,7 @@ def embed(data: bytes, text: bytes) -> bytes:
     if found[0] != (b"IHDR", _FIRST, _HEADER_END):
         raise broken("its header is not in its place")
     old = [(start, end, b"") for kind, start, end in found if _is_ours(data, kind, start)]
-    return replaced(data, [(_HEADER_END, _HEADER_END, ours), *old])
+    return edited(data, [(_HEADER_END, _HEADER_END, ours), *old])
 
 
 def read(data: bytes) -> bytes:

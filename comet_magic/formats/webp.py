@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from .container import CUT, MOST_PIECES, Size, broken, replaced, within
+from .container import CUT, MOST_PIECES, Size, broken, edited, within
 from .exif import comment_of, with_comment
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ def embed(data: bytes, text: bytes) -> bytes:
     edits = [(start, min(end + end % 2, last), b"") for start, end in old]
     edits.append((at, end if kind == b"VP8X" else at, _chunk(b"VP8X", header)))
     edits.append((before, before, padding + _chunk(b"EXIF", exif)))
-    changed = replaced(data, edits)
+    changed = edited(data, edits)
     length = struct.pack("<I", last - 8 + len(changed) - len(data))
-    return replaced(changed, [(4, 8, length)])
+    return edited(changed, [(4, 8, length)])
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from ..errors import ConfigurationError, SaveError
-from ..files import inside
+from ..files import inside, replaced
 from ..text import clean
 from .metadata import NAME, lines, read_records
-from .whole import replaced
 
 if TYPE_CHECKING:
     import os

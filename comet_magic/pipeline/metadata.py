@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..archive import Reader
+from ..files import replaced
 from .row_index import RowIndex
 from .row_status import row_status
-from .whole import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

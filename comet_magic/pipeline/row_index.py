@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from ..archive.ledger import switch_to_wal
 from ..errors import ConfigurationError
+from ..files import open_no_follow
 from ..text import clean
 from .expand import PARAMETERS
 from .source import plain
@@ -101,8 +102,7 @@ class RowIndex:
     def begin(self, *, vendor: str, size: int | None) -> int:
         """A new run, whose rows take the place of all former ones; gives its number."""
         if not self.path.exists():
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            os.close(os.open(self.path, flags, 0o600))
+            os.close(open_no_follow(self.path, os.O_RDWR | os.O_CREAT))
         with self._opened() as connection:
             connection.executescript(_TABLES)
             cursor = connection.execute(

@@ -50,6 +50,9 @@ PICTURES = (
     refused("html-as-image"),
     Row("F:png-text-bomb", "ok|BadImageError|TooLargeError", mib=100),
     Row("F:png-text-evil"),
+    Row(
+        "F:png-bad-stream", doors=True
+    ),  # its container is whole: it is kept, and told when its pixels are needed
     *(Row(f"F:png-{name}") for name in ("trailing", "animated", "palette", "grey-alpha")),
     Row("F:jpeg-ok", suffix=".jpg"),
     Row("F:jpeg-cmyk", suffix=".jpg"),

@@ -82,6 +82,12 @@ def bad_pixels(png: bytes) -> bytes:
     return png[:at] + bytes([png[at] ^ 0xFF]) + png[at + 1 :]
 
 
+def bad_stream(png: bytes) -> bytes:
+    """The same PNG with packed pixels that cannot be unpacked, under a right checksum."""
+    start, end = png.index(b"IDAT"), png.index(b"IEND") - 4
+    return png[: start - 4] + chunk(b"IDAT", bytes(end - start - 8)) + png[end:]
+
+
 @functools.cache
 def text_bomb() -> bytes:
     packer = zlib.compressobj(9)

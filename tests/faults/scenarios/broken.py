@@ -22,6 +22,7 @@ FILES: dict[str, Callable[[Exchange], bytes]] = {
     "png-header-only": lambda x: x.picture()[:33],
     "png-bad-crc": lambda x: pictures.bad_crc(x.picture()),
     "png-bad-pixels": lambda x: pictures.bad_pixels(x.picture()),
+    "png-bad-stream": lambda x: pictures.bad_stream(x.picture()),
     "png-text-bomb": lambda _: pictures.text_bomb(),
     "png-text-evil": lambda x: pictures.text_evil(x.picture()),
     "png-trailing": lambda x: x.picture() + pictures.HTML,
