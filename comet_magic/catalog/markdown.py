@@ -20,7 +20,7 @@ _HEAD = (
     "transparent",
     "streams",
     "one square picture",
-    "vendor's end",
+    "retired on",
 )
 
 
