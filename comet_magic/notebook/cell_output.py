@@ -6,6 +6,7 @@ Events arrive on the engine's thread and are only recorded there. Everything is 
 
 from __future__ import annotations
 
+import base64
 import math
 import time
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,11 @@ def display_bundle(
     else:
         handle.update(data, raw=True, metadata=metadata or {})
     return handle
+
+
+def data_url(data: bytes, mime: str) -> str:
+    """The bytes as a `data:` URL."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def duration(seconds: float) -> str:
@@ -205,7 +211,6 @@ class CellOutput:
         self._handle = display_bundle({"text/html": markup, "text/plain": plain}, handle=self._handle)
 
     def _thumbnail(self, position: Position, data: bytes) -> str:
-        from ..formats import data_url
         from ..images import preview
 
         made_of, markup = self._thumbnails.get(position, (b"", ""))

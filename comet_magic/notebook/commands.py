@@ -15,12 +15,11 @@ from IPython.core.error import StdinNotImplementedError
 
 from ..errors import CometError, ConfigurationError
 from ..files import from_here
-from ..formats import data_url
 from ..settings import KEYRING_SERVICE, check_key, find_key, resolve_base_url
 from ..settings import login as remember_key
 from ..text import clean, counted, html
 from .arguments import usage_error
-from .cell_output import display_bundle, duration
+from .cell_output import data_url, display_bundle, duration
 from .session import session
 
 if TYPE_CHECKING:

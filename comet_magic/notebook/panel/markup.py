@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ...errors import CometError
 from ...files import from_here
-from ...formats import data_url
 from ...images import preview
 from ...text import clean, counted, html
+from ..cell_output import data_url
 
 if TYPE_CHECKING:
     from PIL.Image import Image

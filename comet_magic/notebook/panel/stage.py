@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from ...formats import SUFFIX, data_url
+from ...formats import SUFFIX
 from ...text import html
+from ..cell_output import data_url
 from . import markup
 
 if TYPE_CHECKING:
