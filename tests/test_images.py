@@ -216,11 +216,23 @@ def unopened(path=None):
     return Picture(made()[:60], PNG, 48, 32, path=path)
 
 
-@pytest.mark.parametrize("make", [damaged, unopened])
+def another(path=None):
+    """A picture of another kind than its record says."""
+    return Picture(made(JPEG), PNG, 48, 32, path=path)
+
+
+def unknown(path=None):
+    """A picture of a kind that is not opened."""
+    return Picture(b"<svg/>", "image/svg+xml", 48, 32, path=path)
+
+
+@pytest.mark.parametrize("make", [damaged, unopened, another, unknown])
 class TestADamagedPicture:
     def test_is_delivered_with_its_bytes_and_saved(self, make, tmp_path):
         images = Images([make("a.png"), picture(made())])
         assert (images.data[0], images.paths) == (make().data, ("a.png", None))
+        if make is unknown:
+            return
         first, second = images.save(tmp_path, metadata=False)
         assert first.read_bytes() == make().data
         assert second.read_bytes() == made()
@@ -233,7 +245,6 @@ class TestADamagedPicture:
             lambda: images.image,
             lambda: images.image,
             images.sheet,
-            lambda: bundle(images, inline="preview"),
             lambda: decoded(images.pictures[0], 16),
         ):
             with pytest.raises(BadImageError, match=r"the picture images/ab/a\.png is broken: ") as caught:
@@ -242,18 +253,24 @@ class TestADamagedPicture:
 
     def test_is_an_error_of_pillow_when_pillow_is_asked(self, make):
         images = Images([make("a.png")])
-        with pytest.raises(OSError, match=r"broken|truncated"):
+        with pytest.raises(OSError, match=r"broken|truncated|cannot"):
             images[0].load()
         with pytest.raises(BadImageError, match=r"a\.png"):
             _ = images.image
-        with pytest.raises(BadImageError, match=r"a\.png"):
-            bundle(images, inline="preview")
+        assert "a.png is broken: " in bundle(images, inline="preview")[0]["text/plain"]
         assert images.data[0] == make().data
+
+    def test_is_told_in_the_caption_where_a_preview_is_needed(self, make):
+        for images in (Images([make("a.png")]), Images([picture(made()), make("a.png")])):
+            data, metadata = bundle(images, inline="preview")
+            assert (set(data), metadata) == ({"text/plain"}, {})
+            assert "the picture a.png is broken: " in data["text/plain"]
 
     def test_has_a_caption_and_is_shown_as_it_came_if_it_is_small(self, make):
         images = Images([make()], model="m")
         assert repr(images).startswith("<Images: m · ")
-        assert base64.b64decode(bundle(images)[0][PNG]) == make().data
+        if make is not unknown:
+            assert base64.b64decode(bundle(images)[0][PNG]) == make().data
 
 
 class TestWhatItKnows:

@@ -219,9 +219,8 @@ def _ends_well(data):
         assert embedded == data or check_picture(embedded, max_pixels=100_000) == (mime, width, height)
         opened = {_opens(look) for look in (lambda: images.image, images.sheet, lambda: preview(data, 16))}
         assert len(opened) == 1
-        shown = _opens(lambda: bundle(images, inline="preview"))
-        assert {shown} == opened
-        return True, shown
+        assert {len(bundle(images, inline="preview")[0]) == 2} == opened
+        return True, opened.pop()
 
 
 def _opens(look):

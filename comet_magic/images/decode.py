@@ -11,7 +11,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, TypeVar
 
-from ..formats import broken, check_picture, stripped
+from ..formats import broken, check_picture, sniff, stripped
 from ..text import clean
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def _opened(data: bytes, mime: str, size: tuple[int, int], name: str) -> ImageFi
 
     decoders: dict[str, Callable[[io.BytesIO], ImageFile]]
     decoders = {"image/png": PngImageFile, "image/jpeg": JpegImageFile, "image/webp": WebPImageFile}
+    if sniff(data) != mime:
+        raise broken("it is of another kind than its record says", name)
     needed = stripped(data, mime)
     image = guarded(lambda: decoders[mime](io.BytesIO(needed)), name)
     if image.size != size:

@@ -9,6 +9,7 @@ import math
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from ..errors import BadImageError
 from ..money import dollars
 from ..text import clean
 from .origin import cost_of, described, opened, pixels, provided
@@ -65,12 +66,20 @@ def show(
 ) -> Bundle:
     """The MIME bundle of pictures and its metadata: at most one image, and the caption.
 
-    Raises:
-        BadImageError: a preview is needed, and a picture cannot be decoded; its file is named.
+    If a preview is needed of a picture that cannot be decoded, the caption says so and names its file: it is paid
+    and kept, and what was begun with it goes on.
     """
     text = describe(images, facts)
     if inline == "none" or not images:
         return {"text/plain": text}, {}
+    try:
+        return _drawn(images, facts, text, inline, max_bytes)
+    except BadImageError as error:
+        text = clean(f"{text} · {error}")
+    return {"text/plain": text}, {}
+
+
+def _drawn(images: Sequence[Image], facts: Facts, text: str, inline: str, max_bytes: int) -> Bundle:
     if len(images) > 1:
         data, mime, sheet = fitting(_sheet(images), max_bytes)
         return _bundle(data, mime, text=text, facts=facts, size=sheet.size)
