@@ -1,87 +1,70 @@
-"""Paints a flat illustration from the words of a prompt, English or Chinese: same request, same pixels."""
+"""Paints a placeholder from the words of a prompt, and shows them: same request, same pixels."""
 
 from __future__ import annotations
 
 import math
-from random import Random
+from hashlib import sha256
+from io import BytesIO
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from .abstract import paint_tiles
 from .canvas import Canvas
-from .cast import alone
-from .finish import encode, grained, labelled, partials
+from .lettering import PAPER, caption
 from .scene import paint_scene
-from .shapes import ellipse
-from .words import Idea, read, throw
 
 __all__ = ["encode", "paint", "partials"]
 
-_MOST_PIXELS = 2_100_000  # larger pictures are painted at this size and enlarged
-_LEAST, _LONGEST = 64, 6  # the shorter edge in pixels, and how many times longer the other may be
+_MOST = 2_100_000  # pixels: a larger scene is painted at this size and enlarged; its words are not
+_LEAST, _LONGEST = 96, 6  # the shorter edge in pixels and how many times longer the other may be, to paint on
 
 
 def paint(
-    prompt: str,
-    *,
-    width: int,
-    height: int,
-    position: int = 0,
-    transparent: bool = False,
-    label: str = "sandbox",
+    prompt: str, *, width: int, height: int, position: int = 0, transparent: bool = False
 ) -> Image.Image:
-    """A picture of what the prompt names.
+    """A scene of what the prompt names, and below it the prompt's words.
 
     Args:
-        prompt: any text; words that are not known are passed over.
+        prompt: any text.
         width: pixels, at least 1.
         height: pixels, at least 1.
-        position: which of n pictures; each has its own light, palette and composition.
-        transparent: only the subject, on nothing.
-        label: the small word in the lower right corner; none if empty.
+        position: which of n pictures; each has its own light and composition.
+        transparent: only the subjects, on nothing, and the words.
 
     Returns:
-        RGB, or RGBA if transparent. The same arguments give the same pixels.
+        RGB, or RGBA if transparent. The same arguments give the same pixels on a machine with the same fonts.
     """
-    idea, seed = read(prompt), throw(prompt)
-    size = _canvas_size(width, height)
-    dice = Random(f"{seed}/{position}")  # noqa: S311  # the same throws for the same request
-    image = (
-        _cut_out(size, idea, dice, position, seed)
-        if transparent
-        else _painted(size, idea, dice, position, seed)
-    )
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    if not transparent:
-        image = grained(image, dice)
-    return labelled(image, label) if label else image
+    wide, high = max(width, height // _LONGEST, _LEAST), max(height, width // _LONGEST, _LEAST)
+    edge = round(min(wide, high) * 0.02)
+    words = caption(prompt, wide - 4 * edge, max(11, round(min(wide, high) * 0.034)))
+    view = wide - 2 * edge, max(1, high - edge - words.height)
+    share = min(1.0, math.sqrt(_MOST / (view[0] * view[1])))
+    canvas = Canvas((max(1, round(view[0] * share)), max(1, round(view[1] * share))), transparent=transparent)
+    seed = sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
+    paint_scene(canvas, prompt, seed, position)
+    card = Image.new("RGBA" if transparent else "RGB", (wide, high), (0, 0, 0, 0) if transparent else PAPER)
+    card.paste(canvas.finished().resize(view, Image.Resampling.BICUBIC), (edge, edge))
+    if transparent:
+        label = edge, high - words.height, wide - edge - 1, high - edge // 2 - 1
+        ImageDraw.Draw(card).rounded_rectangle(label, 2 * edge, PAPER)
+    words.write(card, 2 * edge, high - words.height, wide - 2 * edge)
+    return card.resize((width, height), Image.Resampling.BICUBIC)
 
 
-def _canvas_size(width: int, height: int) -> tuple[int, int]:
-    """What is painted before it is enlarged, or reduced where hardly anything would fit."""
-    share = min(1.0, math.sqrt(_MOST_PIXELS / (width * height)))
-    across, down = round(width * share), round(height * share)
-    return max(across, down // _LONGEST, _LEAST), max(down, across // _LONGEST, _LEAST)
+def partials(image: Image.Image, count: int) -> list[Image.Image]:
+    """Previews of the picture, each sharper than the one before."""
+    first = max(2, max(image.size) // 16)
+    factors = (max(2, round(first ** (1 - number / count))) for number in range(count))
+    return [image.reduce(factor).resize(image.size, Image.Resampling.BICUBIC) for factor in factors]
 
 
-def _painted(size: tuple[int, int], idea: Idea, dice: Random, position: int, seed: int) -> Image.Image:
-    canvas = Canvas(*size, ground="#000000")
-    if idea.abstract:
-        paint_tiles(canvas, dice, position=position, seed=seed)
+def encode(image: Image.Image, output_format: str = "png", compression: int | None = None) -> bytes:
+    """The picture as a file: png, jpeg or webp; compression 0 to 100 is the quality of the latter two."""
+    buffer = BytesIO()
+    if output_format == "png":
+        image.save(buffer, "PNG", compress_level=1)
     else:
-        paint_scene(canvas, idea, dice, position=position, seed=seed)
-    return canvas.image
-
-
-def _cut_out(size: tuple[int, int], idea: Idea, dice: Random, position: int, seed: int) -> Image.Image:
-    if idea.subjects:
-        return alone(size, idea.subjects, dice, position=position)
-    edge = min(size)
-    badge = _painted((edge, edge), idea, dice, position, seed)
-    mask = Canvas(edge, edge, ground="#000000")
-    mask.fill(ellipse(edge / 2, edge / 2, edge * 0.44), "#ffffff")
-    badge.putalpha(mask.image.getchannel(0))
-    whole = Image.new("RGBA", size)
-    whole.paste(badge, ((size[0] - edge) // 2, (size[1] - edge) // 2))
-    return whole
+        image = image.convert("RGB") if output_format == "jpeg" else image
+        image.save(
+            buffer, output_format, quality=85 if compression is None else max(1, compression), method=0
+        )
+    return buffer.getvalue()

@@ -1,115 +1,254 @@
-"""A scene: the land at its hour, the subjects on it, the weather over it."""
+"""A landscape: the sky of the hour, land or water, the subjects, the weather."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from random import Random
 
-from . import cast, land, mountains, places, sky, water
-from .palette import HOURS
-from .stage import Land, Stage
+from PIL import Image, ImageFilter
 
-if TYPE_CHECKING:
-    from random import Random
+from .canvas import Canvas, Colour, Ring, curve, ellipse, gradient, lit, mix
+from .subjects import SUBJECTS, draw
+from .words import Idea, read
 
-    from .canvas import Canvas
-    from .words import Idea
-
-
-def _harbour(stage: Stage) -> None:
-    places.skyline(stage)
-    water.calm(stage)
-
-
-LANDS: dict[str, Land] = {
-    "water": Land(water.pond, 0.56, 0.42, "water"),
-    "sea": Land(water.open_sea, 0.54, 0.44, "water"),
-    "lake": Land(mountains.lake, 0.55, 0.45, "water"),
-    "harbour": Land(_harbour, 0.56, 0.46, "water"),
-    "beach": Land(land.beach, 0.46, 0.72),
-    "hills": Land(land.hills, 0.58, 0.66),
-    "mountains": Land(mountains.mountains, 0.60, 0.66),
-    "snowy mountains": Land(partial(mountains.mountains, winter=True), 0.60, 0.66),
-    "forest": Land(land.forest, 0.62, 0.70),
-    "desert": Land(land.desert, 0.58, 0.66),
-    "snow": Land(land.snow, 0.56, 0.72),
-    "city": Land(places.city, 0.66, 0.36, drive=0.7),
-    "road": Land(land.road, 0.52, 0.66),
-    "room": Land(places.room, 0.62, 0.46, "table", sky=False),
-    "space": Land(places.space, 0.86, 0.2, "none", sky=False),
-    "moon": Land(places.moonscape, 0.68, 0.55, sky=False),
-    "deep": Land(water.deep, 0.80, 0.2, "none", sky=False),
+# Colours of an hour: sky from the top to the horizon, clouds, water far and near, the light that multiplies the colour
+# of things, the tone that land leans to, and how much.
+HOURS = {
+    "sunrise": "#45619c #8a83b8 #e79aa0 #fbbf8e #ffe3b0 #ffe6d4 #f2b896 #3b5690 #fff2e6 #6a4a90 0.6",
+    "day": "#2f86cf #68b4e6 #aedcf2 #d0eaf2 #eef5ec #ffffff #86c6da #1c6ea3 #fffdf6 #2f7a94 0.3",
+    "sunset": "#2b2160 #6b2f7c #c8496f #fb8059 #ffcb75 #ff9a7c #ea7e5e #2a1c54 #ffd6b4 #5a2464 0.65",
+    "night": "#070b26 #121a48 #1d2a60 #2c3c7c #43559a #2c3c7c #384a8c #0a1030 #98a4d6 #0e1740 0.8",
+    "storm": "#1b2530 #31424f #465a66 #6a7e88 #9aaba9 #2b3944 #6a8086 #14242e #b4c0c6 #1f2f3a 0.7",
+    "fog": "#93a9b5 #b3c3ca #c8d4d6 #dcdfda #f1ece0 #eef2f0 #cdd6d6 #7f99a6 #e4e8e6 #4c6876 0.5",
 }
+# Four layers of land from far to near, their colours and kinds; beside water the far two stand, on its shore.
+LANDS = {
+    "": ("#8a80a8 #625a88 #3f6a5c #d9b98c", "flat firs firs flat"),
+    "mountains": ("#6a7a9a #56688a #3d6a58 #3f6e4c", "rock rock firs hill"),
+    "hills": ("#7fae8a #74a866 #6aa858 #5a9a4c", "hill firs hill hill"),
+    "forest": ("#5f8a78 #47785f #376a50 #2f5e40", "firs firs firs hill"),
+    "desert": ("#d0a070 #dca865 #e2ac62 #d89a52", "hill hill hill hill"),
+    "city": ("#7c8aa6 #5c6a8c #434f70 #4c5468", "blocks blocks blocks flat"),
+}
+_HEIGHTS = {
+    "rock": 0.36,
+    "blocks": 0.36,
+    "hill": 0.17,
+    "firs": 0.12,
+    "flat": 0.05,
+}  # shares of the shorter edge
+_FIR = (
+    (0, 0.05),
+    (0.26, 0.05),
+    (0.1, -0.34),
+    (0.19, -0.34),
+    (0.06, -0.66),
+    (0.12, -0.66),
+    (0, -1),
+)  # one side of it
+_SUN, _LAMP, _WHITE, _SHADOW = (255, 243, 210), (255, 217, 138), (244, 248, 255), (20, 12, 48)
 
 
-def paint_scene(canvas: Canvas, idea: Idea, dice: Random, *, position: int, seed: int) -> None:
-    """Paint the idea on the whole canvas."""
-    place = LANDS[idea.land]
-    stage = _stage(canvas, idea, place, dice, position=position, seed=seed)
-    if place.sky:
-        _overhead(stage, idea)
-    if idea.hour == "storm" and idea.land == "sea":
-        _tempest(stage, idea, place)
-    else:
-        place.paint(stage)
-        if place.sky:
-            _air(stage, idea)
-        cast.appear(stage, idea.subjects, place)
-    if place.sky:
-        _falling(stage, idea)
+@dataclass(frozen=True)
+class Scene:
+    """A canvas, what belongs on it, and the light it is seen in. Positions and sizes are in pixels."""
+
+    canvas: Canvas
+    idea: Idea
+    rng: Random
+    colours: list[Colour]  # of the hour
+    lean: float
+    horizon: int
+    unit: int  # the shorter edge
+    sun: tuple[float, float, float]  # x, y, radius
 
 
-def _overhead(stage: Stage, idea: Idea) -> None:
-    sky.heavens(stage)
-    if "aurora" in idea.weather:
-        sky.aurora(stage)
-    if "rainbow" in idea.weather:
-        sky.rainbow(stage)
+def paint_scene(canvas: Canvas, prompt: str, seed: str, position: int) -> None:
+    """Paint what the prompt names; on a transparent canvas only the subjects, or the land if there are none."""
+    idea = read(prompt, seed)
+    if alone := bool(canvas.alpha and idea.subjects):
+        idea = idea._replace(place="", water="", hour="day", snow=False)
+    scene = _staged(canvas, idea, Random(f"{seed}/{position}"), position)  # noqa: S311  # no secret
+    if idea.place == "room":
+        spot = canvas.width / 2, canvas.height, canvas.width, canvas.height
+        draw(canvas, "room", spot, scene.colours[2], scene.colours[8])
+    elif not alone:
+        _sky(scene)
+        for layer in range(2 * (idea.place + idea.water != "sea") if idea.water else 4):
+            _land(scene, layer)
+        if idea.water:
+            _water(scene)
+    _subjects(scene)
+    if idea.hour == "fog" and not canvas.alpha:
+        haze = gradient([(0, 0, 0), (144, 144, 144), (0, 0, 0)], (canvas.width, canvas.height // 2))
+        canvas.stain(haze.getchannel(0), (0, canvas.height // 3), scene.colours[3:5])
+    if idea.place != "room" and (idea.snow or idea.hour == "storm"):
+        _strew(
+            scene, ellipse(0, 0, 0.3, 0.3) if idea.snow else [(0, 0), (0.15, 0), (-1.2, 4.2)], canvas.height
+        )
 
 
-def _tempest(stage: Stage, idea: Idea, place: Land) -> None:
-    """Lightning and five rows of swell; the fourth washes over what floats."""
-    sky.lightning(stage)
-    for row in range(3):
-        water.rough_sea(stage, row)
-    stand = (0.62 * stage.depth + 0.03 * stage.unit) / min(stage.depth, stage.unit * 0.62)
-    cast.appear(stage, idea.subjects, replace(place, stand=stand, surface="swell"))
-    for row in (3, 4):
-        water.rough_sea(stage, row)
+def _staged(canvas: Canvas, idea: Idea, rng: Random, position: int) -> Scene:
+    *named, lean = HOURS[idea.hour].split()
+    # No two pictures of a call have quite the same light; without a subject the scene takes the colours that are named.
+    hues = [] if idea.subjects else [mix(colour, named[0], 0.2) for colour in idea.colours]
+    share, chance = 0.5 if hues else 0.09, rng.choice(((192, 106, 138), (63, 143, 168), (216, 168, 96)))
+    first, last = (
+        (hues[0], hues[-1]) if hues[1:] else ((hues or [chance])[0], mix((hues or [chance])[0], _WHITE, 0.3))
+    )
+    colours = []
+    for i, tone in enumerate(named):
+        colours.append(mix(tone, mix(first, last, min(i, 4) / 4), share if i < 5 else share / 2))
+    unit, low = min(canvas.size), idea.hour in {"sunrise", "sunset"}
+    level = 0.92 if canvas.alpha and idea.subjects else 0.7 if idea.place in {"room", "city"} else 0.57
+    horizon = round(canvas.height * (level + rng.uniform(-0.02, 0.03)))
+    high = unit * (0.2 if idea.place else 0.05) if low else canvas.height * rng.uniform(0.35, 0.41)
+    x = canvas.width * ((0.66, 0.32, 0.6, 0.74, 0.38)[position % 5] + rng.uniform(-0.02, 0.02))
+    sun = x, horizon - high, unit * (0.085 if low else 0.055)
+    return Scene(canvas, idea, rng, colours, float(lean), horizon, unit, sun)
 
 
-def _air(stage: Stage, idea: Idea) -> None:
-    """Far birds and mist, between the land and the subjects."""
-    if idea.hour in {"sunrise", "day", "sunset"} and (stage.position % 2 == 0 or not idea.subjects):
-        sky.birds(stage)
-    if "mist" in idea.weather:
-        for share, thick in ((0.02, 0.55), (0.4, 0.3)):
-            level = stage.horizon + stage.depth * share
-            stage.canvas.veil(level - stage.unit * 0.13, level, stage.palette.haze, (0.0, thick))
-            stage.canvas.veil(level, level + stage.unit * 0.16, stage.palette.haze, (thick, 0.0))
+def _sky(scene: Scene) -> None:
+    canvas, rng, unit, (x, y, radius), hour = scene.canvas, scene.rng, scene.unit, scene.sun, scene.idea.hour
+    soft = Canvas((canvas.width // 4 + 1, canvas.height // 4 + 1))  # painted small and enlarged
+    soft.image.paste(scene.colours[4], (0, 0, *soft.size))
+    soft.image.paste(gradient(scene.colours[:5], (soft.width, max(1, scene.horizon // 4))))
+    soft.glow(x / 4, y / 4, unit / 4, _SUN, 0.4)
+    soft.glow(x / 4, y / 4, radius * 0.8, _SUN, 0.6)
+    for _ in range(8):
+        at, level = rng.random() * soft.width, rng.uniform(0.06, 0.7) ** 1.2 * scene.horizon / 4
+        wide, cloud, puffs = unit * rng.uniform(0.04, 0.08), Canvas(soft.size), []
+        wide = wide * 1.6 if hour == "storm" else wide
+        for _ in range(7):
+            shape = (rng.uniform(*ends) * wide for ends in ((-0.8, 0.8), (-0.1, 0), (0.3, 0.8), (0.02, 0.09)))
+            puffs.append([(at + u, level + v) for u, v in ellipse(*shape)])
+        cloud.fill(puffs, _WHITE)
+        mask = cloud.image.getchannel(0).filter(ImageFilter.GaussianBlur(unit * 0.0024))
+        soft.stain(mask, (0, 0), [scene.colours[5]] * 2, 0.55)
+    canvas.image.paste(soft.image.resize((soft.width * 4, soft.height * 4), Image.Resampling.BICUBIC))
+    if hour == "night":
+        _strew(scene, ellipse(0, 0, 0.13, 0.13), scene.horizon)
+    if hour != "storm":
+        canvas.fill([ellipse(x, y, radius, radius)], _SUN)
 
 
-def _falling(stage: Stage, idea: Idea) -> None:
-    if "rain" in idea.weather or idea.hour == "storm":
-        sky.rain(stage)
-    if "snowfall" in idea.weather or idea.land == "snow":
-        sky.snowfall(stage)
+def _strew(scene: Scene, shape: Ring, bottom: int) -> None:
+    """Paint a white shape, in hundredths of the shorter edge, at random spots and in random sizes."""
+    found, rng, unit = [], scene.rng, scene.unit / 100
+    for _ in range(130 * max(scene.canvas.size) // scene.unit):
+        x, y, size = (
+            rng.random() * scene.canvas.width,
+            rng.random() * bottom,
+            max(2, unit * rng.uniform(0.4, 1.4)),
+        )
+        found.append([(x + u * size, y + v * size) for u, v in shape])
+    scene.canvas.fill(found, _WHITE, opacity=0.75)
 
 
-def _stage(canvas: Canvas, idea: Idea, place: Land, dice: Random, *, position: int, seed: int) -> Stage:
-    hours = HOURS[idea.hour]
-    unit = min(canvas.width, canvas.height)
-    horizon = round(canvas.height * (place.horizon + (0.0, 0.03, -0.035)[(seed + position) % 3]))
-    across = (0.62, 0.33, 0.6, 0.74, 0.4)[position % 5]
-    radius = unit * {"sunrise": 0.075, "sunset": 0.085, "fog": 0.05}.get(idea.hour, 0.052)
-    high = horizon * dice.uniform(0.6, 0.76)
-    if idea.hour in {"sunrise", "sunset"}:
-        high = radius * dice.uniform(0.1, 0.9)
-    elif idea.hour == "storm":
-        high, radius = horizon * 0.5, radius * 2
-    palette = hours[(seed + position) % len(hours)]
-    if idea.land in {"space", "moon"}:
-        palette = replace(palette, light="#ffffff", shade="#b4addc")
-    sun = (canvas.width * across, horizon - high, radius)
-    return Stage(canvas, palette, idea.hour, horizon, sun, dice, position)
+def _land(scene: Scene, layer: int, low: float = 0) -> None:
+    """Paint one layer of the land; `low` puts it lower."""
+    canvas, rng, unit, width = scene.canvas, scene.rng, scene.unit, scene.canvas.width
+    colour, kind = (text.split()[layer] for text in LANDS[scene.idea.place])
+    distance, base = ((0.74, 0.03), (0.5, 0.17), (0.22, 0.36), (0, 0.58))[layer]
+    level = scene.horizon + (low or base * (not scene.idea.water)) * (canvas.height - scene.horizon)
+    near = mix(
+        lit(mix(colour, _WHITE, 0.85 * scene.idea.snow), scene.colours[8]), scene.colours[9], scene.lean
+    )
+    haze, high = (
+        mix(scene.colours[4], scene.colours[3], 0.4),
+        _HEIGHTS[kind] * (0.7 if scene.idea.water else 1.2 - layer * 0.2) * unit,
+    )
+    tone, foot = (
+        mix(near, haze, distance),
+        mix(near, haze if distance else scene.colours[9], min(1, distance + 0.3)),
+    )
+    rough, heights = (
+        kind == "rock",
+        [rng.random() for _ in range((20 if kind == "blocks" else 4) * width // unit + 3)],
+    )
+    heights[1::2] = [0.6 + 0.4 * height if rough else height for height in heights[1::2]]
+    for step in range(5 * rough):  # between any two points a third, moved less and less
+        moved = [(a + b) / 2 + rng.uniform(-0.22, 0.22) * 0.5**step for a, b in pairwise(heights)]
+        heights = [height for pair in zip(heights, moved, strict=False) for height in pair] + heights[-1:]
+    line = [(i * width / (len(heights) - 1), level - high * height) for i, height in enumerate(heights)]
+    if kind == "blocks":
+        line = [(u, y) for (x, y), (end, _) in pairwise(line) for u in (x, end)]
+    elif not rough:
+        line = curve(line)
+    for x, y in rng.choices(line, k=32 * width // unit) if kind == "firs" else ():
+        tall = unit * (0.1 - 0.09 * distance) * rng.uniform(0.4, 1.2)
+        sides = ([(x + side * u * tall, y + v * tall) for u, v in _FIR] for side in (1, -1))
+        canvas.fill([*sides], mix(tone, scene.colours[9], 0.25))
+    canvas.fill([[*line, (width, canvas.height), (0, canvas.height)]], tone, foot)
+    if kind == "blocks" and scene.lean > 0.6:
+        floor, third, panes = unit * 0.025, width / len(line) / 1.5, []
+        for x, y in line[::2]:
+            rows = [y + row * floor for row in range(1, int((level - y) / floor))]
+            panes += [ellipse(x + rng.choice((1, 2)) * third, row, floor / 5, floor / 4) for row in rows]
+        canvas.fill(panes, _LAMP, opacity=0.75)
+
+
+def _water(scene: Scene) -> None:
+    """What is above the horizon upside down, darker towards the viewer, and a path of light below the sun."""
+    canvas, rng, unit, (x, _, radius), top = scene.canvas, scene.rng, scene.unit, scene.sun, scene.horizon
+    size = width, depth = canvas.width, canvas.height - top
+    above = canvas.image.crop((0, max(0, top - depth), width, top)).resize(size)
+    canvas.image.paste(above.transpose(Image.Transpose.FLIP_TOP_BOTTOM), (0, top))
+    fade = gradient([(72, 72, 72), (144, 144, 144), (228, 228, 228)], size).getchannel(0)
+    canvas.stain(fade, (0, top), scene.colours[6:8])
+    _ripple(scene, top)
+    for path in (False, True):
+        streaks = []
+        for near in (rng.random() ** 1.5 for _ in range(50 if path else 40 * width // unit)):
+            long, thick = (0.4 + 2 * near) * rng.uniform(0.3, 1), unit * (0.0008 + 0.0018 * near)
+            middle = x + rng.uniform(-0.7, 0.7) * radius * (0.7 + near) if path else rng.random() * width
+            streaks.append(ellipse(middle, top + depth * (0.012 + 0.95 * near), long * unit * 0.045, thick))
+        dull = not path or scene.idea.hour in {"storm", "fog"}
+        canvas.fill(streaks, _SUN if path else scene.colours[4], opacity=0.3 if dull else 0.7)
+
+
+def _ripple(scene: Scene, top: int) -> None:
+    """Move the rows below a level sideways, as water does, further towards the viewer."""
+    image, unit, phase = scene.canvas.image, scene.unit, 0.0
+    for y in range(top, image.height):
+        near = (y - top) / (image.height - top)
+        phase += 1 / (unit * (0.0022 + 0.006 * near))
+        shift = unit * 0.009 * (0.3 + near) * (math.sin(phase) + 0.45 * math.sin(phase * 0.37 + 1.3))
+        image.paste(image.crop((0, y, image.width, y + 1)), (round(shift), y))
+
+
+def _subjects(scene: Scene) -> None:
+    """The subjects side by side, each on its ground: mirrored in water, with a shadow on land."""
+    canvas, order, light, water = (
+        scene.canvas,
+        ("water", "air", "table", "land"),
+        scene.colours[8],
+        scene.idea.water,
+    )
+    things = [
+        (*SUBJECTS[name][:3], name, colour)
+        for name, count, colour in scene.idea.subjects
+        for _ in range(count)
+    ]
+    things = sorted(things[:5], key=lambda thing: order.index(thing[2]))
+    towards, depth, before = 1 if scene.sun[0] > canvas.width / 2 else -1, canvas.height - scene.horizon, ""
+    for i, (own, most, ground, name, colour) in enumerate(things):
+        x = canvas.width * ((i + 0.5) / len(things) if things[1:] else 0.5 - 0.1 * towards)
+        y = scene.horizon + round(depth * {"water": 0.42, "land": 0.72, "table": 0.35, "air": 0}[ground])
+        y = y if ground != "air" else round(scene.horizon * (0.82 + 0.14 * math.sin(i * 2.2)))
+        size = scene.unit * most * (6 if canvas.alpha else 4) / (3 + len(things))
+        size = min(size, (y - 0.05 * canvas.height) / 1.05)
+        if water and ground == "land" != before:
+            _land(scene, 3, 0.6)
+        if water and ground == "water":
+            dark = mix(light, mix(scene.colours[6], scene.colours[7], 0.5), 0.5)
+            draw(canvas, name, (x, y, size * towards, -size), colour or own, dark)
+            _ripple(scene, y)
+        elif ground != "air":
+            canvas.fill([ellipse(x, y, size * 0.4, size * 0.035)], _SHADOW, opacity=0.28)
+        draw(canvas, name, (x, y, size * towards, size), colour or own, light)
+        if name == "lighthouse" and scene.lean > 0.4:
+            canvas.glow(x, y - size * 0.86, scene.unit * 0.4, _LAMP, 0.5)
+        before = ground

@@ -1,197 +1,91 @@
-"""What a prompt asks for: subjects, land, hour and weather, found by its words in English and Chinese."""
+"""What a prompt asks for: subjects, place, hour, weather and colours, by English and Chinese words."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from functools import cache
-from hashlib import sha256
-from typing import TYPE_CHECKING
+from random import Random
+from typing import NamedTuple
 
-from . import vocabulary
-from .subjects import BY_NAME
+from .subjects import SUBJECTS
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+_WORDS = {
+    "subject paper boat": "paper boat,paper ship,paper sailboat,origami boat,boat made of paper,纸船,折纸船,紙船",
+    "subject sailboat": "sailboat,sailing boat,yacht,boat,ship,canoe,帆船,小船,船,舟",
+    "subject lighthouse": "lighthouse,灯塔,燈塔", "subject balloon": "balloon,hot air balloon,热气球,气球",
+    "subject house": "house,cottage,cabin,hut,barn,farmhouse,home,房子,小屋,木屋", "subject cat": "cat,kitten,猫,貓",
+    "subject tree": "tree,oak,maple,willow,cherry blossom,树,樹,樱花", "subject car": "car,taxi,van,truck,汽车,车",
+    "subject bird": "bird,gull,seagull,dove,eagle,crane,swallow,鸟,小鸟,海鸥,鳥,鹤",
+    "subject person": "person,people,man,men,woman,women,girl,boy,child,children,hiker,人,女孩,男孩,孩子",
+    "subject flower": "flower,rose,tulip,daisy,sunflower,花,玫瑰", "subject mug": "mug,cup,coffee,tea,咖啡,杯子,茶",
+    "hour sunrise": "sunrise,dawn,daybreak,morning,日出,黎明,清晨,早晨,朝阳",
+    "hour day": "day,noon,midday,afternoon,sunny,summer,spring,blue sky,白天,中午,晴天,阳光,夏天,春天",
+    "hour sunset": "sunset,dusk,evening,twilight,golden hour,autumn,日落,黄昏,夕阳,傍晚,晚霞,秋天",
+    "hour night": "night,midnight,moon,moonlight,moonlit,starry,star,space,neon,夜,夜晚,夜景,星空,月光,月亮",
+    "hour storm": "storm,stormy,thunderstorm,lightning,rain,rainy,raining,暴风雨,风暴,雷雨,闪电,雨,下雨",
+    "hour fog": "fog,foggy,mist,misty,haze,雾,薄雾,霧", "snow snow": "snow,snowy,snowing,winter,雪,下雪,雪山,冬天",
+    "water lake": "water,lake,pond,river,reflection,水,水面,湖,河,江",
+    "water sea": "sea,ocean,wave,beach,coast,island,harbour,海,大海,海洋,海上,海浪,海滩,海边",
+    "place mountains": "mountain,alps,peak,summit,valley,canyon,cliff,volcano,山,雪山,山脉,火山",
+    "place hills": "hill,meadow,field,grass,garden,park,countryside,village,草地,草原,田野,花园,公园",
+    "place forest": "forest,woods,jungle,woodland,森林,树林,竹林", "place desert": "desert,dune,sahara,沙漠,沙丘",
+    "place city": "city,town,street,skyline,skyscraper,tokyo,shanghai,paris,城市,街道,上海,北京,东京",
+    "place room": "room,table,desk,window,windowsill,kitchen,cafe,still life,桌子,桌上,窗,窗边,房间",
+    "colour #d9423a": "red,crimson,红,红色", "colour #f08a35": "orange,橙,橙色", "colour #3a3646": "black,黑,黑色",
+    "colour #f7c63d": "yellow,gold,golden,黄,黄色,金色", "colour #3f7fd0": "blue,azure,navy,蓝,蓝色",
+    "colour #8a5fc0": "purple,violet,紫,紫色", "colour #9096a4": "grey,gray,silver,灰,灰色,银色",
+    "colour #3fa6a6": "teal,cyan,青,青色", "colour #8f5f40": "brown,棕,棕色,褐色", "colour #f08fae": "pink,粉,粉色",
+    "colour #4f9f52": "green,emerald,绿,绿色", "colour #fbf8f2": "white,ivory,白,白色",
+    "count 2": "two,2,两只,两个,两", "count 3": "three,several,3,三只,三个,三", "count 4": "four,five,many,四,五",
+}  # fmt: skip
+_READ = 2000  # characters
 
-_TOKEN = re.compile(r"[a-zà-ÿ]+(?:['’][a-z]+)?|\d+|[\u4e00-\u9fff]")
-_LONGEST, _READ, _SEVERAL = 6, 6000, 3  # tokens in a phrase; characters that are read; how many a plural is
-_NEGATIONS = {"no", "not", "without", "没", "无", "不"}
 
+class Idea(NamedTuple):
+    """What to paint: subjects as name, number and colour (empty: its own), and the scene around them."""
 
-@dataclass(frozen=True)
-class Mention:
-    """One subject of a prompt."""
-
-    name: str
-    count: int = 1
-    colour: str = ""
-
-
-@dataclass(frozen=True)
-class Idea:
-    """What to paint. An empty land and no subjects: nothing was recognised."""
-
-    subjects: tuple[Mention, ...] = ()
-    land: str = ""
-    hour: str = "day"
-    weather: frozenset[str] = frozenset()
-    abstract: bool = False
-
-
-@dataclass
-class _Reading:
-    subjects: dict[str, Mention] = field(default_factory=dict)
-    lands: list[str] = field(default_factory=list)
-    hours: list[str] = field(default_factory=list)
-    weather: set[str] = field(default_factory=set)
-    styles: set[str] = field(default_factory=set)
+    subjects: list[tuple[str, int, str]]
+    place: str
+    water: str  # lake, sea or none
+    hour: str
+    snow: bool
+    colours: list[str]
 
 
 @cache
-def _vocabulary() -> dict[str, tuple[str, str]]:
-    tables = (
-        ("ignored", {"": vocabulary.IGNORED}),
-        ("count", vocabulary.COUNTS),
-        ("colour", vocabulary.COLOURS),
-        ("style", vocabulary.STYLES),
-        ("land", vocabulary.LANDS),
-        ("weather", vocabulary.WEATHER),
-        ("hour", vocabulary.HOURS),
-        ("subject", vocabulary.SUBJECTS),
+def _vocabulary() -> tuple[re.Pattern[str], dict[str, list[str]]]:
+    """A pattern for all words, the longest first, and what each stands for."""
+    known: dict[str, list[str]] = {}
+    for key, words in _WORDS.items():
+        for word in words.split(","):
+            known.setdefault(word, []).append(key)
+    longest = sorted(known, key=len, reverse=True)
+    letters, signs = (
+        "|".join(word for word in longest if word.isascii() is plain) for plain in (True, False)
     )
-    return {
-        word: (kind, value)
-        for kind, table in tables
-        for value, words in table.items()
-        for word in words.split(",")
-    }
+    return re.compile(rf"(?<![a-z0-9])({letters})(e?s)?(?![a-z0-9])|{signs}"), known
 
 
-def read(prompt: str) -> Idea:
-    """What the prompt asks for, completed by where its subjects belong and a dice thrown by its text."""
-    found = _Reading()
-    colour, count, no = ("", -9), ("1", -9), -9
-    for index, kind, value, plural in _matches(prompt[:_READ].lower()):
-        if kind == "negation":
-            no = index
-        elif index - no <= 2:
-            continue
-        elif kind == "colour":
-            colour = (value, index)
-        elif kind == "count":
-            count = (value, index)
-        elif kind == "subject":
-            many = int(count[0]) if index - count[1] <= 4 else (_SEVERAL if plural else 1)
-            found.subjects.setdefault(
-                value, Mention(value, many, colour[0] if index - colour[1] <= 3 else "")
-            )
-            colour, count = ("", -9), ("1", -9)
-        else:
-            _note(found, kind, value)
-    return _settled(found, prompt)
-
-
-def _matches(text: str) -> Iterator[tuple[int, str, str, bool]]:
-    tokens = [match.group().replace("’", "'") for match in _TOKEN.finditer(text)]
-    index = 0
-    while index < len(tokens):
-        length = 1
-        if tokens[index] in _NEGATIONS:
-            yield index, "negation", "", False
-        else:
-            for length in range(min(_LONGEST, len(tokens) - index), 0, -1):
-                entry, plural = _entry(tokens[index : index + length])
-                if entry is not None:
-                    yield index + length - 1, *entry, plural
-                    break
-        index += length
-
-
-def _entry(tokens: list[str]) -> tuple[tuple[str, str] | None, bool]:
-    """The word's entry and whether it is a plural of it."""
-    phrase = "".join(tokens) if "\u4e00" <= tokens[0][0] <= "\u9fff" else " ".join(tokens)
-    known = _vocabulary()
-    if phrase in known:
-        return known[phrase], False
-    phrase = phrase.removesuffix("'s")
-    for singular in (
-        phrase,
-        vocabulary.PLURALS.get(phrase, phrase),
-        phrase.removesuffix("s"),
-        phrase.removesuffix("es"),
-        phrase.removesuffix("ies") + "y",
-    ):
-        if singular in known:
-            return known[singular], singular != phrase
-    return None, False
-
-
-def _note(found: _Reading, kind: str, value: str) -> None:
-    if kind == "land":
-        found.lands.append(value)
-    elif kind == "hour":
-        found.hours.append(value)
-    elif kind == "weather":
-        found.weather.add(value)
-    elif kind == "style":
-        found.styles.add(value)
-
-
-def _settled(found: _Reading, prompt: str) -> Idea:
-    subjects = tuple(found.subjects.values())[:3]
-    if len(subjects) > 1:
-        subjects = tuple(replace(mention, count=min(mention.count, 2)) for mention in subjects)
-    weather = frozenset(found.weather | ({"mist"} if "fog" in found.hours else set()))
-    nothing = not (subjects or found.lands or found.hours or weather)
-    if nothing or "abstract" in found.styles:
-        return Idea(subjects, abstract=True)
-    hour = _hour(found, subjects, prompt)
-    land = _land(found, subjects, hour)
-    if "snow" in found.lands and land != "snow":
-        weather |= {"snowfall"}
-    return Idea(subjects, land, hour, weather)
-
-
-def _hour(found: _Reading, subjects: tuple[Mention, ...], prompt: str) -> str:
-    if "storm" in found.hours:
-        return "storm"
-    if found.hours:
-        return next((hour for hour in found.hours if hour != "fog"), "fog")
-    if "aurora" in found.weather or {"space", "moon"} & set(found.lands):
-        return "night"
-    if "rain" in found.weather:
-        return "storm"
-    if {"rainbow"} & found.weather or {"snow", "deep", "beach"} & set(found.lands):
-        return "day"
-    own = next((hour for mention in subjects if (hour := BY_NAME[mention.name].hour)), "")
-    return own or ("day", "sunset", "sunrise")[throw(prompt) % 3]
-
-
-def _land(found: _Reading, subjects: tuple[Mention, ...], hour: str) -> str:
-    places = {BY_NAME[mention.name].place for mention in subjects}
-    lands = list(dict.fromkeys(found.lands))
-    wet = {"water", "sea", "lake"} & set(lands) or "water" in places
-    if "deep" in places and not {"mountains", "city", "desert", "room", "space"} & set(lands):
-        return "deep"
-    if wet and "city" in lands:
-        return "harbour"
-    if wet and {"mountains", "forest", "hills", "snow"} & set(lands):
-        return "lake"
-    if {"snow", "mountains"} <= set(lands):
-        return "snowy mountains"
-    if "snow" in lands and len(lands) > 1:
-        lands.remove("snow")
-    if lands:
-        return "sea" if hour == "storm" and lands[0] == "water" else lands[0]
-    own = [BY_NAME[mention.name].land for mention in subjects]
-    if "water" in places:
-        own = [BY_NAME[mention.name].land for mention in subjects if BY_NAME[mention.name].place == "water"]
-    if not own:
-        return {"night": "mountains", "storm": "sea", "fog": "forest"}.get(hour, "lake")
-    return "sea" if hour == "storm" and own[0] == "water" else own[0]
-
-
-def throw(text: str) -> int:
-    """A number that belongs to the text."""
-    return int.from_bytes(sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+def read(prompt: str, seed: str) -> Idea:
+    """What the prompt names, and where it names no place or hour, what suits its subjects or the seed."""
+    (pattern, known), rng = _vocabulary(), Random(seed)  # noqa: S311  # the same throws for the same prompt
+    found: dict[str, list[str]] = {key.partition(" ")[0]: [] for key in _WORDS}
+    subjects: dict[str, tuple[str, int, str]] = {}
+    before: dict[str, str] = {}  # the colour and the count that wait for their subject
+    for match in pattern.finditer(prompt[:_READ].lower()):
+        for kind, _, value in (key.partition(" ") for key in known[match[1] or match[0]]):
+            found[kind].append(value)
+            before[kind] = value
+        if name := before.pop("subject", ""):
+            many = "3" if match[2] or match[1] in {"people", "children"} else "1"
+            subjects.setdefault(name, (name, int(before.pop("count", many)), before.pop("colour", "")))
+    place, water, hour = (next(iter(found[kind]), "") for kind in ("place", "water", "hour"))
+    hour = "storm" if "storm" in found["hour"] else hour
+    hour = hour or ("day" if found["snow"] else rng.choice(("sunrise", "day", "sunset")))
+    usual = {"storm": "sea", "fog": "forest"}.get(hour) or rng.choice(("lake", "hills", "mountains"))
+    things = [SUBJECTS[name] for name in subjects]
+    place = place or water or (things[0].place if things else usual)
+    floats = place != "room" and any(thing.ground == "water" for thing in things)
+    water = place if place in {"lake", "sea"} else water or "lake" * floats
+    place = "" if place in {"lake", "sea"} else place
+    return Idea(list(subjects.values())[:3], place, water, hour, bool(found["snow"]), found["colour"])

@@ -1,0 +1,124 @@
+"""The prompt's words, in a font that has their characters; never the empty boxes of one that has not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from bisect import bisect_right
+from functools import cache, lru_cache
+from typing import NamedTuple, cast
+from unicodedata import bidirectional, category
+
+from PIL import Image, ImageDraw, ImageFont
+
+_READ, _LINES, _LEADING = 400, 3, 1.36  # characters and lines that are shown; the height of a line of type
+_OWN = ((32, 126), *((ord(sign), ord(sign)) for sign in "©«°±´·»‘’“”…‹›⁄™"))
+_PIECES = re.compile(r"\s*[⺀-鿿가-힯＀-￯]|\s*[^\s⺀-鿿가-힯＀-￯]{1,20}")  # a line may end after each
+PAPER, _INK, _SEAL = "#faf6ee", "#2f2c3d", "#c4472f"
+
+
+class Face(NamedTuple):
+    """A font file and the ranges of characters it has; without a path it is Pillow's own font."""
+
+    path: str = ""
+    number: int = 0  # of the font in its file
+    ranges: tuple[tuple[int, int], ...] = _OWN
+
+    def has(self, char: str) -> bool:
+        """Whether the font has a glyph for the character."""
+        at = bisect_right(self.ranges, (ord(char), 0x110000)) - 1
+        return at >= 0 and ord(char) <= self.ranges[at][1]
+
+
+class Caption(NamedTuple):
+    """A prompt's words in lines of type, and how many of its characters have no font. Sizes are in pixels."""
+
+    lines: list[str]
+    face: Face
+    size: int
+    missing: str
+
+    @property
+    def height(self) -> int:
+        """What the lines take."""
+        return round((_LEADING * max(1, len(self.lines)) + 0.8) * self.size)
+
+    def write(self, image: Image.Image, left: float, top: float, right: float) -> None:
+        """Write the lines from the side where their script begins, and tags behind them: a seal says sandbox."""
+        draw, size = ImageDraw.Draw(image), self.size
+        y, small = round(top + max(1, len(self.lines)) * _LEADING * size), _font("", 0, round(size * 0.66))
+        for text, fill, ink in (("sandbox", _SEAL, PAPER), (self.missing, PAPER, _INK)):
+            width = small.getlength(text) + size if text else 0
+            start = right - width if self.lines or fill == _SEAL else left
+            if text:
+                area = (start, y - size * 0.92, start + width, y + size * 0.34)
+                draw.rounded_rectangle(area, size // 5, fill, ink, max(1, size // 16))
+                draw.text((start + size / 2, y - size * 0.06), text, ink, small, "ls")
+            right = start - size / 2
+        sides = (side for char in "".join(self.lines) if (side := bidirectional(char)) in {"L", "R", "AL"})
+        at, anchor = (left, "ls") if next(sides, "L") == "L" else (right, "rs")
+        for number, line in enumerate(self.lines, 1):
+            draw.text(
+                (at, round(top + number * _LEADING * size)), line, _INK, _font(*self.face[:2], size), anchor
+            )
+
+
+def caption(prompt: str, width: int, size: int) -> Caption:
+    """The words in type of about this size for a width; what does not fit ends in an ellipsis."""
+    text = "".join(" " if category(char) in {"Cc", "Zl", "Zp", "Zs"} else char for char in prompt[:_READ])
+    text = " ".join(text.split())
+    faces = [Face(), *(() if all(map(Face().has, text)) else _faces())]
+    face = max(faces, key=lambda face: sum(map(face.has, text)))  # the first of the best
+    shown = " ".join("".join(filter(face.has, text)).split())
+    # Joiners and marks are no characters to a reader.
+    count = sum(not face.has(char) and category(char) not in {"Cf", "Mn"} for char in text)
+    if count and not any(map(str.isalnum, shown)):
+        shown, count = "", len(text.replace(" ", ""))
+    missing = f"{count} character{'' if count == 1 else 's'}" if count or not shown else ""
+    room = width - (5 + 0.45 * len(missing)) * size
+    lines = _broken(shown, _font(*face[:2], size), room)
+    if len(lines) >= _LINES:
+        size = round(size * 0.78)
+        lines = _broken(shown, _font(*face[:2], size), room)
+    if len(lines) > _LINES or len(prompt) > _READ:
+        lines = [
+            *lines[: _LINES - 1],
+            *(line + ("…" if face.has("…") else "") for line in lines[_LINES - 1 : _LINES]),
+        ]
+    return Caption(lines, face, size, missing)
+
+
+def _broken(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+    lines: list[str] = []
+    for piece in _PIECES.findall(text):
+        if lines and font.getlength(lines[-1] + piece) <= width:
+            lines[-1] += piece
+        else:
+            lines.append(piece.lstrip())
+    return lines
+
+
+@cache
+def _faces() -> tuple[Face, ...]:
+    """This machine's outline fonts in the order that fontconfig prefers them; none without fontconfig."""
+    wanted = "%{color}\t%{file}\t%{index}\t%{charset}\n"
+    command = ["fc-match", "--sort", "--format", wanted, "sans-serif"]
+    try:
+        listed = subprocess.run(command, capture_output=True, timeout=5, check=True).stdout.decode()  # noqa: S603
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        return ()
+    found = []
+    for colour, path, number, charset in (line.split("\t") for line in listed.splitlines()):
+        if colour == "False" and path.lower().endswith((".ttf", ".otf", ".ttc", ".otc")):
+            ends = [[int(end, 16) for end in part.split("-")] for part in charset.split()]
+            found.append(Face(path, int(number), tuple((first[0], first[-1]) for first in ends)))
+    return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _font(path: str, number: int, size: int) -> ImageFont.FreeTypeFont:
+    if path:
+        return ImageFont.truetype(path, size, number)
+    # Which shaping library is there differs from machine to machine; the basic layout is everywhere the same.
+    own = cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
+    return own.font_variant(layout_engine=ImageFont.Layout.BASIC)
