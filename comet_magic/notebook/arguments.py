@@ -46,7 +46,7 @@ class Flag:
     short: str = ""
     metavar: str = ""
     choices: tuple[str, ...] = ()
-    group: str = "this cell"
+    group: str = "this call"
 
     @property
     def spelling(self) -> str:

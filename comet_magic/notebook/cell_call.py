@@ -92,7 +92,7 @@ def run_cell(
     bind(shell, values["out"], images)
     output.show(images)
     if len(images) < options.get("n", 1):
-        print_notices([f"{options['n']} pictures were requested; the answer contained {len(images)}"])
+        print_notices([f"{options['n']} pictures were requested; the answer held {len(images)}"])
     if values["save"]:
         save(images, values["save"], output, metadata=magics.metadata)
     return images

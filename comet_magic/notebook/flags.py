@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 INLINE = ("auto", "full", "preview", "none")
 HELP_BEFORE_RULES = {  # what the rules of the catalog do not say
     "size": "square, portrait, landscape, a ratio such as 16:9, or ",
-    "stream": "send previews while it works: ",
+    "n": "how many pictures, up to 100; in one request ",
+    "user": "an id of your end user, ",
+    "stream": "show previews while the model works",
+    "partial_images": "how many previews with --stream, ",
 }
 SHORT = {"model": "-m", "n": "-n"}
 KINDS: dict[str, Kind] = {"integer": "integer", "boolean": "switch"}
@@ -113,7 +116,7 @@ def wire_flags() -> tuple[Flag, ...]:
         if not rules or name in ("model", "prompt"):
             continue
         kind = KINDS.get(next(iter(rules.values())).kind, "text")
-        help_text = HELP_BEFORE_RULES.get(name, "") + _explain(rules)
+        help_text = HELP_BEFORE_RULES.get(name, "") + ("" if kind == "switch" else _explain(rules))
         flags.append(Flag(name, help_text, kind, SHORT.get(name, ""), group="the picture"))
     return tuple(flags)
 

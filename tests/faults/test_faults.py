@@ -100,3 +100,12 @@ def test_the_ending_is_the_same_in_a_notebook(row: Row, server: FaultServer, she
         if not within(value, limits):
             found.append(f"{value} {name}; {limits} was due")
     assert not found, "\n".join(found)
+
+
+def test_fewer_pictures_than_requested_are_told_below_a_cell(server: FaultServer, shell: Kernel) -> None:
+    fewer = shell.run("%cometimg -q -n 2 F:data-fewer #cell")
+    enough = shell.run("%cometimg -q F:data-fewer #one")
+
+    assert "2 pictures were requested; the answer held 1" in fewer.stdout
+    assert fewer.stderr == ""
+    assert "were requested" not in enough.stdout
