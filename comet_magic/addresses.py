@@ -20,7 +20,7 @@ IPAddress = IPv4Address | IPv6Address
 
 _LONGEST = 8192
 _LONGEST_NAME = 253
-_PORTS: dict[str, int] = {"https": 443, "http": 80}
+DEFAULT_PORTS: dict[str, int] = {"https": 443, "http": 80}
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 _PARTS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<target>[^#]*)", re.IGNORECASE)
@@ -104,7 +104,7 @@ def parse_picture_url(url: str, *, base_url: str) -> PictureURL:
         raise _refused(url, f"the scheme is {scheme[:20]}; https is fetched")
     host, ip, port = _place(url, authority, scheme)
     literal = f"[{host}]" if isinstance(ip, IPv6Address) else host
-    where = literal if port == _PORTS[scheme] else f"{literal}:{port}"
+    where = literal if port == DEFAULT_PORTS[scheme] else f"{literal}:{port}"
     path = target if target.startswith("/") else f"/{target}"
     parsed = PictureURL(f"{scheme}://{where}{path}", scheme, host, port, path, ip)
     if ip is not None:
@@ -204,7 +204,7 @@ def _place(url: str, authority: str, scheme: str) -> tuple[str, IPAddress | None
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
         raise _refused(url, "the address has credentials, an escape or no host; host or host:port is fetched")
-    port = int(parts["port"]) if parts["port"] else _PORTS[scheme]
+    port = int(parts["port"]) if parts["port"] else DEFAULT_PORTS[scheme]
     if not 1 <= port <= 65535:
         raise _refused(url, f"the port is {port}; 1 to 65535 are fetched")
     host = parts["host"]

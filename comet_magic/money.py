@@ -61,6 +61,6 @@ def parse_dollars(amount: str | float, *, name: str = "max_cost") -> int:
     except InvalidOperation:
         dollar = Decimal("NaN")
     if not dollar.is_finite() or not 0 <= dollar <= _MOST:
-        said = f"{name} is {str(amount)[:40]}; an amount in USD such as 0.50 is taken"
+        said = f"{name} is {str(amount)[:40]}; it must be an amount in USD, such as 0.50"
         raise InvalidRequestError(said, param=name)
     return round(dollar * MILLION)

@@ -1,7 +1,7 @@
-"""The defaults of the client; the key and the base URL, and where each was found.
+"""The settings of a client, and where its key and its base URL come from.
 
-Nothing here is sent anywhere. A key is looked for at every call, so that a login or an edited `.env`
-counts at once; what is found is a value, also when nothing is.
+Nothing is sent from here. The key is looked up at every call, so a login or an edited `.env` counts at once; the
+result is a value (`Key`) even if there is no key.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
-from .addresses import is_loopback_url
+from .addresses import DEFAULT_PORTS, is_loopback_url
 from .errors import ConfigurationError, MissingKeyError
 from .locations import DEFAULT_ARCHIVE
-from .text import Secret, clean_url
+from .text import Secret, clean, clean_url
 
 MIB = 1024 * 1024
 DEFAULT_BASE_URL = "https://api.cometapi.com/v1"  # https://apidoc.cometapi.com/images-generations
 VENDOR_ORIGIN = "https://api.cometapi.com:443"
 KEY_PAGE = "https://www.cometapi.com/console/token"
-KEY_VARIABLES = ("COMETAPI_KEY", "COMETAPI_API_KEY")  # the second spelling is some tools' alias of the first
+KEY_VARIABLES = ("COMETAPI_KEY", "COMETAPI_API_KEY")  # some tools use the second spelling
 BASE_URL_VARIABLE = "COMETAPI_BASE_URL"
-DATASET_IN_FLIGHT = 8  # calls of a dataset side by side: what a crash may leave in doubt
+DATASET_IN_FLIGHT = 8  # calls of a dataset side by side: at most so many are unknown after a crash
 KEYRING_SERVICE = "comet_magic"
 
 
@@ -58,21 +58,21 @@ class Settings:
     """The settings of one client.
 
     Attributes:
-        timeout: seconds for a call from its admission: attempts and waits, not the queue.
+        timeout: seconds for a call with all its attempts and waits, not counting its time in the queue.
         connect_timeout: seconds to reach the server.
         stream_idle_timeout: seconds of silence after which a stream is given up.
         download_timeout: seconds for one picture by address, all tries together.
-        max_attempts: how often a request that surely did no work is sent; 1 never sends again.
-        retry_base_delay: seconds before the second attempt; doubles, up to 8; of a download, half of that.
+        max_attempts: how often a request is sent at most, if no work began; 1 never sends again.
+        retry_base_delay: seconds before the second attempt; doubles up to 8. Downloads wait half as long.
         max_image_bytes: largest picture, encoded.
         max_response_bytes: largest answer for each picture asked for.
         max_image_pixels: largest picture, width times height.
         max_in_flight: calls sent side by side.
         archive: folder of the archive; None keeps nothing on disk.
-        store_prompts: False keeps only a prompt's hash in the ledger.
-        max_cost: most that one call may cost, USD.
-        max_cost_session: most that this client may spend, USD.
-        max_cost_day: most that the archive may spend in a day, USD.
+        store_prompts: False keeps only the hash of a prompt in the ledger.
+        max_cost: limit of one call, USD.
+        max_cost_session: limit of this client, USD.
+        max_cost_day: limit of the archive in a day, USD.
         price_per_image: USD, for models whose price is unknown.
         download_proxy: proxy for picture downloads from other machines; the environment's is not used for them.
     """
@@ -97,24 +97,48 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type in ("float", "float | None") and value is not None:
-                check_number(field.name, value)
-            if field.type == "int" and (type(value) is not int or value < 1):
-                raise ConfigurationError(f"{field.name} is {value!r}; a whole number from 1 up is taken")
+            value, kind = getattr(self, field.name), str(field.type)
+            if value is not None or not kind.endswith("None"):
+                _check_kind(field.name, value, kind)
+
+
+def _check_kind(name: str, value: object, kind: str) -> None:
+    """Refuse a value that is not of the kind its setting has.
+
+    Raises:
+        ConfigurationError: with what was given and what it must be.
+    """
+    if kind.startswith("float"):
+        check_number(name, value)
+        return
+    if kind == "bool":
+        right, must = type(value) is bool, "a bool: True or False"
+    elif kind == "int":
+        right, must = type(value) is int and value >= 1, "a whole number from 1 up"
+    else:
+        right, must = isinstance(value, (str, os.PathLike)), "a path" if name == "archive" else "an address"
+    if not right:
+        raise ConfigurationError(f"{name} is {_shown(value)}; it must be {must}")
 
 
 def check_number(name: str, value: object) -> None:
-    """Refuse what is no finite number above 0.
+    """Refuse a setting that is not a finite number above 0.
 
     Raises:
-        ConfigurationError: with what was given and what is taken.
+        ConfigurationError: with what was given and what it must be.
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not 0 < value <= sys.float_info.max:  # type: ignore[operator]  # it is a number
         units = {"timeout": "seconds", "delay": "seconds", "minute": "requests"}
         unit = units.get(name.rpartition("_")[2], "USD")
-        raise ConfigurationError(f"{name} is {value!r}; {unit} above 0 are taken")
+        raise ConfigurationError(f"{name} is {_shown(value)}; it must be a number of {unit} above 0")
+
+
+def _shown(value: object) -> str:
+    try:
+        return clean(repr(value), limit=80)
+    except ValueError:  # Python prints no whole number of more than 4,300 digits
+        return "a number of very many digits"
 
 
 # --- base URL
@@ -126,7 +150,7 @@ class BaseURL:
 
     Attributes:
         url: the address without a slash at its end, as in `https://api.cometapi.com/v1`.
-        origin: scheme, host and port: what a key belongs to.
+        origin: scheme, host and port; a key is sent to one origin only.
         vendor: `cometapi`, `sandbox` for any loopback address, else the host.
         source: `argument`, the environment variable's name, or `default`.
     """
@@ -138,10 +162,10 @@ class BaseURL:
 
 
 def resolve_base_url(given: str | None = None) -> BaseURL:
-    """The base URL: as given, else of the environment, else the vendor's.
+    """The base URL: the one given, else the environment's, else the vendor's.
 
     Raises:
-        ConfigurationError: when it is no https address (http is taken on loopback).
+        ConfigurationError: it is not an https address (http is allowed on loopback only).
     """
     if given is not None:
         return _base_url(given, "argument")
@@ -152,6 +176,8 @@ def resolve_base_url(given: str | None = None) -> BaseURL:
 
 
 def _base_url(text: str, source: str) -> BaseURL:
+    if not isinstance(text, str):
+        raise ConfigurationError(f"base_url is {_shown(text)}; it must be an address")
     text = text.strip()
     hint = f"a base URL is like {DEFAULT_BASE_URL}"
     shown = clean_url(text) or "empty"
@@ -169,20 +195,19 @@ def _base_url(text: str, source: str) -> BaseURL:
         or "@" in parts.netloc
     ):
         raise ConfigurationError(
-            f"base_url is {shown}; an address such as {DEFAULT_BASE_URL} is taken", hint=hint
+            f"base_url is {shown}; it must be an address such as {DEFAULT_BASE_URL}", hint=hint
         )
     if not text.isprintable() or " " in text or "\\" in text:
-        raise ConfigurationError(f"base_url is {shown}; an address without spaces is taken", hint=hint)
+        raise ConfigurationError(f"base_url is {shown}; it must not contain spaces or backslashes", hint=hint)
     loopback = is_loopback_url(text)
     if parts.scheme == "http" and not loopback:
         raise ConfigurationError(
-            f"base_url is {shown}; https is taken, and http only on loopback",
-            hint="The key would travel in the clear: use https.",
+            f"base_url is {shown}; it must be https (http is allowed on loopback only)",
+            hint="Over http the key would be readable on its way: use https.",
         )
     path = parts.path.rstrip("/").removesuffix("/images/generations") or "/v1"
     netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
-    default_port = {"http": 80, "https": 443}[parts.scheme]
-    origin = f"{parts.scheme}://{host}:{port or default_port}"
+    origin = f"{parts.scheme}://{host}:{port or DEFAULT_PORTS[parts.scheme]}"
     vendor = "sandbox" if loopback else "cometapi" if origin == VENDOR_ORIGIN else host
     return BaseURL(f"{parts.scheme}://{netloc}{path}", origin, vendor, source)
 
@@ -199,12 +224,16 @@ class Key:
     notices: tuple[str, ...] = ()
 
     def require(self, base: BaseURL) -> Secret:
-        """The secret, or a `MissingKeyError` that names the ways on."""
+        """The secret.
+
+        Raises:
+            MissingKeyError: there is none; the hint says how to set one.
+        """
         if self.secret is not None:
             return self.secret
         if self.source == "withheld":
             raise MissingKeyError(
-                f"the key of the environment is not sent to {clean_url(base.url)}, which was given beside it",
+                f"the environment's key is not sent to {clean_url(base.url)}, which was given by argument",
                 hint="Pass api_key= for that address, use %cometimg_login, or set COMETAPI_BASE_URL.",
             )
         raise MissingKeyError(
@@ -228,17 +257,20 @@ def logout() -> None:
 
 
 def hide_keys(options: Any) -> None:
-    """Put every key among options, also under a wrong name, behind a Secret: frames of a traceback keep them."""
+    """Replace every key among the options by a `Secret`, in place, so that no traceback shows it.
+
+    Any text under a name that contains "key" counts as one.
+    """
     for name, value in options.items():
         if "key" in name.lower() and isinstance(value, str):
             options[name] = Secret(value)
 
 
 def check_key(key: str, source: str) -> Secret:
-    """The key as a secret; spaces at its ends are cut.
+    """The key as a secret, without spaces at its ends.
 
     Raises:
-        ConfigurationError: when it holds what no header may hold; neither the error nor its frame repeats the key.
+        ConfigurationError: it has characters that no header may have; neither error nor traceback shows the key.
     """
     key = key.strip()
     if key and all(33 <= ord(c) <= 126 for c in key):
@@ -248,8 +280,8 @@ def check_key(key: str, source: str) -> Secret:
     if empty:
         raise ConfigurationError(f"the key from {source} is empty", hint=f"Get a key at {KEY_PAGE}.")
     raise ConfigurationError(
-        f"the key from {source} holds a space, a line break or a letter outside ASCII",
-        hint="Copy it again, only the key itself.",
+        f"the key from {source} contains a space, a line break or a character outside ASCII",
+        hint="Copy the key again, without anything around it.",
     )
 
 
@@ -259,7 +291,7 @@ def find_key(given: Secret | None, base: BaseURL) -> Key:
     The environment's key goes only to the vendor or to the environment's own base URL.
 
     Raises:
-        ConfigurationError: what was found first cannot be a key.
+        ConfigurationError: the first value found cannot be a key.
     """
     try:
         return _found_key(given, base)
@@ -292,7 +324,7 @@ def _from_mapping(values: Any, source: str, notices: tuple[str, ...] = ()) -> Ke
         value = (values.get(name) or "").strip()
         if value:
             alias = (
-                (f"{name} is an alias: COMETAPI_KEY is the vendor's name",)
+                (f"{name} works too, but the vendor's name for it is COMETAPI_KEY",)
                 if name != KEY_VARIABLES[0]
                 else ()
             )
@@ -324,14 +356,16 @@ def _dotenv_key() -> Key | None:
         values = dotenv_values(path)
         open_to_others = path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
     except UnicodeDecodeError:
-        problem = "it is no text in UTF-8"
+        problem = "it is not UTF-8 text"
     except OSError as error:
         problem = error.strerror or type(error).__name__
     else:
-        told = f"{path.name} can be read by others: chmod 600 it"
+        told = f"{path.name} can be read by other users: run chmod 600 on it"
         notices = (told,) if open_to_others and os.name == "posix" else ()
         return _from_mapping(values, "{} in " + str(path), notices)
-    raise ConfigurationError(f"{path} cannot be read: {problem}", hint="Set COMETAPI_KEY, or mend that file.")
+    raise ConfigurationError(
+        f"{path} cannot be read: {problem}", hint="Set COMETAPI_KEY, or repair that file."
+    )
 
 
 def find_dotenv(start: Path) -> Path | None:

@@ -296,7 +296,7 @@ def test_an_amount_is_read_in_dollars(text, micro):
 
 @pytest.mark.parametrize("text", ["", "abc", "-1", float("nan"), float("inf"), "1e99", True, None, "5 EUR"])
 def test_what_is_no_amount_is_refused(text):
-    with pytest.raises(InvalidRequestError, match=r"an amount in USD such as 0\.50 is taken") as caught:
+    with pytest.raises(InvalidRequestError, match=r"it must be an amount in USD, such as 0\.50") as caught:
         parse_dollars(text, name="max_cost_day")
     assert caught.value.param == "max_cost_day"
 

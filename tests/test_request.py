@@ -557,6 +557,20 @@ def test_an_option_nobody_knows_is_refused_with_a_way_on(name, hint):
     assert (caught.value.param, caught.value.hint) == (name, hint)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("reuse", "no", "reuse is no; it must be True or False"),
+        ("reuse", 1, "reuse is 1; it must be True or False"),
+        ("on_event", "print", "on_event is print; it must be a function"),
+    ],
+)
+def test_an_option_of_the_call_of_another_kind_is_refused(name, value, said):
+    with pytest.raises(InvalidRequestError, match=said) as caught:
+        requests_of("boat", {name: value})
+    assert caught.value.param == name
+
+
 def test_a_call_checks_like_a_request():
     with pytest.raises(InvalidRequestError, match="1920x1088"):
         requests_of("boat", {"n": 20, "size": "1920x1080"})

@@ -338,7 +338,7 @@ def test_the_doctor_tells_the_source_of_a_key_and_never_the_key(
     broken = repr(list(examine()))
 
     assert "API key from COMETAPI_KEY" in sound
-    assert "the key from COMETAPI_KEY holds a space" in broken
+    assert "the key from COMETAPI_KEY contains a space" in broken
     assert found(KEY, sound + broken) == []
 
 

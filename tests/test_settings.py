@@ -12,7 +12,7 @@ import pytest
 from comet_magic import settings
 from comet_magic.errors import ConfigurationError, MissingKeyError
 from comet_magic.locations import archive_folder
-from comet_magic.settings import Settings, find_key, resolve_base_url
+from comet_magic.settings import ClientOptions, Settings, find_key, resolve_base_url
 from comet_magic.text import Secret
 
 KEY = "sk-settings-0123456789abcdef"
@@ -197,8 +197,8 @@ def test_a_dotenv_that_others_can_read_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (f"COMETAPI_KEY={KEY}".encode("utf-16"), "it is no text in UTF-8"),
-        (b"# \xe4\n", "it is no text in UTF-8"),
+        (f"COMETAPI_KEY={KEY}".encode("utf-16"), "it is not UTF-8 text"),
+        (b"# \xe4\n", "it is not UTF-8 text"),
         (None, "Input/output error"),
     ],
     ids=["utf-16", "latin-1", "closed"],
@@ -232,11 +232,47 @@ def test_a_dotenv_that_cannot_be_read_is_told_and_not_repeated(
         ("max_attempts", 1.5),
         ("max_in_flight", "4"),
         ("max_image_bytes", -1),
+        ("max_attempts", True),
+        ("timeout", None),
+        ("store_prompts", "no"),
+        ("store_prompts", 0),
+        ("store_prompts", None),
+        ("archive", True),
+        ("archive", 7),
+        ("download_proxy", True),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} is"):
         Settings(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_number_of_any_length_is_refused_in_a_short_sentence() -> None:
+    with pytest.raises(
+        ConfigurationError, match="timeout is a number of very many digits; it must be a number"
+    ):
+        Settings(timeout=10**5000)
+
+
+def test_every_setting_is_refused_if_it_is_of_another_kind() -> None:
+    for name in Settings.__annotations__:
+        with pytest.raises(
+            ConfigurationError, match=f"{name} is <object object at 0x[0-9a-f]+>; it must be a"
+        ):
+            Settings(**{name: object()})  # type: ignore[arg-type]
+
+
+def test_a_client_takes_its_settings_a_key_and_a_base_url() -> None:
+    own = {"api_key", "base_url"}
+    assert ClientOptions.__annotations__.keys() == own | Settings.__annotations__.keys()
+    for name in Settings.__annotations__:
+        assert ClientOptions.__annotations__[name].__forward_arg__ == Settings.__annotations__[name]
+
+
+@pytest.mark.parametrize("given", [True, 5, b"https://api.cometapi.com"])
+def test_a_base_url_that_is_no_text_is_refused(given: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"base_url is .*; it must be an address"):
+        resolve_base_url(given)  # type: ignore[arg-type]
 
 
 def test_times_take_fractions_and_limits_take_tiny_values() -> None:

@@ -43,6 +43,15 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
             raise InvalidRequestError(f"{shown(name)} is no parameter", param=name, hint=hint)
 
 
+def check_call(options: Mapping[str, Any]) -> None:
+    """The options about the call itself are of the right kind."""
+    reuse, on_event = options.get("reuse"), options.get("on_event")
+    if reuse is not None and not isinstance(reuse, bool):
+        raise InvalidRequestError(f"reuse is {shown(reuse)}; it must be True or False", param="reuse")
+    if on_event is not None and not callable(on_event):
+        raise InvalidRequestError(f"on_event is {shown(on_event)}; it must be a function", param="on_event")
+
+
 def check_model(model: object) -> None:
     """The id can be sent at all."""
     if not isinstance(model, str) or not model.strip() or not model.isprintable() or len(model) > 200:

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequestError
-from .checks import check_names, shown
+from .checks import check_call, check_names, shown
 from .image_request import ImageRequest
 from .options import CALL_OPTIONS
 
@@ -26,6 +26,7 @@ def requests_of(prompt: str, options: Mapping[str, Any]) -> tuple[ImageRequest, 
     Raises:
         InvalidRequestError: a rule is broken, or `n` is not 1 to 100.
     """
+    check_call(options)
     given = {name: value for name, value in options.items() if value is not None and name not in CALL_OPTIONS}
     check_names(given, [member.name for member in fields(ImageRequest)])
     count = given.pop("n", 1)

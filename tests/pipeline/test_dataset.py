@@ -549,7 +549,11 @@ def test_cancelling_the_await_lets_calls_in_flight_finish(endpoint: Endpoint, tm
         ({"sizes": "1024x1024"}, InvalidRequestError, "sizes is no parameter"),
         ({"archive": "here"}, ConfigurationError, "archive is no setting of a dataset"),
         ({"redo": "done"}, ConfigurationError, "redo is done"),
-        ({"max_per_minute": 0}, ConfigurationError, "max_per_minute is 0; requests above 0 are taken"),
+        (
+            {"max_per_minute": 0},
+            ConfigurationError,
+            "max_per_minute is 0; it must be a number of requests above 0",
+        ),
         ({"max_per_minute": "5"}, ConfigurationError, "max_per_minute is '5'"),
         ({"cluster": 5}, ConfigurationError, "cluster is of type int; a scheduler's address"),
         ({"model": "gpt-image-2", "size": "7x7"}, InvalidRequestError, "size is 7x7"),
