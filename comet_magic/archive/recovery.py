@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..errors import BadImageError
 from ..files import inside, is_linked
-from ..formats import dimensions, sniff
+from ..formats import check_picture
 from . import claims, layout, queries
 from .process_lock import is_alive
 from .raw_answers import is_whole
@@ -120,17 +122,16 @@ def pictures_in(receipt: dict[str, Any]) -> Iterator[StoredPicture]:
 
 
 def examined(folder: Path, path: Path, call: Claim, copy: int, position: int) -> StoredPicture | None:
-    """A picture found on disk as what the ledger says of one; None where it is not one."""
+    """A picture found on disk as what the ledger says of one; None if it is none, or is damaged."""
     if is_linked(folder, path) or not path.is_file():
         return None
     data = path.read_bytes()
-    mime, extent = sniff(data), dimensions(data)
-    if mime is None or extent is None:
+    try:
+        kind = check_picture(data, max_pixels=sys.maxsize)
+    except BadImageError:
         return None
     name = relative(folder, path)
-    return StoredPicture(
-        call.key, copy, call.id, position, name, mime, *extent, len(data), layout.digest_of(data)
-    )
+    return StoredPicture(call.key, copy, call.id, position, name, *kind, len(data), layout.digest_of(data))
 
 
 def relative(folder: Path, path: Path) -> str:

@@ -4,7 +4,6 @@ from .container import broken
 from .kinds import (
     SUFFIX,
     check_picture,
-    dimensions,
     embed_metadata,
     embedded_metadata,
     sniff,
@@ -15,7 +14,6 @@ __all__ = [
     "SUFFIX",
     "broken",
     "check_picture",
-    "dimensions",
     "embed_metadata",
     "embedded_metadata",
     "sniff",

@@ -48,16 +48,6 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     raise broken("it is made of too many pieces")
 
 
-def size(data: bytes) -> Size:
-    """Width and height as the frame header says."""
-    return next(_size_at(data, start) for marker, start, _ in segments(data) if marker in _FRAMES)
-
-
-def _size_at(data: bytes, start: int) -> Size:
-    height, width = struct.unpack_from(">HH", data, start + 5)
-    return width, height
-
-
 def check(data: bytes, max_pixels: int) -> Size:
     """Width and height of a file with one frame header, a scan and an end; of several pictures, the first."""
     found = (0, 0)
@@ -66,7 +56,8 @@ def check(data: bytes, max_pixels: int) -> Size:
         if marker in _FRAMES:
             if found != (0, 0):
                 raise broken("it has two headers")
-            found = within(_size_at(data, start), max_pixels)
+            height, width = struct.unpack_from(">HH", data, start + 5)
+            found = within((width, height), max_pixels)
     _check_scans(data, end)
     return within(found, max_pixels)
 

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from .container import Size
 
 SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
-_DAMAGED = (BadImageError, struct.error, IndexError, StopIteration)
+_DAMAGED = (BadImageError, struct.error, IndexError)
 
 
 class _Format(Protocol):
     """What the module of a format does; each may raise BadImageError, or struct.error if the file is cut."""
 
-    def size(self, data: bytes, /) -> Size: ...
     def check(self, data: bytes, max_pixels: int, /) -> Size: ...
     def stripped(self, data: bytes, /) -> bytes: ...
     def embed(self, data: bytes, text: bytes, /) -> bytes: ...
@@ -66,15 +65,6 @@ def check_picture(data: bytes, *, max_pixels: int) -> tuple[str, int, int]:
     except (struct.error, IndexError):
         pass  # a number that would stand behind the end
     raise broken(CUT)
-
-
-def dimensions(data: bytes) -> tuple[int, int] | None:
-    """Width and height as the head of a png, jpeg or webp says, nothing checked; None if it says none."""
-    mime = sniff(data)
-    try:
-        return _FORMATS[mime].size(data) if mime else None
-    except _DAMAGED:
-        return None
 
 
 def stripped(data: bytes, mime: str) -> bytes:

@@ -44,12 +44,6 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     raise broken("it is made of too many pieces")
 
 
-def size(data: bytes) -> Size:
-    """Width and height as the header says."""
-    width, height = struct.unpack_from(">II", data, _FIRST + 8)
-    return width, height
-
-
 def check(data: bytes, max_pixels: int) -> Size:
     """Width and height of a file with a sane header, pixel data, an end, and checksums that are right.
 
@@ -63,7 +57,8 @@ def check(data: bytes, max_pixels: int) -> Size:
         if kind[:1].isupper() and not _intact(data, start, end):
             raise broken("a checksum is wrong")
         if kind == b"IHDR":
-            found = within(size(data), max_pixels)
+            width, height = struct.unpack_from(">II", data, start + 8)
+            found = within((width, height), max_pixels)
             palette = _checked_header(data[start:end]) == _PALETTE
         seen.add(kind)
         if kind == b"IDAT" and palette and b"PLTE" not in seen:

@@ -52,11 +52,6 @@ def _riff_end(data: bytes) -> int:
     return length + 8
 
 
-def size(data: bytes) -> Size:
-    """Width and height of the canvas, as the first chunk says."""
-    return _head(data, data[_FIRST : _FIRST + 4], _FIRST + 8)[:2]
-
-
 def _head(data: bytes, kind: bytes, at: int) -> tuple[int, int, bool]:
     """Width, height and transparency as the body of a chunk says that begins here."""
     if kind == b"VP8X":
@@ -77,7 +72,7 @@ def _head(data: bytes, kind: bytes, at: int) -> tuple[int, int, bool]:
 
 def check(data: bytes, max_pixels: int) -> Size:
     """Width and height of a whole RIFF chunk with one picture, or whose animation begins with a frame."""
-    canvas = within(size(data), max_pixels)
+    canvas = within(_head(data, data[_FIRST : _FIRST + 4], _FIRST + 8)[:2], max_pixels)
     found = list(chunks(data))
     if found[0][0] == b"VP8X" and data[_FIRST + 8] & _ANIMATED:
         _check_first_frame(data, canvas, found)
