@@ -304,6 +304,21 @@ def test_a_picture_of_an_uncertain_call_is_adopted_when_it_turns_up(archive: Arc
     assert archive.uncertain() == []
 
 
+@pytest.mark.parametrize("data", [png(5)[:-20], png(5)[:40] + b"?" + png(5)[41:], b"<svg/>"])
+def test_a_file_that_is_no_whole_picture_is_not_adopted(archive: Archive, folder: Path, data: bytes) -> None:
+    call = claim(archive)
+    archive.settle(call, "unknown")
+    path = folder / "images" / call.key[:2] / f"anything-{call.key[:10]}.0.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+
+    report = archive.repair()
+
+    assert report.adopted == ()
+    assert path.read_bytes() == data
+    assert [open_call.id for open_call in archive.uncertain()] == [call.id]
+
+
 def test_files_that_belong_to_nothing_are_told_and_left(
     archive: Archive, folder: Path, tmp_path: Path
 ) -> None:
