@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from comet_magic.errors import BadImageError, ConfigurationError, InvalidRequestError
-from comet_magic.images import Images, Picture, bundle, decoded, read_metadata
+from comet_magic.images import Images, Picture, bundle, check_picture, decoded, read_metadata
 
-from .images_made import chunk, file_of, made, picture, pixels
+from .images_made import MOST, chunk, file_of, made, picture, pixels
 from .processes import run
 
 ROOT = str(Path(__file__).parent.parent)
@@ -271,6 +271,44 @@ class TestADamagedPicture:
         assert repr(images).startswith("<Images: m · ")
         if make is not unknown:
             assert base64.b64decode(bundle(images)[0][PNG]) == make().data
+
+
+@pytest.fixture
+def decodes(monkeypatch):
+    """How often Pillow has decoded a picture."""
+    counted = []
+    decoder = Image._getdecoder
+
+    def counting(*arguments):
+        counted.append(1)
+        return decoder(*arguments)
+
+    monkeypatch.setattr(Image, "_getdecoder", counting)
+    return counted
+
+
+@pytest.mark.parametrize("mime", [PNG, JPEG, WEBP])
+class TestPixels:
+    def test_are_not_decoded_before_somebody_needs_them(self, decodes, mime, tmp_path):
+        data = made(mime)
+        images = Images([Picture(data, *check_picture(data, max_pixels=MOST), path="a.png")])
+        assert repr(images)
+        assert (images[0].size, images[0].mode, images.data) == ((48, 32), "RGB", (data,))
+        images.save(tmp_path)
+        copy.deepcopy(images)[:1].with_notice("a note")
+        if mime != WEBP:  # which notebooks do not show
+            bundle(images)
+        assert decodes == []
+
+    def test_are_decoded_once_for_all_who_need_them(self, decodes, mime, tmp_path):
+        images = Images([picture(made(mime))])
+        images.image.rotate(90)
+        bundle(images, inline="preview")
+        bundle(images, inline="full")
+        images[0]._repr_mimebundle_()
+        images.sheet(width=20)
+        images.save(tmp_path)
+        assert decodes == [1]
 
 
 class TestWhatItKnows:

@@ -7,6 +7,7 @@ saves and tells what it is. A picture without an origin is the user's own.
 from __future__ import annotations
 
 import io
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .picture import Facts
 
 _ATTRIBUTE = "_comet_origin"
+Look = tuple[tuple[int, int], str, int]
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "I;16", "RGB", "RGBA"})
 
 
@@ -33,12 +35,12 @@ class Origin:
     Attributes:
         picture: as it arrived.
         facts: of its call.
-        whole: its pixels are known to be decoded, and to be all there.
+        look: size, mode and checksum of its pixels as they arrived, once somebody decoded them; else None.
     """
 
     picture: Picture
     facts: Facts
-    whole: bool = False
+    look: Look | None = None
 
 
 def opened(picture: Picture, facts: Facts | None) -> Image:
@@ -79,11 +81,10 @@ def whole(image: Image) -> Image:
     known = origin(image)
     if known is None:
         guarded(image.load)
-    elif not known.whole:
-        if _is_decoded(image):  # maybe in part: Pillow keeps what it got before it raised
-            decoded(known.picture, max(image.size))
-        guarded(image.load, known.picture.name)
-        known.whole = True
+    elif _is_decoded(image):  # maybe in part: Pillow keeps what it got before it raised
+        _look_at_arrival(known)
+    else:
+        known.look = guarded(lambda: _look(image), known.picture.name)
     return image
 
 
@@ -96,22 +97,34 @@ def provided(image: Image) -> Picture | None:
     if image.size == (picture.width, picture.height) and not _is_decoded(image):
         return picture
     try:
-        fresh = open_trusted(picture)
-        same = (image.size, image.mode) == (fresh.size, fresh.mode) and image.tobytes() == fresh.tobytes()
+        return picture if _look(image) == _look_at_arrival(known) else None
     except (*RAISED, BadImageError):  # damaged, or closed by the user
         return picture
-    known.whole = known.whole or same
-    return picture if same else None
+
+
+def _look_at_arrival(known: Origin) -> Look:
+    """How the picture looked before anybody could edit it; decoded once more if that is not known."""
+    if known.look is None:
+        fresh = open_trusted(known.picture)
+        known.look = guarded(lambda: _look(fresh), known.picture.name)
+    return known.look
+
+
+def _look(image: Image) -> Look:
+    checksum = zlib.crc32(image.tobytes())
+    return image.size, image.mode, checksum
 
 
 def pixels(image: Image, edge: int) -> Image:
     """What a picture shows, as RGB or RGBA, its longest edge at most this long.
 
+    Pixels that somebody decoded are used; others are decoded as far as needed and not kept.
+
     Raises:
         BadImageError: its pixels cannot be decoded; its file is named.
     """
     picture, known = provided(image), origin(image)
-    if picture is None or (known is not None and known.whole):
+    if picture is None or (known is not None and known.look is not None and _is_decoded(image)):
         return smaller(displayable(image), edge)
     return decoded(picture, edge)
 
