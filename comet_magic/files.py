@@ -1,7 +1,7 @@
-"""Files that are whole or absent, and never written over; names that are safe on every system.
+"""Write files whole or not at all, never over another one; make names that are safe on every system.
 
 A file is written under a temporary name in the same folder, synced, and linked to its final name, which fails if
-that name exists; then the folder is synced. What a crash leaves is a `*.part`.
+that name exists; then the folder is synced. A crash leaves a `*.part`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PART = ".part"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
-# What file systems without hard links answer to link(): FAT and exFAT, some FUSE and network mounts.
+# The errors of link() on file systems without hard links: FAT and exFAT, some FUSE and network mounts.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 _LONGEST_NAME = 255  # bytes, on every file system we know
 _is_junction = getattr(os.path, "isjunction", lambda _: False)  # Windows, from Python 3.12
@@ -38,7 +38,7 @@ _UNSEEN = frozenset("\u115f\u1160\u3164\uffa0")
 
 
 def write_whole(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o600) -> None:
-    """Put a file under its name, whole and durable, or leave nothing.
+    """Write a file, whole and durable, or leave nothing.
 
     Raises:
         FileExistsError: something, also a dangling symlink, has that name; it is untouched.
@@ -64,9 +64,9 @@ def write_new(path: Path, data: bytes | Iterable[bytes]) -> Path:
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[BinaryIO]:
-    """A file for writing that takes the name at the end if all went well: readers see the old file or the new one.
+    """Open a file that takes its name when the block ends well: readers see the old file or the whole new one.
 
-    It is readable for its owner only; its folder is made.
+    Only its owner can read it. Its folder is made.
 
     Raises:
         OSError: the disk refuses; the old file is untouched.
@@ -101,7 +101,7 @@ def place(part: Path, final: Path) -> None:
 
 
 def open_no_follow(path: Path, flags: int, mode: int = 0o600) -> int:
-    """A descriptor of the file itself, never of what a link leads to; a new file is readable for its owner only.
+    """Open a file for its descriptor, but never through a link; only the owner can read a new file.
 
     Raises:
         OSError: it is a link, and as `os.open` has it.
@@ -183,14 +183,14 @@ def unwritable(folder: Path) -> str:
 
 
 def native(path: Path | str) -> Path:
-    """The same path, usable also where the locale cannot spell it: names are UTF-8 on disk everywhere."""
+    """The path in a form that works in every locale: file names are always UTF-8."""
     if sys.getfilesystemencoding() == "utf-8":
         return Path(path)
     return Path(os.fsdecode(str(path).encode("utf-8", "surrogateescape")))
 
 
 def from_here(path: Path) -> Path:
-    """The path as one would type it here: a notebook that is shared need not tell where on a disk it lay."""
+    """The path relative to the working folder, if it is inside; a shared notebook need not show the rest."""
     try:
         return path.relative_to(native(Path.cwd()))
     except (OSError, ValueError):
@@ -198,7 +198,7 @@ def from_here(path: Path) -> Path:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable, where the system knows such a thing."""
+    """Make the names in a folder durable, if the system can."""
     if os.name == "nt":  # pragma: no cover - Windows has no handle on folders, and NTFS journals names
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -280,7 +280,7 @@ def slug(prompt: str, *, max_bytes: int = 60) -> str:
     """The words of a prompt as a part of a file name, for any prompt and any system.
 
     Holds letters and digits of any script in lower case, joined by single dashes, in Unicode form NFC;
-    never empty, never a name that Windows reserves, and cut between words where that keeps half of it.
+    never empty, never a name that Windows reserves, and cut between words if that keeps half of it.
 
     Args:
         prompt: any text, also with lone surrogates or control characters.

@@ -1,4 +1,4 @@
-"""PNG, JPEG and WEBP as files: kind, size, structure, and facts inside them. One walker a format, no pixel decoded."""
+"""PNG, JPEG and WEBP as files: their kind, size and structure, and embedded metadata. No pixel is decoded here."""
 
 from .container import broken
 from .kinds import (

@@ -1,4 +1,4 @@
-"""What the walkers of PNG, JPEG and WEBP share: their faults, their limits, and one way to change a file."""
+"""Shared by the PNG, JPEG and WEBP modules: errors, limits, and one way to edit a file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Edit = tuple[int, int, bytes]  # start and end of a span, and the bytes that tak
 
 
 def broken(reason: str, name: str = "") -> BadImageError:
-    """The error for a picture that cannot be opened; `name` is its file, where it has one."""
+    """The error for a damaged picture; `name` is its file, if it has one."""
     picture = f"the picture {clean(name)}" if name else "the picture"
     return BadImageError(f"{picture} is broken: {reason}")
 
 
 def within(size: Size, max_pixels: int) -> Size:
-    """The size again.
+    """Give the size back if it is allowed.
 
     Raises:
         BadImageError: a side is zero.
@@ -40,7 +40,7 @@ def within(size: Size, max_pixels: int) -> Size:
 
 
 def edited(data: bytes, edits: Iterable[Edit]) -> bytes:
-    """The data with each span replaced; the very same object if there are no edits. Spans must not overlap."""
+    """The data with each span replaced; spans must not overlap. Without edits, the same object is given back."""
     view, pieces, at = memoryview(data), list[bytes | memoryview](), 0
     for start, end, new in sorted(edits):
         pieces += view[at:start], new

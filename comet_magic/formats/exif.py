@@ -1,4 +1,4 @@
-"""An EXIF block with a text of ours as its user comment; EXIF that others wrote is kept."""
+"""Embed a text in EXIF as the user comment, keeping EXIF that others wrote; and read it back."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MARK = b'ASCII\0\0\0{"comet_magic":'
 
 
 def with_comment(old: bytes, text: bytes) -> bytes:
-    """A block that holds the text.
+    """The EXIF block with the text in it.
 
     Args:
-        old: the block that is there, or b"". If others wrote it, the text follows all that its offsets point to.
+        old: the block of the file, or b"". Text is appended to one that others wrote, so its offsets stay right.
         text: JSON.
     """
     others = old.removeprefix(EXIF).partition(_MARK)[0]

@@ -1,4 +1,4 @@
-"""JPEG: its segments, and what is read, checked, left out or put in, without decoding a block.
+"""JPEG files: walk the segments, check them, strip them, embed and read a text. Nothing is decoded.
 
 https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
 """
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 SIGNATURE = b"\xff\xd8\xff"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _END, _FIRST_APP, _APP1, _COMMENT, _FILL = 0xDA, 0xD9, 0xE0, 0xE1, 0xFE, 0xFF
-# What has no length does not stand between two segments of a header.
+# Markers without a length, which cannot stand between two segments of a header.
 _OUT_OF_PLACE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
-# What may follow or interrupt a scan: tables, comments, the next scan, the end. A scan has no 0xFF of its own.
+# Markers that may follow scan data: tables, comments, the next scan, the end. In scan data, 0xFF is always escaped.
 _MARKER = re.compile(rb"\xff[\xc4\xd9-\xdd\xe0-\xef\xfe]")
 # Progressive files have about ten scans; each one costs a pass over all pixels.
 _MOST_SCANS = 256
@@ -29,10 +29,10 @@ _LONGEST = 65_000  # bytes of ours in one segment, whose length has 16 bits
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment, up to the first scan; a fill byte stands as one of its own.
+    """Marker, start and end of each segment, up to the first scan; a fill byte counts as a segment.
 
     Raises:
-        BadImageError: there is no marker where one must be, or there are too many.
+        BadImageError: a marker is missing, or there are too many.
         struct.error: the file ends before a scan.
     """
     at = 2
@@ -49,7 +49,7 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def check(data: bytes, max_pixels: int) -> Size:
-    """Width and height of a file with one frame header, a scan and an end; of several pictures, the first."""
+    """Check for one frame header, scans and an end, and give width and height; of several pictures, the first counts."""
     found = (0, 0)
     end = 0
     for marker, start, end in segments(data):  # noqa: B007 - the last end is that of the scan's header
@@ -78,7 +78,7 @@ def _check_scans(data: bytes, at: int) -> None:
 
 
 def stripped(data: bytes) -> bytes:
-    """The file without EXIF, which Pillow acts upon, and without fill bytes."""
+    """Leave out EXIF, which Pillow acts upon, and fill bytes."""
     return edited(
         data,
         [
@@ -90,7 +90,7 @@ def stripped(data: bytes) -> bytes:
 
 
 def embed(data: bytes, text: bytes) -> bytes:
-    """The file with this text in its EXIF, or in comment segments if it needs more than 64 KB."""
+    """Embed the text in EXIF, or in comment segments if it needs more than 64 KB."""
     found = list(segments(data))
     old_exif = [(start, end) for marker, start, end in found if _holds(data, marker, start, _APP1, EXIF)]
     old = [(start, end) for marker, start, end in found if _holds(data, marker, start, _COMMENT, _KEYWORD)]
@@ -101,7 +101,7 @@ def embed(data: bytes, text: bytes) -> bytes:
     else:
         pieces = range(0, len(text), _LONGEST)
         ours = b"".join(_segment(_COMMENT, _KEYWORD + text[at : at + _LONGEST]) for at in pieces)
-    at = found[0][2] if found[0][0] == _FIRST_APP else 2  # JFIF asks to be the first
+    at = found[0][2] if found[0][0] == _FIRST_APP else 2  # JFIF must be the first segment
     return edited(data, [(at, at, ours), *((start, end, b"") for start, end in old)])
 
 

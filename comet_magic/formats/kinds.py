@@ -1,4 +1,4 @@
-"""The three kinds of pictures that are opened, and what one asks about any of them."""
+"""The functions of this package for any of the three kinds of pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DAMAGED = (BadImageError, struct.error, IndexError)
 
 
 class _Format(Protocol):
-    """What the module of a format does; each may raise BadImageError, or struct.error if the file is cut."""
+    """The functions of a format's module; each raises BadImageError, or struct.error if the file is cut."""
 
     def check(self, data: bytes, max_pixels: int, /) -> Size: ...
     def stripped(self, data: bytes, /) -> bytes: ...
@@ -43,18 +43,17 @@ def sniff(data: bytes) -> str | None:
 
 
 def check_picture(data: bytes, *, max_pixels: int) -> tuple[str, int, int]:
-    """MIME type, width and height of a picture whose container is whole; its pixels are not decoded.
+    """Check the container of a picture, and give its MIME type, width and height. Pixels are not decoded.
 
-    Checked are, of a PNG, the header, the chunks, their checksums and the end; of a JPEG, the markers, the frame
-    header, the scans and the end; of a WEBP, the RIFF length, the one picture and the canvas. Bytes behind the
-    end are tolerated; of several pictures or frames the first counts.
+    PNG: header, chunks, checksums, end. JPEG: markers, frame header, scans, end. WEBP: RIFF length, one picture,
+    canvas. Bytes after the end are allowed; of several pictures or frames, the first counts.
 
     Args:
         data: the whole file.
         max_pixels: the largest product of width and height.
 
     Raises:
-        BadImageError: it is no png, jpeg or webp, or it is damaged or cut.
+        BadImageError: it is not a PNG, JPEG or WEBP image, or it is damaged or cut.
         TooLargeError: it has too many pixels.
     """
     mime = sniff(data)
@@ -63,12 +62,12 @@ def check_picture(data: bytes, *, max_pixels: int) -> tuple[str, int, int]:
     try:
         return mime, *_FORMATS[mime].check(data, max_pixels)
     except (struct.error, IndexError):
-        pass  # a number that would stand behind the end
+        pass  # read after the end
     raise broken(CUT)
 
 
 def stripped(data: bytes, mime: str) -> bytes:
-    """The bytes of a picture that a decoder needs; the very same object if nothing is left out, or it is damaged.
+    """The bytes of a picture that Pillow needs; the same object if nothing is left out or the file is damaged.
 
     Pillow refuses good PNGs with long texts and good JPEGs with broken EXIF, and acts upon animation.
     """
@@ -79,7 +78,7 @@ def stripped(data: bytes, mime: str) -> bytes:
 
 
 def embed_metadata(data: bytes, mime: str, facts: Mapping[str, Any]) -> bytes:
-    """The same picture with facts inside; a file of unusual structure comes back as it was.
+    """Embed facts in a picture; a file of unusual structure is given back as it was.
 
     Args:
         data: a whole png, jpeg or webp.

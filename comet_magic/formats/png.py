@@ -1,4 +1,4 @@
-"""PNG: its chunks, and what is read, checked, left out or put in, without inflating a pixel.
+"""PNG files: walk the chunks, check them, strip them, embed and read a text. Nothing is inflated.
 
 https://www.w3.org/TR/png-3/
 """
@@ -19,13 +19,13 @@ _FIRST = len(SIGNATURE)
 _HEADER_END = _FIRST + 25
 _DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}  # bits, by colour type
 _PALETTE = 3
-# Animation is not ours, and Pillow would unpack, warn about or act upon the texts and EXIF.
+# Only the first picture counts; Pillow would unpack, warn about or act upon texts and EXIF.
 _STRIPPED = frozenset({b"acTL", b"fcTL", b"fdAT", b"tEXt", b"zTXt", b"iTXt", b"eXIf"})
 _KEYWORD = b"comet_magic\0"
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk, up to IEND; what follows that is not looked at.
+    """Kind, start and end of each chunk, up to and including IEND.
 
     Raises:
         BadImageError: a chunk ends behind the file, or there are too many.
@@ -45,9 +45,9 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def check(data: bytes, max_pixels: int) -> Size:
-    """Width and height of a file with a sane header, pixel data, an end, and checksums that are right.
+    """Check the header, the checksums, the pixel data's presence and the end, and give width and height.
 
-    Checksums of ancillary chunks are not looked at: the picture does not need them.
+    Checksums of ancillary chunks are not checked: the picture does not need these chunks.
     """
     seen = set()
     found = (0, 0)
@@ -69,7 +69,7 @@ def check(data: bytes, max_pixels: int) -> Size:
 
 
 def _checked_header(header: bytes) -> int:
-    """The colour type of a header that the standard allows."""
+    """The colour type; BadImageError if the standard does not allow this header."""
     if len(header) == _HEADER_END - _FIRST:
         depth, colour, compression, filters, interlace = header[16:21]
         if depth in _DEPTHS.get(colour, ()) and compression == filters == 0 and interlace <= 1:
@@ -84,7 +84,7 @@ def _intact(data: bytes, start: int, end: int) -> bool:
 
 
 def stripped(data: bytes) -> bytes:
-    """The file without animation, texts, EXIF, damaged ancillary chunks, and bytes behind its end."""
+    """Leave out animation, texts, EXIF, damaged ancillary chunks, and bytes after the end."""
     left_out, end = [], len(data)
     for kind, start, end in chunks(data):
         if kind in _STRIPPED or (kind[:1].islower() and not _intact(data, start, end)):
@@ -93,7 +93,7 @@ def stripped(data: bytes) -> bytes:
 
 
 def embed(data: bytes, text: bytes) -> bytes:
-    """The file with this text as one iTXt chunk behind its header, instead of an earlier one of ours."""
+    """Embed the text as an iTXt chunk after the header, in place of an earlier one of ours."""
     payload = b"iTXt" + _KEYWORD + bytes(4) + text
     ours = struct.pack(">I", len(payload) - 4) + payload + struct.pack(">I", zlib.crc32(payload))
     found = list(chunks(data))

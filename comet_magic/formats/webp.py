@@ -1,4 +1,4 @@
-"""WEBP: its RIFF chunks, and what is read, checked or put in, without decoding a pixel.
+"""WEBP files: walk the RIFF chunks, check them, embed and read a text. Nothing is decoded.
 
 https://developers.google.com/speed/webp/docs/riff_container
 """
@@ -22,15 +22,15 @@ Chunk = tuple[bytes, int, int]
 
 
 def chunks(data: bytes, at: int = _FIRST, end: int | None = None) -> Iterator[Chunk]:
-    """Kind, start and end (without padding) of each chunk; what follows the RIFF chunk is not looked at.
+    """Kind, start and end (without padding) of each chunk inside the RIFF chunk, or inside another one.
 
     Args:
         data: the whole file.
-        at: where the first of them begins.
-        end: where the chunk ends that holds them; by default the RIFF chunk.
+        at: the offset of the first chunk.
+        end: the offset at which the enclosing chunk ends; by default the end of the RIFF chunk.
 
     Raises:
-        BadImageError: a chunk ends behind what holds it, or there are too many.
+        BadImageError: a chunk is longer than the one that encloses it, or there are too many.
         struct.error: a chunk's header is cut.
     """
     end = _riff_end(data) if end is None else end
@@ -53,7 +53,7 @@ def _riff_end(data: bytes) -> int:
 
 
 def _head(data: bytes, kind: bytes, at: int) -> tuple[int, int, bool]:
-    """Width, height and transparency as the body of a chunk says that begins here."""
+    """Width, height and transparency, read from the body of a chunk at this offset."""
     if kind == b"VP8X":
         flags, _, low_width, high_width, low_height, high_height = struct.unpack_from("<B3sHBHB", data, at)
         return (high_width << 16 | low_width) + 1, (high_height << 16 | low_height) + 1, bool(flags & 0x10)
@@ -71,7 +71,7 @@ def _head(data: bytes, kind: bytes, at: int) -> tuple[int, int, bool]:
 
 
 def check(data: bytes, max_pixels: int) -> Size:
-    """Width and height of a whole RIFF chunk with one picture, or whose animation begins with a frame."""
+    """Check the RIFF length, the canvas, and the one picture or first frame, and give width and height."""
     canvas = within(_head(data, data[_FIRST : _FIRST + 4], _FIRST + 8)[:2], max_pixels)
     found = list(chunks(data))
     if found[0][0] == b"VP8X" and data[_FIRST + 8] & _ANIMATED:
@@ -102,12 +102,12 @@ def _only_picture(data: bytes, found: list[Chunk]) -> Size:
 
 
 def stripped(data: bytes) -> bytes:
-    """The file as it is: Pillow leaves its EXIF alone."""
+    """Give the file back as it is: Pillow does not act upon anything in it."""
     return data
 
 
 def embed(data: bytes, text: bytes) -> bytes:
-    """The file with this text in its EXIF chunk, and with the VP8X header that such a file needs."""
+    """Embed the text in the EXIF chunk, and add the VP8X header that a file with EXIF needs."""
     found, last = list(chunks(data)), _riff_end(data)
     kind, at, end = found[0]
     width, height, alpha = _head(data, kind, at + 8)

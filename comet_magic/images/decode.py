@@ -1,7 +1,7 @@
-"""From the bytes of a picture to its pixels, by Pillow.
+"""Open and decode pictures with Pillow.
 
-Only the PNG, JPEG and WEBP decoders can be reached, by their classes: nothing is registered, no setting of Pillow
-is changed or relied upon, so any number of threads may do this at once.
+The PNG, JPEG and WEBP decoders are used by their classes, and no other can be reached. No setting of Pillow is
+changed or relied upon, so many threads may do this at once.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ RAISED = (
 
 
 def open_untrusted(data: bytes, *, max_pixels: int) -> ImageFile:
-    """A picture that nobody checked yet, its pixels not decoded; loading it may raise whatever Pillow raises.
+    """Check and open a picture; its pixels are decoded when they are asked for.
 
     Raises:
-        BadImageError: it is no picture, or Pillow cannot open it.
+        BadImageError: it is no PNG, JPEG or WEBP, it is damaged, or Pillow cannot open it.
         TooLargeError: it has more than `max_pixels` pixels.
     """
     mime, width, height = check_picture(data, max_pixels=max_pixels)
@@ -43,7 +43,7 @@ def open_untrusted(data: bytes, *, max_pixels: int) -> ImageFile:
 
 
 def open_trusted(picture: Picture) -> ImageFile:
-    """A picture that was checked when it arrived; its pixels are decoded when they are asked for.
+    """Open a picture that was checked when it arrived; its pixels are decoded when they are asked for.
 
     Raises:
         BadImageError: Pillow cannot open it.
@@ -64,13 +64,13 @@ def _opened(data: bytes, mime: str, size: tuple[int, int], name: str) -> ImageFi
     image = guarded(lambda: decoders[mime](io.BytesIO(needed)), name)
     if image.size != size:
         raise broken("it has two sizes", name)
-    # All of it is here: one step, not many.
+    # Let Pillow read the file in one step, not many.
     image.decodermaxblock = max(image.decodermaxblock, len(needed))
     return image
 
 
 def unreadable(picture: Picture, reason: str) -> Image:
-    """What stands for a picture that Pillow cannot open: it has its size, and loading it raises OSError."""
+    """Stand in for a picture that Pillow cannot open: it has the size, and loading its pixels raises OSError."""
     from PIL import Image
     from PIL._util import DeferredError
 
@@ -82,23 +82,23 @@ def unreadable(picture: Picture, reason: str) -> Image:
 
 
 def decoded(picture: Picture, edge: int) -> Image:
-    """The pixels as RGB or RGBA, with the longest edge at most this long, decoded only as far as that needs.
+    """Decode a picture to RGB or RGBA, its longest edge at most this long; no further than that needs.
 
     Raises:
-        BadImageError: the picture is damaged; its file is named.
+        BadImageError: the picture is damaged; the error names its file.
     """
     return shrunk(open_trusted(picture), edge, picture.name)
 
 
 def shrunk(image: ImageFile, edge: int, name: str = "") -> Image:
-    """The pixels of a freshly opened picture, as `decoded` gives them."""
+    """Decode a freshly opened picture as `decoded` does; `name` is its file, for errors."""
     # A JPEG is decoded at a half, a quarter or an eighth; other formats ignore this.
     image.draft(None, (edge, edge))
     return smaller(displayable(image, name), edge)
 
 
 def displayable(image: Image, name: str = "") -> Image:
-    """The picture as RGB, or as RGBA if anything can be seen through.
+    """Convert to RGB, or to RGBA if any part is transparent.
 
     Raises:
         BadImageError: its pixels cannot be decoded.
@@ -109,14 +109,14 @@ def displayable(image: Image, name: str = "") -> Image:
 def _displayable(image: Image) -> Image:
     image.load()
     if image.mode == "I;16":
-        # By itself the conversion makes white of all but the darkest grey.
+        # Pillow's own conversion clips: all but the darkest grey would become white.
         image = image.point(lambda value: value / 256).convert("L")
     mode = "RGBA" if image.has_transparency_data else "RGB"
     return image if image.mode == mode else image.convert(mode)
 
 
 def smaller(image: Image, edge: int) -> Image:
-    """The picture with its longest edge at most this long; the very same if it is that small."""
+    """Scale down to this longest edge; a picture that is small enough is given back as it is."""
     scale = edge / max(image.size)
     if scale >= 1:
         return image
@@ -125,7 +125,7 @@ def smaller(image: Image, edge: int) -> Image:
 
 
 def guarded(work: Callable[[], T], name: str = "") -> T:
-    """What the work gives; a BadImageError, which names the file, for whatever Pillow raises on a damaged one."""
+    """Do work with Pillow; its faults on damaged files become BadImageError, which names the file."""
     from PIL.Image import DecompressionBombError
 
     try:

@@ -1,6 +1,6 @@
-"""How pictures show themselves in a notebook: one format, one caption, small.
+"""Show pictures in a notebook: one small image in one format, and one caption.
 
-Text of servers and of users gets here only into `text/plain` and into the alternative text.
+Text of servers and users goes into `text/plain` and the alternative text only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadImageError
 from ..money import dollars
 from ..text import clean
-from .origin import cost_of, described, opened, pixels, provided
+from .origin import cost_of, described, opened, pixels, unedited
 from .preview import EDGE, GAP, contact_sheet, encoded, fitting, no_repr
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ _ON_SCREEN = 640
 
 
 class NotebookRepr:
-    """The `_repr_mimebundle_` of one PIL picture: it shows itself once, in one format, as it looks now."""
+    """The `_repr_mimebundle_` of one PIL picture: one format, and the picture as it looks now."""
 
     def __init__(self, image: Image, picture: Picture, facts: Facts) -> None:
-        # Weak: a cycle would keep the pixels until the garbage collector comes by.
+        # A strong reference would be a cycle, and keep the pixels until the garbage collector runs.
         self._image = weakref.ref(image)
         self._picture = picture
         self._facts = facts
@@ -49,12 +49,12 @@ class NotebookRepr:
 
 
 def with_notebook_repr(picture: Picture, facts: Facts) -> Image:
-    """A PIL picture that knows its origin and shows itself in a notebook once and in one format.
+    """Open a picture as a PIL picture that knows its origin, and shows itself in a notebook in one format.
 
-    That is a matter of this object: copies, results of methods and pickles are plain PIL pictures.
+    This belongs to the object: its copies, its pickles and what its methods give are plain PIL pictures.
     """
     image = opened(picture, facts)
-    # By itself Pillow would add a PNG and a JPEG made from it.
+    # Pillow's own methods would add a PNG and a JPEG.
     image.__dict__.update(
         _repr_mimebundle_=NotebookRepr(image, picture, facts), _repr_png_=no_repr, _repr_jpeg_=no_repr
     )
@@ -66,8 +66,8 @@ def show(
 ) -> Bundle:
     """The MIME bundle of pictures and its metadata: at most one image, and the caption.
 
-    If a preview is needed of a picture that cannot be decoded, the caption says so and names its file: it is paid
-    and kept, and what was begun with it goes on.
+    If a picture is damaged and a preview of it is needed, the caption alone is shown, and names the file: the
+    picture is paid for and kept, and the cell goes on.
     """
     text = describe(images, facts)
     if inline == "none" or not images:
@@ -83,7 +83,7 @@ def _drawn(images: Sequence[Image], facts: Facts, text: str, inline: str, max_by
     if len(images) > 1:
         data, mime, sheet = fitting(_sheet(images), max_bytes)
         return _bundle(data, mime, text=text, facts=facts, size=sheet.size)
-    image, picture = images[0], provided(images[0])
+    image, picture = images[0], unedited(images[0])
     if picture is None:
         data, mime, _ = fitting(pixels(image, EDGE), max_bytes)
         text = clean(f"{facts.model} · {image.width}x{image.height} · edited")
@@ -93,7 +93,7 @@ def _drawn(images: Sequence[Image], facts: Facts, text: str, inline: str, max_by
 
 
 def describe(images: Sequence[Image], facts: Facts) -> str:
-    """The caption: model, size, cost, file and notice in one line."""
+    """The caption in one line: model, size, cost, file, notice."""
     sizes = {f"{image.width}x{image.height}" for image in images}
     size = sizes.pop() if len(sizes) == 1 else "several sizes" if sizes else "no pictures"
     several = f"{len(images)} pictures " if len(images) > 1 else ""

@@ -1,4 +1,4 @@
-"""One picture as it arrived, and what is known of the call it came from: values, no behaviour."""
+"""A picture as it arrived, and the facts of its call."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Picture:
         width: in pixels.
         height: in pixels.
         path: its file in the archive, or None.
-        revised_prompt: what the model made of the prompt, as sent by the server.
+        revised_prompt: the prompt as the model rewrote it, as sent by the server.
         request_id: the server's id of the call.
-        cost: micro-USD, or None where unknown.
-        sha256: of the bytes, in hex; worked out if it is not given.
+        cost: micro-USD, or None if unknown.
+        sha256: of the bytes, in hex; computed if it is not given.
         reused: it was in the archive already, so nothing was paid.
     """
 
@@ -47,19 +47,19 @@ class Picture:
 
     @property
     def name(self) -> str:
-        """Its file as one would type it here, or ""."""
+        """Its file as one would type it here; "" if it has none."""
         return str(from_here(Path(self.path))) if self.path else ""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the pictures of one call share.
+    """The facts that all pictures of one call share.
 
     Attributes:
         prompt: as it was sent.
-        model: that was asked.
+        model: as it was requested.
         created: when the server made them, seconds since 1970.
-        usage: what the server counted.
+        usage: as the server counted it.
         cost: of all of them in micro-USD; None if any part is unknown.
         notice: one sentence for every caption, or "".
         pictures: how many the call brought.

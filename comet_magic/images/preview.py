@@ -1,4 +1,4 @@
-"""Small versions of pictures, and several on one sheet."""
+"""Previews and contact sheets."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _PAPER = "white"
 
 
 def preview(data: bytes, edge: int) -> tuple[bytes, str]:
-    """A small version for the screen and its MIME type: JPEG, or PNG if anything can be seen through.
+    """A small version for the screen and its MIME type: JPEG, or PNG if any part is transparent.
 
     Args:
         data: any png, jpeg or webp; it is checked here.
         edge: its longest edge will be at most this many pixels.
 
     Raises:
-        BadImageError: it cannot be opened.
+        BadImageError: it cannot be opened or decoded.
         TooLargeError: it has too many pixels.
     """
     image = open_untrusted(data, max_pixels=_MOST_PIXELS)
@@ -38,18 +38,18 @@ def preview(data: bytes, edge: int) -> tuple[bytes, str]:
 
 
 def fitting(image: Image, max_bytes: int, *, edge: int = EDGE) -> tuple[bytes, str, Image]:
-    """A preview within the bytes, or nearly: itself as a file, its MIME type and its pixels."""
+    """A preview of at most about `max_bytes`: the file, its MIME type, and its pixels."""
     image = smaller(image, edge)
     data, mime = encoded(image)
     if len(data) <= max_bytes or edge <= _SMALLEST_EDGE:
         return data, mime, image
-    # Bytes go with the area; a little less than that gives, because details weigh more in a small picture.
+    # Bytes grow with the area; 0.9 because a small picture has more detail per pixel.
     scale = 0.9 * math.sqrt(max_bytes / len(data))
     return fitting(image, max_bytes, edge=max(_SMALLEST_EDGE, int(max(image.size) * scale)))
 
 
 def encoded(image: Image) -> tuple[bytes, str]:
-    """An RGB or RGBA picture as a file for the screen."""
+    """Encode an RGB or RGBA picture for the screen: JPEG, or PNG if any part is transparent."""
     out = io.BytesIO()
     if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
         image.save(out, "PNG")
@@ -67,7 +67,7 @@ def contact_sheet(images: Sequence[Image], *, columns: int, width: int) -> Image
         width: of the sheet, in pixels.
 
     Raises:
-        BadImageError: one cannot be decoded; its file is named.
+        BadImageError: one is damaged; the error names its file.
     """
     from PIL import Image as Pillow
 
@@ -84,10 +84,10 @@ def contact_sheet(images: Sequence[Image], *, columns: int, width: int) -> Image
         left = column * (across + gap) + (across - small.width) // 2
         top = row * (down + gap) + (down - small.height) // 2
         sheet.paste(small, (left, top), small if small.mode == "RGBA" else None)
-    # A plain picture of Pillow shows itself twice; this one as JPEG only.
+    # A plain Pillow picture shows itself as PNG and as JPEG; this one as JPEG only.
     sheet.__dict__["_repr_png_"] = no_repr
     return sheet
 
 
 def no_repr() -> None:
-    """What a picture answers in a format that it is not to be shown in."""
+    """The `_repr_png_` and `_repr_jpeg_` of a picture that is not shown in that format."""

@@ -1,4 +1,4 @@
-"""`Images`: what a call returns, a list of PIL pictures that shows, saves and explains itself."""
+"""`Images`: the result of a call, a list of PIL pictures with all that is known of them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..errors import ConfigurationError, InvalidRequestError
 from ..money import MILLION
 from ..text import counted
 from .display import MOST_BYTES, Bundle, describe, show, with_notebook_repr
-from .origin import arrived, cost_of, current, described, facts_of, opened, whole
+from .origin import arrived, cost_of, current, described, load_pixels, opened, origin_of
 from .picture import Facts, Picture
 from .preview import contact_sheet
-from .saving import save_pictures
+from .saving import File, save_pictures
 
 if TYPE_CHECKING:
     import os
@@ -34,12 +34,13 @@ class Range(Protocol):
 
 
 class Images(list["Image"]):
-    """The pictures of one call as PIL pictures, opened from the provider's bytes when pixels are asked for.
+    """The pictures of one call, as a list of PIL pictures. Pixels are decoded when they are first needed.
 
-    Always a list, also of one; a slice is `Images` again, `+` and `*` make plain lists. What is known of a picture
-    follows the picture: `data`, `paths`... are aligned with the list whatever is done to it. They tell what arrived;
-    of a picture that you put in yourself they hold a PNG made of it. What is shown and saved is what the list
-    holds now: a picture that you drew on or replaced is saved as a PNG of its own.
+    One picture is also a list. A slice is `Images` again; `+` and `*` give plain lists.
+
+    `data`, `paths`... are aligned with the list, whatever you do to it: the facts of a picture follow the picture.
+    They say what arrived; for a picture that you put in yourself, `data` holds a PNG. Saving and showing use the
+    pictures as they look now: one that you edited or replaced is saved as a PNG.
 
     Example:
         >>> import comet_magic as cm
@@ -70,7 +71,7 @@ class Images(list["Image"]):
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """What arrived, with all that is known of each."""
+        """The pictures as they arrived, each with its facts."""
         return tuple(arrived(image) for image in self)
 
     @property
@@ -79,7 +80,7 @@ class Images(list["Image"]):
 
         Raises:
             InvalidRequestError: there are none or several.
-            BadImageError: it is damaged; its file is named.
+            BadImageError: it is damaged; the error names its file.
         """
         if len(self) != 1:
             raise InvalidRequestError(
@@ -88,7 +89,7 @@ class Images(list["Image"]):
                 outcome="billed",
                 images=self,
             )
-        return whole(self[0])
+        return load_pixels(self[0])
 
     @property
     def prompt(self) -> str:
@@ -97,7 +98,7 @@ class Images(list["Image"]):
 
     @property
     def model(self) -> str:
-        """The model that was asked."""
+        """The model as it was requested."""
         return self._facts.model
 
     @property
@@ -107,17 +108,17 @@ class Images(list["Image"]):
 
     @property
     def usage(self) -> Mapping[str, Any] | None:
-        """What the server counted, as it sent it; of the whole call, also in a slice."""
+        """The usage as the server sent it; that of the whole call, also in a slice."""
         return self._facts.usage
 
     @property
     def cost(self) -> int | None:
-        """What the pictures in this list cost in micro-USD; None if any part is unknown."""
+        """The cost of the pictures in this list in micro-USD; None if any part is unknown."""
         return cost_of(self, self._facts)
 
     @property
     def cost_usd(self) -> float | None:
-        """What they cost in USD; None if any part is unknown."""
+        """The cost in USD; None if any part is unknown."""
         return None if self.cost is None else self.cost / MILLION
 
     @property
@@ -142,7 +143,7 @@ class Images(list["Image"]):
 
     @property
     def revised_prompts(self) -> tuple[str | None, ...]:
-        """What the model made of the prompt. Text of a server: never put it into HTML as it is."""
+        """The prompts as the model rewrote them. This is text of a server: never put it into HTML as it is."""
         return tuple(described(image).revised_prompt for image in self)
 
     @property
@@ -180,7 +181,7 @@ class Images(list["Image"]):
 
         Raises:
             InvalidRequestError: there are no pictures, or no room for them.
-            BadImageError: one is damaged; its file is named.
+            BadImageError: one is damaged; the error names its file.
         """
         wanted = math.ceil(math.sqrt(len(self))) if columns is None else columns
         if not self or not 1 <= wanted <= width:
@@ -192,7 +193,7 @@ class Images(list["Image"]):
         return contact_sheet(self, columns=wanted, width=width)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per picture: the PIL picture and what is known of it; `cost` in micro-USD.
+        """A pandas frame with one row per picture: the PIL picture and its facts; `cost` in micro-USD.
 
         Raises:
             ConfigurationError: pandas is not installed.
@@ -222,9 +223,12 @@ class Images(list["Image"]):
 
     __copy__ = copy
 
-    def _now(self) -> tuple[_File, ...]:
-        """Each picture as a file, and the facts of its call; the same picture twice is the same file twice."""
-        files = {id(image): (current(image), facts_of(image)) for image in self}
+    def _now(self) -> tuple[File, ...]:
+        """Each picture as a file with the facts of its call; a picture that is here twice gives the same file twice."""
+        files: dict[int, File] = {}
+        for image in self:
+            origin = origin_of(image)
+            files[id(image)] = (current(image), origin.facts if origin else None)
         return tuple(files[id(image)] for image in self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -277,11 +281,8 @@ def _row(picture: Picture) -> dict[str, Any]:
     return known | {name: getattr(picture, name) for name in _COLUMNS if name != "size"}
 
 
-_File = tuple[Picture, Facts | None]  # without facts it is the user's own
-
-
-def _restored(files: Sequence[_File], facts: Facts, notice: str | None = None) -> Images:
-    """The pictures of a call again, perhaps with another sentence in every caption."""
+def _restored(files: Sequence[File], facts: Facts, notice: str | None = None) -> Images:
+    """Make the list again from its files, perhaps with another notice; a file without facts is the user's own."""
     images = {id(file): _again(*file, notice) for file in files}
     return _listed(
         (images[id(file)] for file in files), facts if notice is None else replace(facts, notice=notice)
@@ -295,7 +296,7 @@ def _again(picture: Picture, facts: Facts | None, notice: str | None) -> Image:
 
 
 def _listed(images: Iterable[Image], facts: Facts) -> Images:
-    """A list of these very PIL pictures."""
+    """A list of these PIL pictures, not of copies."""
     listed = Images()
     listed._facts = facts  # noqa: SLF001 - a second way to make one
     listed.extend(images)

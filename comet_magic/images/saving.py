@@ -1,7 +1,7 @@
-"""Pictures under names the user chose: never over another file, never under a name that lies.
+"""Save pictures under names the user chose, never over another file, and embed how they were made.
 
-A suffix follows the bytes: `boat.jpg` for a PNG becomes `boat.png`, `boat` becomes `boat.png`. Another
-kind of file (`boat.gif`) is refused, because nothing is re-encoded here. A saved file tells how it was made.
+The suffix follows the bytes: `boat.jpg` for a PNG becomes `boat.png`, `boat` becomes `boat.png`. Another kind of
+file (`boat.gif`) is refused, because nothing is re-encoded here.
 """
 
 from __future__ import annotations
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 
 _OURS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _OTHER_KINDS = frozenset({".avif", ".bmp", ".gif", ".heic", ".ico", ".pdf", ".ppm", ".svg", ".tif", ".tiff"})
-# Like a file of any program: the user's umask decides.
+# As for any program's files, the user's umask decides.
 _MODE = 0o666
 _HINT = "Name a file that does not exist yet (png, jpg or webp), or a folder with a slash at its end."
-
-
 File = tuple["Picture", "Facts | None"]
 
 
@@ -59,10 +57,10 @@ def save_pictures(
     """Write pictures, and give the paths they got.
 
     Args:
-        files: each picture, and what its file tells about itself, or None for nothing.
+        files: each picture, and the facts to embed, or None.
         prompt: gives the names in a folder.
         path: a folder or a file.
-        images: what a SaveError hands on.
+        images: for the SaveError.
 
     Raises:
         SaveError: a name is taken (then nothing was written), of another kind of file, or the disk refused.
@@ -83,7 +81,7 @@ def save_pictures(
 
 
 def obstacle(path: str | os.PathLike[str], mimes: Sequence[str]) -> str:
-    """Why pictures of these kinds cannot be written there, "" if they can: to be asked before they are paid for."""
+    """Why pictures of these kinds could not be written there, "" if they could; asked before they are paid for."""
     try:
         target = Path(path).expanduser()
         if _is_folder(path, target):
@@ -98,7 +96,7 @@ def _is_folder(path: str | os.PathLike[str], target: Path) -> bool:
 
 
 def _reason(path: str | os.PathLike[str], error: Exception) -> str:
-    """What a path can be wrong with: no such user, a character that names cannot have."""
+    """Why a path cannot be used: no such user, or a character that names cannot have."""
     return f"{os.fspath(path)} cannot be written: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 
@@ -145,12 +143,11 @@ def _bytes(picture: Picture, facts: Facts | None) -> bytes:
         "revised_prompt": clean(picture.revised_prompt, limit=40_000),
         "request_id": picture.request_id,
     }
-    told = {name: value for name, value in known.items() if value}
-    return embed_metadata(picture.data, picture.mime, told)
+    return embed_metadata(picture.data, picture.mime, {name: value for name, value in known.items() if value})
 
 
 def _names(target: Path, mimes: Sequence[str]) -> list[Path]:
-    """One name per picture: the file itself, or with -1, -2... where there are several."""
+    """One name per picture: the file itself, or with -1, -2... for several."""
     stem = target.stem if target.suffix.lower() in _OURS else target.name
     numbers = [""] if len(mimes) == 1 else [f"-{number}" for number in range(1, len(mimes) + 1)]
     return [
@@ -161,5 +158,5 @@ def _names(target: Path, mimes: Sequence[str]) -> list[Path]:
 
 def _suffix(target: Path, mime: str) -> str:
     asked = target.suffix.lower()
-    due = SUFFIX.get(mime, ".png")  # of a kind that nobody knows, a png will come
+    due = SUFFIX.get(mime, ".png")  # of an unknown kind, expect a png
     return target.suffix if {".jpeg": ".jpg"}.get(asked, asked) == due else due
