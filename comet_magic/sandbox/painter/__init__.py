@@ -15,7 +15,7 @@ from .scene import paint_scene
 __all__ = ["encode", "paint", "partials"]
 
 _MOST = 2_100_000  # pixels: a larger scene is painted at this size and enlarged; its words are not
-_LEAST, _LONGEST = 96, 6  # the shorter edge in pixels and how many times longer the other may be, to paint on
+_LEAST = 96  # pixels of an edge: less is painted at this size and reduced
 
 
 def paint(
@@ -23,29 +23,21 @@ def paint(
 ) -> Image.Image:
     """A scene of what the prompt names, and below it the prompt's words.
 
-    Args:
-        prompt: any text.
-        width: pixels, at least 1.
-        height: pixels, at least 1.
-        position: which of n pictures; each has its own light and composition.
-        transparent: only the subjects, on nothing, and the words.
-
-    Returns:
-        RGB, or RGBA if transparent. The same arguments give the same pixels on a machine with the same fonts.
+    Width and height are pixels, at least 1. Each position, of n pictures, has its own light and composition.
+    Transparent leaves only the subjects, on nothing, and the words; it makes RGBA of RGB. The same arguments give
+    the same pixels on a machine with the same fonts.
     """
-    wide, high = max(width, height // _LONGEST, _LEAST), max(height, width // _LONGEST, _LEAST)
-    edge = round(min(wide, high) * 0.02)
-    words = caption(prompt, wide - 4 * edge, max(11, round(min(wide, high) * 0.034)))
-    view = wide - 2 * edge, max(1, high - edge - words.height)
+    wide, high = max(width, _LEAST), max(height, _LEAST)
+    edge, size = round(min(wide, high) * 0.02), max(11, round(min(wide, high) * 0.034))
+    words = caption(prompt, wide - 4 * edge, size)
+    view = wide - 2 * edge, high - edge - words.height
     share = min(1.0, math.sqrt(_MOST / (view[0] * view[1])))
-    canvas = Canvas((max(1, round(view[0] * share)), max(1, round(view[1] * share))), transparent=transparent)
-    seed = sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
-    paint_scene(canvas, prompt, seed, position)
+    canvas = Canvas((round(view[0] * share), round(view[1] * share)), transparent=transparent)
+    paint_scene(canvas, prompt, sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest(), position)
     card = Image.new("RGBA" if transparent else "RGB", (wide, high), (0, 0, 0, 0) if transparent else PAPER)
     card.paste(canvas.finished().resize(view, Image.Resampling.BICUBIC), (edge, edge))
-    if transparent:
-        label = edge, high - words.height, wide - edge - 1, high - edge // 2 - 1
-        ImageDraw.Draw(card).rounded_rectangle(label, 2 * edge, PAPER)
+    label = edge, high - words.height, wide - edge - 1, high - edge // 2 - 1
+    ImageDraw.Draw(card).rounded_rectangle(label, 2 * edge * transparent, PAPER)
     words.write(card, 2 * edge, high - words.height, wide - 2 * edge)
     return card.resize((width, height), Image.Resampling.BICUBIC)
 
@@ -59,12 +51,7 @@ def partials(image: Image.Image, count: int) -> list[Image.Image]:
 
 def encode(image: Image.Image, output_format: str = "png", compression: int | None = None) -> bytes:
     """The picture as a file: png, jpeg or webp; compression 0 to 100 is the quality of the latter two."""
-    buffer = BytesIO()
-    if output_format == "png":
-        image.save(buffer, "PNG", compress_level=1)
-    else:
-        image = image.convert("RGB") if output_format == "jpeg" else image
-        image.save(
-            buffer, output_format, quality=85 if compression is None else max(1, compression), method=0
-        )
+    buffer, image = BytesIO(), image.convert("RGB") if output_format == "jpeg" else image
+    quality = 85 if compression is None else max(1, compression)
+    image.save(buffer, output_format, compress_level=1, quality=quality, method=0)  # each takes its own
     return buffer.getvalue()

@@ -34,14 +34,12 @@ def gradient(stops: list[Colour], size: tuple[int, int]) -> Image.Image:
 def curve(knots: Ring, *, closed: bool = False) -> Ring:
     """A smooth line through the points (Catmull-Rom)."""
     around = [knots[-1], *knots, *knots[:2]] if closed else [knots[0], *knots, knots[-1]]
-    found = []
-    for p, q, r, s in zip(around, around[1:], around[2:], around[3:], strict=False):
+    found: Ring = []
+    for four in zip(around, around[1:], around[2:], around[3:], strict=False):
+        a, b, c, d = (complex(*point) for point in four)
         for t in (step / 10 for step in range(10)):
-            x, y = (
-                b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
-                for a, b, c, d in zip(p, q, r, s, strict=True)
-            )
-            found.append((x, y))
+            at = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+            found.append((at.real, at.imag))
     return found if closed else [*found, knots[-1]]
 
 
@@ -64,14 +62,13 @@ class Canvas:
         left, upper = max(0, math.floor(min(xs)) - 1), max(0, math.floor(min(ys)) - 1)
         width = min(self.width, math.ceil(max(xs)) + 1) - left
         height = min(self.height, math.ceil(max(ys)) + 1) - upper
-        if width <= 0 or height <= 0:
-            return
-        fine = 4 if width * height < 1_500_000 else 2  # samples per pixel, across and down
-        mask = Image.new("L", (width * fine, height * fine))
-        for ring in rings:
-            corners = [((x - left) * fine - 0.5, (y - upper) * fine - 0.5) for x, y in ring]
-            ImageDraw.Draw(mask).polygon(corners, fill=255)
-        self.stain(mask.reduce(fine), (left, upper), [top, bottom or top], opacity)
+        if width > 0 and height > 0:
+            fine = 4 if width * height < 1_500_000 else 2  # samples per pixel, across and down
+            mask = Image.new("L", (width * fine, height * fine))
+            for ring in rings:
+                corners = [((x - left) * fine - 0.5, (y - upper) * fine - 0.5) for x, y in ring]
+                ImageDraw.Draw(mask).polygon(corners, fill=255)
+            self.stain(mask.reduce(fine), (left, upper), [top, bottom or top], opacity)
 
     def glow(self, x: float, y: float, radius: float, colour: Colour, opacity: float) -> None:
         """Light around a point that fades away."""
@@ -90,8 +87,5 @@ class Canvas:
 
     def finished(self) -> Image.Image:
         """The picture: RGB, or RGBA where it is transparent."""
-        return (
-            Image.merge("RGBa", (*self.image.split(), self.alpha)).convert("RGBA")
-            if self.alpha
-            else self.image
-        )
+        layers = (*self.image.split(), self.alpha) if self.alpha else ()
+        return Image.merge("RGBa", layers).convert("RGBA") if layers else self.image

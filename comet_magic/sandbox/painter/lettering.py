@@ -34,39 +34,32 @@ class Caption(NamedTuple):
     """A prompt's words in lines of type, and how many of its characters have no font. Sizes are in pixels."""
 
     lines: list[str]
-    face: Face
+    font: ImageFont.FreeTypeFont
     size: int
     missing: str
-
-    @property
-    def height(self) -> int:
-        """What the lines take."""
-        return round((_LEADING * max(1, len(self.lines)) + 0.8) * self.size)
+    height: int
 
     def write(self, image: Image.Image, left: float, top: float, right: float) -> None:
         """Write the lines from the side where their script begins, and tags behind them: a seal says sandbox."""
-        draw, size = ImageDraw.Draw(image), self.size
-        y, small = round(top + max(1, len(self.lines)) * _LEADING * size), _font("", 0, round(size * 0.66))
+        draw, size, small = ImageDraw.Draw(image), self.size, _font("", 0, round(self.size * 0.66))
+        y = round(top + max(1, len(self.lines)) * _LEADING * size)
         for text, fill, ink in (("sandbox", _SEAL, PAPER), (self.missing, PAPER, _INK)):
-            width = small.getlength(text) + size if text else 0
-            start = right - width if self.lines or fill == _SEAL else left
             if text:
+                width = small.getlength(text) + size
+                start = right - width if self.lines or fill == _SEAL else left
                 area = (start, y - size * 0.92, start + width, y + size * 0.34)
                 draw.rounded_rectangle(area, size // 5, fill, ink, max(1, size // 16))
                 draw.text((start + size / 2, y - size * 0.06), text, ink, small, "ls")
-            right = start - size / 2
+                right = start - size / 2
         sides = (side for char in "".join(self.lines) if (side := bidirectional(char)) in {"L", "R", "AL"})
         at, anchor = (left, "ls") if next(sides, "L") == "L" else (right, "rs")
         for number, line in enumerate(self.lines, 1):
-            draw.text(
-                (at, round(top + number * _LEADING * size)), line, _INK, _font(*self.face[:2], size), anchor
-            )
+            draw.text((at, round(top + number * _LEADING * size)), line, _INK, self.font, anchor)
 
 
 def caption(prompt: str, width: int, size: int) -> Caption:
     """The words in type of about this size for a width; what does not fit ends in an ellipsis."""
-    text = "".join(" " if category(char) in {"Cc", "Zl", "Zp", "Zs"} else char for char in prompt[:_READ])
-    text = " ".join(text.split())
+    text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", prompt[:_READ]).split())
     faces = [Face(), *(() if all(map(Face().has, text)) else _faces())]
     face = max(faces, key=lambda face: sum(map(face.has, text)))  # the first of the best
     shown = " ".join("".join(filter(face.has, text)).split())
@@ -75,34 +68,24 @@ def caption(prompt: str, width: int, size: int) -> Caption:
     if count and not any(map(str.isalnum, shown)):
         shown, count = "", len(text.replace(" ", ""))
     missing = f"{count} character{'' if count == 1 else 's'}" if count or not shown else ""
-    room = width - (5 + 0.45 * len(missing)) * size
-    lines = _broken(shown, _font(*face[:2], size), room)
-    if len(lines) >= _LINES:
-        size = round(size * 0.78)
-        lines = _broken(shown, _font(*face[:2], size), room)
+    lines, room = [""] * _LINES, width - (5 + 0.45 * len(missing)) * size
+    for small in (size, round(size * 0.78)):
+        if len(lines) >= _LINES:
+            lines, font = [], _font(*face[:2], size := small)
+            for piece in _PIECES.findall(shown):
+                if lines and font.getlength(lines[-1] + piece) <= room:
+                    lines[-1] += piece
+                else:
+                    lines.append(piece.lstrip())
     if len(lines) > _LINES or len(prompt) > _READ:
-        lines = [
-            *lines[: _LINES - 1],
-            *(line + ("…" if face.has("…") else "") for line in lines[_LINES - 1 : _LINES]),
-        ]
-    return Caption(lines, face, size, missing)
-
-
-def _broken(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    lines: list[str] = []
-    for piece in _PIECES.findall(text):
-        if lines and font.getlength(lines[-1] + piece) <= width:
-            lines[-1] += piece
-        else:
-            lines.append(piece.lstrip())
-    return lines
+        lines[_LINES - 1 :] = [line + "…" * face.has("…") for line in lines[_LINES - 1 : _LINES]]
+    return Caption(lines, font, size, missing, round((_LEADING * max(1, len(lines)) + 0.8) * size))
 
 
 @cache
 def _faces() -> tuple[Face, ...]:
     """This machine's outline fonts in the order that fontconfig prefers them; none without fontconfig."""
-    wanted = "%{color}\t%{file}\t%{index}\t%{charset}\n"
-    command = ["fc-match", "--sort", "--format", wanted, "sans-serif"]
+    command = ["fc-match", "--sort", "--format", "%{color}\t%{file}\t%{index}\t%{charset}\n", "sans-serif"]
     try:
         listed = subprocess.run(command, capture_output=True, timeout=5, check=True).stdout.decode()  # noqa: S603
     except (OSError, subprocess.SubprocessError, UnicodeError):
@@ -111,7 +94,7 @@ def _faces() -> tuple[Face, ...]:
     for colour, path, number, charset in (line.split("\t") for line in listed.splitlines()):
         if colour == "False" and path.lower().endswith((".ttf", ".otf", ".ttc", ".otc")):
             ends = [[int(end, 16) for end in part.split("-")] for part in charset.split()]
-            found.append(Face(path, int(number), tuple((first[0], first[-1]) for first in ends)))
+            found.append(Face(path, int(number), tuple((end[0], end[-1]) for end in ends)))
     return tuple(found)
 
 

@@ -38,7 +38,6 @@ _WORDS = {
     "colour #4f9f52": "green,emerald,绿,绿色", "colour #fbf8f2": "white,ivory,白,白色",
     "count 2": "two,2,两只,两个,两", "count 3": "three,several,3,三只,三个,三", "count 4": "four,five,many,四,五",
 }  # fmt: skip
-_READ = 2000  # characters
 
 
 class Idea(NamedTuple):
@@ -60,9 +59,7 @@ def _vocabulary() -> tuple[re.Pattern[str], dict[str, list[str]]]:
         for word in words.split(","):
             known.setdefault(word, []).append(key)
     longest = sorted(known, key=len, reverse=True)
-    letters, signs = (
-        "|".join(word for word in longest if word.isascii() is plain) for plain in (True, False)
-    )
+    letters, signs = ("|".join(word for word in longest if word.isascii() == plain) for plain in (1, 0))
     return re.compile(rf"(?<![a-z0-9])({letters})(e?s)?(?![a-z0-9])|{signs}"), known
 
 
@@ -72,7 +69,7 @@ def read(prompt: str, seed: str) -> Idea:
     found: dict[str, list[str]] = {key.partition(" ")[0]: [] for key in _WORDS}
     subjects: dict[str, tuple[str, int, str]] = {}
     before: dict[str, str] = {}  # the colour and the count that wait for their subject
-    for match in pattern.finditer(prompt[:_READ].lower()):
+    for match in pattern.finditer(prompt[:2000].lower()):
         for kind, _, value in (key.partition(" ") for key in known[match[1] or match[0]]):
             found[kind].append(value)
             before[kind] = value
@@ -80,12 +77,12 @@ def read(prompt: str, seed: str) -> Idea:
             many = "3" if match[2] or match[1] in {"people", "children"} else "1"
             subjects.setdefault(name, (name, int(before.pop("count", many)), before.pop("colour", "")))
     place, water, hour = (next(iter(found[kind]), "") for kind in ("place", "water", "hour"))
-    hour = "storm" if "storm" in found["hour"] else hour
     hour = hour or ("day" if found["snow"] else rng.choice(("sunrise", "day", "sunset")))
+    hour = "storm" if "storm" in found["hour"] else hour
     usual = {"storm": "sea", "fog": "forest"}.get(hour) or rng.choice(("lake", "hills", "mountains"))
-    things = [SUBJECTS[name] for name in subjects]
-    place = place or water or (things[0].place if things else usual)
-    floats = place != "room" and any(thing.ground == "water" for thing in things)
-    water = place if place in {"lake", "sea"} else water or "lake" * floats
-    place = "" if place in {"lake", "sea"} else place
+    place = place or water or next((SUBJECTS[name].place for name in subjects), usual)
+    if place in {"lake", "sea"}:
+        place, water = "", place
+    elif place != "room" and any(SUBJECTS[name].ground == "water" for name in subjects):
+        water = water or "lake"
     return Idea(list(subjects.values())[:3], place, water, hour, bool(found["snow"]), found["colour"])
