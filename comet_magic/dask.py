@@ -81,11 +81,7 @@ class Workers:
 
     async def perform(self, request: ImageRequest, copy: int, *, redo: bool = False) -> RunningCall:
         """What came of one request for one copy."""
-
-        async def send(claim: Claim) -> CometError | None:
-            return await self._on_a_worker(claim, request, copy)
-
-        return await self._core.delegate(request, copy, send, redo=redo)
+        return await self._core.delegate(request, copy, self, redo=redo)
 
     async def refetch(self, call_id: str) -> bool:
         """Whether a paid picture could be fetched, by the driver."""
@@ -112,8 +108,11 @@ class Workers:
         for task in tasks:
             task.exception()  # a worker that cannot load says so in its first call
 
-    async def _on_a_worker(self, claim: Claim, request: ImageRequest, copy: int) -> CometError | None:
-        order = {**self._order, "request": request.to_dict(), "copy": copy, "call_id": claim.id}
+    async def send(self, claim: Claim) -> CometError | None:
+        """Have a worker send a claimed request once; the error that it ended with, or None."""
+        assert claim.request is not None  # noqa: S101 - it was claimed here
+        (copy,) = claim.copies
+        order = {**self._order, "request": claim.request.to_dict(), "copy": copy, "call_id": claim.id}
         task = self._client.submit(
             perform_on_worker, order, key=f"comet-{uuid.uuid4().hex}", pure=False, retries=0
         )

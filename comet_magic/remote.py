@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from .archive import WorkerArchive
 from .client.batch import BatchCore
-from .client.config import configure
+from .client.core import configure
 from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, InvalidRequestError
 from .request import ImageRequest

@@ -160,6 +160,11 @@ class BaseURL:
     vendor: str
     source: str
 
+    @property
+    def host(self) -> str:
+        """Host and port, for messages."""
+        return self.url.partition("://")[2].partition("/")[0]
+
 
 def resolve_base_url(given: str | None = None) -> BaseURL:
     """The base URL: the one given, else the environment's, else the vendor's.

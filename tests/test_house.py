@@ -50,7 +50,6 @@ FLOORS: dict[str, set[str]] = {
     "__main__": {"sandbox", "pipeline", "doctor", "errors"},
 }
 HOSTS = {  # packages that only some modules may know
-    "httpcore": {"client"},
     "httpx": {"client"},
     "IPython": {"notebook"},
     "ipywidgets": {"notebook"},

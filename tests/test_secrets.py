@@ -26,7 +26,7 @@ from IPython.lib.pretty import pretty
 import comet_magic as cm
 from comet_magic import settings
 from comet_magic.__main__ import main
-from comet_magic.client.config import configure
+from comet_magic.client.core import configure
 from comet_magic.doctor import examine
 from comet_magic.pipeline import generate_dataset
 from comet_magic.remote import generate_one
@@ -104,7 +104,7 @@ def holders(named: Sandbox) -> Iterator[dict[str, Any]]:
                 "an awaited client": cm.AsyncClient(base_url=named.base_url, api_key=KEY, archive=None),
                 "its core": client._core,
                 "its door": client._core.api,
-                "its transport": client._core.api._line,
+                "its transport": client._core.api._connection,
                 "the transport's key": client._core.api._secret,
                 "its settings": client._core.settings,
                 "what it is made from": configure({"api_key": KEY, "base_url": named.base_url}),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .api import AsyncClient, Client
+from .core import Plan
 from .default import agenerate, close_shared_client, generate, shared_client
 from .job import Abandoned, CallView, Job, wait
-from .planning import Plan
 from .vendor import Balance, Listed, reachable
 
 __all__ = [

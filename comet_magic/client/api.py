@@ -14,8 +14,7 @@ from weakref import WeakKeyDictionary
 
 from ..request import Options
 from ..settings import ClientOptions, hide_keys
-from .config import configure
-from .core import Core
+from .core import Core, configure
 from .job import Job, wait
 from .vendor import balance, catalogue
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..archive import Archive, Spend
     from ..images import Images
-    from .planning import Plan
+    from .core import Plan
     from .vendor import Balance, Listed
 
 F = TypeVar("F", bound="Callable[..., Any]")

@@ -1,87 +1,146 @@
-"""What both clients are made of: settings, doors, archive and limiter, and the way from a prompt to a job."""
+"""What both clients are made of: settings, transports, archive and limiter; plans calls and runs them as jobs."""
 
 from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Awaitable, Callable
-from functools import partial
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
 from ..archive import Archive, Budget
 from ..archive.fork_hooks import ForkHooks, watch
-from ..errors import CometError, ConfigurationError, SaveError
+from ..catalog import suggest
+from ..errors import BudgetExceededError, CometError, ConfigurationError, SaveError
 from ..images import Picture
 from ..locations import archive_folder
 from ..protocol import Policy, RetryBudget
-from ..request import ImageRequest, Price, parse_dollars
+from ..request import ImageRequest, Price, dollars, parse_dollars, requests_of
+from ..settings import (
+    BaseURL,
+    ClientOptions,
+    Key,
+    Settings,
+    check_number,
+    find_key,
+    hide_keys,
+    resolve_base_url,
+)
 from ..text import clean
-from .in_flight import Manners
 from .job import Job, RunningCall
 from .limiter import Limiter
 from .loop_thread import LoopHandle, ending, unwrapped
-from .planning import FREE, Plan, Planner
-from .run_call import Journey
-from .takeover import Takeover
+from .results import ResultWriter
+from .run_call import InFlight, run_call
+from .takeover import Takeover, resume_call
 from .transport import APITransport, DownloadTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from ..archive import Claim, StoredPicture
-    from ..settings import BaseURL
-    from .config import Config
-
+    from ..archive import StoredPicture
 
 T = TypeVar("T")
-Way = Callable[[Job, RunningCall], Awaitable[None]]
+FREE = Price(0, 0)
+WORKERS = 4  # threads that read, check and write; more of them would only take turns with the interpreter
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a client is made from; equal ones make the same client."""
+
+    base: BaseURL
+    key: Key
+    settings: Settings
+
+
+def configure(options: ClientOptions) -> Config:
+    """Look up key and base URL, check every setting.
+
+    Raises:
+        MissingKeyError: no key was found.
+        ConfigurationError: a setting is unknown or cannot be used.
+    """
+    hide_keys(options)
+    known = ClientOptions.__annotations__
+    for name in options:
+        if name not in known:
+            meant = suggest(name, known)
+            raise ConfigurationError(
+                f"{name} is no setting of a client; it takes {', '.join(known)}",
+                hint=f"Did you mean {meant}?" if meant else "",
+            )
+    given: Any = options.pop("api_key", None)
+    base = resolve_base_url(options.pop("base_url", None))
+    key = find_key(given, base)
+    key.require(base)
+    rest: dict[str, Any] = {**options}
+    return Config(base, key, Settings(**rest))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a call would send, and its price; nothing was sent.
+
+    Attributes:
+        first: the request as asked, also where nothing needs to be sent.
+        requests: the requests that would be sent.
+        price: of all of them together.
+        reused: pictures that the archive already holds.
+    """
+
+    first: ImageRequest
+    requests: tuple[ImageRequest, ...]
+    price: Price
+    reused: tuple[StoredPicture, ...] = ()
 
 
 class Core(ForkHooks):
-    """The engine side of one client."""
+    """The working part of one client; made for any thread, and again by each forked child.
+
+    Attributes:
+        session: the id under which the ledger counts this client's spending.
+        limiter: how many calls are in flight, and how fast they follow each other.
+        policy: how often and how patiently a call is sent again.
+        retry_budget: how many repeats all calls together may still make.
+        results: reads, fetches, checks and stores pictures.
+    """
 
     def __init__(self, config: Config, *, archive: Archive | None = None) -> None:
-        self.base, self.key, self.settings = config.base, config.key, config.settings
+        settings = self.settings = config.settings
+        self.base, self.key = config.base, config.key
         secret = self.key.require(self.base)
-        self._budget = Budget(
-            session=_micro(self.settings.max_cost_session, "max_cost_session"),
-            day=_micro(self.settings.max_cost_day, "max_cost_day"),
+        self.budget = Budget(
+            session=_micro(settings.max_cost_session, "max_cost_session"),
+            day=_micro(settings.max_cost_day, "max_cost_day"),
         )
         self.archive = archive or Archive(
-            archive_folder(self.settings.archive), store_prompts=self.settings.store_prompts
+            archive_folder(settings.archive), store_prompts=settings.store_prompts
         )
-        self._planner = Planner(
-            self.base.vendor,
-            self.archive,
-            _micro(self.settings.price_per_image, "price_per_image"),
-            _micro(self.settings.max_cost, "max_cost"),
-        )
+        self.price_per_image = _micro(settings.price_per_image, "price_per_image")
+        self._max_cost = _micro(settings.max_cost, "max_cost")
+        self.policy = Policy(max_attempts=settings.max_attempts, base_delay=settings.retry_base_delay)
         self.session = uuid.uuid4().hex
-        self.api = APITransport(self.base, secret, connect_timeout=self.settings.connect_timeout)
-        self._pictures = DownloadTransport(
-            proxy=self.settings.download_proxy, connect_timeout=self.settings.connect_timeout
+        self.api = APITransport(self.base, secret, connect_timeout=settings.connect_timeout)
+        self.pictures = DownloadTransport(
+            proxy=settings.download_proxy, connect_timeout=settings.connect_timeout
         )
         self._closed = False
         self.after_fork_in_child()
         watch(self)
 
     def after_fork_in_child(self) -> None:
-        """Begin with nothing at work: loop, lock and calls in flight are of one process."""
+        """Begin with nothing at work: loop, locks and calls in flight belong to one process."""
         self._lock = threading.Lock()
         self._jobs: set[Job] = set()
         self._loop: LoopHandle | None = None
-        self._limiter = self._new_limiter()
-        self._retries = RetryBudget()
-        self.journey = Journey(
-            base=self.base,
-            api=self.api,
-            pictures=self._pictures,
-            settings=self.settings,
-            archive=self.archive,
-        )
-        self._unfinished = Takeover(self.archive, self.journey.delivery, self._finish)
+        self._workers = anyio.CapacityLimiter(WORKERS)
+        self.limiter = self._new_limiter()
+        self.retry_budget = RetryBudget()
+        self.results = ResultWriter(self)
+        self._takeover = Takeover(self)
 
     def _new_limiter(self) -> Limiter:
         return Limiter(self.settings.max_in_flight)
@@ -92,81 +151,100 @@ class Core(ForkHooks):
     def __reduce__(self) -> Any:
         raise TypeError("a client is not pickled: it holds a key; make one where it is needed")
 
-    # --- running
+    # --- planning
 
     def plan(self, prompt: str, options: Mapping[str, Any]) -> Plan:
-        """Check and price a call; nothing is sent."""
-        return self._planner.plan(prompt, options)
+        """Check and price a call; nothing is sent.
+
+        Raises:
+            InvalidRequestError: a parameter breaks a rule.
+            BudgetExceededError: the call could cost more than its own limit.
+        """
+        if options.get("timeout") is not None:
+            check_number("timeout", options["timeout"])
+        requests = requests_of(prompt, options)
+        first = requests[0]
+        reused: tuple[StoredPicture, ...] = ()
+        if options.get("reuse"):
+            reused = self._stored(requests)
+            missing = sum(request.n for request in requests) - len(reused)
+            requests = requests_of(prompt, {**options, "n": missing}) if missing else ()
+        price = self.price(requests)
+        self._check_cost(price, options.get("max_cost"))
+        return Plan(first, requests, price, reused)
+
+    def price(self, requests: Sequence[ImageRequest]) -> Price:
+        """What requests may cost together."""
+        return sum((request.estimate(self.price_per_image) for request in requests), FREE)
+
+    def _stored(self, requests: Sequence[ImageRequest]) -> tuple[StoredPicture, ...]:
+        """The newest pictures of a request whose files are in the archive, in the order they were made."""
+        stored = self.archive.stored(requests[0].key(self.base.vendor))
+        there = (picture for picture in stored if self.archive.path_of(picture).is_file())
+        newest = islice(there, sum(request.n for request in requests))
+        return tuple(sorted(newest, key=lambda stored: stored.copy))
+
+    def _check_cost(self, price: Price, given: float | None) -> None:
+        limit = self._max_cost if given is None else parse_dollars(given)
+        if limit is None or (price.high is not None and price.high <= limit):
+            return
+        if price.high is None:
+            raise BudgetExceededError(
+                "max_cost is set and the price of this call is unknown",
+                hint="Give price_per_image= (USD) to the client, or leave max_cost out.",
+            )
+        raise BudgetExceededError(
+            f"the call may cost {price}; max_cost is {dollars(limit)}",
+            hint="Ask for fewer or smaller pictures, name the quality and size, or raise --max-cost.",
+        )
+
+    # --- running
 
     def submit(self, prompt: str, options: Mapping[str, Any]) -> Job:
-        """Check a call and start it; returns at once."""
+        """Check a call and start it; returns at once, with `reuse` after a look into the archive."""
         plan = self.plan(prompt, options)
         if options.get("reuse") and plan.requests:
-            self._bring_in(plan.first)
+            self._takeover.await_request(plan.first)
             plan = self.plan(prompt, options)
         reused = [self.load(stored) for stored in plan.reused]
-        return self._start(plan.requests, plan.price, options, reused=reused, first=plan.first)
+        calls = [RunningCall(index, request) for index, request in enumerate(plan.requests)]
+        return self.launch(self.new_job(calls, plan.first, plan.price, options, reused=reused))
 
-    def _bring_in(self, request: ImageRequest) -> None:
-        """Wait for what a crash left of this request: paid, and not in the archive yet."""
-        if not self._unfinished.looked:
-            self._unfinished.take_over()
-        self._unfinished.await_key(request.key(self.base.vendor), self.settings.download_timeout)
-
-    def _start(
-        self,
-        requests: Sequence[ImageRequest],
-        price: Price,
-        options: Mapping[str, Any],
-        *,
-        first: ImageRequest,
-        reused: Sequence[Picture] = (),
-    ) -> Job:
-        calls = [RunningCall(index, request) for index, request in enumerate(requests)]
-        manners = Manners(self._limiter, self._retries, self._policy())
-
-        async def way(job: Job, call: RunningCall) -> None:
-            await self.journey.travel(job, call, partial(self._claim, call), manners)
-
-        return self._launch(self._job(calls, first, price=price, reused=reused, options=options), way)
-
-    def _job(
+    def new_job(
         self,
         calls: Sequence[RunningCall],
         first: ImageRequest,
-        *,
         price: Price = FREE,
-        options: Mapping[str, Any],
-        **more: Any,
+        options: Mapping[str, Any] | None = None,
+        *,
+        reused: Sequence[Picture] = (),
     ) -> Job:
-        folder = str(self.archive.folder) if self.archive.folder else None
+        """A job of these requests; it does not run yet."""
+        options = options or {}
         return Job(
             calls,
             first=first,
             price=price,
+            reused=reused,
             on_event=options.get("on_event"),
-            folder=folder,
+            folder=str(self.archive.folder) if self.archive.folder else None,
             timeout=options.get("timeout"),
-            **more,
         )
 
-    def _launch(self, job: Job, way: Way) -> Job:
-        loop = self._attach(job)
-        job.loop = loop
-        loop.start(self._run, job, way)
+    def launch(self, job: Job) -> Job:
+        """Start a job in the background.
+
+        Raises:
+            ConfigurationError: the client is closed.
+        """
+        with self._lock:
+            job.loop = self._open_loop()
+            self._jobs.add(job)
+        job.loop.start(self._run, job)
         return job
 
-    def _policy(self) -> Policy:
-        return Policy(max_attempts=self.settings.max_attempts, base_delay=self.settings.retry_base_delay)
-
-    def _attach(self, job: Job) -> LoopHandle:
-        with self._lock:
-            loop = self._engine()
-            self._jobs.add(job)
-            return loop
-
-    def _engine(self) -> LoopHandle:
-        """The engine, started if need be; the lock is held."""
+    def _open_loop(self) -> LoopHandle:
+        """The handle of the loop, made if need be; the lock is held."""
         if self._closed:
             raise ConfigurationError("this client is closed", hint="Make a new one.")
         if self._loop is None or not self._loop.alive:
@@ -174,17 +252,17 @@ class Core(ForkHooks):
         return self._loop
 
     def ask(self, question: Callable[[APITransport, BaseURL], Awaitable[T]]) -> T:
-        """The answer to a question that costs nothing; waits for it."""
+        """The answer to a free question; waits for it."""
         with self._lock:
-            portal = self._engine().portal
+            portal = self._open_loop().portal
         return portal.call(question, self.api, self.base)
 
-    async def _run(self, job: Job, way: Way) -> None:
+    async def _run(self, job: Job) -> None:
         try:
             await self.recover()
             async with anyio.create_task_group() as group:
                 for call in job.parts:
-                    group.start_soon(self._one, job, call, way)
+                    group.start_soon(self.run_part, job, call)
         except BaseException as fault:
             self._detach(job)
             if not ending():  # a thread that waits would only print it
@@ -195,30 +273,41 @@ class Core(ForkHooks):
         self._detach(job)
         job.finish()
 
-    async def _one(self, job: Job, call: RunningCall, way: Way) -> None:
+    async def run_part(self, job: Job, call: RunningCall) -> None:
+        """Run one request of a job; pictures and errors are in `call` afterwards."""
         with anyio.CancelScope() as scope:
             call.scope = scope
             if job.abandoned:  # before this call could begin
                 scope.cancel()
             try:
-                await way(job, call)
-            except CometError as error:
+                await (resume_call if call.orphan else run_call)(self, job, call)
+            except CometError as error:  # it could not be claimed
                 call.errors.append(error.bare())
         if scope.cancelled_caught:
             call.errors.append(call.stopped("cancelled before it was answered"))
         call.end()
 
-    def _claim(self, call: RunningCall, *, redo: bool = False, call_id: str = "") -> Claim:
-        return self.archive.claim(
+    async def in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
+        """The result of what would stop the loop: reading, checking, writing to disk."""
+        return await anyio.to_thread.run_sync(act, *arguments, limiter=self._workers)
+
+    def claim(self, job: Job, call: RunningCall) -> InFlight:
+        """The call with its row, copies and money on disk: from here on it may be sent.
+
+        Raises:
+            CopyTaken, BudgetExceededError, ConfigurationError: as `Archive.claim`.
+        """
+        claim = self.archive.claim(
             call.request,
             vendor=self.base.vendor,
-            reserve=self._planner.price([call.request]).high,
-            budget=self._budget,
+            reserve=self.price([call.request]).high,
+            budget=self.budget,
             session=self.session,
             copies=call.copies,
-            redo=redo,
-            call_id=call_id,
+            redo=call.redo,
+            call_id=call.call_id,
         )
+        return InFlight(job, call, claim, self.archive.raw_answer(claim))
 
     def _detach(self, job: Job) -> None:
         with self._lock:
@@ -229,12 +318,12 @@ class Core(ForkHooks):
                 self._loop = None
         if loop is not None:
             loop.release()
-        if last:  # not on the engine's thread: it may take a while
-            threading.Thread(target=self._put_away, name="comet_magic-close").start()
+        if last:  # not on the loop's thread: it may take a while
+            threading.Thread(target=self._close_archive, name="comet_magic-close").start()
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """Jobs that still run, those in the background too."""
+        """Jobs that still run, also in the background."""
         with self._lock:
             return tuple(sorted(self._jobs, key=lambda job: job.started))
 
@@ -252,22 +341,22 @@ class Core(ForkHooks):
         for job in jobs:
             job.abandon()
         if not jobs:
-            self._put_away()
+            self._close_archive()
 
-    def _put_away(self) -> None:
-        """Close the archive's files, which can be read again; what is in memory only stays."""
+    def _close_archive(self) -> None:
+        """Close the archive's files; it can be read again. An archive in memory stays as it is."""
         if self.archive.folder is not None:
             self.archive.close()
 
     # --- what was paid and is not here
 
     async def recover(self, *, again: bool = False) -> None:
-        """Take over what dead processes left; what can be finished for nothing is finished in the background.
+        """Take over the calls of dead processes; what can be finished free of charge is, in the background.
 
         Done once, or `again` where others may have died meanwhile.
         """
-        if again or not self._unfinished.looked:
-            await anyio.to_thread.run_sync(self._unfinished.take_over)
+        if again or not self._takeover.looked:
+            await anyio.to_thread.run_sync(self._takeover.take_over)
 
     def fetch(self, call_id: str) -> Job:
         """Fetch the missing pictures of a paid call again; nothing is sent and nothing is paid.
@@ -275,10 +364,7 @@ class Core(ForkHooks):
         Raises:
             InvalidRequestError: there is no such call, or nothing of it can be fetched.
         """
-        return self._unfinished.fetch(call_id)
-
-    def _finish(self, call: RunningCall, way: Way) -> Job:
-        return self._launch(self._job([call], call.request, options={}), way)
+        return self._takeover.fetch(call_id)
 
     def load(self, stored: StoredPicture) -> Picture:
         """A picture of the archive, as it came.

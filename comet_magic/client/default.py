@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Unpack
 
 from ..settings import hide_keys
 from .api import Client, checked, finished, named, submitted
-from .config import configure
+from .core import configure
 
 if TYPE_CHECKING:
     from ..images import Images
     from ..request import Options
     from ..settings import ClientOptions
-    from .config import Config
+    from .core import Config
 
 _shared: tuple[Config, Client] | None = None
 _lock = threading.Lock()

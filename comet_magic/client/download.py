@@ -1,4 +1,4 @@
-"""Fetching a paid picture by its address: guarded at every hop, free to repeat, always from the beginning."""
+"""Fetching a paid picture by its address: checked at every hop, free to repeat, always from the beginning."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from ..text import clean_url
 from .transport import LOCATION, DownloadTransport, HTTPFault, announced, body_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import httpx
 
 AGAIN = "It is paid for: %cometimg_history --fetch ID tries again while its address lives."
@@ -29,7 +31,7 @@ class _Transient(Exception):  # noqa: N818 - a signal to try again, never seen o
 
 
 async def download(
-    url: str, *, base_url: str, door: DownloadTransport, largest: int, seconds: float, pause: float
+    url: str, *, base_url: str, transport: DownloadTransport, largest: int, seconds: float, pause: float
 ) -> bytes:
     """The bytes at a picture's address, of at most `largest` bytes, within `seconds`.
 
@@ -45,7 +47,7 @@ async def download(
             if number:
                 await anyio.sleep(pause * 2 ** (number - 1))
             try:
-                return await _follow(url, base_url=base_url, door=door, largest=largest)
+                return await _follow(url, base_url=base_url, transport=transport, largest=largest)
             except _Transient as fault:
                 problem = str(fault)
     raise DownloadError(
@@ -55,15 +57,11 @@ async def download(
     )
 
 
-async def _follow(url: str, *, base_url: str, door: DownloadTransport, largest: int) -> bytes:
+async def _follow(url: str, *, base_url: str, transport: DownloadTransport, largest: int) -> bytes:
     address = url
     for _ in range(MOST_HOPS + 1):
         target = _parsed(address, url, base_url)
-        ip = await _resolve(target, base_url, url)
-        try:
-            response = await door.get(target, ip)
-        except HTTPFault as fault:
-            raise _Transient(type(fault).__name__) from None
+        response = await _first_answer(target, await _resolve(target, base_url, url), transport)
         try:
             location = response.headers.get(LOCATION)
             if location is not None and response.status_code in _REDIRECTS:
@@ -73,6 +71,19 @@ async def _follow(url: str, *, base_url: str, door: DownloadTransport, largest: 
         finally:
             await response.aclose()
     raise DownloadError(f"{clean_url(url)} redirects more than {MOST_HOPS} times", urls=(url,))
+
+
+async def _first_answer(
+    target: PictureURL, addresses: Sequence[str], transport: DownloadTransport
+) -> httpx.Response:
+    """The answer of the first of these addresses that gives one, tried in turn."""
+    problem = "no such host"
+    for ip in addresses:
+        try:
+            return await transport.get(target, ip)
+        except HTTPFault as fault:
+            problem = type(fault).__name__
+    raise _Transient(problem)
 
 
 def _joined(address: str, location: str, first: str) -> str:
@@ -91,8 +102,8 @@ def _parsed(address: str, first: str, base_url: str) -> PictureURL:
     raise problem.with_facts(urls=(first,))
 
 
-async def _resolve(target: PictureURL, base_url: str, first: str) -> str:
-    """An address of the host, after every one it has was checked; the connection goes to this very address."""
+async def _resolve(target: PictureURL, base_url: str, first: str) -> list[str]:
+    """All addresses of the host, every one checked; connections go to these and to no other."""
     if target.ip is not None:
         candidates = [str(target.ip)]
     else:
@@ -101,8 +112,6 @@ async def _resolve(target: PictureURL, base_url: str, first: str) -> str:
         except (OSError, UnicodeError) as fault:
             raise _Transient(f"no such host ({type(fault).__name__})") from None
         candidates = sorted({str(entry[4][0]) for entry in found}, key=_ipv4_first)
-    if not candidates:
-        raise _Transient("no such host")
     for ip in candidates:
         try:
             check_ip(ip, target, base_url=base_url)
@@ -110,7 +119,7 @@ async def _resolve(target: PictureURL, base_url: str, first: str) -> str:
             problem: CometError = error
             break
     else:
-        return candidates[0]
+        return candidates
     raise problem.with_facts(urls=(first,))
 
 

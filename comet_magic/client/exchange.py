@@ -1,23 +1,28 @@
-"""One attempt at a paid request: out it goes, and what comes back is a value, also when it fails."""
+"""One attempt at a paid request: sends it and reads the answer; a failure is a value too."""
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 import anyio
 
 from ..errors import CometError
-from ..protocol import StreamReader, decisions, read_preview, refusal, retry_after, should_retry
-from .transport import APITransport, HTTPFault, SendProgress, announced, error_of, permanent, pieces, silent
+from ..protocol import StreamReader, decisions, read_preview, refusal, request_id_of, retry_after
+from ..text import clean
+from .transport import HTTPFault, SendProgress, announced, error_of, pieces, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import httpx
 
-    from ..archive import RawAnswer
+    from ..settings import Settings
+    from .core import Core
+    from .run_call import Attempts, InFlight
 
 REFUSAL_BYTES = 256 * 1024  # of a refusal's body; the rest is of no use
 PATH = "/images/generations"
@@ -25,7 +30,13 @@ PATH = "/images/generations"
 
 @dataclass(frozen=True)
 class Received:
-    """A whole 2xx answer; of a stream, the event that decides begins after so many bytes."""
+    """A whole 2xx answer, its body in the raw answer.
+
+    Attributes:
+        headers: names in lower case.
+        stream: whether it is labelled as a stream.
+        begins: of a stream, the bytes before the event that decides.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -33,82 +44,39 @@ class Received:
     begins: int = 0
 
 
-@dataclass(frozen=True)
-class Failed:
-    """An attempt without an answer that could hold a picture; of its headers only what decides is kept."""
-
-    error: CometError
-    permanent: bool = False
-    should_retry: bool | None = None
-    retry_after: float | None = None
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """What one attempt needs to know.
-
-    Attributes:
-        body: the request as JSON.
-        stream: whether a stream was asked for.
-        call_id: the call's own id, sent with every attempt of it.
-        deadline: on the loop's clock.
-        timeout: seconds the whole call may take, for the message.
-        idle: seconds of silence that end a stream.
-        largest: bytes of the whole answer.
-        largest_picture: bytes of one picture.
-        on_headers: told the answer's headers as they come.
-        on_begun: told when the first bytes may leave.
-        on_preview: told each streamed preview.
-    """
-
-    body: bytes
-    stream: bool
-    call_id: str
-    deadline: float
-    timeout: float
-    idle: float
-    largest: int
-    largest_picture: int
-    on_headers: Callable[[Mapping[str, str]], None]
-    on_begun: Callable[[], None]
-    on_preview: Callable[[bytes], None]
-
-
-async def attempt(door: APITransport, out: Outgoing, raw: RawAnswer, host: str) -> Received | Failed:
-    """Send once and read the answer; nothing is raised but a cancellation."""
-    phase = SendProgress(on_begun=out.on_begun)
-    result: Received | Failed | None = None
-    with anyio.CancelScope(deadline=out.deadline):
-        result = await _exchange(door, out, raw, host, phase)
+async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received | CometError:
+    """Send once and read the answer, or say how that failed; nothing is raised but a cancellation."""
+    flight.begin_attempt()
+    progress = SendProgress(flight.first_byte_leaves)
+    result: Received | CometError | None = None
+    with anyio.CancelScope(deadline=attempts.deadline):
+        result = await _exchange(core, flight, progress)
     if result is None:
-        return Failed(_late(out, phase, host))
+        row = decisions.LATE if progress.whole else decisions.LATE_UNSENT
+        return row.error(f"{core.base.host} gave no answer within {attempts.timeout:g} s")
     return result
 
 
-def _late(out: Outgoing, phase: SendProgress, host: str) -> CometError:
-    row = decisions.LATE if phase.whole else decisions.LATE_UNSENT
-    return row.error(f"{host} gave no answer within {out.timeout:g} s")
-
-
-async def _exchange(
-    door: APITransport, out: Outgoing, raw: RawAnswer, host: str, phase: SendProgress
-) -> Received | Failed:
-    accept = "text/event-stream" if out.stream else "application/json"
-    idle = out.idle if out.stream else None
+async def _exchange(core: Core, flight: InFlight, progress: SendProgress) -> Received | CometError:
+    request = flight.call.request
     try:
-        response = await door.send(
-            PATH, out.body, accept=accept, idempotency_key=out.call_id, idle=idle, phase=phase
+        response = await core.api.send(
+            PATH,
+            json.dumps(request.body(), ensure_ascii=False, separators=(",", ":")).encode(),
+            accept="text/event-stream" if request.stream else "application/json",
+            idempotency_key=flight.idempotency_key,
+            silence=core.settings.stream_idle_timeout if request.stream else None,
+            progress=progress,
         )
     except HTTPFault as fault:
-        return Failed(error_of(fault, phase, host), permanent(fault))
+        return error_of(fault, progress, core.base.host)
     headers = dict(response.headers.items())
-    out.on_headers(headers)
+    flight.call.request_id = request_id_of(headers)
     try:
         if 200 <= response.status_code < 300:
-            return await _answer(response, headers, out, raw)
+            return await _answer(response, headers, flight, core.settings)
         error = refusal(response.status_code, headers, await _beginning(response))
-        error.retry_after = retry_after(headers, now=time.time())
-        return Failed(error, should_retry=should_retry(headers), retry_after=error.retry_after)
+        return error.with_facts(retry_after=retry_after(headers, now=time.time()))
     finally:
         await response.aclose()
 
@@ -127,53 +95,70 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 
 async def _answer(
-    response: httpx.Response, headers: dict[str, str], out: Outgoing, raw: RawAnswer
-) -> Received | Failed:
+    response: httpx.Response, headers: dict[str, str], flight: InFlight, settings: Settings
+) -> Received | CometError:
     stream = "event-stream" in headers.get("content-type", "")
-    if announced(headers) > out.largest:
-        return Failed(_too_large(out))
-    live = StreamReader(largest=out.largest) if stream else None
-    begins = None
+    largest = settings.max_response_bytes * max(1, flight.call.request.n)
+    if announced(headers) > largest:
+        return _too_large(largest)
+    live = _LiveStream(flight, settings, largest) if stream else None
+    begins: int | None = None
     try:
         async for piece in pieces(response):
-            raw.write(piece)
-            if raw.size > out.largest:
-                return Failed(_too_large(out))
-            begins = _decided(live, piece, out) if live else None
+            problem = _keep(flight, piece)
+            if problem is None and flight.raw.size > largest:
+                problem = _too_large(largest)
+            if problem is not None:
+                return problem
+            begins = live.feed(piece) if live else None
             if begins is not None:
                 break
     except HTTPFault as fault:
-        return Failed(_cut(fault, raw, stream=stream))
+        return _cut(fault, flight.raw.size, stream=stream)
     except CometError as error:
-        return Failed(error)
-    finally:
-        raw.close()
+        return error
     return Received(response.status_code, headers, stream, begins or 0)
 
 
-def _cut(fault: BaseException, raw: RawAnswer, *, stream: bool) -> CometError:
-    if stream and silent(fault):
-        return decisions.LATE.error(f"the stream was silent for too long, after {raw.size} bytes", hint="")
-    row = decisions.STREAM_CUT if stream else decisions.ANSWER_CUT
-    return row.error(f"the answer was cut after {raw.size} bytes ({type(fault).__name__})")
-
-
-def _too_large(out: Outgoing) -> CometError:
-    return decisions.TOO_LARGE.error(
-        f"the answer is larger than max_response_bytes allows, {out.largest} bytes"
-    )
-
-
-def _decided(live: StreamReader, piece: bytes, out: Outgoing) -> int | None:
-    """Hand on the previews in a piece; where in the body to look, once the picture, an error or the end has come."""
-    for event in live.feed(piece):
-        kind = event.kind
-        if kind == "end":  # what came before it says what it is the end of
-            return 0
-        if kind in ("completed", "error"):
-            return event.begins
-        if kind == "partial":
-            preview = read_preview(event, largest_picture=out.largest_picture)
-            if preview is not None:
-                out.on_preview(preview)
+def _keep(flight: InFlight, piece: bytes) -> CometError | None:
+    """Write a piece of the answer where it stays; a fault of our own file is no fault of the network."""
+    try:
+        flight.raw.write(piece)
+    except OSError as fault:
+        reason = clean(fault.strerror or fault, limit=120)
+        return decisions.NOT_SAVED.error(f"the answer arrived and could not be kept: {reason}")
     return None
+
+
+def _cut(fault: BaseException, size: int, *, stream: bool) -> CometError:
+    if stream and silent(fault):
+        return decisions.LATE.error(f"the stream was silent for too long, after {size} bytes", hint="")
+    row = decisions.STREAM_CUT if stream else decisions.ANSWER_CUT
+    return row.error(f"the answer was cut after {size} bytes ({type(fault).__name__})")
+
+
+def _too_large(largest: int) -> CometError:
+    return decisions.TOO_LARGE.error(f"the answer is larger than max_response_bytes allows, {largest} bytes")
+
+
+class _LiveStream:
+    """Reads a stream while it arrives: hands on its previews and finds its end."""
+
+    def __init__(self, flight: InFlight, settings: Settings, largest: int) -> None:
+        self._flight = flight
+        self._largest_picture = settings.max_image_bytes
+        self._reader = StreamReader(largest=largest)
+        self._numbers = count()
+
+    def feed(self, piece: bytes) -> int | None:
+        """Where in the body the event begins that decides, once it has come; 0 where the stream just ends."""
+        for event in self._reader.feed(piece):
+            if event.kind == "end":  # the events before it say what it is the end of
+                return 0
+            if event.kind in ("completed", "error"):
+                return event.begins
+            if event.kind == "partial":
+                preview = read_preview(event, largest_picture=self._largest_picture)
+                if preview is not None:
+                    self._flight.show_preview(preview, next(self._numbers))
+        return None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from anyio import CancelScope
 
+    from ..archive import Orphan
     from ..errors import Outcome
     from ..images import Picture
     from ..money import Price
@@ -75,6 +76,7 @@ class RunningCall:
     Attributes:
         copies: which copies of equal pictures it makes; None takes the next free ones.
         redo: it may be sent although an earlier call for its copies may be billed.
+        orphan: the paid call of a dead process that it finishes; it sends nothing.
         call_id: its id in the ledger, given by its claim or by another process.
         reserved: the most it may cost in micro-USD.
         scope: cancelling it ends the call.
@@ -85,6 +87,7 @@ class RunningCall:
     request: ImageRequest
     copies: Sequence[int] | None = None
     redo: bool = False
+    orphan: Orphan | None = None
     call_id: str = ""
     state: CallState = "queued"
     sent: bool = False

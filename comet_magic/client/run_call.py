@@ -1,152 +1,159 @@
-"""The first half of a call's way: claimed on disk, sent, perhaps sent again, its raw answer on disk."""
+"""The journey of a call: admitted, claimed, sent, read, checked, stored, settled. `run_call` reads top to bottom."""
 
 from __future__ import annotations
 
-import json
 import math
 import random
-from dataclasses import replace
-from itertools import count
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 
 from ..errors import CometError
 from ..formats import sniff
-from ..protocol import Attempt, judge, request_id_of
-from ..protocol.retry import counts
+from ..protocol import Retries
 from ..text import clean
 from .events import Preview
-from .exchange import Failed, Outgoing, Received, attempt
-from .in_flight import InFlight, Manners
-from .results import ResultWriter
-from .threads import Threads
+from .exchange import exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator
 
-    from ..archive import Archive, Claim, RawAnswer
-    from ..settings import BaseURL, Settings
+    from ..archive import Claim, RawAnswer, Settled
+    from ..errors import Outcome
+    from .core import Core
+    from .events import CallState
     from .job import Job, RunningCall
-    from .transport import APITransport, DownloadTransport
+
+# What the ledger says of a call that ended with an error of this outcome.
+STATES: dict[Outcome, Settled] = {
+    "not_sent": "rejected",
+    "rejected": "rejected",
+    "unknown": "unknown",
+    "billed": "done",
+}
 
 
-class Journey:
-    """Takes calls from claim to picture; lives on the engine's loop."""
+async def run_call(core: Core, job: Job, call: RunningCall) -> None:
+    """Make the pictures of one request; they and all errors are in `call` afterwards, and the ledger knows its end.
 
-    def __init__(
-        self,
-        *,
-        base: BaseURL,
-        api: APITransport,
-        pictures: DownloadTransport,
-        settings: Settings,
-        archive: Archive,
-    ) -> None:
-        self._threads = Threads(disk=archive.folder is not None)
-        self._host = base.url.partition("://")[2].partition("/")[0]
-        self._api = api
-        self._settings = settings
-        self._archive = archive
-        self.delivery = ResultWriter(
-            base=base, pictures=pictures, settings=settings, archive=archive, threads=self._threads
-        )
+    Raises:
+        CometError: it could not be claimed: over a limit of money, a copy taken, a folder that cannot be used.
+    """
+    async with core.limiter.admit():
+        flight = await core.in_thread(core.claim, job, call)
+        call.call_id, call.reserved = flight.claim.id, flight.claim.reserved
+        async with settled(core, flight):
+            attempts = Attempts(core, job.timeout or core.settings.timeout)
+            while isinstance(answer := await exchange(core, flight, attempts), CometError):
+                await attempts.wait_after(answer, flight)  # raises what ends the call
+            flight.tell("decoding")
+            with anyio.CancelScope(shield=True):  # it is paid and nearly here
+                items = await core.results.read(flight, answer)
+            await core.results.collect(flight, items)
+            core.limiter.succeeded()
+            core.retry_budget.succeeded()
 
-    async def travel(self, job: Job, call: RunningCall, claim: Callable[[], Claim], manners: Manners) -> None:
-        """The whole way; what comes of it is in `call`, and an error that ends it is raised."""
-        async with manners.limiter.admit():
-            claimed, raw = await self._threads.write(self._claimed, claim)
-            call.call_id, call.reserved = claimed.id, claimed.reserved
-            trip = InFlight(job, call, claimed, raw)
-            try:
-                answer = await self._purchase(trip, manners)
-                await self.delivery.deliver(trip, answer)
-            except CometError as error:
-                await self.delivery.give_up(trip, error)
-                raise
-            except anyio.get_cancelled_exc_class():
-                with anyio.CancelScope(shield=True):
-                    await self.delivery.settle(trip, "unknown" if call.sent else "cancelled", None)
-                    trip.raw.close()
-                raise
-            manners.limiter.succeeded()
-            manners.budget.succeeded()
 
-    def _claimed(self, claim: Callable[[], Claim]) -> tuple[Claim, RawAnswer]:
-        claimed = claim()
-        return claimed, self._archive.raw_answer(claimed)
+@asynccontextmanager
+async def settled(core: Core, flight: InFlight) -> AsyncIterator[None]:
+    """Settle a claimed call at the end of the block, however it ends. An error is noted in the call and not raised.
 
-    # --- sending
+    A fault of ours settles nothing: the call stays open, and the next process finishes it from its raw answer.
+    """
+    state: Settled = "done"
+    stopped: BaseException | None = None
+    try:
+        yield
+    except CometError as error:
+        state = STATES[error.outcome]
+        flight.note(error)
+    except anyio.get_cancelled_exc_class() as fault:
+        state, stopped = "unknown" if flight.call.sent else "cancelled", fault
+    with anyio.CancelScope(shield=True):
+        await core.results.settle(flight, state)
+    if stopped is not None:
+        raise stopped
+    if flight.call.pictures:
+        flight.tell("done")
 
-    async def _purchase(self, trip: InFlight, manners: Manners) -> Received:
-        call = trip.call
-        timeout = trip.job.timeout or self._settings.timeout
-        out = self._outgoing(trip, anyio.current_time() + timeout, timeout)
-        waited, counted = 0.0, 0
-        for number in count(1):
-            call.attempts, call.request_id = number, None
-            trip.tell("sending")
-            answer = await attempt(self._api, out, trip.raw, self._host)
-            if isinstance(answer, Received):
-                return answer
-            counted += counts(answer.error, manners.policy)
-            free = not counts(answer.error, manners.policy)
-            left = math.inf if free else out.deadline - anyio.current_time()
-            verdict = judge(self._case(answer, number, counted, waited, left), manners.policy)
-            if verdict.delay is None or not (free or manners.budget.take()):
-                raise verdict.error
-            call.sent = False
-            waited += verdict.delay
-            trip.tell("retrying", f"{clean(answer.error, limit=80)}; again in {verdict.delay:.1f} s")
-            # others' refusals may have made the wait longer than this call has time
-            with anyio.CancelScope(deadline=math.inf if free else out.deadline) as scope:
-                await manners.limiter.wait(verdict.delay, crowded=answer.error.status_code == 429)
-            if scope.cancelled_caught:
-                raise verdict.error
-            if free:  # the server's patience is not the call's
-                out = replace(out, deadline=anyio.current_time() + timeout)
-        raise AssertionError("unreachable")
 
-    def _outgoing(self, trip: InFlight, deadline: float, timeout: float) -> Outgoing:
-        settings, job, call = self._settings, trip.job, trip.call
-        numbers = count()
+@dataclass(frozen=True)
+class InFlight:
+    """One claimed request under way: its job, its call, its claim in the ledger, the raw answer as it arrives."""
 
-        def headers(names: Mapping[str, str]) -> None:
-            call.request_id = request_id_of(names)
+    job: Job
+    call: RunningCall
+    claim: Claim
+    raw: RawAnswer
 
-        def begun() -> None:
-            call.sent = True
-            trip.tell("waiting")
+    @property
+    def idempotency_key(self) -> str:
+        """Its own name, the same on every attempt; the number tells the requests of one call apart."""
+        return f"{self.claim.id}-{self.call.copies[0] if self.call.copies else self.call.index}"
 
-        def preview(data: bytes) -> None:
-            call.preview = data
-            job.tell(Preview(call.index, next(numbers), data, sniff(data) or "image/png"))
+    def tell(self, state: CallState, note: str = "") -> None:
+        """Note a step, and hand it to whoever listens."""
+        self.job.progress(self.call, state, note)
 
-        return Outgoing(
-            body=json.dumps(call.request.body(), ensure_ascii=False, separators=(",", ":")).encode(),
-            stream=bool(call.request.stream),
-            # The number tells the parts of one call apart; the sandbox paints each another picture.
-            call_id=f"{trip.claim.id}-{call.copies[0] if call.copies else call.index}",
-            deadline=deadline,
-            timeout=timeout,
-            idle=settings.stream_idle_timeout,
-            largest=settings.max_response_bytes * max(1, call.request.n),
-            largest_picture=settings.max_image_bytes,
-            on_headers=headers,
-            on_begun=begun,
-            on_preview=preview,
-        )
+    def begin_attempt(self) -> None:
+        """It is about to be sent, perhaps again."""
+        self.call.attempts += 1
+        self.call.request_id = None
+        self.tell("sending")
 
-    @staticmethod
-    def _case(answer: Failed, number: int, counted: int, waited: float, left: float) -> Attempt:
-        return Attempt(
-            error=answer.error,
-            number=number,
-            counted=counted,
-            should_retry=answer.should_retry,
-            retry_after=answer.retry_after,
-            permanent=answer.permanent,
-            waited=waited,
-            left=left,
-            jitter=random.random(),  # noqa: S311 - jitter, not a secret
-        )
+    def first_byte_leaves(self) -> None:
+        """From here on the server may have it."""
+        self.call.sent = True
+        self.tell("waiting")
+
+    def wait_to_resend(self, why: str) -> None:
+        """The last attempt did no work; another one follows."""
+        self.call.sent = False
+        self.tell("retrying", why)
+
+    def show_preview(self, data: bytes, number: int) -> None:
+        """Keep a streamed preview, and hand it to whoever listens."""
+        self.call.preview = data
+        self.job.tell(Preview(self.call.index, number, data, sniff(data) or "image/png"))
+
+    def note(self, error: CometError) -> None:
+        """Add an error to the call, with what is known of the call."""
+        call = self.call
+        facts = {"attempts": call.attempts, "partial": error.partial or call.preview}
+        call.errors.append(error.bare().with_facts(**facts, request_id=error.request_id or call.request_id))
+
+
+class Attempts:
+    """The attempts of one call: until when its answer is awaited, and when it may be sent again.
+
+    Args:
+        core: whose limiter, policy and retry budget count.
+        timeout: seconds for all attempts and waits together.
+    """
+
+    def __init__(self, core: Core, timeout: float = math.inf) -> None:
+        self._limiter = core.limiter
+        self._retries = Retries(core.policy, core.retry_budget)
+        self.timeout = timeout
+        self.deadline = anyio.current_time() + timeout
+
+    async def wait_after(self, error: CometError, flight: InFlight) -> None:
+        """Wait until the request may be sent again.
+
+        Raises:
+            CometError: this error; the request is not sent again.
+        """
+        left = self.deadline - anyio.current_time()
+        verdict = self._retries.after(error, left=left, jitter=random.random())  # noqa: S311 - no secret
+        if verdict.delay is None:
+            raise error.with_facts(attempts=self._retries.attempts, hint=verdict.hint or error.hint)
+        flight.wait_to_resend(f"{clean(error, limit=80)}; again in {verdict.delay:.1f} s")
+        # other calls' refusals may make the wait longer than this call has time
+        with anyio.CancelScope(deadline=math.inf if verdict.free else self.deadline) as scope:
+            await self._limiter.wait(verdict.delay, crowded=error.status_code == 429)
+        if scope.cancelled_caught:
+            raise error.with_facts(attempts=self._retries.attempts)
+        if verdict.free:  # a rate-limit wait does not use up the call's time
+            self.deadline = anyio.current_time() + self.timeout

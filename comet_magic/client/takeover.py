@@ -3,59 +3,68 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
-
-from anyio.to_thread import run_sync
 
 from ..archive import RawAnswer
 from ..errors import InvalidRequestError
+from ..protocol import ReplyItem
 from ..text import clean
 from .exchange import Received
-from .in_flight import InFlight
-from .job import Job, RunningCall
+from .job import RunningCall
+from .run_call import InFlight, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Mapping
 
     from ..archive import Archive, Orphan
+    from ..images import Images
     from ..request import ImageRequest
-    from .results import ResultWriter
+    from .core import Core
+    from .job import Job
 
-    Way = Callable[[Job, RunningCall], Awaitable[None]]
+
+async def resume_call(core: Core, job: Job, call: RunningCall) -> None:
+    """Finish a paid call from its raw answer, or from the addresses of its pictures; nothing is sent."""
+    orphan = call.orphan
+    assert orphan is not None  # noqa: S101 - only such calls are resumed
+    items: Mapping[int, ReplyItem] = {index: ReplyItem(url=url) for index, url in orphan.urls}
+    try:
+        raw = RawAnswer.left_behind(orphan.raw_answer) if orphan.raw_answer else RawAnswer()
+        flight = InFlight(job, call, orphan.call, raw)
+        async with settled(core, flight):
+            if orphan.raw_answer:
+                flight.tell("decoding")
+                items = await core.results.read(flight, Received(200, {}, stream=False))
+            await core.results.collect(flight, items)
+    except FileNotFoundError:
+        if not await core.in_thread(_finished_elsewhere, core.archive, orphan):
+            raise
+
+
+def _finished_elsewhere(archive: Archive, orphan: Orphan) -> bool:
+    """Whether a worker that outlived its driver has finished the call since it was looked at."""
+    path = orphan.raw_answer
+    return path is not None and not path.exists() and archive.adopt(orphan.call)
 
 
 class Takeover:
-    """Finishes for nothing what was paid already; nothing is ever sent.
+    """Finds paid calls that are not finished, and finishes them free of charge; nothing is ever sent."""
 
-    Args:
-        archive: where such calls are found.
-        delivery: brings their pictures.
-        launch: starts a job of one call in the background.
-    """
-
-    def __init__(
-        self, archive: Archive, delivery: ResultWriter, launch: Callable[[RunningCall, Way], Job]
-    ) -> None:
-        self._archive = archive
-        self._delivery = delivery
-        self._launch = launch
+    def __init__(self, core: Core) -> None:
+        self._core = core
         self._lock = threading.Lock()
-        self._running: dict[Job, str] = {}
+        self._running: dict[Future[Images], str] = {}
         self.looked = False
 
     def take_over(self) -> None:
         """Settle what dead processes left; what needs the network, or its bytes read, goes on in the background."""
         with self._lock:
-            for orphan in self._archive.reconcile():
-                if orphan.call.request is not None and not self._done_meanwhile(orphan):
-                    self._finish(orphan, orphan.call.request)
+            for orphan in self._core.archive.reconcile():
+                request = orphan.call.request
+                if request is not None and not _finished_elsewhere(self._core.archive, orphan):
+                    self._finish(orphan, request)
             self.looked = True
-
-    def _done_meanwhile(self, orphan: Orphan) -> bool:
-        """Whether a worker elsewhere, who outlived its driver, has finished the call since it was looked at."""
-        path = orphan.raw_answer
-        return path is not None and not path.exists() and self._archive.adopt(orphan.call)
 
     def fetch(self, call_id: str) -> Job:
         """The missing pictures of a paid call, fetched again.
@@ -63,32 +72,27 @@ class Takeover:
         Raises:
             InvalidRequestError: there is no such call, or nothing of it can be fetched.
         """
-        orphan = self._archive.orphan(call_id)
+        orphan = self._core.archive.orphan(call_id)
         if orphan is None or orphan.call.request is None or not (orphan.raw_answer or orphan.urls):
             raise InvalidRequestError(f"{clean(call_id)} is no paid call with pictures still to be fetched")
         return self._finish(orphan, orphan.call.request)
 
-    def await_key(self, key: str, seconds: float) -> None:
-        """Wait until no picture of this very request is on its way any more, or for so long."""
-        wait([job for job, its in tuple(self._running.items()) if its == key], timeout=seconds)
+    def await_request(self, request: ImageRequest) -> None:
+        """Wait, as long as a download may take, for paid pictures of this request that a crash left to be fetched."""
+        if not self.looked:
+            self.take_over()
+        key = request.key(self._core.base.vendor)
+        running = [job for job, its in tuple(self._running.items()) if its == key]
+        wait(running, timeout=self._core.settings.download_timeout)
 
     def _finish(self, orphan: Orphan, request: ImageRequest) -> Job:
-        raw = RawAnswer.left_behind(orphan.raw_answer) if orphan.raw_answer else RawAnswer()
-        answer = Received(200, {}, stream=False) if orphan.raw_answer else None
-
-        async def way(job: Job, call: RunningCall) -> None:
-            try:
-                await self._delivery.resume(InFlight(job, call, orphan.call, raw), answer, dict(orphan.urls))
-            except FileNotFoundError:
-                if not await run_sync(self._done_meanwhile, orphan):
-                    raise
-
-        entry = self._archive.entry(orphan.call.id)
-        call = RunningCall(0, request, call_id=orphan.call.id, sent=True, reserved=orphan.call.reserved)
+        call = RunningCall(0, request, orphan=orphan, sent=True, call_id=orphan.call.id)
+        call.reserved = orphan.call.reserved
+        entry = self._core.archive.entry(orphan.call.id)
         if entry is not None:
             call.cost, call.usage = entry.cost, dict(entry.usage) if entry.usage else None
             call.request_id = entry.request_id
-        job = self._launch(call, way)
+        job = self._core.launch(self._core.new_job([call], request))
         self._running[job] = orphan.call.key
-        job.add_done_callback(lambda _: self._running.pop(job, None))
+        job.add_done_callback(lambda job: self._running.pop(job, None))
         return job

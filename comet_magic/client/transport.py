@@ -1,4 +1,4 @@
-"""HTTP itself: the only place that knows the library. One door is paid and has the key, one fetches pictures.
+"""HTTP itself: the only module that knows the library. `APITransport` has the key, `DownloadTransport` has not.
 
 Every request gets a connection of its own: an answer on a kept connection may belong to somebody else's request,
 and an idle one that was closed meanwhile would leave open whether a paid request arrived.
@@ -12,14 +12,11 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import httpcore
-
 from ..addresses import is_this_machine
 from ..errors import CometError, ConfigurationError
 from ..protocol import decisions
 from ..text import clean
 from ._httpx import httpx
-from .network import Network
 from .proxy import environment_proxy, usable_proxy
 
 if TYPE_CHECKING:
@@ -48,16 +45,15 @@ for _name in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11",
 
 
 class Connection:
-    """A connection for each request, closed with its answer; it sends what it is told and nothing beside it.
+    """Sends each request on a connection of its own, closed with its answer, and adds nothing to it.
 
-    There is nobody here who would follow a redirect, keep a cookie, read `.netrc` or decode a body.
+    No redirect is followed, no cookie kept, no `.netrc` read and no body decoded.
     """
 
     def __init__(self, url: str, proxy: str | None, connect_timeout: float) -> None:
         self._context = _context_for(url, proxy)
         self._proxy = proxy
         self._connect_timeout = connect_timeout
-        self._network = Network()
 
     async def send(
         self,
@@ -70,7 +66,10 @@ class Connection:
         silence: float | None = None,
         **extensions: Any,
     ) -> httpx.Response:
-        """Send once, signed where that is asked for; the answer's body is unread, and may be silent for so long."""
+        """Send once; the answer's body is still unread.
+
+        `sign` puts the key into the request; `silence` is how many seconds the answer may be silent.
+        """
         times = {"connect": self._connect_timeout, "read": silence, "write": None, "pool": None}
         request = httpx.Request(
             method,
@@ -81,49 +80,17 @@ class Connection:
         )
         if sign is not None:
             sign(request)
-        response = await (self._through_proxy(request) if self._proxy else self._straight(request))
-        # the library would parse it, and fail, though it does not follow it
-        if "location" in response.headers:
-            response.headers[LOCATION] = response.headers.pop("location")
-        return response
-
-    async def _through_proxy(self, request: httpx.Request) -> httpx.Response:
         transport = httpx.AsyncHTTPTransport(
             verify=self._context,
             trust_env=False,
             proxy=self._proxy,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
         )
-        return await transport.handle_async_request(request)
-
-    async def _straight(self, request: httpx.Request) -> httpx.Response:
-        """One connection without a pool, which costs more than the rest of a small request."""
-        url = request.url
-        asked = httpcore.Request(
-            request.method,
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        connection = httpcore.AsyncHTTPConnection(
-            asked.url.origin, ssl_context=self._context, network_backend=self._network
-        )
-        answer = await connection.handle_async_request(asked)
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
-
-
-class _Body(httpx.AsyncByteStream):
-    """The body of an answer; its end closes the connection."""
-
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._answer.aiter_stream()
-
-    async def aclose(self) -> None:
-        await self._answer.aclose()
+        response = await transport.handle_async_request(request)
+        # the library would parse it, and fail, though it does not follow it
+        if "location" in response.headers:
+            response.headers[LOCATION] = response.headers.pop("location")
+        return response
 
 
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
@@ -152,15 +119,17 @@ def _context_for(*urls: str | None) -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, reads no certificates
 
 
-def _nothing() -> None:
-    """What is told once was told."""
-
-
 @dataclass
 class SendProgress:
-    """How far a request went out; `begun` when its first bytes may have left, `whole` when its last have."""
+    """How far a request went out.
 
-    on_begun: Callable[[], None]
+    Attributes:
+        on_begun: called once, when its first bytes may leave.
+        begun: its first bytes may have left.
+        whole: its last byte has left.
+    """
+
+    on_begun: Callable[[], None] | None = None
     begun: bool = False
     whole: bool = False
 
@@ -170,20 +139,21 @@ class SendProgress:
         if request is not None and request.method == b"POST" and name.endswith(".started"):
             if name.endswith("send_request_headers.started"):
                 self.begun = True
-                # the library keeps its request in a cycle, and this leads to the pictures
-                tell, self.on_begun = self.on_begun, _nothing
-                tell()
+                # let go of it: the library keeps its request in a cycle, and this leads to the pictures
+                tell, self.on_begun = self.on_begun, None
+                if tell is not None:
+                    tell()
         elif self.begun and name.endswith("send_request_body.complete"):
             self.whole = True
 
 
 class APITransport:
-    """The door with the key."""
+    """Sends paid requests and reads free pages of the API's own origin, with the key."""
 
     def __init__(self, base: BaseURL, secret: Secret, *, connect_timeout: float) -> None:
         self._base = base
         self._secret = secret
-        self._line = Connection(base.url, environment_proxy(base.url), connect_timeout)
+        self._connection = Connection(base.url, environment_proxy(base.url), connect_timeout)
 
     def __repr__(self) -> str:
         return f"APITransport({self._base.url})"
@@ -203,24 +173,24 @@ class APITransport:
         *,
         accept: str,
         idempotency_key: str,
-        idle: float | None,
-        phase: SendProgress,
+        silence: float | None,
+        progress: SendProgress,
     ) -> httpx.Response:
         """POST once; the answer's body is still unread."""
-        return await self._line.send(
+        return await self._connection.send(
             "POST",
             self._base.url + path,
             {"Content-Type": "application/json", "Accept": accept, "Idempotency-Key": idempotency_key},
             content=body,
             sign=self._sign,
-            silence=idle,
-            trace=phase.trace,
+            silence=silence,
+            trace=progress.trace,
         )
 
     async def get(self, url: str, *, with_key: bool, largest: int) -> tuple[httpx.Response, bytes]:
         """GET a page of the API's own origin (a catalogue, a balance); at most `largest` bytes of it are read."""
         sign = self._sign if with_key else None
-        response = await self._line.send("GET", url, {"Accept": "*/*"}, sign=sign, silence=PAGE_TIMEOUT)
+        response = await self._connection.send("GET", url, {"Accept": "*/*"}, sign=sign, silence=PAGE_TIMEOUT)
         try:
             return response, await body_of(response, largest)
         finally:
@@ -238,20 +208,20 @@ def ask_without_key(url: str) -> int:
 
 
 class DownloadTransport:
-    """The door for pictures: it never had the key, and connects to the very address that was checked."""
+    """Fetches pictures: it never had the key, and connects to the address that was checked."""
 
     def __init__(self, *, proxy: str | None, connect_timeout: float) -> None:
         self._proxy = usable_proxy(proxy, "download_proxy")
         self._connect_timeout = connect_timeout
 
     async def get(self, url: PictureURL, ip: str) -> httpx.Response:
-        """GET once from a checked address; the body is still unread."""
+        """GET once from a checked address of the host; the body is still unread."""
         proxy = None if is_this_machine(ip) else self._proxy
-        line = Connection(f"{url.scheme}:", proxy, self._connect_timeout)
+        connection = Connection(f"{url.scheme}:", proxy, self._connect_timeout)
         host = f"[{url.host}]" if ":" in url.host else url.host
         default_port = {"http": 80, "https": 443}[url.scheme]
         literal = f"[{ip}]" if ":" in ip else ip
-        return await line.send(
+        return await connection.send(
             "GET",
             httpx.URL(scheme=url.scheme, host=literal, port=url.port, raw_path=url.target.encode("ascii")),
             {"Host": host if url.port == default_port else f"{host}:{url.port}", "Accept": "image/*"},
@@ -260,38 +230,84 @@ class DownloadTransport:
 
 
 HTTPFault = (
-    *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError),
-    *(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError),
-)
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    OSError,
+)  # of the system, where it is not mapped
 
 
 def silent(fault: BaseException) -> bool:
     """Whether a fault is a silence that lasted too long."""
-    return isinstance(fault, (httpx.TimeoutException, httpcore.TimeoutException))
+    return isinstance(fault, httpx.TimeoutException)
 
 
-def permanent(fault: BaseException) -> bool:
-    """Whether a fault is a refused certificate, which trying again cannot cure."""
-    seen: BaseException | None = fault
-    while seen is not None:
-        if isinstance(seen, ssl.SSLError) or "CERTIFICATE" in str(seen).upper():
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
-
-
-def error_of(fault: BaseException, phase: SendProgress, host: str) -> CometError:
+def error_of(fault: BaseException, progress: SendProgress, host: str) -> CometError:
     """Our error for a transport fault: how far the request went decides, not the fault's name."""
     what = clean(f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__, limit=200)
-    if phase.whole and silent(fault):
+    if progress.whole and silent(fault):
         return decisions.LATE.error(f"{host} was silent for too long ({what})", hint="")
-    if phase.whole:
+    if progress.whole:
         return decisions.LOST.error(f"the answer of {host} was lost ({what})")
-    if permanent(fault):
-        return decisions.NO_TRUST.error(f"{host} has no certificate that this machine trusts ({what})")
-    if phase.begun:
+    if progress.begun:
         return decisions.NOT_WHOLE.error(f"the request to {host} never went out whole ({what})")
+    if isinstance(fault, httpx.ProxyError) and str(fault).startswith("407"):
+        return decisions.PROXY_LOGIN.error(f"the proxy on the way to {host} asks for a login")
+    tls = _tls_fault(fault)
+    if tls is not None:
+        return _tls_error(tls, host)
     return decisions.NO_CONNECTION.error(f"{host} cannot be reached ({what})")
+
+
+# https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/#error-codes
+_CLOCK = "Is this machine's clock right? If so, the server's owner has to renew it."
+_NAME = "Is the host in the address right, and does no proxy or router answer in its place?"
+_CERTIFICATES = {
+    9: ("is not valid yet", _CLOCK),
+    10: ("has expired", _CLOCK),
+    62: ("is for another host", _NAME),
+    64: ("is for another host", _NAME),
+}
+_NO_TLS = {
+    "WRONG_VERSION_NUMBER",
+    "HTTP_REQUEST",
+    "HTTPS_PROXY_REQUEST",
+    "UNKNOWN_PROTOCOL",
+    "PACKET_LENGTH_TOO_LONG",
+}
+_OTHER_TLS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
+
+
+def _tls_fault(fault: BaseException) -> ssl.SSLError | None:
+    """The fault of the TLS library that led to this one, or None."""
+    seen: BaseException | None = fault
+    while seen is not None and not isinstance(seen, ssl.SSLError):
+        seen = seen.__cause__ or seen.__context__
+    return seen
+
+
+def _tls_error(fault: ssl.SSLError, host: str) -> CometError:
+    """What is wrong with the certificate, or with the way to an encrypted connection."""
+    reason, what = fault.reason or "", clean(fault.reason or fault, limit=120)
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        what = clean(fault.verify_message, limit=120)
+        if fault.verify_code in _CERTIFICATES:
+            problem, hint = _CERTIFICATES[fault.verify_code]
+            return decisions.NO_TRUST.error(f"the certificate of {host} {problem} ({what})", hint=hint)
+        return decisions.NO_TRUST.error(f"{host} has no certificate that this machine trusts ({what})")
+    if reason in _NO_TLS:
+        return decisions.NO_CONNECTION.error(
+            f"{host} speaks no TLS at this port ({what})",
+            hint="Is the base URL right? An encrypted server may have another port.",
+            retryable=False,
+        )
+    if reason in _OTHER_TLS:
+        return decisions.NO_CONNECTION.error(
+            f"{host} and this machine speak no common version of TLS ({what})",
+            hint="The server, or a proxy in front of it, is too old.",
+            retryable=False,
+        )
+    return decisions.NO_CONNECTION.error(f"the TLS handshake with {host} failed ({what})")
 
 
 def announced(headers: Mapping[str, str]) -> int:

@@ -1,4 +1,4 @@
-"""What the vendor tells for nothing: its catalogue of today, and what is left on the key.
+"""Free questions to the vendor: today's catalogue, and the money left on the key.
 
 https://apidoc.cometapi.com/overview/models.md
 """
@@ -57,7 +57,7 @@ class Balance:
 _kept: dict[str, tuple[float, tuple[Listed, ...]]] = {}
 
 
-async def catalogue(door: APITransport, base: BaseURL) -> tuple[Listed, ...]:
+async def catalogue(api: APITransport, base: BaseURL) -> tuple[Listed, ...]:
     """The image models that the vendor lists now; read without the key, kept for an hour.
 
     Raises:
@@ -66,7 +66,7 @@ async def catalogue(door: APITransport, base: BaseURL) -> tuple[Listed, ...]:
     kept = _kept.get(base.origin)
     if kept is not None and time.monotonic() - kept[0] < LASTS:
         return kept[1]
-    document = await _page(door, f"{base.origin}/api/models", with_key=False)
+    document = await _page(api, f"{base.origin}/api/models", with_key=False)
     entries = document.get("data")
     listed = tuple(
         _listed(entry)
@@ -79,14 +79,14 @@ async def catalogue(door: APITransport, base: BaseURL) -> tuple[Listed, ...]:
     return listed
 
 
-async def balance(door: APITransport, base: BaseURL) -> Balance:
+async def balance(api: APITransport, base: BaseURL) -> Balance:
     """What the key has used and has left, asked with the key at its own origin.
 
     Raises:
-        CometError: the vendor does not tell.
+        CometError: the vendor does not report it.
     """
-    subscription = await _page(door, f"{base.url}/dashboard/billing/subscription", with_key=True)
-    usage = await _page(door, f"{base.url}/dashboard/billing/usage", with_key=True)
+    subscription = await _page(api, f"{base.url}/dashboard/billing/subscription", with_key=True)
+    usage = await _page(api, f"{base.url}/dashboard/billing/usage", with_key=True)
     limit, cents = _amount(subscription.get("hard_limit_usd")), _amount(usage.get("total_usage"))
     if limit is None or cents is None:
         raise BadResponseError("the vendor's balance holds no numbers", outcome="not_sent")
@@ -99,16 +99,16 @@ def reachable(base: BaseURL) -> CometError | None:
     try:
         ask_without_key(f"{base.origin}/api/models")
     except HTTPFault as fault:
-        return error_of(fault, SendProgress(lambda: None), base.url.partition("://")[2].partition("/")[0])
+        return error_of(fault, SendProgress(), base.host)
     return None
 
 
-async def _page(door: APITransport, url: str, *, with_key: bool) -> dict[str, Any]:
+async def _page(api: APITransport, url: str, *, with_key: bool) -> dict[str, Any]:
     problem: CometError
     try:
-        response, body = await door.get(url, with_key=with_key, largest=LARGEST)
+        response, body = await api.get(url, with_key=with_key, largest=LARGEST)
     except HTTPFault as fault:
-        problem = error_of(fault, SendProgress(lambda: None), clean(url))
+        problem = error_of(fault, SendProgress(), clean(url))
     else:
         return _document(response, body, url)
     raise problem

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..archive import Reader
 from ..client.batch import BatchCore
-from ..client.config import configure
+from ..client.core import configure
 from ..client.loop_thread import LoopHandle, unwrapped
 from ..errors import CallAbandoned, CometError
 from ..request import dollars, total

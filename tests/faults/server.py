@@ -114,6 +114,8 @@ class FaultServer(LoopbackServer):
             with contextlib.suppress(OSError):
                 port = await self.listen(self._trap, host)
                 self.trap_urls[name] = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        with contextlib.suppress(OSError):
+            self.six_url = f"http://localhost:{await self.listen(self._cdn, '::1')}"
         self.dead_url = f"http://127.0.0.1:{self._dead()}/v1"
         self.blackhole_url = f"http://127.0.0.1:{self._blackhole()}/v1"
 

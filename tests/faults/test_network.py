@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 import socket
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+import trustme
 
-from comet_magic import AsyncClient, Client, CometError, ConfigurationError, UnsafeURLError
+from comet_magic import (
+    APIConnectionError,
+    AsyncClient,
+    Client,
+    CometError,
+    ConfigurationError,
+    UnsafeURLError,
+)
 from comet_magic.client.vendor import reachable
 from comet_magic.sandbox import Sandbox
 from comet_magic.settings import resolve_base_url
@@ -22,6 +32,7 @@ from tests.faults.row import Row
 from tests.faults.server import TLS_NAME
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable
     from pathlib import Path
 
@@ -100,6 +111,17 @@ def test_a_name_is_resolved_once_and_only_the_checked_address_is_connected_to(
     assert (server.counts(prompt).posts, server.counts(prompt).gets) == (1, 0)
     assert set(reached) <= {"127.0.0.1", PUBLIC}
     assert reached.count("127.0.0.1") == 1  # the API
+
+
+def test_a_picture_is_fetched_from_the_address_of_its_host_that_answers(
+    arguments: dict[str, Any], server: FaultServer, names: Any
+) -> None:
+    names["localhost"] = [["127.0.0.1", "::1"]]  # the picture is at the second alone
+    prompt = marked(Row("F:url-six"))
+    arguments["base_url"] = server.base_url.replace("127.0.0.1", "localhost")
+    with Client(**arguments) as client:
+        assert client.generate(prompt).data == (picture(prompt),)
+    assert (server.counts(prompt).posts, server.counts(prompt).gets) == (1, 1)
 
 
 def test_a_public_api_may_not_point_to_this_machine(
@@ -233,6 +255,67 @@ def test_certificates_that_cannot_be_read_are_told_before_anything_is_paid(
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     with pytest.raises(ConfigurationError, match=f"trusted certificates in {path} "):
         Client(**arguments | {"base_url": "https://127.0.0.1:9/v1"})
+
+
+REPLIES = {
+    "plain": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    "old": b"\x15\x03\x03\x00\x02\x02\x46",  # the alert protocol_version
+    "fault": b"\x15\x03\x03\x00\x02\x02\x50",  # the alert internal_error
+}
+
+
+def certificate(kind: str, trusted: trustme.CA) -> ssl.SSLContext | None:
+    """A server's side of TLS, whose certificate has a fault of this kind; None without TLS."""
+    kinds = {"expired": "127.0.0.1", "other": TLS_NAME, "untrusted": "127.0.0.1"}
+    if kind not in kinds:
+        return None
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    until = past + datetime.timedelta(days=30 if kind == "expired" else 9999)
+    authority = trustme.CA() if kind == "untrusted" else trusted
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(kinds[kind], not_before=past, not_after=until).configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def faulty_port(
+    request: pytest.FixtureRequest, server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> int:
+    """A port whose TLS has a fault of the kind that is asked for."""
+    trusted = trustme.CA()
+    trusted.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(5000)
+        writer.write(REPLIES.get(request.param, b""))
+        await writer.drain()
+
+    return server.run(server.listen(reply, tls=certificate(request.param, trusted)))
+
+
+@pytest.mark.parametrize(
+    ("faulty_port", "said", "tries"),
+    [
+        ("expired", "the certificate of 127.0.0.1:{port} has expired", 1),
+        ("other", "the certificate of 127.0.0.1:{port} is for another host", 1),
+        ("untrusted", "127.0.0.1:{port} has no certificate that this machine trusts", 1),
+        ("plain", "127.0.0.1:{port} speaks no TLS at this port", 1),
+        ("old", "speak no common version of TLS", 1),
+        ("fault", "the TLS handshake with 127.0.0.1:{port} failed", 3),
+        ("closed", "127.0.0.1:{port}", 3),
+    ],
+    indirect=["faulty_port"],
+)
+def test_a_fault_of_tls_is_told_as_what_it_is(
+    arguments: dict[str, Any], connects: Counter[int], faulty_port: int, said: str, tries: int
+) -> None:
+    with Client(**arguments | {"base_url": f"https://127.0.0.1:{faulty_port}/v1"}) as client:
+        with pytest.raises(APIConnectionError) as caught:
+            client.generate("never sent")
+    assert said.format(port=faulty_port) in str(caught.value)
+    assert (caught.value.outcome, connects[faulty_port]) == ("not_sent", tries)
+    assert ("SSL_CERT_FILE" in caught.value.hint) == ("trusts" in said)
 
 
 def test_a_login_of_the_machine_is_given_to_nobody(

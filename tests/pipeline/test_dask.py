@@ -17,17 +17,21 @@ from anyio.to_thread import run_sync
 
 from comet_magic import dask, generate_one
 from comet_magic.archive import Archive
+from comet_magic.archive.raw_answers import is_whole
 from comet_magic.client.batch import BatchCore
-from comet_magic.client.config import configure
+from comet_magic.client.core import configure
 from comet_magic.client.loop_thread import LoopHandle
 from comet_magic.errors import (
     AmbiguousError,
+    APIConnectionError,
     AuthenticationError,
     CometError,
     ConfigurationError,
     ContentPolicyError,
     InvalidRequestError,
     MissingKeyError,
+    RateLimitError,
+    ServerError,
 )
 from comet_magic.pipeline import generate_dataset, open_dataset
 from comet_magic.request import ImageRequest
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 
     from comet_magic.archive import Claim
     from comet_magic.client.job import RunningCall
+    from tests.faults.server import FaultServer
 
 distributed = pytest.importorskip("distributed")
 Workers = tuple[str, list[int]]
@@ -109,7 +114,7 @@ generate_one(request, sys.argv[1], base_url=sys.argv[2], call_id=sys.argv[3], ap
 def begin_and_die(store: Path, endpoint: Endpoint, call_id: str = "") -> None:
     """A worker that is killed between a whole answer and its picture."""
     worker = start(DYING, store, endpoint.base_url, call_id)
-    endpoint.until(lambda _: any(head.stat().st_size for head in store.glob("spool/*.head")))
+    endpoint.until(lambda _: any(map(is_whole, store.glob("spool/*.body"))))
     kill(worker)
 
 
@@ -161,6 +166,13 @@ def test_what_a_worker_tells_is_short_and_comes_back_as_the_same_error(
 # --- a call that somebody else makes
 
 
+class Elsewhere:
+    """Workers who do what `send` does."""
+
+    def __init__(self, send: Callable[[Claim], Awaitable[CometError | None]]) -> None:
+        self.send = send
+
+
 def delegated(
     store: Path, endpoint: Endpoint, send: Callable[[Claim], Awaitable[CometError | None]]
 ) -> tuple[RunningCall, Archive]:
@@ -168,7 +180,7 @@ def delegated(
     core = BatchCore(configure({"base_url": endpoint.base_url, "archive": store, **KEY}))  # type: ignore[typeddict-item]
     loop = LoopHandle()
     try:
-        return loop.portal.call(core.delegate, request(), 0, send), core.archive
+        return loop.portal.call(core.delegate, request(), 0, Elsewhere(send)), core.archive
     finally:
         core.close()
         loop.release()
@@ -201,6 +213,42 @@ def test_a_driver_finishes_what_its_dead_worker_has_paid(endpoint: Endpoint, tmp
     assert archive.stored(request().key("sandbox"))[0].path
     assert endpoint.paid == 1
     archive.close()
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+@pytest.mark.parametrize("kind", [RateLimitError, APIConnectionError, ServerError])
+def test_a_driver_sends_again_what_its_worker_calls_retryable_and_nothing_else(
+    endpoint: Endpoint, tmp_path: Path, kind: type[CometError], retryable: bool
+) -> None:
+    sent: list[str] = []
+
+    async def refused(claim: Claim) -> CometError | None:
+        sent.append(claim.id)
+        return kind("refused by the server", retryable=retryable and len(sent) < 3, status_code=503)
+
+    call, archive = delegated(tmp_path / "store", endpoint, refused)
+
+    assert len(sent) == (3 if retryable else 1)
+    assert [(type(error), error.attempts) for error in call.errors] == [(kind, len(sent))]
+    assert [entry.state for entry in archive.history()] == ["rejected"]
+    archive.close()
+
+
+def test_a_worker_tells_its_driver_what_the_server_said_of_sending_again(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    order = {
+        "store": str(tmp_path / "store"),
+        "base_url": server.base_url,
+        "api_key": server.key,
+        "max_attempts": 1,
+    }
+    told = {}
+    for prompt in ("F:500-should-retry", "F:429-no-retry"):
+        failed = dask.perform_on_worker({**order, "request": ImageRequest(prompt).to_dict()})
+        assert failed is not None
+        told[prompt] = dask._error(failed).retryable
+    assert told == {"F:500-should-retry": True, "F:429-no-retry": False}
 
 
 # --- a cluster

@@ -95,6 +95,7 @@ answered_with(
     "url-elsewhere",
     lambda x: x.url(host=x.server.cdn_url.replace("127.0.0.1", "pictures.test"), name="url-ok"),
 )
+answered_with("url-six", lambda x: x.url(host=x.server.six_url, name="url-ok"))
 answered_with("url-fragment", lambda x: x.url(name="url-ok") + "#fragment")
 answered_with("url-amp", lambda x: x.url(query="?a=1&b=%2F%20%25&c=a%2Bb&d=1;2"))
 
