@@ -17,6 +17,7 @@ import pytest
 import comet_magic as cm
 from comet_magic.client import Job, wait
 from comet_magic.client.events import Arrived, Preview, Progress
+from comet_magic.client.job import RunningCall
 from comet_magic.client.loop_thread import LoopHandle
 from comet_magic.money import Price
 from comet_magic.sandbox import Sandbox
@@ -339,3 +340,19 @@ def test_an_awaiting_client_asks_the_vendor_too(sandbox: Sandbox) -> None:
     models, balance = asyncio.run(asked())
     assert models
     assert balance.used == 0
+
+
+def test_a_call_is_written_by_the_loop_alone(client: cm.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    writers: set[str] = set()
+
+    def noted(call: RunningCall, name: str, value: object) -> None:
+        writers.add(threading.current_thread().name)
+        object.__setattr__(call, name, value)
+
+    client.generate("a boat", **SMALL)  # by address
+    monkeypatch.setattr(RunningCall, "__setattr__", noted)
+    for options in (SMALL, {"model": "gpt-image-1-mini", "quality": "low", "n": 2}):
+        client.generate("a boat", **options)
+    with pytest.raises(cm.APITimeoutError):
+        client.generate("a boat", timeout=0.1, **SMALL)
+    assert writers == {threading.current_thread().name, "comet_magic"}  # made here, written there

@@ -33,6 +33,8 @@ LARGEST = 1 << 30  # bytes that a raw answer may unpack to when it is looked thr
 class RawAnswer:
     """A body that is written once and may be read any number of times.
 
+    Its file stays open until it is closed, so that it can be read also when somebody has removed its name.
+
     Args:
         path: its file, made by the first byte; without one it is held in memory, and a large one in a temporary file.
     """
@@ -73,14 +75,13 @@ class RawAnswer:
 
     def pieces(self, begins: int = 0) -> Iterator[bytes]:
         """The body, from its beginning or after so many bytes."""
-        self.close()
         if self._held:
             yield from _after(begins, self._held)
+        elif self._file is not None:
+            yield from _read(self._file, begins)
         elif self.size and self.path is not None:
             with self.path.open("rb", buffering=0) as file:
-                file.seek(begins)
-                while piece := file.read(PIECE):
-                    yield piece
+                yield from _read(file, begins)
 
     def close(self) -> None:
         """Close the file; the body can still be read."""
@@ -115,10 +116,10 @@ class RawAnswer:
                 self._append(self._held[0])
                 written += len(self._held.pop(0))
         except OSError:  # go on in memory with what the disk already took
-            self.close()
             self._in_memory = math.inf
-            if written and self.path is not None:
-                self._held.insert(0, self.path.read_bytes()[:written])
+            if written and self._file is not None:
+                self._held.insert(0, b"".join(_read(self._file, 0))[:written])
+            self.close()
 
     def _append(self, piece: bytes) -> None:
         if self._file is None:
@@ -126,8 +127,8 @@ class RawAnswer:
                 folder = Path(tempfile.mkdtemp(prefix="cometimg-"))
                 self._temporary = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
                 self.path = folder / "answer.body"
-            descriptor = open_no_follow(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            self._file = os.fdopen(descriptor, "wb", buffering=0)
+            descriptor = open_no_follow(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+            self._file = os.fdopen(descriptor, "w+b", buffering=0)
         write_all(self._file.fileno(), piece)
 
     def _redact(self, path: Path) -> None:
@@ -155,6 +156,12 @@ def is_whole(path: Path) -> bool:
         return is_complete(RawAnswer.left_behind(path).pieces(), largest=LARGEST)
     except OSError:
         return False
+
+
+def _read(file: BinaryIO, begins: int) -> Iterator[bytes]:
+    file.seek(begins)
+    while piece := file.read(PIECE):
+        yield piece
 
 
 def _after(begins: int, pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,15 +64,16 @@ async def settled(core: Core, flight: InFlight) -> AsyncIterator[None]:
     """
     state: Settled = "done"
     stopped: BaseException | None = None
-    try:
-        yield
-    except CometError as error:
-        state = STATES[error.outcome]
-        flight.note(error)
-    except anyio.get_cancelled_exc_class() as fault:
-        state, stopped = "unknown" if flight.call.sent else "cancelled", fault
-    with anyio.CancelScope(shield=True):
-        await core.results.settle(flight, state)
+    with closing(flight.raw):
+        try:
+            yield
+        except CometError as error:
+            state = STATES[error.outcome]
+            flight.note(error)
+        except anyio.get_cancelled_exc_class() as fault:
+            state, stopped = "unknown" if flight.call.sent else "cancelled", fault
+        with anyio.CancelScope(shield=True):
+            await core.results.settle(flight, state)
     if stopped is not None:
         raise stopped
     if flight.call.pictures:

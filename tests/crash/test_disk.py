@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from comet_magic import AsyncClient, ConfigurationError, SaveError
-from comet_magic.archive import Archive
+from comet_magic.archive import Archive, RawAnswer
+from comet_magic.client.events import Preview
 from tests.crash import actor
 from tests.crash.evidence import check_money
 from tests.crash.photographs import photographs
@@ -25,6 +27,7 @@ from tests.processes import run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from comet_magic.client.events import Event
     from tests.crash.conftest import Stage
 
 
@@ -107,6 +110,40 @@ def test_a_folder_that_may_not_be_written_is_found_before_paying(stage: Stage, n
 
 
 # --- after paying
+
+
+def test_a_folder_removed_while_the_answer_arrives_costs_no_picture(stage: Stage, tmp_path: Path) -> None:
+    asked, prompt = stage.asked, "F:sse-ok #removed as it arrives"
+
+    def remove(event: Event) -> None:
+        if isinstance(event, Preview):
+            shutil.rmtree(asked.folder, ignore_errors=True)
+
+    with asked.client() as client:
+        job = client.submit(prompt, stream=True, partial_images=2, on_event=remove)
+        error = job.exception(30)
+    client.archive.close()
+
+    assert isinstance(error, SaveError)
+    saved_elsewhere(error, prompt, tmp_path)
+    assert stage.server.counts(prompt).posts == 1
+
+
+def test_a_raw_answer_that_cannot_be_kept_is_no_fault_of_the_network(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(RawAnswer, "write", refuse)
+    with stage.asked.client() as client:
+        error = client.submit("never kept").exception(30)
+        (entry,) = client.archive.history("never kept")
+    client.archive.close()
+
+    assert isinstance(error, SaveError)
+    assert "could not be kept: Input/output error" in str(error)
+    assert (error.outcome, entry.state, stage.server.counts("never kept").posts) == ("billed", "done", 1)
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -119,6 +119,7 @@ ADDRESSES = (
             "trap-short",
             "trap-zero",
             "localhost-trap",
+            "six",
             "localhost-dot-trap",
             "userinfo",
             "userinfo-trick",
