@@ -49,7 +49,7 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def check(data: bytes, max_pixels: int) -> Size:
-    """Check for one frame header, scans and an end, and give width and height; of several pictures, the first counts."""
+    """Check for one frame header, scans and an end; give width and height. Of several pictures, the first counts."""
     found = (0, 0)
     end = 0
     for marker, start, end in segments(data):  # noqa: B007 - the last end is that of the scan's header
