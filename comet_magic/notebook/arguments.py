@@ -23,6 +23,10 @@ from .. import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+KEY_ADVICE = (
+    "this cell contains what looks like an API key, so nothing was done with it: delete the cell (its text is "
+    "saved with the notebook), rotate the key at the vendor, and give the new one to %cometimg_login"
+)
 Kind = Literal["text", "name", "path", "integer", "number", "switch", "pair"]
 
 
@@ -63,6 +67,12 @@ def usage_error(message: str) -> UsageError:
     """The error for wrong usage, in one clean line."""
     # Exactly this class: IPython shows the whole traceback of a subclass.
     return UsageError(" ".join(text.clean(message).split()))
+
+
+def refuse_key(*texts: str) -> None:
+    """Refuse text that contains a key, without repeating it."""
+    if any(text.looks_like_key(each) for each in texts):
+        raise usage_error(KEY_ADVICE)
 
 
 def split_flags(

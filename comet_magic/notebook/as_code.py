@@ -11,7 +11,8 @@ from IPython.core.error import UsageError
 
 from ..errors import InvalidRequestError
 from ..request import requests_of
-from .cell_call import parse_cell, refuse_key
+from .arguments import refuse_key
+from .cell_call import parse_cell
 from .flags import wire_flags
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ..client import wait
 from ..errors import CometError
 from ..request import requests_of
-from ..text import clean, looks_like_key
+from ..text import clean
 from . import arguments, flags
-from .arguments import usage_error
+from .arguments import refuse_key, usage_error
 from .cell_output import CellOutput, print_notices
 from .prompt import fill
 from .session import session
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from ..request import ImageRequest
     from .magic import CometMagics
 
-KEY_ADVICE = (
-    "this cell contains what looks like an API key, so nothing was done with it: delete the cell (its text is "
-    "saved with the notebook), rotate the key at the vendor, and give the new one to %cometimg_login"
-)
 CALL_FLAGS = ("timeout", "max_cost", "reuse")
 DEFAULTED_OPTIONS = ("model", "size", "quality")
 
@@ -118,12 +114,6 @@ def parse_cell(line: str, body: str | None) -> TypedCell:
     names = [flag.name for flag in flags.wire_flags()]
     wire = {name: values[name] for name in names if values[name] is not None}
     return TypedCell(values, rest.strip() if body is None else body.strip("\n"), wire)
-
-
-def refuse_key(*texts: str) -> None:
-    """Refuse text that contains a key, without repeating it."""
-    if any(looks_like_key(text) for text in texts):
-        raise usage_error(KEY_ADVICE)
 
 
 def filled_prompt(

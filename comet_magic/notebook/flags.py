@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .arguments import Flag, make_parser
+from .arguments import Flag, make_parser, parse_flags, refuse_key, split_flags
 
 if TYPE_CHECKING:
     from .arguments import Kind
@@ -139,6 +139,17 @@ def parser_of(magic: str) -> Any:
     """The argument parser of a magic."""
     usage_line, description = ABOUT[magic]
     return make_parser(magic, flags_of(magic), description=description, usage_line=usage_line)
+
+
+def read_line(magic: str, line: str) -> tuple[str, dict[str, Any]]:
+    """The words of a small magic's line, and the value of each flag.
+
+    Raises:
+        UsageError: one line with the fix; a key is refused without being repeated.
+    """
+    refuse_key(line)
+    argv, words = split_flags(line, flags_of(magic), magic=f"%{magic}")
+    return words, parse_flags(argv, parser_of(magic))
 
 
 @cache

@@ -5,6 +5,7 @@ Wrong usage becomes IPython's `UsageError`; every other failure is a `CometError
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import (
@@ -37,8 +38,11 @@ CLIENT_TRAITS = (
 INLINE_MAX_KB = 300
 
 
-def _setting(trait: Any) -> Any:
-    return trait.tag(config=True)
+def _setting(trait: Any, help_text: str, **options: Any) -> Any:
+    """A trait that `%config` sets; without a default it is None."""
+    if "default_value" not in options:
+        options |= {"default_value": None, "allow_none": True}
+    return trait(help=help_text, **options).tag(config=True)
 
 
 def _with_help(method: Any) -> Any:
@@ -53,10 +57,31 @@ def _with_help(method: Any) -> Any:
     return method
 
 
+def _command(method: Any) -> Any:
+    """A line magic from a method that takes the words and the flags of the line; `--help` is answered here."""
+
+    @wraps(method)
+    def magic(self: Any, line: str) -> Any:
+        from .flags import help_of, read_line
+
+        words, values = read_line(method.__name__, line)
+        if values["help"]:
+            print(help_of(method.__name__))
+            return None
+        return method(self, words, values)
+
+    return no_var_expand(line_magic(_with_help(magic)))
+
+
 def _usage_error(message: str) -> Exception:
     from .arguments import usage_error
 
     return usage_error(message)
+
+
+def _refuse_words(magic: str, words: str) -> None:
+    if words:
+        raise _usage_error(f"{magic} takes flags only, not {words.split(maxsplit=1)[0][:40]}")
 
 
 @magics_class
@@ -65,32 +90,26 @@ class CometMagics(Magics):
 
     shell: Any
 
-    model = _setting(Unicode(None, allow_none=True, help="the model when a cell names none"))
-    size = _setting(Unicode(None, allow_none=True, help="the size when a cell names none"))
-    quality = _setting(Unicode(None, allow_none=True, help="the quality when a cell names none"))
+    model = _setting(Unicode, "the model when a cell names none")
+    size = _setting(Unicode, "the size when a cell names none")
+    quality = _setting(Unicode, "the quality when a cell names none")
     inline = _setting(
-        Unicode("auto", help="what the notebook keeps of pictures: auto, full, preview or none")
+        Unicode, "what the notebook keeps of pictures: auto, full, preview or none", default_value="auto"
     )
     inline_max_kb = _setting(
-        Integer(INLINE_MAX_KB, help="auto shows pictures up to this size in their own bytes")
+        Integer, "auto shows pictures up to this size in their own bytes", default_value=INLINE_MAX_KB
     )
-    base_url = _setting(
-        Unicode(None, allow_none=True, help="where requests go; it needs a key given by login")
-    )
-    archive = _setting(
-        Unicode(None, allow_none=True, help="the folder that keeps every picture; off for none")
-    )
-    timeout = _setting(Float(None, allow_none=True, help="seconds for a whole call"))
-    max_cost = _setting(Float(None, allow_none=True, help="most that one call may cost, USD"))
-    max_cost_session = _setting(Float(None, allow_none=True, help="most that this kernel may spend, USD"))
-    max_cost_day = _setting(
-        Float(None, allow_none=True, help="most that the archive may spend in a day, USD")
-    )
-    price_per_image = _setting(Float(None, allow_none=True, help="USD, for models whose price is unknown"))
-    max_in_flight = _setting(Integer(None, allow_none=True, help="calls sent side by side"))
-    reuse = _setting(Bool(default_value=False, help="reuse earlier results of the same request (free)"))
-    metadata = _setting(Bool(default_value=True, help="saved files carry their request"))
-    debug = _setting(Bool(default_value=False, help="show whole tracebacks"))
+    base_url = _setting(Unicode, "where requests go; it needs a key given by login")
+    archive = _setting(Unicode, "the folder that keeps every picture; off for none")
+    timeout = _setting(Float, "seconds for a whole call")
+    max_cost = _setting(Float, "most that one call may cost, USD")
+    max_cost_session = _setting(Float, "most that this kernel may spend, USD")
+    max_cost_day = _setting(Float, "most that the archive may spend in a day, USD")
+    price_per_image = _setting(Float, "USD, for models whose price is unknown")
+    max_in_flight = _setting(Integer, "calls sent side by side")
+    reuse = _setting(Bool, "reuse earlier results of the same request (free)", default_value=False)
+    metadata = _setting(Bool, "saved files carry their request", default_value=True)
+    debug = _setting(Bool, "show whole tracebacks", default_value=False)
 
     @no_var_expand
     @needs_local_scope
@@ -124,65 +143,44 @@ class CometMagics(Magics):
         settings = {name: getattr(self, name) for name in CLIENT_TRAITS}
         return {name: value for name, value in settings.items() if value is not None}
 
-    @no_var_expand
-    @line_magic
-    @_with_help
-    def cometimg_models(self, line: str) -> None:
+    @_command
+    def cometimg_models(self, words: str, values: Mapping[str, Any]) -> None:
         """What each model takes and costs."""
         from . import commands
 
-        words, values = self._parse("cometimg_models", line)
-        if values is not None:
-            commands.show_models(words, refresh=bool(values["refresh"]), settings=self.client_settings())
+        commands.show_models(words, refresh=bool(values["refresh"]), settings=self.client_settings())
 
-    @no_var_expand
-    @line_magic
-    @_with_help
-    def cometimg_login(self, line: str) -> None:
+    @_command
+    def cometimg_login(self, words: str, values: Mapping[str, Any]) -> None:
         """Prompt for the key without showing it."""
         from . import commands
-        from .cell_call import KEY_ADVICE
+        from .arguments import KEY_ADVICE
 
-        words, values = self._parse("cometimg_login", line)
         if words:
             raise _usage_error(f"%cometimg_login takes no key on its line. If that was one: {KEY_ADVICE}")
-        if values is not None:
-            commands.login(self.base_url, keep=bool(values["keyring"]))
+        commands.login(self.base_url, keep=bool(values["keyring"]))
 
-    @no_var_expand
-    @line_magic
-    @_with_help
-    def cometimg_status(self, line: str) -> None:
+    @_command
+    def cometimg_status(self, words: str, values: Mapping[str, Any]) -> None:
         """Key source, base URL, archive, spend; what is running or uncertain."""
         from . import commands
 
-        words, values = self._parse("cometimg_status", line)
-        self._refuse_words("%cometimg_status", words)
-        if values is not None:
-            commands.show_status(self.client_settings(), balance=bool(values["balance"]))
+        _refuse_words("%cometimg_status", words)
+        commands.show_status(self.client_settings(), balance=bool(values["balance"]))
 
-    @no_var_expand
-    @line_magic
-    @_with_help
-    def cometimg_cancel(self, line: str) -> None:
+    @_command
+    def cometimg_cancel(self, words: str, values: Mapping[str, Any]) -> None:  # noqa: ARG002 - as every command
         """Cancel what is still running."""
         from . import commands
 
-        words, values = self._parse("cometimg_cancel", line)
-        self._refuse_words("%cometimg_cancel", words)
-        if values is not None:
-            commands.cancel_running(self.client_settings())
+        _refuse_words("%cometimg_cancel", words)
+        commands.cancel_running(self.client_settings())
 
-    @no_var_expand
-    @line_magic
-    @_with_help
-    def cometimg_history(self, line: str) -> Images | None:
+    @_command
+    def cometimg_history(self, words: str, values: Mapping[str, Any]) -> Images | None:
         """What was made, newest first; with an ID, the pictures of that call."""
         from . import commands
 
-        words, values = self._parse("cometimg_history", line)
-        if values is None:
-            return None
         try:
             return commands.show_history(words, values, shell=self.shell, settings=self.client_settings())
         except InvalidRequestError as error:
@@ -193,27 +191,10 @@ class CometMagics(Magics):
     @line_magic
     def cometimg_panel(self, line: str) -> Any:
         """Show the form."""
-        self._refuse_words("%cometimg_panel", line.strip())
+        _refuse_words("%cometimg_panel", line.strip())
         from .panel import Panel
 
         return Panel()
-
-    def _parse(self, magic: str, line: str) -> tuple[str, Mapping[str, Any] | None]:
-        """The words and the flags of a line; None for the flags if `--help` was given, which is then shown."""
-        from . import arguments, flags
-        from .cell_call import refuse_key
-
-        refuse_key(line)
-        argv, words = arguments.split_flags(line, flags.flags_of(magic), magic=f"%{magic}")
-        values = arguments.parse_flags(argv, flags.parser_of(magic))
-        if values["help"]:
-            print(flags.help_of(magic))
-            return words, None
-        return words, values
-
-    def _refuse_words(self, magic: str, words: str) -> None:
-        if words:
-            raise _usage_error(f"{magic} takes flags only, not {words.split(maxsplit=1)[0][:40]}")
 
     @observe("debug")
     def _switch_tracebacks(self, change: Any) -> None:
