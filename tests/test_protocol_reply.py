@@ -234,5 +234,5 @@ def test_a_text_that_looks_like_our_mark_is_no_picture_of_ours(text: str) -> Non
 def test_an_answer_of_a_thousand_entries_is_read_and_a_longer_one_is_not() -> None:
     body = b'{"data": [{"b64_json": "AAAA"}' + b", {}" * 999 + b"]}"
     assert len(read(body).items) == 1000
-    with pytest.raises(errors.BadResponseError, match="holds 1001 entries; 1000 are read"):
+    with pytest.raises(errors.BadResponseError, match="has 1001 entries; at most 1000 are read"):
         read(body.replace(b"]}", b", {}]}"))

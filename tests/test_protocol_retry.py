@@ -11,16 +11,15 @@ from hypothesis import strategies as st
 
 from comet_magic import errors
 from comet_magic.protocol import (
-    Attempt,
     Policy,
+    Retries,
     RetryBudget,
+    RetryVerdict,
     backoff,
-    judge,
+    decisions,
     refusal,
     retry_after,
-    should_retry,
 )
-from comet_magic.protocol.retry import counts
 
 NOW = 1_795_348_800.0
 
@@ -35,18 +34,16 @@ def envelope(
     )
 
 
-def attempt(error: errors.CometError, **facts: object) -> Attempt:
-    defaults = {
-        "number": 1,
-        "counted": 1,
-        "should_retry": None,
-        "retry_after": None,
-        "permanent": False,
-        "waited": 0.0,
-        "left": 600.0,
-        "jitter": 0.0,
-    }
-    return Attempt(error=error, **{**defaults, **facts})  # type: ignore[arg-type]
+def after(
+    error: errors.CometError, policy: Policy | None = None, *, left: float = 600.0, jitter: float = 0.0
+) -> RetryVerdict:
+    """What follows the first failure of a call."""
+    return Retries(policy or Policy(), RetryBudget()).after(error, left=left, jitter=jitter)
+
+
+def limited(asked: float | None = None) -> errors.CometError:
+    """A limit of rate, with the wait that the server asks for."""
+    return refusal(429, {}, b"").with_facts(retry_after=asked)
 
 
 def verdict_of(
@@ -54,8 +51,7 @@ def verdict_of(
 ) -> tuple[str, bool, str]:
     """Class, whether it is sent again, outcome."""
     error = refusal(status, headers or {}, body)
-    verdict = judge(attempt(error, should_retry=should_retry(headers or {})), Policy())
-    return type(error).__name__, verdict.delay is not None, error.outcome
+    return type(error).__name__, after(error).delay is not None, error.outcome
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 521, 523, 525, 526])
@@ -137,7 +133,7 @@ def test_an_error_envelope_inside_a_200_leaves_the_bill_open() -> None:
     error = refusal(200, {}, envelope("server_error", "server_error"))
     assert isinstance(error, errors.ServerError)
     assert error.outcome == "unknown"
-    assert judge(attempt(error), Policy()).delay is None
+    assert after(error).delay is None
 
 
 def test_a_refusal_carries_the_servers_own_words_and_ids() -> None:
@@ -171,44 +167,45 @@ def test_a_wrong_address_gets_the_hint_about_the_base_url(status: int) -> None:
 
 
 def test_a_connection_that_never_was_is_tried_again_and_a_refused_certificate_is_not() -> None:
-    error = errors.APIConnectionError("no")
-    assert judge(attempt(error), Policy()).delay == 0.5
-    assert judge(attempt(error, permanent=True), Policy()).delay is None
+    assert after(decisions.NO_CONNECTION.error("no")).delay == 0.5
+    assert after(decisions.NOT_WHOLE.error("no")).delay == 0.5
+    assert after(decisions.NO_TRUST.error("no")).delay is None
 
 
-@pytest.mark.parametrize(
-    "error", [errors.AmbiguousError("x"), errors.APITimeoutError("x", outcome="unknown")]
-)
-def test_an_answer_that_was_lost_is_never_asked_for_again(error: errors.CometError) -> None:
-    assert judge(attempt(error), Policy(max_attempts=10)).delay is None
+@pytest.mark.parametrize("row", [row for row in decisions.TABLE if not row.again])
+def test_only_what_the_table_lets_pass_is_sent_again(row: decisions.Decision) -> None:
+    patient = Policy(max_attempts=10, free_rate_limits=True)
+    assert after(row.error("no"), patient).delay is None
 
 
 def test_attempts_are_limited_and_counted() -> None:
-    verdict = judge(attempt(refusal(429, {}, b""), number=3, counted=3), Policy(max_attempts=3))
-    assert verdict.delay is None
-    assert verdict.error.attempts == 3
+    retries = Retries(Policy(max_attempts=3), RetryBudget())
+    found = [retries.after(limited(), left=600.0, jitter=0.0).delay for _ in range(3)]
+
+    assert found == [0.5, 1.0, None]
+    assert retries.attempts == 3
 
 
 def test_the_servers_hint_is_a_floor_for_the_wait() -> None:
-    assert judge(attempt(refusal(429, {}, b""), retry_after=7.0), Policy()).delay == 7.0
-    assert judge(attempt(refusal(429, {}, b""), retry_after=0.1), Policy()).delay == 0.5
+    assert after(limited(7.0)).delay == 7.0
+    assert after(limited(0.1)).delay == 0.5
 
 
 def test_a_long_wait_ends_at_once_and_is_told() -> None:
-    verdict = judge(attempt(refusal(429, {}, b""), retry_after=3600.0), Policy())
+    verdict = after(limited(3600.0))
     assert verdict.delay is None
-    assert "60 min" in verdict.error.hint
-    assert verdict.error.retry_after == 3600.0
+    assert "60 min" in verdict.hint
+
+
+def test_a_decision_changes_nothing_about_the_error() -> None:
+    error = limited(3600.0)
+    before = dict(vars(error))
+    after(error)
+    assert vars(error) == before
 
 
 def test_a_pipeline_waits_longer() -> None:
-    patient = Policy(patience=600.0, free_rate_limits=True)
-    assert judge(attempt(refusal(429, {}, b""), retry_after=300.0), patient).delay == 300.0
-
-
-def test_no_wait_goes_past_the_deadline_or_the_sum() -> None:
-    assert judge(attempt(refusal(429, {}, b""), retry_after=7.0, left=5.0), Policy()).delay is None
-    assert judge(attempt(refusal(429, {}, b""), retry_after=7.0, waited=115.0), Policy()).delay is None
+    assert after(limited(300.0), Policy(patience=600.0, free_rate_limits=True)).delay == 300.0
 
 
 @pytest.mark.parametrize(
@@ -261,29 +258,22 @@ def test_an_outage_cannot_multiply_the_load() -> None:
     assert not budget.take()
 
 
-def waits(asked: float, policy: Policy | None = None, **facts: object) -> bool:
-    """Whether a limit of rate with this hint is waited out."""
-    return (
-        judge(attempt(refusal(429, {}, b""), retry_after=asked, **facts), policy or Policy()).delay
-        is not None
-    )
+@pytest.mark.parametrize(("asked", "again"), [(60.0, True), (60.5, False), (0.0, True), (None, True)])
+def test_a_wait_up_to_the_policys_patience_is_waited(asked: float | None, again: bool) -> None:
+    assert (after(limited(asked)).delay is not None) is again
 
 
-@pytest.mark.parametrize(
-    ("asked", "facts", "again"),
-    [
-        (60.0, {}, True),
-        (60.5, {}, False),
-        (7.0, {"waited": 113.0}, True),
-        (7.0, {"waited": 113.5}, False),
-        (7.0, {"left": 7.0}, False),
-        (7.0, {"left": 7.1}, True),
-        (1.0, {"counted": 2}, True),
-        (1.0, {"counted": 3}, False),
-    ],
-)
-def test_the_limits_of_patience_are_exact(asked: float, facts: dict[str, object], again: bool) -> None:
-    assert waits(asked, **facts) is again
+@pytest.mark.parametrize(("left", "again"), [(7.0, False), (7.1, True)])
+def test_no_wait_goes_past_the_deadline(left: float, again: bool) -> None:
+    assert (after(limited(7.0), left=left).delay is not None) is again
+
+
+@pytest.mark.parametrize(("waits", "again"), [((60.0, 60.0), True), ((60.0, 53.5, 7.0), False)])
+def test_the_waits_of_a_call_have_a_limit_together(waits: tuple[float, ...], again: bool) -> None:
+    retries = Retries(Policy(max_attempts=10), RetryBudget())
+    found = [retries.after(limited(asked), left=600.0, jitter=0.0).delay for asked in waits]
+    assert found[:-1] == list(waits[:-1])
+    assert (found[-1] is not None) is again
 
 
 @pytest.mark.parametrize(
@@ -298,7 +288,7 @@ def test_the_limits_of_patience_are_exact(asked: float, facts: dict[str, object]
     ],
 )
 def test_a_wait_is_told_in_words_of_its_length(asked: float, told: str) -> None:
-    assert told in judge(attempt(refusal(429, {}, b""), retry_after=asked), Policy()).error.hint
+    assert told in after(limited(asked)).hint
 
 
 def test_a_date_between_two_seconds_is_a_part_of_one() -> None:
@@ -322,19 +312,28 @@ def test_a_date_means_the_same_in_every_form_and_at_every_place(
     assert found == 30.0
 
 
-def test_only_a_pipelines_limits_of_rate_cost_no_attempt() -> None:
-    limited, refused = refusal(429, {}, b""), refusal(408, {}, b"")
-    patient = Policy(free_rate_limits=True)
-    assert [counts(error, policy) for error in (limited, refused) for policy in (Policy(), patient)] == [
-        True,
-        False,
-        True,
-        True,
-    ]
+def test_a_patient_policy_waits_out_limits_of_rate_at_no_cost() -> None:
+    """Neither an attempt, nor a token, nor the time of the call."""
+    retries = Retries(Policy(max_attempts=1, patience=600.0, free_rate_limits=True), RetryBudget())
+    for _ in range(30):
+        assert retries.after(limited(1.0), left=0.0, jitter=0.0).free
+    assert retries.after(refusal(408, {}, b""), left=600.0, jitter=0.0) == RetryVerdict(None)
 
 
-def test_a_connection_that_was_lost_later_is_not_tried_again() -> None:
-    assert judge(attempt(errors.APIConnectionError("no", outcome="unknown")), Policy()).delay is None
+def test_others_cost_an_attempt_and_a_token() -> None:
+    budget = RetryBudget()
+    for _ in range(20):
+        verdict = Retries(Policy(), budget).after(refusal(408, {}, b""), left=600.0, jitter=0.0)
+        assert (verdict.delay, verdict.free) == (0.5, False)
+    assert Retries(Policy(), budget).after(refusal(408, {}, b""), left=600.0, jitter=0.0).delay is None
+
+
+def test_what_is_not_sent_again_costs_no_token() -> None:
+    budget = RetryBudget()
+    for _ in range(30):
+        Retries(Policy(max_attempts=1), budget).after(limited(), left=600.0, jitter=0.0)
+        Retries(Policy(), budget).after(limited(7.0), left=1.0, jitter=0.0)
+    assert [budget.take() for _ in range(21)] == [True] * 20 + [False]
 
 
 def test_an_empty_bucket_says_no() -> None:

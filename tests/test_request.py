@@ -138,7 +138,7 @@ def test_a_misspelt_value_is_asked_about(options, hint):
 @pytest.mark.parametrize("picture", ["gif", "svg"])
 def test_pictures_that_would_never_be_opened_are_refused(model, picture):
     error = refusal(model=model, output_format=picture)
-    assert str(error) == f"output_format is {picture}; png, jpeg and webp are opened here"
+    assert str(error) == f"output_format is {picture}; it must be png, jpeg or webp"
 
 
 @pytest.mark.parametrize("name", ["svg", "frame_count", "frame_duration_ms"])
@@ -182,11 +182,11 @@ def test_response_format_is_refused_where_the_vendor_would_call_it_unknown(model
     [
         ("", "prompt is empty; say what the picture shows"),
         (" \n\t ", "prompt is empty; say what the picture shows"),
-        (None, "prompt is of type NoneType; a text is taken"),
-        (7, "prompt is 7; a text is taken"),
-        ("a\x00b", "prompt holds U+0000 at character 2, which is no text"),
-        ("boat \x1b[31m", "prompt holds U+001B at character 6, which is no text"),
-        ("half \ud83d", "prompt holds U+D83D at character 6, which is no text"),
+        (None, "prompt is of type NoneType; it must be a text"),
+        (7, "prompt is 7; it must be a text"),
+        ("a\x00b", "prompt contains U+0000 at character 2, which cannot be sent"),
+        ("boat \x1b[31m", "prompt contains U+001B at character 6, which cannot be sent"),
+        ("half \ud83d", "prompt contains U+D83D at character 6, which cannot be sent"),
         ("b" * 32_001, "prompt has 32001 characters; gpt-image-2 takes 32000"),
     ],
 )
@@ -233,19 +233,19 @@ def test_no_value_gets_past_the_check_but_by_its_rule(options, name, value):
 @pytest.mark.parametrize("name", catalog.WIRE_PARAMETERS)
 def test_extra_cannot_override_a_parameter_with_a_name_of_its_own(name):
     error = refusal(extra={name: "x"})
-    assert str(error) == f"extra holds {name}, which is set by its own name"
+    assert str(error) == f"extra contains {name}; set it by its own name"
     assert error.param == name
 
 
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"seed": float("nan")}, "extra cannot be sent: it is no JSON (ValueError)"),
-        ({"seed": {1, 2}}, "extra cannot be sent: it is no JSON (TypeError)"),
-        ({"seed": "\ud800"}, "extra cannot be sent: it holds half a character"),
-        ({7: "seed"}, "extra is no mapping of names to JSON values"),
-        (["seed"], "extra is no mapping of names to JSON values"),
-        ({" ": 1}, "extra holds a parameter without a name"),
+        ({"seed": float("nan")}, "extra cannot be sent: it is not JSON (ValueError)"),
+        ({"seed": {1, 2}}, "extra cannot be sent: it is not JSON (TypeError)"),
+        ({"seed": "\ud800"}, "extra cannot be sent: it contains half a character"),
+        ({7: "seed"}, "extra must be a mapping of names to JSON values"),
+        (["seed"], "extra must be a mapping of names to JSON values"),
+        ({" ": 1}, "extra contains a parameter without a name"),
     ],
 )
 def test_what_is_no_json_is_refused(extra, message):
@@ -480,8 +480,8 @@ def test_two_requests_share_a_key_only_when_their_pictures_do(one, other):
     [
         ({}, ()),
         ({"size": "16:9", "quality": "low"}, ()),
-        ({"model": "gpt-image-1.5"}, ("gpt-image-1.5: shutdown at its vendor is 2026-12-01",)),
-        ({"model": "dall-e-3"}, ("dall-e-3: shutdown at its vendor is 2026-05-12",)),
+        ({"model": "gpt-image-1.5"}, ("gpt-image-1.5 is retired on 2026-12-01",)),
+        ({"model": "dall-e-3"}, ("dall-e-3 is retired on 2026-05-12",)),
         (
             {"background": "transparent"},
             ("a transparent background is a preview on gpt-image-2; it may be refused",),
@@ -549,10 +549,10 @@ def test_a_call_asks_for_one_to_a_hundred_pictures(n):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("qualty", "Did you mean quality?"), ("zzz", "Parameters the table does not know go into extra.")],
+    [("qualty", "Did you mean quality?"), ("zzz", "Pass a parameter that is not in the table by extra.")],
 )
 def test_an_option_nobody_knows_is_refused_with_a_way_on(name, hint):
-    with pytest.raises(InvalidRequestError, match=f"{name} is no parameter") as caught:
+    with pytest.raises(InvalidRequestError, match=f"{name} is not a parameter") as caught:
         requests_of("boat", {name: 1})
     assert (caught.value.param, caught.value.hint) == (name, hint)
 

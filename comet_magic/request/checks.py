@@ -1,4 +1,4 @@
-"""What a request may not be: each check raises `InvalidRequestError` with the parameter at fault."""
+"""The checks of a request; each raises `InvalidRequestError` that names the parameter at fault."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOT_TAKEN = {
 
 
 def shown(value: object) -> str:
-    """A value as a message repeats it: short, on one line, never failing."""
+    """A value as a message shows it: short and on one line; never raises."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and value.bit_length() > 64:
@@ -34,17 +34,19 @@ def shown(value: object) -> str:
 
 
 def check_names(given: Iterable[str], known: Iterable[str]) -> None:
-    """Every name is one of those known."""
+    """Check that every name is known."""
     names = tuple(known)
     for name in given:
         if name not in names:
             meant = suggest(name, names)
-            hint = f"Did you mean {meant}?" if meant else "Parameters the table does not know go into extra."
-            raise InvalidRequestError(f"{shown(name)} is no parameter", param=name, hint=hint)
+            hint = (
+                f"Did you mean {meant}?" if meant else "Pass a parameter that is not in the table by extra."
+            )
+            raise InvalidRequestError(f"{shown(name)} is not a parameter", param=name, hint=hint)
 
 
 def check_call(options: Mapping[str, Any]) -> None:
-    """The options about the call itself are of the right kind."""
+    """Check the kinds of the options about the call itself."""
     reuse, on_event = options.get("reuse"), options.get("on_event")
     if reuse is not None and not isinstance(reuse, bool):
         raise InvalidRequestError(f"reuse is {shown(reuse)}; it must be True or False", param="reuse")
@@ -53,34 +55,34 @@ def check_call(options: Mapping[str, Any]) -> None:
 
 
 def check_model(model: object) -> None:
-    """The id can be sent at all."""
+    """Check that the id can be sent."""
     if not isinstance(model, str) or not model.strip() or not model.isprintable() or len(model) > 200:
-        raise InvalidRequestError(f"model is {shown(model)}; the id of a model is taken", param="model")
+        raise InvalidRequestError(f"model is {shown(model)}; it must be the id of a model", param="model")
 
 
 def check_prompt(spec: Model, prompt: object) -> None:
-    """The prompt is text, neither blank nor too long, without control characters."""
+    """Check that the prompt is text, neither blank nor too long, without control characters."""
     if not isinstance(prompt, str):
-        said = f"prompt is {shown(prompt)}; a text is taken"
+        said = f"prompt is {shown(prompt)}; it must be a text"
     elif not prompt.strip():
         said = "prompt is empty; say what the picture shows"
     elif len(prompt) > spec.prompt_limit:
         said = f"prompt has {len(prompt)} characters; {spec.id} takes {spec.prompt_limit}"
     elif found := _UNSENDABLE.search(prompt):
-        said = f"prompt holds U+{ord(found[0]):04X} at character {found.start() + 1}, which is no text"
+        said = f"prompt contains U+{ord(found[0]):04X} at character {found.start() + 1}, which cannot be sent"
     else:
         return
     raise InvalidRequestError(said, param="prompt")
 
 
 def check_value(spec: Model, name: str, value: object) -> None:
-    """The model takes this parameter and this value."""
+    """Check that the model takes this parameter and this value."""
     rule = spec.parameters.get(name)
     said, hint = f"{name} is {shown(value)}; {spec.id} takes {rule or f'no {name}'}", ""
     if rule is None:
         hint = _NOT_TAKEN.get(name, "")
     elif name == "output_format" and value in ("gif", "svg"):
-        said, hint = f"output_format is {value}; png, jpeg and webp are opened here", ""
+        said, hint = f"output_format is {value}; it must be png, jpeg or webp", ""
     elif rule.admits(value):
         return
     else:
@@ -90,7 +92,7 @@ def check_value(spec: Model, name: str, value: object) -> None:
 
 
 def _nearest(rule: Rule, value: object) -> tuple[str, str]:
-    """What to add to the sentence, and what to do."""
+    """What to add to the message, and the hint."""
     near = rule.nearest(value)
     if rule.kind == "size" and near:
         return f", nearest {near}", f"Use size {near}."
@@ -100,11 +102,13 @@ def _nearest(rule: Rule, value: object) -> tuple[str, str]:
 
 
 def check_extra(extra: Mapping[str, Any]) -> None:
-    """Nothing in it has a name of its own here, or asks for pictures that are never opened."""
+    """Check that no parameter of ours is in `extra`, and none that asks for gif or svg pictures."""
     for name in extra:
         if name in WIRE_PARAMETERS:
-            raise InvalidRequestError(f"extra holds {name}, which is set by its own name", param=name)
+            raise InvalidRequestError(f"extra contains {name}; set it by its own name", param=name)
         if name in _OF_GIF_AND_SVG:
-            raise InvalidRequestError(f"extra holds {name}; png, jpeg and webp are opened here", param=name)
+            raise InvalidRequestError(
+                f"extra contains {name}; only png, jpeg and webp can be opened", param=name
+            )
         if not name.strip():
-            raise InvalidRequestError("extra holds a parameter without a name", param="extra")
+            raise InvalidRequestError("extra contains a parameter without a name", param="extra")

@@ -1,4 +1,4 @@
-"""Parameters the table does not know, as JSON that nobody can change."""
+"""Parameters that are not in the table, as immutable JSON."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ..errors import InvalidRequestError
 
 
 class Extra(Mapping[str, Any]):
-    """A JSON object that is equal to another when their canonical texts are; values are handed out as copies.
+    """An immutable JSON object; two are equal if their canonical texts are. Values are given as copies.
 
     Raises:
-        InvalidRequestError: it is no JSON; `param` is "extra".
+        InvalidRequestError: it is not JSON; `param` is "extra".
     """
 
     __slots__ = ("_text", "_values")
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         if not isinstance(values, Mapping | None) or not all(isinstance(name, str) for name in values or ()):
-            raise InvalidRequestError("extra is no mapping of names to JSON values", param="extra")
+            raise InvalidRequestError("extra must be a mapping of names to JSON values", param="extra")
         self._text = canonical({**values} if values else {})
         self._values: dict[str, Any] = json.loads(self._text)
 
@@ -45,19 +45,19 @@ class Extra(Mapping[str, Any]):
 
 
 def canonical(values: Mapping[str, Any]) -> str:
-    """The one text of a JSON object: sorted names, no spaces, ASCII only.
+    """The canonical text of a JSON object: sorted names, no spaces, ASCII only.
 
     Raises:
-        InvalidRequestError: a value is no JSON, or its text is no Unicode.
+        InvalidRequestError: a value is not JSON, or a text is not valid Unicode.
     """
     try:
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         json.dumps(values, ensure_ascii=False).encode()
         return text
     except UnicodeEncodeError:
-        reason = "it holds half a character"
+        reason = "it contains half a character"
     except RecursionError:
         reason = "it is nested too deeply"
     except (TypeError, ValueError) as error:
-        reason = f"it is no JSON ({type(error).__name__})"
+        reason = f"it is not JSON ({type(error).__name__})"
     raise InvalidRequestError(f"extra cannot be sent: {reason}", param="extra")

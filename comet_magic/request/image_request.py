@@ -1,4 +1,4 @@
-"""The request itself."""
+"""One request: checked when it is made, immutable, with its wire body, its key and its price."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _NO_EXTRA = Extra()
 _KEY_VERSION = "comet_magic/1"
-# They change how many, who asked and how the answer travels; not the picture.
+# They change the number of pictures, the user and how the answer is sent, but no picture.
 _NOT_IN_KEY = frozenset({"n", "user", "stream", "partial_images", "response_format", "safety_identifier"})
 _MOST_IN_SEQUENCE = 15  # https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation
 
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """A request the model takes, of the parameters that `comet_magic.generate` explains; what is None is not sent.
+    """A request that its model takes. `comet_magic.generate` explains the parameters; None means not sent.
 
-    `size` takes words (square, portrait, landscape) and ratios (16:9) too and becomes the nearest size.
+    `size` may also be a word (square, portrait, landscape) or a ratio (16:9); it becomes the nearest size.
 
     Raises:
         InvalidRequestError: a rule of the model is broken; `param` names the parameter.
@@ -72,7 +72,7 @@ class ImageRequest:
         check_extra(self.extra)
 
     def _settle(self) -> None:
-        """One spelling for what means the same, so that equal requests are equal."""
+        """Give equal requests equal values."""
         if isinstance(self.size, str):
             object.__setattr__(self, "size", resolve_size(self.spec, self.size))
         if self.stream is False:
@@ -83,13 +83,13 @@ class ImageRequest:
             object.__setattr__(self, "extra", Extra(self.extra))
 
     def _check_together(self) -> None:
-        """Parameters that are right alone and wrong together.
+        """Check parameters that are valid alone but not together.
 
         https://developers.openai.com/api/reference/resources/images/methods/generate
         """
         picture = self.output_format or "png"
         if self.background == "transparent" and picture == "jpeg":
-            said, param = "background is transparent; png and webp can be, jpeg can not", "background"
+            said, param = "background is transparent; use png or webp, jpeg has no transparency", "background"
         elif self.output_compression is not None and picture == "png" and self.spec.known:
             said, param = (
                 "output_compression is set; jpeg and webp take it, png does not",
@@ -97,7 +97,7 @@ class ImageRequest:
             )
         elif self.partial_images is not None and not self.stream:
             said, param = (
-                f"partial_images is {self.partial_images}; it goes with stream only",
+                f"partial_images is {self.partial_images}; it works with stream only",
                 "partial_images",
             )
         elif self.stream and self.n > 1:
@@ -109,20 +109,20 @@ class ImageRequest:
 
     @property
     def spec(self) -> Model:
-        """What the catalog knows of the model."""
+        """The model in the catalog."""
         return find(self.model)
 
     def _set(self) -> list[tuple[str, Any]]:
-        """What is set beside model, prompt and extra, in the order of the wire."""
+        """The parameters that are set, except model, prompt and extra, in wire order."""
         pairs = ((name, getattr(self, name)) for name in WIRE_PARAMETERS[2:])
         return [(name, value) for name, value in pairs if value is not None]
 
     def body(self) -> dict[str, Any]:
-        """The JSON that goes on the wire: what is set and nothing else; `n` only when it is not 1."""
+        """The JSON that is sent: only what is set; `n` only if it is not 1."""
         return {**self._facts(), **self.extra}
 
     def to_dict(self) -> dict[str, Any]:
-        """The request as plain JSON values: what is set, `extra` as a member of its own."""
+        """The request as plain JSON values: what is set, with `extra` under its own name."""
         return {**self._facts(), "extra": dict(self.extra)} if self.extra else self._facts()
 
     def _facts(self) -> dict[str, Any]:
@@ -131,10 +131,10 @@ class ImageRequest:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """The request `to_dict` told of, taken as it was checked then: rules may have changed since.
+        """The request that `to_dict` gave. It is not checked again: rules may have changed since.
 
         Raises:
-            InvalidRequestError: a name is no parameter, or there is no prompt.
+            InvalidRequestError: a name is not a parameter, or there is no prompt.
         """
         check_names(facts, [member.name for member in fields(cls)])
         if not isinstance(facts.get("prompt"), str):
@@ -146,24 +146,24 @@ class ImageRequest:
         return request
 
     def key(self, vendor: str) -> str:
-        """The name of these pictures at this vendor: sha256 as hex of all that changes them.
+        """The key of these pictures at this vendor: sha256, as hex, of everything that changes them.
 
-        What is not set is not part of it, so a later default of ours cannot change it.
+        What is not set is left out, so a later default cannot change a key.
         """
         return hashlib.sha256(self.key_text(vendor).encode()).hexdigest()
 
     def key_text(self, vendor: str) -> str:
-        """All that changes the pictures, in its one canonical form."""
+        """The text that `key` hashes: everything that changes the pictures, in canonical form."""
         parameters = {name: value for name, value in self._set() if name not in _NOT_IN_KEY}
         extra = {name: value for name, value in self.extra.items() if name not in _NOT_IN_KEY}
         facts = {"version": _KEY_VERSION, "vendor": vendor, "model": self.model, "prompt": self.prompt}
         return canonical({**facts, "parameters": parameters, "extra": extra})
 
     def with_prompt(self, prompt: str) -> Self:
-        """The same with another prompt; only that is checked, for the rest was.
+        """The same request with another prompt; only the prompt is checked.
 
         Raises:
-            InvalidRequestError: the prompt is blank, too long or no text.
+            InvalidRequestError: the prompt is blank, too long or not text.
         """
         check_prompt(self.spec, prompt)
         other = object.__new__(type(self))
@@ -171,12 +171,12 @@ class ImageRequest:
         return other
 
     def estimate(self, price_per_image: int | None = None) -> Price:
-        """What it should cost in micro-USD: a range where `auto` chooses, None at both ends where unknown.
+        """The expected cost in micro-USD: a range if `auto` chooses, None at both ends if unknown.
 
-        `price_per_image`, also micro-USD, stands in where the table has no price.
+        `price_per_image`, also in micro-USD, is used if the table has no price.
         """
         tariff = self.spec.price
-        costs = [tariff.picture(*outcome) if tariff else None for outcome in self.outcomes()]
+        costs = [tariff.picture(*variant) if tariff else None for variant in self.variants()]
         known = [cost for cost in costs if cost is not None]
         if tariff is None or len(known) < len(costs):
             each, beside = [price_per_image], 0
@@ -189,23 +189,23 @@ class ImageRequest:
 
     @property
     def lowest_picture(self) -> int | None:
-        """Micro-USD of the cheapest picture that the server may choose, without its prompt; None where unknown."""
+        """Micro-USD of the cheapest picture that the server may choose, without its prompt; None if unknown."""
         tariff = self.spec.price
-        costs = [tariff.picture(*outcome) if tariff else None for outcome in self.outcomes()]
+        costs = [tariff.picture(*variant) if tariff else None for variant in self.variants()]
         return min((cost for cost in costs if cost is not None), default=None)
 
-    def outcomes(self) -> list[tuple[str, str]]:
-        """Each size and quality the server may choose, "" where the model has no such word."""
+    def variants(self) -> list[tuple[str, str]]:
+        """Each (size, quality) that the server may choose; "" if the model has no such parameter."""
         sizes = self.spec.auto_sizes if self.size in (None, "auto") else (self.size,)
         words = self.spec.auto_qualities if self.quality in (None, "auto") else (self.quality,)
         return [(size or "", word or "") for size in sizes or ("",) for word in words or ("",)]
 
     def _beside(self, tariff: Tariff) -> int:
-        """The prompt and the previews."""
+        """Micro-USD of the prompt and the previews."""
         return tariff.prompt(len(self.prompt)) + (self.partial_images or 0) * (tariff.partial or 0)
 
     def _in_sequence(self) -> int:
-        """How many pictures the model may make where one was asked for."""
+        """How many pictures the model may make for each one requested."""
         if self.extra.get("sequential_image_generation") != "auto":
             return 1
         options = self.extra.get("sequential_image_generation_options")
@@ -216,7 +216,7 @@ class ImageRequest:
     def notices(self) -> tuple[str, ...]:
         """What a user should know before it is sent, one sentence each."""
         spec = self.spec
-        retired = f"{self.model}: shutdown at its vendor is {spec.retired}" if spec.retired else ""
+        retired = f"{self.model} is retired on {spec.retired}" if spec.retired else ""
         preview = self.background == "transparent" and spec.transparent == "preview"
         refused = (
             f"a transparent background is a preview on {self.model}; it may be refused" if preview else ""
@@ -226,5 +226,5 @@ class ImageRequest:
 
     @property
     def mime_hint(self) -> str:
-        """The type of picture asked for; what comes is told by its bytes."""
+        """The MIME type that was requested; the type that arrives is read from its bytes."""
         return f"image/{self.output_format or 'png'}"

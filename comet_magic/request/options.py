@@ -1,4 +1,4 @@
-"""The names every door takes beside the prompt."""
+"""The options that every entry point takes beside the prompt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CALL_OPTIONS = frozenset({"timeout", "max_cost", "reuse", "on_event"})
 
 
 class WireOptions(TypedDict, total=False):
-    """What a picture may be asked for with; None is the same as not set."""
+    """The parameters of a picture; None means not set."""
 
     model: str | None
     n: int
@@ -30,7 +30,7 @@ class WireOptions(TypedDict, total=False):
 
 
 class Options(WireOptions, total=False):
-    """What a call may set; None is the same as not set. Its own four (`CALL_OPTIONS`) are about the call."""
+    """The options of a call; None means not set. `CALL_OPTIONS` are about the call, the others about the picture."""
 
     timeout: float | None
     max_cost: float | None

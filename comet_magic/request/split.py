@@ -1,4 +1,4 @@
-"""From a wish for n pictures to requests, and from an answer to its cost."""
+"""Split a call into requests; what an answered request cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .options import CALL_OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST_PICTURES = 100  # of one call, all its requests together; more is a dataset
+MOST_PICTURES = 100  # of one call with all its requests; for more there are datasets
 
 
 def requests_of(prompt: str, options: Mapping[str, Any]) -> tuple[ImageRequest, ...]:
@@ -44,9 +44,9 @@ def cost_of(
     images: int,
     price_per_image: int | None = None,
 ) -> int | None:
-    """Micro-USD of an answered call, by its usage or else its printed price; None where neither tells.
+    """Micro-USD of an answered call, by its usage or else its printed price; None if neither is known.
 
-    `price_per_image` stands in where the table cannot tell. A usage that comes to less than half of the lowest price
+    `price_per_image` is used if the table has no price. A usage that comes to less than half of the lowest price
     of these pictures is no count (many gateways answer zeros): then the cost is unknown, and what was reserved counts.
     """
     tariff = request.spec.price
@@ -55,6 +55,6 @@ def cost_of(
         return counted if 2 * counted >= (request.lowest_picture or 0) * images else None
     each = price_per_image
     if tariff and not tariff.by_tokens:
-        printed = {tariff.picture(*outcome) for outcome in request.outcomes()}
+        printed = {tariff.picture(*variant) for variant in request.variants()}
         each = printed.pop() if len(printed) == 1 else price_per_image
     return None if each is None else each * images

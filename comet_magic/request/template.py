@@ -1,4 +1,4 @@
-"""Requests that differ in their prompt only: what they share is checked, named and priced once."""
+"""Requests that differ in their prompt only: everything else is checked, hashed and priced once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _MARK = "\N{OBJECT REPLACEMENT CHARACTER}the prompt goes here\N{OBJECT REPLACEME
 
 
 class RequestTemplate:
-    """Many prompts with the same parameters, far quicker than a request for each.
+    """Checks, keys and prices for many prompts with the same parameters; much faster than a request for each.
 
     Args:
         template: a request with these parameters; its prompt does not matter.
-        vendor: whom they are sent to.
-        price_per_image: micro-USD, where the table has no price.
+        vendor: the vendor they are sent to.
+        price_per_image: micro-USD, used if the table has no price.
     """
 
     def __init__(self, template: ImageRequest, vendor: str, price_per_image: int | None = None) -> None:
@@ -30,7 +30,7 @@ class RequestTemplate:
         self._price_per_image = price_per_image
         self._prices: dict[int, Price] = {}
         quoted = json.dumps(_MARK)
-        # After the prompt come vendor and version only, so its last place is the prompt's own.
+        # After the prompt come only vendor and version, so the last match is the prompt.
         before, _, after = template.with_prompt(_MARK).key_text(vendor).rpartition(quoted)
         self._before, self._after = hashlib.sha256(before.encode()), after.encode()
         facts = template.to_dict()
@@ -40,7 +40,7 @@ class RequestTemplate:
         )
 
     def check(self, prompt: object) -> None:
-        """The model takes this prompt.
+        """Check that the model takes this prompt.
 
         Raises:
             InvalidRequestError: it does not.
@@ -59,7 +59,7 @@ class RequestTemplate:
         return name.hexdigest()
 
     def estimate(self, prompt: str) -> Price:
-        """The price of that request; it depends on nothing of the prompt but its length."""
+        """The price of that request; it depends on the length of the prompt only."""
         length = len(prompt)
         if length not in self._prices:
             self._prices[length] = self.request(prompt).estimate(self._price_per_image)

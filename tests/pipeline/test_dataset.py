@@ -546,7 +546,7 @@ def test_cancelling_the_await_lets_calls_in_flight_finish(endpoint: Endpoint, tm
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"sizes": "1024x1024"}, InvalidRequestError, "sizes is no parameter"),
+        ({"sizes": "1024x1024"}, InvalidRequestError, "sizes is not a parameter"),
         ({"archive": "here"}, ConfigurationError, "archive is no setting of a dataset"),
         ({"redo": "done"}, ConfigurationError, "redo is done"),
         (

@@ -281,10 +281,10 @@ def test_deduplicated_rows_are_twins_of_the_first() -> None:
         ({"prompt": ""}, "prompt is empty"),
         ({"prompt": None}, "prompt is of type NoneType"),
         ({"label": 1}, "prompt is of type NoneType"),
-        ({"prompt": 7}, "prompt is 7; a text is taken"),
+        ({"prompt": 7}, "prompt is 7; it must be a text"),
         ({"prompt": "a", "size": "7x7"}, "size is 7x7"),
         ({"prompt": "a", "n": 0}, "n is 0; a row takes 1 to 100"),
-        ({"prompt": "a", "extra": "no"}, "extra is no mapping"),
+        ({"prompt": "a", "extra": "no"}, "extra must be a mapping"),
     ],
 )
 def test_a_row_that_breaks_a_rule_is_kept_with_its_reason(row: dict[str, Any], words: str) -> None:

@@ -99,7 +99,7 @@ def test_transparent_takes_jpeg_away_and_says_why(shown: Shown) -> None:
     shown.control("Background").value = "transparent"
 
     assert offered(shown, "output_format") == ["", "png", "webp"]
-    assert "jpeg can not" in shown.words("comet-hint")
+    assert "jpeg has no transparency" in shown.words("comet-hint")
 
 
 def test_choosing_transparent_after_jpeg_gives_the_format_up(shown: Shown) -> None:
@@ -108,7 +108,7 @@ def test_choosing_transparent_after_jpeg_gives_the_format_up(shown: Shown) -> No
     shown.control("Background").value = "transparent"
 
     assert shown.panel.form.values() == {"background": "transparent"}
-    assert "jpeg can not" in shown.words("comet-hint")
+    assert "jpeg has no transparency" in shown.words("comet-hint")
 
 
 def test_compression_is_there_only_for_a_format_that_has_it(shown: Shown) -> None:
@@ -209,7 +209,7 @@ def test_a_key_does_not_stay_in_the_form(shown: Shown, label: str) -> None:
     [
         ("Further parameters, as JSON", "seed: 7", "no JSON object"),
         ("Further parameters, as JSON", "[7]", "no JSON object"),
-        ("Further parameters, as JSON", '{"size": "1x1"}', "extra holds size"),
+        ("Further parameters, as JSON", '{"size": "1x1"}', "extra contains size"),
         ("Time limit, s", "soon", "timeout is soon"),
         ("Time limit, s", "inf", "timeout is inf"),
         ("Cost limit, USD", "cheap", "max_cost is cheap"),
