@@ -28,7 +28,6 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 # The errors of link() on file systems without hard links: FAT and exFAT, some FUSE and network mounts.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-_LONGEST_NAME = 255  # bytes, on every file system we know
 _is_junction = getattr(os.path, "isjunction", lambda _: False)  # Windows, from Python 3.12
 
 # https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
@@ -45,21 +44,9 @@ def write_whole(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o600)
         OSError: the disk is full, the folder cannot be written, and the like.
     """
     path = native(path)
-    with _written_beside(path, data, mode) as part:
+    with _part_beside(path) as part:
+        _write(part, [data] if isinstance(data, bytes) else data, mode)
         _give_name(part, path)
-
-
-def write_new(path: Path, data: bytes | Iterable[bytes]) -> Path:
-    """Write a file under this name, or with `-2`, `-3`... if it is taken; gives the path it got.
-
-    A name too long for the file system is shortened.
-
-    Raises:
-        OSError: the disk is full, the folder cannot be written, and the like.
-    """
-    path = native(path)
-    with _written_beside(path, data, 0o600) as part:
-        return _first_free(part, path)
 
 
 @contextlib.contextmanager
@@ -73,13 +60,12 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     """
     path = native(path)
     make_folder(path.parent)
-    with _removed_at_the_end(_part_beside(path)) as part:
+    with _part_beside(path) as part:
         with os.fdopen(open_no_follow(part, _NEW), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    sync_folder(path.parent)
 
 
 def place(part: Path, final: Path) -> None:
@@ -116,21 +102,8 @@ def write_all(descriptor: int, block: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _first_free(part: Path, path: Path) -> Path:
-    number = 1
-    while True:
-        ending = ("" if number == 1 else f"-{number}") + path.suffix
-        final = path.with_name(_cut(path.stem, _LONGEST_NAME - len(os.fsencode(ending))) + ending)
-        try:
-            _give_name(part, final)
-        except FileExistsError:
-            number += 1
-        else:
-            return final
-
-
 def make_folder(path: Path) -> None:
-    """A folder only its owner can read, made with its parents and durable in them."""
+    """Make a folder that only its owner can read, and its parents; durably."""
     path = native(path)
     if path.is_dir():
         return
@@ -141,9 +114,9 @@ def make_folder(path: Path) -> None:
 
 
 def make_private_folder(path: Path) -> None:
-    """A folder that is there, private, unseen by git, and was just written to.
+    """Make a private folder that git ignores, and check that it can be written.
 
-    A folder that held other things before keeps its mode and gets no `.gitignore`.
+    A folder that holds other things keeps its mode and gets no `.gitignore`.
 
     Raises:
         ConfigurationError: it cannot be made or written.
@@ -154,7 +127,8 @@ def make_private_folder(path: Path) -> None:
         make_folder(path)
         if fresh:
             path.chmod(0o700)
-            _write_once(path / ".gitignore", b"*\n")
+            with contextlib.suppress(FileExistsError):  # another process was quicker
+                write_whole(path / ".gitignore", b"*\n")
         probe = path / f".{secrets.token_hex(6)}{PART}"
         _write(probe, [b"?"], 0o600)
         probe.unlink()
@@ -168,7 +142,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def unwritable(folder: Path) -> str:
-    """Why no file can be made in a folder that is there or would be made, one sentence; "" if one can."""
+    """Why no file can be made in a folder, which may not exist yet, in one sentence; "" if one can."""
     place = native(folder).absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -211,32 +185,15 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _part_beside(path: Path) -> Path:
-    return path.with_name(f".{_cut(path.name, 100)}.{secrets.token_hex(6)}{PART}")
-
-
-def _write_once(path: Path, data: bytes) -> None:
-    try:
-        write_whole(path, data)
-    except FileExistsError:  # another process was quicker
-        return
-
-
 @contextlib.contextmanager
-def _written_beside(path: Path, data: bytes | Iterable[bytes], mode: int) -> Iterator[Path]:
-    """A temporary file with the data, to be named inside the block; it is removed at the end, the folder synced."""
-    with _removed_at_the_end(_part_beside(path)) as part:
-        _write(part, [data] if isinstance(data, bytes) else data, mode)
-        yield part
-    sync_folder(path.parent)
-
-
-@contextlib.contextmanager
-def _removed_at_the_end(part: Path) -> Iterator[Path]:
+def _part_beside(path: Path) -> Iterator[Path]:
+    """A temporary name beside a file; what has it at the end of the block is removed, and the folder is synced."""
+    part = path.with_name(f".{_cut(path.name, 100)}.{secrets.token_hex(6)}{PART}")
     try:
         yield part
     finally:
         part.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def _write(part: Path, blocks: Iterable[bytes], mode: int) -> None:
