@@ -1,4 +1,16 @@
-"""The clients in front of the work: `Client` waits, `AsyncClient` is awaited, both submit to one engine."""
+"""The clients: `Client` waits, `AsyncClient` is awaited; all calls of a process run on one loop in one thread.
+
+api, default    what users call: `Client`, `AsyncClient`, `generate`, `agenerate`
+core            one client's settings, limiter and archive; plans calls and runs them as jobs
+job             a call as its caller sees it; its requests; waiting and stopping
+loop_thread     the one background thread
+run_call        the journey of one request, top to bottom; `exchange` sends it once, `results` reads and stores
+transport       HTTP: the only module that knows the library; `download` fetches pictures by address
+limiter         how many calls at once, and how fast
+takeover        paid calls of dead processes, finished free of charge
+batch           many requests of a dataset
+vendor          free questions: catalogue and balance
+"""
 
 from __future__ import annotations
 

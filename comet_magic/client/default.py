@@ -1,4 +1,4 @@
-"""The one client that a process shares: `generate`, the magic and the panel go through one limiter."""
+"""The one client that a process shares: `generate`, the magic and the panel use it, and so share one limiter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _lock = threading.Lock()
 
 
 def shared_client(**overrides: Unpack[ClientOptions]) -> Client:
-    """The client; it is made anew when the key, the base URL or a setting has changed since it was made.
+    """The shared client; a new one is made when the key, the base URL or a setting has changed.
 
     Raises:
         MissingKeyError: no key was found.

@@ -33,13 +33,19 @@ class _Transient(Exception):  # noqa: N818 - a signal to try again, never seen o
 async def download(
     url: str, *, base_url: str, transport: DownloadTransport, largest: int, seconds: float, pause: float
 ) -> bytes:
-    """The bytes at a picture's address, of at most `largest` bytes, within `seconds`.
+    """Fetch a picture by its address; asked for again up to three times, because it may not be there yet.
 
-    It may not be there yet: after `pause` seconds, which double, it is asked for again.
+    Args:
+        url: where the picture is.
+        base_url: of the API; only its own loopback address may be fetched from this machine.
+        transport: sends the requests.
+        largest: bytes that the picture may have.
+        seconds: for all tries together.
+        pause: seconds before the second try; they double.
 
     Raises:
         UnsafeURLError: the address, or one it leads to, must not be fetched.
-        DownloadError: it does not give the bytes; `urls` holds the address.
+        DownloadError: it does not give the picture; `urls` holds the address.
     """
     problem = f"took longer than {seconds:g} s"
     with anyio.move_on_after(seconds):

@@ -1,7 +1,7 @@
-"""How many calls are in flight and how fast they follow each other: one limiter per client, slowed by every 429.
+"""How many calls are in flight and how fast they follow each other: one limiter per client.
 
-Both fall by a factor when the server says that it is too much; the calls in flight climb by one after every 25
-successes.
+A 429 pauses all calls of the client, and lowers both numbers: a server may limit requests a minute or requests side
+by side. Both climb again slowly: the calls in flight by one after every 25 successes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 DECREASE = 0.75
 CLIMB = 0.02  # of the rate for each second since the last success, and at most as much for each success
-WINDOW = 5.0  # seconds that tell how fast it went
-SAMPLE = 5  # requests taken within the window; fewer tell nothing of a pace
+WINDOW = 5.0  # seconds over which the rate is measured
+SAMPLE = 5  # requests taken within the window; fewer do not measure a rate
 SLOWEST = 1 / 60  # requests a second
 CLIMB_AFTER = 25  # successes
 
 
 class Pace:
-    """As fast as one likes until the server refuses; then below what it took, and slowly up again.
+    """Spaces requests: without limit until the server refuses, then below the rate that it took, slowly rising again.
+
+    Pure: the clock is passed in.
 
     Args:
         most: requests a second that are never exceeded.
@@ -40,7 +42,7 @@ class Pace:
         self._began = self._climbed_at = math.inf
 
     def turn(self, now: float) -> float:
-        """Seconds until one's turn, which is taken by asking."""
+        """Reserve the next free moment; gives the seconds until it."""
         start = max(self._free_at, now)
         self._free_at = start + 1 / self.rate
         self._began = min(self._began, start)
@@ -49,12 +51,12 @@ class Pace:
         return start - now
 
     def refused(self, now: float) -> None:
-        """A request was refused for being one too many."""
+        """Count a request that was refused as one too many."""
         self._refused.append(now)
         _forget(self._refused, now - WINDOW)
 
     def slow_down(self, now: float) -> None:
-        """Go on below the pace that the server took lately."""
+        """Set the rate below the one that the server took lately."""
         span = min(WINDOW, max(1.0, now - self._began))
         taken = sum(1 for start in self._sent if start <= now) - len(self._refused)
         measured = taken / span if taken >= SAMPLE else self.rate
@@ -62,7 +64,7 @@ class Pace:
         self._climbed_at = now
 
     def succeeded(self, now: float) -> None:
-        """A request was taken: a little faster."""
+        """Raise the rate a little: a request was taken."""
         if self.rate < self._most and self._climbed_at < math.inf:
             share = min(CLIMB, CLIMB * (now - self._climbed_at))
             self.rate = min(self._most, self.rate * (1 + share))
@@ -75,7 +77,7 @@ def _forget(times: deque[float], before: float) -> None:
 
 
 class Limiter:
-    """Admits calls in the order they came; used on the engine's loop only.
+    """Admits calls in the order they came; used on the loop's thread only.
 
     Args:
         limit: calls in flight at the most.
@@ -99,7 +101,7 @@ class Limiter:
 
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
-        """Wait for a place, and for the end of a pause; give the place back afterwards."""
+        """Hold a slot for the block, after any pause; wait for one if all are taken."""
         await self._enter()
         try:
             await self.pause()
@@ -109,7 +111,7 @@ class Limiter:
             self._wake()
 
     async def wait(self, delay: float, *, crowded: bool) -> None:
-        """Wait before a request is sent again; `crowded` where the server said that it is too much."""
+        """Wait before a request is sent again; `crowded` after a 429, which pauses all calls."""
         if crowded:
             self.too_much(delay)
             await self.step_back()
@@ -118,7 +120,7 @@ class Limiter:
             await self.pause()
 
     async def step_back(self) -> None:
-        """Give the place to who waits, stand first in the queue, and wait for the end of the pause."""
+        """Release the slot and rejoin at the head of the queue until the pause ends."""
         turn = anyio.Event()
         self._queue.appendleft(turn)
         self._running -= 1
@@ -126,12 +128,12 @@ class Limiter:
         try:
             await self._wait_for(turn)
         except BaseException:
-            self._running += 1  # it is given back where it was taken
+            self._running += 1  # `admit` gives it back
             raise
         await self.pause()
 
     async def pause(self) -> None:
-        """Wait until nobody asked for patience any more, and for one's turn."""
+        """Wait for the end of the common pause, and for this request's turn."""
         while True:
             # another 429 may make the pause longer meanwhile
             while (left := self._resume_at - time.monotonic()) > 0:  # noqa: ASYNC110
@@ -153,7 +155,7 @@ class Limiter:
         try:
             await turn.wait()
         except BaseException:
-            if turn.is_set():  # the place was given just before the cancellation
+            if turn.is_set():  # the slot was given just before the cancellation
                 self._running -= 1
                 self._wake()
             else:
@@ -166,12 +168,12 @@ class Limiter:
             self._queue.popleft().set()
 
     def too_much(self, delay: float) -> None:
-        """The server answered 429: nobody sends for `delay` seconds, and fewer side by side after that."""
+        """Pause all calls for `delay` seconds after a 429, and let fewer run side by side afterwards."""
         now = time.monotonic()
         self._resume_at = max(self._resume_at, now + delay)
         self._successes = 0
         self._pace.refused(now)
-        if now - self._lowered_at > max(delay, 1.0):  # the answers of one crowd are one sign
+        if now - self._lowered_at > max(delay, 1.0):  # several refusals at once count as one
             self._lowered_at = now
             self._limit = max(1.0, self._limit * DECREASE)
             self._pace.slow_down(now)

@@ -1,4 +1,4 @@
-"""The proxy that the environment or a setting names, in a form that can be used; never one to this very machine."""
+"""The proxy that the environment or a setting names; this machine itself is never reached through one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def environment_proxy(url: str) -> str | None:
     """The proxy that the environment names for an address, or None; this machine is never reached through one.
 
     Raises:
-        ConfigurationError: it is of a kind that is not spoken here.
+        ConfigurationError: its kind is not supported.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -29,7 +29,7 @@ def usable_proxy(proxy: str | None, source: str) -> str | None:
     """The address of a proxy as it was named; one without a scheme speaks http.
 
     Raises:
-        ConfigurationError: it is of a kind that is not spoken here.
+        ConfigurationError: its kind is not supported.
     """
     if proxy is None:
         return None
@@ -38,6 +38,6 @@ def usable_proxy(proxy: str | None, source: str) -> str | None:
     if scheme in ("http", "https") or (scheme in ("socks5", "socks5h") and find_spec("socksio")):
         return address
     raise ConfigurationError(
-        f"the proxy of {source} is for {clean(scheme, limit=20)}; http and https are spoken",
-        hint="Name another, except the host by NO_PROXY, or install socksio for socks5.",
+        f"the proxy of {source} is for {clean(scheme, limit=20)}; http and https are supported",
+        hint="Name another proxy, list the host in NO_PROXY, or install socksio for socks5.",
     )
