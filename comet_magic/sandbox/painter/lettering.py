@@ -6,6 +6,7 @@ import re
 import subprocess
 from bisect import bisect_right
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import NamedTuple, cast
 from unicodedata import bidirectional, category
 
@@ -13,7 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 _READ, _LINES, _LEADING = 400, 3, 1.36  # characters and lines that are shown; the height of a line of type
 _OWN = ((32, 126), *((ord(sign), ord(sign)) for sign in "©«°±´·»‘’“”…‹›⁄™"))
-_PIECES = re.compile(r"\s*[⺀-鿿가-힯＀-￯]|\s*[^\s⺀-鿿가-힯＀-￯]{1,20}")  # a line may end after each
+_PIECES = re.compile(
+    r"\s*[⺀-鿿가-힯＀-￯][、。，！？；：」』）》]*|\s*[^\s⺀-鿿가-힯＀-￯]{1,20}"
+)  # a line may end after each
 PAPER, _INK, _SEAL = "#faf6ee", "#2f2c3d", "#c4472f"
 
 
@@ -58,7 +61,7 @@ class Caption(NamedTuple):
 
 
 def caption(prompt: str, width: int, size: int) -> Caption:
-    """The words in type of about this size for a width; what does not fit ends in an ellipsis."""
+    """The words in type of a size for a width, both in pixels; what does not fit ends in an ellipsis."""
     text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", prompt[:_READ]).split())
     faces = [Face(), *(() if all(map(Face().has, text)) else _faces())]
     face = max(faces, key=lambda face: sum(map(face.has, text)))  # the first of the best
@@ -68,15 +71,13 @@ def caption(prompt: str, width: int, size: int) -> Caption:
     if count and not any(map(str.isalnum, shown)):
         shown, count = "", len(text.replace(" ", ""))
     missing = f"{count} character{'' if count == 1 else 's'}" if count or not shown else ""
-    lines, room = [""] * _LINES, width - (5 + 0.45 * len(missing)) * size
-    for small in (size, round(size * 0.78)):
-        if len(lines) >= _LINES:
-            lines, font = [], _font(*face[:2], size := small)
-            for piece in _PIECES.findall(shown):
-                if lines and font.getlength(lines[-1] + piece) <= room:
-                    lines[-1] += piece
-                else:
-                    lines.append(piece.lstrip())
+    lines: list[str] = []
+    room, font = width - (5 + 0.45 * len(missing)) * size, _font(*face[:2], size)
+    for piece in _PIECES.findall(shown):
+        if lines and font.getlength(lines[-1] + piece) <= room:
+            lines[-1] += piece
+        else:
+            lines.append(piece.lstrip())
     if len(lines) > _LINES or len(prompt) > _READ:
         lines[_LINES - 1 :] = [line + "…" * face.has("…") for line in lines[_LINES - 1 : _LINES]]
     return Caption(lines, font, size, missing, round((_LEADING * max(1, len(lines)) + 0.8) * size))
@@ -91,8 +92,8 @@ def _faces() -> tuple[Face, ...]:
     except (OSError, subprocess.SubprocessError, UnicodeError):
         return ()
     found = []
-    for colour, path, number, charset in (line.split("\t") for line in listed.splitlines()):
-        if colour == "False" and path.lower().endswith((".ttf", ".otf", ".ttc", ".otc")):
+    for path, number, charset in re.findall(r"(?im)^(?:False)?\t(.+\.[ot]t[fc])\t(\d+)\t(.+)$", listed):
+        if Path(path).is_file():
             ends = [[int(end, 16) for end in part.split("-")] for part in charset.split()]
             found.append(Face(path, int(number), tuple((end[0], end[-1]) for end in ends)))
     return tuple(found)

@@ -79,9 +79,8 @@ def paint_scene(canvas: Canvas, prompt: str, seed: str, position: int) -> None:
 def _staged(canvas: Canvas, idea: Idea, rng: Random, position: int) -> Scene:
     *named, lean = HOURS[idea.hour].split()
     # No two pictures of a call have quite the same light; without a subject the scene takes the colours that are named.
-    share, hues = (0.09, [rng.choice(("#c06a8a", "#3f8fa8", "#d8a860"))])
-    if idea.colours and not idea.subjects:
-        share, hues = 0.4, idea.colours
+    hues = [] if idea.subjects else idea.colours
+    share, hues = (0.4, hues) if hues else (0.09, [rng.choice(("#c06a8a", "#3f8fa8", "#d8a860"))])
     last = hues[-1] if hues[1:] else mix(hues[0], _WHITE, 0.3)
     tints = [(mix(hues[0], last, min(i, 4) / 4), share if i < 5 else share / 2) for i in range(10)]
     colours = [mix(tone, *tint) for tone, tint in zip(named, tints, strict=True)]
@@ -109,10 +108,8 @@ def _sky(scene: Scene) -> None:
             shape = (rng.uniform(*ends) * wide for ends in ((-0.8, 0.8), (-0.1, 0), (0.3, 0.8), (0.02, 0.09)))
             puffs.append([(at + u, level + v) for u, v in ellipse(*shape)])
         soft.fill(puffs, scene.cloud, opacity=0.55)
-    full = soft.image.filter(ImageFilter.GaussianBlur(unit * 0.0024)).resize(
-        (soft.width * 4, soft.height * 4)
-    )
-    canvas.image.paste(full)
+    blurred = soft.image.filter(ImageFilter.GaussianBlur(unit * 0.0024))
+    canvas.image.paste(blurred.resize((soft.width * 4, soft.height * 4)))
     if hour == "night":
         _strew(scene, ellipse(0, 0, 0.13, 0.13), scene.horizon)
     if hour != "storm":
@@ -121,10 +118,11 @@ def _sky(scene: Scene) -> None:
 
 def _strew(scene: Scene, shape: Ring, bottom: int) -> None:
     """Paint a white shape, in hundredths of the shorter edge, at random spots and in random sizes."""
-    found, rng, unit = [], scene.rng, scene.unit / 100
+    found, rng = [], scene.rng
     for _ in range(130 * max(scene.canvas.size) // scene.unit):
-        x, y, size = rng.random() * scene.canvas.width, rng.random() * bottom, unit * rng.uniform(0.4, 1.4)
-        found.append([(x + u * max(2, size), y + v * max(2, size)) for u, v in shape])
+        x, y = rng.random() * scene.canvas.width, rng.random() * bottom
+        size = max(2, scene.unit / 100 * rng.uniform(0.4, 1.4))
+        found.append([(x + u * size, y + v * size) for u, v in shape])
     scene.canvas.fill(found, _WHITE, opacity=0.75)
 
 

@@ -23,7 +23,7 @@ _WORDS = {
     "hour sunset": "sunset,dusk,evening,twilight,golden hour,autumn,日落,黄昏,夕阳,傍晚,晚霞,秋天",
     "hour night": "night,midnight,moon,moonlight,moonlit,starry,star,space,neon,夜,夜晚,夜景,星空,月光,月亮",
     "hour storm": "storm,stormy,thunderstorm,lightning,rain,rainy,raining,暴风雨,风暴,雷雨,闪电,雨,下雨",
-    "hour fog": "fog,foggy,mist,misty,haze,雾,薄雾,霧", "snow snow": "snow,snowy,snowing,winter,雪,下雪,雪山,冬天",
+    "hour fog": "fog,foggy,mist,misty,haze,雾,薄雾,霧", "snow snow": "snow,snowy,snowing,winter,雪,下雪,雪花,雪山,冬天",
     "water lake": "water,lake,pond,river,reflection,水,水面,湖,河,江",
     "water sea": "sea,ocean,wave,beach,coast,island,harbour,海,大海,海洋,海上,海浪,海滩,海边",
     "place mountains": "mountain,alps,peak,summit,valley,canyon,cliff,volcano,山,雪山,山脉,火山",
@@ -65,7 +65,7 @@ def _vocabulary() -> tuple[re.Pattern[str], dict[str, list[str]]]:
 
 def read(prompt: str, seed: str) -> Idea:
     """What the prompt names, and where it names no place or hour, what suits its subjects or the seed."""
-    (pattern, known), rng = _vocabulary(), Random(seed)  # noqa: S311  # the same throws for the same prompt
+    (pattern, known), rng = _vocabulary(), Random(seed)  # noqa: S311  # the same for the same prompt
     found: dict[str, list[str]] = {key.partition(" ")[0]: [] for key in _WORDS}
     subjects: dict[str, tuple[str, int, str]] = {}
     before: dict[str, str] = {}  # the colour and the count that wait for their subject
