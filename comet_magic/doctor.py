@@ -171,7 +171,7 @@ def _server() -> Iterator[Finding]:
 
 def _archive(folder: Path | None) -> Iterator[Finding]:
     if folder is None:
-        yield Finding("note", "the archive is switched off", "paid pictures are kept in memory only")
+        yield Finding("note", "the archive is off", "paid pictures are kept in memory only")
         return
     problem = unwritable(folder)
     if problem:
@@ -218,7 +218,7 @@ def _kind_at(folder: Path, mounts: str) -> str:
 
 def _repair(folder: Path | None) -> int:
     if folder is None or not folder.is_dir():  # a lost ledger is made anew, a folder is not
-        what = "the archive is switched off" if folder is None else f"there is no archive in {clean(folder)}"
+        what = "the archive is off" if folder is None else f"there is no archive in {clean(folder)}"
         raise ConfigurationError(what, hint="Name its folder: --archive PATH.")
     archive = Archive(folder)
     done = archive.repair()

@@ -67,14 +67,14 @@ def accept(fields: Mapping[str, Any], *, first: int = 0) -> AcceptedRequest:
     except InvalidRequestError as problem:
         refused = problem
     if refused:
-        raise _refusal(refused, fields, model)
+        raise _error_reply(refused, fields, model)
     if request.size != named.get("size"):
         # The client translates words such as "16:9"; the real API does not know them.
         raise _wrong_size(named["size"], str(model.parameters["size"]))
     return AcceptedRequest.of(request, model, first)
 
 
-def _refusal(problem: InvalidRequestError, fields: Mapping[str, Any], model: Model) -> ErrorReply:
+def _error_reply(problem: InvalidRequestError, fields: Mapping[str, Any], model: Model) -> ErrorReply:
     """The error of the catalog in the words of the vendor."""
     param = problem.param
     if param in WIRE_PARAMETERS and param not in {"model", "prompt", *model.parameters}:

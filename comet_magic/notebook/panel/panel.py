@@ -23,7 +23,7 @@ from .controls import Dress
 from .form import Form
 from .hand import Hand
 from .look import style
-from .run import Run, as_comet_error, end_message, stop_message
+from .run import PanelRun, as_comet_error, end_message, stop_message
 from .viewing import Viewing
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Panel:
         self._dress = Dress()
         self._lock = self._dress.lock
         self._hand = Hand(self._look)
-        self._run: Run | None = None
-        self._runs: list[Run] = []
+        self._run: PanelRun | None = None
+        self._runs: list[PanelRun] = []
         self._ordered = -math.inf
         self._closed = False
         self._make()
@@ -153,7 +153,7 @@ class Panel:
                 self._fail(error)
                 return
             self._ordered = now
-            run = self._run = Run(order, self._destination, self._hand.ring)
+            run = self._run = PanelRun(order, self._destination, self._hand.ring)
             self._runs.append(run)
             self._error.value = ""
             self._generate.disabled, self._stop.disabled = True, False
@@ -199,7 +199,7 @@ class Panel:
 
     # --- what the hand does
 
-    def _submit(self, run: Run) -> None:
+    def _submit(self, run: PanelRun) -> None:
         problem: CometError | None = None
         try:
             if not run.stopped:
@@ -220,13 +220,13 @@ class Panel:
         if problem is not None:
             self._fail(problem)
 
-    def _abandon(self, run: Run) -> None:
+    def _abandon(self, run: PanelRun) -> None:
         if run.job is not None and not run.job.done():
             run.left = run.job.abandon()
         with self._lock:
             self._say(stop_message(run))
 
-    def _let_go(self, runs: list[Run]) -> None:
+    def _let_go(self, runs: list[PanelRun]) -> None:
         for run in runs:
             run.dropped = True
         what = [run.job.drop() for run in runs if run.job is not None and not run.job.done()]
@@ -255,7 +255,7 @@ class Panel:
             self._generate.disabled = False
         return self._closed or not self._generate.disabled
 
-    def _finish(self, run: Run, job: Job) -> None:
+    def _finish(self, run: PanelRun, job: Job) -> None:
         fault = job.exception()
         images: Any = job.result() if fault is None else getattr(fault, "images", ())
         quiet = run.dropped or (run.stopped and getattr(fault, "outcome", "") == "not_sent")
@@ -275,7 +275,7 @@ class Panel:
             if fault is not None and not quiet:
                 self._fail(as_comet_error(fault), say=not images)
 
-    def _forget(self, run: Run) -> bool:
+    def _forget(self, run: PanelRun) -> bool:
         """Take it off the list; whether it was the one under way."""
         with self._lock:
             if run in self._runs:
@@ -299,7 +299,7 @@ class Panel:
         self._head.value = origin.head(origin.client_settings())
         return self._destination
 
-    def _draw_background(self, runs: list[Run]) -> None:
+    def _draw_background(self, runs: list[PanelRun]) -> None:
         if runs:
             orders = counted(len(runs), "order runs", "orders run")
             clock = f'<span aria-hidden="true"> · {html(runs[0].elapsed)}</span>'

@@ -29,7 +29,7 @@ class Part:
     final: bool
 
 
-class Run:
+class PanelRun:
     """One order on its way.
 
     Args:
@@ -79,7 +79,7 @@ class Run:
         return line[:1].upper() + line[1:]
 
 
-def stop_message(run: Run) -> str:
+def stop_message(run: PanelRun) -> str:
     """What stopping did, and what it means for the money."""
     what = run.left
     if what is None or not what.sent:
@@ -95,7 +95,7 @@ def stop_message(run: Run) -> str:
     )
 
 
-def end_message(run: Run, images: Any) -> str:
+def end_message(run: PanelRun, images: Any) -> str:
     """What came of it."""
     count = len(images)
     cost = "cost unknown" if images.cost is None else dollars(images.cost)

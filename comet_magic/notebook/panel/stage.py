@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ...images import Images
     from .controls import Dress
-    from .run import Part, Run
+    from .run import PanelRun, Part
 
 EMPTY = (
     '<div class="comet-empty"><div><strong>Your pictures appear here</strong>'
@@ -89,7 +89,7 @@ class Stage:
         self._previews.value = self.line.value = ""
         self._place()
 
-    def sources(self, run: Run) -> dict[int, str]:
+    def sources(self, run: PanelRun) -> dict[int, str]:
         """The newest picture of each part as a small data address, made before the lock is taken."""
         parts = run.parts()
         if len(parts) == 1 and parts[0].final:  # the end is at hand, and shows it anyway
@@ -100,7 +100,7 @@ class Stage:
                 self._sources[part.number] = part.picture, markup.readable(part.picture, edge)
         return {number: source for number, (_, source) in self._sources.items()}
 
-    def work(self, run: Run, sources: Mapping[int, str]) -> None:
+    def work(self, run: PanelRun, sources: Mapping[int, str]) -> None:
         """Show how far it is."""
         if not self._working:
             return

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...images import Images
     from .controls import Dress
     from .hand import Hand
-    from .run import Run
+    from .run import PanelRun
 
 DOWNLOADED = 30.0  # seconds after which a download is taken back
 HISTORY = 60  # calls of the archive that are shown
@@ -74,7 +74,7 @@ class Viewing:
         self.stage.put_away()
         self.stage.begin()
 
-    def work(self, run: Run) -> None:
+    def work(self, run: PanelRun) -> None:
         """Show how far a run is; called by the hand."""
         sources = self.stage.sources(run)
         with self._lock:
