@@ -114,7 +114,9 @@ def test_the_archive_is_looked_at_and_a_damaged_picture_is_named_by_a_repair(rep
     assert (status, "pictures whose file is damaged: 1" in text) == (1, True)
 
 
-@pytest.mark.parametrize(("folder", "said"), [("nowhere", "no archive in nowhere"), ("off", "switched off")])
+@pytest.mark.parametrize(
+    ("folder", "said"), [("nowhere", "no archive in nowhere"), ("off", "the archive is off")]
+)
 def test_a_repair_of_an_archive_that_is_not_there_makes_none_and_says_so(
     report, tmp_path: Path, folder: str, said: str
 ) -> None:
@@ -134,8 +136,8 @@ def test_calls_that_may_be_billed_are_counted(report, count: int, said: str) -> 
     assert f"note  {said} be billed without a picture" in report()[1]
 
 
-def test_an_archive_that_is_switched_off_is_told(report) -> None:
-    assert "switched off" in report("--archive", "off")[1]
+def test_an_archive_that_is_off_is_told(report) -> None:
+    assert "the archive is off" in report("--archive", "off")[1]
 
 
 MOUNTS = """\

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import comet_magic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACKAGE = Path(comet_magic.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -134,3 +140,46 @@ def test_nothing_is_swallowed_and_nothing_is_left_to_do(path: Path) -> None:
     text = path.read_text("utf-8")
     for word in ("except Exception", "except:", "TODO", "nest_asyncio", "verify=False"):
         assert word not in text
+
+
+def test_no_public_class_name_stands_in_two_rooms() -> None:
+    places: dict[str, set[str]] = {}
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, set()).add(str(path.relative_to(PACKAGE)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+# Phrases that say less than the plain words; the panel's own texts are not looked at yet.
+BANNED = re.compile(
+    r"for nothing|costs? nothing|vendor's end|switched off|\b[Oo]rdered\b|unseen|[Ll]ate, after|: taken|"
+    r"is no flag;|rehears|[Ss]tands? beside|not its business|free at once|all the same|[Tt]ake pictures"
+)
+
+
+def texts_for_users() -> Iterator[tuple[str, str]]:
+    """Where, and what: the strings of the package that are no docstrings, the pages and the notebooks' Markdown."""
+    for path, tree in TREES.items():
+        if "panel" in path.parts:
+            continue
+        notes = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and isinstance(node.body[0], ast.Expr)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in notes:
+                yield f"{path.relative_to(PACKAGE)}:{node.lineno}", node.value
+    root = PACKAGE.parent
+    yield "README.md", (root / "README.md").read_text("utf-8")
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            if cell["cell_type"] == "markdown":
+                yield path.name, "".join(cell["source"])
+
+
+def test_what_a_user_reads_is_said_in_plain_words() -> None:
+    found = [f"{where}: {match[0]}" for where, text in texts_for_users() for match in BANNED.finditer(text)]
+    assert found == []
