@@ -68,6 +68,22 @@ def test_pictures_at_addresses_are_fetched_and_not_paid_again_after_a_kill(tmp_p
         archive.close()
 
 
+def test_a_run_ends_when_the_paid_pictures_of_a_dead_one_are_fetched(tmp_path: Path) -> None:
+    with Endpoint(urls=True, hold=30) as endpoint:
+        process = start_maker(["paid by a dead run"], tmp_path / "set", endpoint)
+        archive = Archive(tmp_path / "set")
+        endpoint.until(lambda _: any(call.state == "received" for call in archive.open_calls()))
+        kill(process)
+        endpoint.urls, endpoint.hold = False, 0.7  # longer than the new row takes
+
+        generate_dataset(["another row"], tmp_path / "set", **settings(endpoint))
+
+        (entry,) = archive.history("paid by a dead run")
+        assert (entry.outcome, len(entry.pictures)) == ("done", 1)
+        assert endpoint.paid == 2
+        archive.close()
+
+
 def test_two_processes_share_a_dataset_and_pay_for_each_row_once(tmp_path: Path) -> None:
     rows = rows_of(60)
     with Endpoint(delay=0.05) as endpoint:
