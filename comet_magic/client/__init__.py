@@ -17,11 +17,13 @@ from __future__ import annotations
 from .api import AsyncClient, Client
 from .core import Plan
 from .default import agenerate, close_shared_client, generate, shared_client
+from .events import Arrived, Preview, Progress
 from .job import Abandoned, CallView, Job, wait
 from .vendor import Balance, Listed, reachable
 
 __all__ = [
     "Abandoned",
+    "Arrived",
     "AsyncClient",
     "Balance",
     "CallView",
@@ -29,6 +31,8 @@ __all__ = [
     "Job",
     "Listed",
     "Plan",
+    "Preview",
+    "Progress",
     "agenerate",
     "close_shared_client",
     "generate",

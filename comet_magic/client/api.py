@@ -262,7 +262,7 @@ async def finished(job: Job) -> Images:
 
 
 def _retrieve(future: asyncio.Future[Images]) -> None:
-    """Look at how a job ended, so that asyncio does not warn where nobody awaits it any more."""
+    """Retrieve how a job ended: asyncio would warn about an error that is never looked at."""
     if not future.cancelled():
         future.exception()
 

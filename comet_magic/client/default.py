@@ -52,14 +52,14 @@ def close_shared_client() -> None:
 def generate(prompt: str, **options: Unpack[Options]) -> Images:
     """Turn a prompt into pictures with the process's shared client.
 
-    What is left None is not sent: the server's own default holds. Everything is checked against the model before
-    anything is sent; a model that is not in the table takes what it is given, and the server decides. What each
+    A parameter that is None is not sent; the server's default holds. All are checked against the model before the
+    request leaves; those of a model that is not in the table are sent unchecked, and the server decides. What each
     parameter means to the vendor: https://apidoc.cometapi.com/images-generations.
 
     Args:
-        prompt: what to paint; up to 32,000 characters for GPT image models, 4,000 for dall-e-3.
-        model: its id; None asks `gpt-image-2`. `%cometimg_models` and the README list what each takes.
-        n: how many pictures, 1 to 100; what a model does not make at once becomes several requests.
+        prompt: what the picture shows; up to 32,000 characters for GPT image models, 4,000 for dall-e-3.
+        model: its id; None means `gpt-image-2`. `%cometimg_models` and the README list what each takes.
+        n: how many pictures, 1 to 100; more than the model makes at once become several requests.
         size: `1536x1024` (width x height in pixels), `auto`, `square`, `portrait`, `landscape`, or a ratio such as
             `16:9`, which becomes the nearest size that the model takes.
         quality: `low`, `medium`, `high` or `auto` for GPT image models, the newest take `xhigh` and `max` too;
@@ -68,17 +68,17 @@ def generate(prompt: str, **options: Unpack[Options]) -> Images:
         background: `transparent`, `opaque` or `auto`; transparent needs png or webp.
         output_format: `png`, `jpeg` or `webp`.
         output_compression: 0 to 100 percent, for jpeg and webp.
-        response_format: `url` or `b64_json`, for the models that offer both; the pictures come back all the same.
+        response_format: `url` or `b64_json`, for the models that offer both; what you get back is the same.
         moderation: `low` or `auto`.
         user: an id of your end user, for the vendor's abuse checks.
-        stream: ask for previews while the model works; they are handed to `on_event`.
+        stream: request previews while the model works; they are handed to `on_event`.
         partial_images: how many previews, 0 to 3; needs `stream`.
         extra: parameters that the table does not know, by name; named ones cannot be overridden.
         timeout: seconds for the whole call, attempts and waits; 600 unless the client says otherwise.
         max_cost: USD; a call that could cost more is refused before it is sent.
-        reuse: answer from the archive where it holds the same request, and pay only for the rest.
-        on_event: called with each `Progress`, `Preview` and `Arrived` of `comet_magic.protocol`, on another
-            thread; it must be quick.
+        reuse: take pictures of the same request from the archive (free), and pay only for the rest.
+        on_event: called with each `Progress`, `Preview` and `Arrived` of `comet_magic.client`, on another thread; it
+            must be quick. What it raises is logged and stops nothing.
 
     Returns:
         `Images`: a list of PIL images, also for one, with `.data` (the bytes as they came), `.paths` (their files),
@@ -88,10 +88,10 @@ def generate(prompt: str, **options: Unpack[Options]) -> Images:
         MissingKeyError: no key was found; nothing was sent.
         InvalidRequestError: a parameter breaks a rule of the model; `param` names it, nothing was sent.
         BudgetExceededError: it could cost more than a limit allows; nothing was sent.
-        APIStatusError: the server refused; its subclasses tell why.
+        APIStatusError: the server refused; its subclasses say why.
         AmbiguousError, APITimeoutError: it was sent and no answer came; it may be billed and is not sent again.
         PartialResultError: some of several pictures failed; the others are in `images`.
-        CometError: whatever else; `outcome` always says whether money is gone.
+        CometError: any other failure; `outcome` always says whether it may be billed.
 
     Example:
         >>> import comet_magic as cm

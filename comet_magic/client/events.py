@@ -1,4 +1,4 @@
-"""What a call tells while it runs. Events are values; they are handed to `on_event` on the engine's thread."""
+"""The events of a call while it runs: values that are handed to `on_event`, on the thread that runs all calls."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ class Job(futures.Future[Images]):
             _call_listener(self._on_event, event)
 
     def progress(self, call: RunningCall, state: CallState, note: str = "") -> None:
-        """Note a step of one of its requests, and tell of it."""
+        """Note a step of one of its requests, and hand it on as an event."""
         call.state = state
         self.tell(Progress(call.index, len(self.parts), state, time.monotonic() - self.started, note))
 
@@ -224,7 +224,7 @@ class Job(futures.Future[Images]):
         self.finish()
 
     def finish(self) -> None:
-        """End the job with the pictures of all its requests, or with the one error that tells of them."""
+        """End the job with the pictures of all its requests, or with one error for all that failed."""
         images = self._images()
         error = self._error(images)
         if error is not None:
@@ -264,10 +264,10 @@ class Job(futures.Future[Images]):
         )
 
 
-def _call_listener(listener: Callable[[T], object], told: T) -> None:
+def _call_listener(listener: Callable[[T], object], news: T) -> None:
     """Call a caller's own function; whatever it raises, `SystemExit` too, is logged and stays its own."""
     try:
-        listener(told)
+        listener(news)
     except BaseException:
         log.exception("a function that listens to a call failed")
 

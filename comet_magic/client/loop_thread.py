@@ -136,7 +136,7 @@ class LoopHandle:
 
 
 def ending() -> bool:
-    """Whether the interpreter ends: nobody can be told anything any more."""
+    """Whether the interpreter ends, when a job that fails has no one left to report to."""
     return _ending
 
 

@@ -1,6 +1,6 @@
 """From a whole answer to checked pictures on disk and a settled call.
 
-What the disk refuses after the payment is told at the end; the pictures go on to the caller.
+A disk that refuses after the payment is reported at the end; the pictures go on to the caller.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def _tls() -> ssl.SSLContext:
 def _context_for(*urls: str | None) -> ssl.SSLContext:
     if any(url is not None and url.startswith("https:") for url in urls):
         return _tls()
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, reads no certificates
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, reads none
 
 
 @dataclass
