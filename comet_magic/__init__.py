@@ -1,10 +1,10 @@
-"""Pictures from a notebook: one cell, one form, or a table of prompts.
+"""Make pictures from a notebook: with one cell, one form, or a table of prompts.
 
     %load_ext comet_magic                  import comet_magic as cm
     %%cometimg --size 16:9 -o boats        images = cm.generate("a paper boat", size="16:9")
     A paper boat at sunrise.               images.image.save("boat.png")
 
-Most names are loaded when they are first used: importing this package imports nothing heavy.
+Most names are loaded at their first use: importing this package imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -156,14 +156,14 @@ def load_ipython_extension(ipython: Any) -> None:
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """`%unload_ext comet_magic`: take them out, and stop what they started."""
+    """`%unload_ext comet_magic`: remove the magics, and stop what they started."""
     from .notebook.magic import unload
 
     unload(ipython)
 
 
 def _tell_of_open_calls() -> None:
-    """One line if an earlier kernel left calls that may be billed; nothing is opened where there is no ledger."""
+    """Print a line if an earlier kernel left calls that may be billed; without a ledger nothing is opened."""
     from .locations import DEFAULT_ARCHIVE, archive_folder
 
     folder = archive_folder(DEFAULT_ARCHIVE)
@@ -175,7 +175,7 @@ def _tell_of_open_calls() -> None:
     try:
         count = len(archive.uncertain()) + sum(not call.alive for call in archive.open_calls())
     except CometError as problem:
-        # Only told: the magics are there, and one of them names another folder.
+        # Not raised: the magics work, and with one of them another folder can be set.
         print(f"{problem}. {problem.hint}")
         return
     finally:

@@ -1,4 +1,4 @@
-"""`python -m comet_magic`: the commands, each in a module of its own with `add_arguments` and `run`."""
+"""`python -m comet_magic`: runs one of the commands; each is a module with `add_arguments` and `run`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status."""
+    """Run one command; gives its exit status."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="python -m comet_magic", allow_abbrev=False)
     commands = parser.add_subparsers(metavar="command", required=True)

@@ -1,8 +1,8 @@
-"""Which picture addresses may be fetched, as pure decisions: no lookup, no connection.
+"""Which picture addresses may be fetched. Only decisions: nothing is looked up or connected to.
 
-A server chooses the address, so it is a stranger's text: it may point into the user's own network. First the
-text is judged (`parse_picture_url`), then each IP address its name resolves to (`check_ip`); the
-connection is to be made to the very address that was checked. Every hop of a redirect comes here again.
+The server chooses the address, so it may point into the user's own network. First the text is checked
+(`parse_picture_url`), then each IP address that its name resolves to (`check_ip`); the connection must be made to the
+address that was checked. Every hop of a redirect is checked again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UNFIT = re.compile(r"[\x00-\x20\\\x7f-\x9f\ud800-\udfff]")
 # https://url.spec.whatwg.org/#ends-in-a-number-checker
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
-# Names that mean a place inside a network, whatever they resolve to.
+# Names inside a network, whatever they resolve to.
 # https://www.iana.org/assignments/special-use-domain-names/
 _INSIDE = ("local", "localhost", "localdomain", "internal", "intranet", "lan", "home.arpa", "corp", "private")
 _METADATA = frozenset({"metadata.azure.com", "metadata.packet.net", "metadata.tencentyun.com"})
@@ -74,15 +74,15 @@ _CLOSED_V6 = tuple(
 
 @dataclass(frozen=True)
 class PictureURL:
-    """An address that may be asked for, in the parts a connection needs.
+    """A checked address, in the parts that a connection needs.
 
     Attributes:
-        url: the address as it is to be requested, without fragment.
+        url: the address to request, without fragment.
         scheme: `https`, or `http` beside a sandbox.
         host: the name in ASCII, lower case, or the IP address without brackets.
         port: 1 to 65535.
         target: path and query, as they are sent.
-        ip: the address, where the host is one.
+        ip: the host as an IP address, or None if it is a name.
     """
 
     url: str
@@ -94,14 +94,14 @@ class PictureURL:
 
 
 def parse_picture_url(url: str, *, base_url: str) -> PictureURL:
-    """The parts of an address that may be fetched.
+    """The parts of an address, if it may be fetched.
 
     Raises:
-        UnsafeURLError: for any other; the address is in `urls`.
+        UnsafeURLError: it may not; the address is in `urls`.
     """
     scheme, authority, target = _split(url)
     if scheme != "https" and not (scheme == "http" and _is_loopback(base_url, schemes=("http",))):
-        raise _refused(url, f"the scheme is {scheme[:20]}; https is fetched")
+        raise _refused(url, f"the scheme is {scheme[:20]}; it must be https")
     host, ip, port = _place(url, authority, scheme)
     literal = f"[{host}]" if isinstance(ip, IPv6Address) else host
     where = literal if port == DEFAULT_PORTS[scheme] else f"{literal}:{port}"
@@ -110,12 +110,12 @@ def parse_picture_url(url: str, *, base_url: str) -> PictureURL:
     if ip is not None:
         check_ip(str(ip), parsed, base_url=base_url)
     elif _is_inside(host) and not (host == "localhost" and _own_addresses(base_url, named=True)):
-        raise _refused(url, f"{host} is a name inside a network; public names are fetched")
+        raise _refused(url, f"{host} is a name inside a network; it must be a public name")
     return parsed
 
 
 def check_ip(ip: str, url: PictureURL, *, base_url: str) -> None:
-    """Nothing, where a connection to the address may be made.
+    """Raise unless we may connect to this IP address.
 
     Raises:
         UnsafeURLError: unless the address is public, or is the very loopback address of the base URL; a name
@@ -126,7 +126,7 @@ def check_ip(ip: str, url: PictureURL, *, base_url: str) -> None:
         raise _refused(url.url, f"{url.host} does not resolve to an IP address")
     literal = url.ip is not None or url.host == "localhost"
     if not is_public(address) and not (literal and address in _own_addresses(base_url)):
-        raise _refused(url.url, f"{url.host} is at {address}; public addresses are fetched")
+        raise _refused(url.url, f"{url.host} is at {address}; it must be a public address")
 
 
 def is_public(address: IPAddress) -> bool:
@@ -143,12 +143,12 @@ def is_public(address: IPAddress) -> bool:
 
 
 def is_loopback_url(url: str) -> bool:
-    """Whether the address is http or https on this very machine: 127.0.0.0/8, ::1 or localhost."""
+    """Whether the address is http or https on this machine: 127.0.0.0/8, ::1 or localhost."""
     return _is_loopback(url, schemes=("http", "https"))
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a connection to this host ends on this very machine, so that no proxy may stand between.
+    """Whether a connection to this host ends on this machine, so that no proxy may stand between.
 
     True for localhost and names under it, 127.0.0.0/8, ::1, 0.0.0.0 and ::, also mapped into IPv6, in every
     spelling that a resolver reads (127.1, 0x7f000001). False for other names: nothing is looked up.
@@ -191,22 +191,24 @@ def _own_addresses(base_url: str, *, named: Literal[True] | None = None) -> tupl
 
 def _split(url: str) -> tuple[str, str, str]:
     if len(url) > _LONGEST:
-        raise _refused(url, f"the address has {len(url)} characters; {_LONGEST} are fetched")
+        raise _refused(url, f"the address has {len(url)} characters; it may have {_LONGEST}")
     if _UNFIT.search(url):
-        raise _refused(url, "the address holds a blank, a backslash or a character that is none")
+        raise _refused(url, "the address contains a blank, a backslash or a control character")
     parts = _PARTS.match(url)
     if parts is None:
-        raise _refused(url, "the address has no scheme and host; https://… is fetched")
+        raise _refused(url, "the address has no scheme and host; it must begin with https://")
     return parts["scheme"].lower(), parts["authority"], quote(parts["target"], safe=_PRINTABLE)
 
 
 def _place(url: str, authority: str, scheme: str) -> tuple[str, IPAddress | None, int]:
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
-        raise _refused(url, "the address has credentials, an escape or no host; host or host:port is fetched")
+        raise _refused(
+            url, "the address has credentials, an escape or no host; it must have a host or host:port"
+        )
     port = int(parts["port"]) if parts["port"] else DEFAULT_PORTS[scheme]
     if not 1 <= port <= 65535:
-        raise _refused(url, f"the port is {port}; 1 to 65535 are fetched")
+        raise _refused(url, f"the port is {port}; it must be 1 to 65535")
     host = parts["host"]
     if host.startswith("["):
         name, ip, numeric = "", _address(host.strip("[]")), True
@@ -229,12 +231,12 @@ def _ascii_name(url: str, host: str) -> str:
     name = host.lower() if host.isascii() else _idna(host.lower())
     name = name.removesuffix(".")
     if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, name.split("."))):
-        raise _refused(url, "the host is not a name of the internet")
+        raise _refused(url, "the host is not a valid name")
     return name
 
 
 def _idna(name: str) -> str:
-    """The name in ASCII, or "" where it is none."""
+    """The name in ASCII, or "" if it is not a name."""
     # Stricter than the codec of the standard library, which turns fullwidth digits into an address.
     import idna
 

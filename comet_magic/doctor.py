@@ -1,6 +1,6 @@
-"""`python -m comet_magic doctor`: is everything in place? Each line says what was found and what to do about it.
+"""`python -m comet_magic doctor`: checks the installation; each line says what was found and what to do about it.
 
-Nothing is bought, and the key is never shown or sent: the server is asked for a page that needs none.
+Nothing is paid for, and the key is neither shown nor sent: the server is asked for a page that needs no key.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-Grade = Literal["ok", "note", "bad"]
-MARKS: dict[Grade, str] = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+Severity = Literal["ok", "note", "bad"]
+MARKS: dict[Severity, str] = {"ok": "ok  ", "note": "note", "bad": "BAD "}
 REMOTE = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre", "ceph", "glusterfs")
 
 
@@ -35,33 +35,35 @@ REMOTE = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre", "ceph", "
 class Finding:
     """One line of the report; `bad` makes the exit status 1."""
 
-    grade: Grade
+    severity: Severity
     what: str
     advice: str = ""
 
     def __str__(self) -> str:
-        return f"{MARKS[self.grade]}  {self.what}" + (f"\n      → {self.advice}" if self.advice else "")
+        return f"{MARKS[self.severity]}  {self.what}" + (f"\n      → {self.advice}" if self.advice else "")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of the command."""
     parser.add_argument("--archive", default=DEFAULT_ARCHIVE, metavar="PATH", help="another archive's folder")
     parser.add_argument(
-        "--repair", action="store_true", help="look at every file of the archive and mend what can be mended"
+        "--repair",
+        action="store_true",
+        help="check every file of the archive and repair what can be repaired",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the findings; 1 when something is bad."""
+    """Print the findings; 1 if something is bad."""
     if arguments.repair:
         return _repair(archive_folder(arguments.archive))
     findings = list(examine(arguments.archive))
     print("\n".join(str(finding) for finding in findings))
-    return int(any(finding.grade == "bad" for finding in findings))
+    return int(any(finding.severity == "bad" for finding in findings))
 
 
 def examine(archive: str = DEFAULT_ARCHIVE) -> Iterator[Finding]:
-    """Everything that is looked at, one finding after the other."""
+    """All findings, one after the other."""
     yield from _packages()
     yield from _front_ends()
     yield from _said(_key)
@@ -70,7 +72,7 @@ def examine(archive: str = DEFAULT_ARCHIVE) -> Iterator[Finding]:
 
 
 def _said(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """The findings of a look; one of our errors is a finding too."""
+    """The findings of one check; an error of ours becomes a finding."""
     try:
         yield from look()
     except CometError as error:
@@ -164,7 +166,7 @@ def _server() -> Iterator[Finding]:
     if problem is None:
         yield Finding("ok", f"{base.url} answers ({base.source})")
     else:
-        # With nothing set, the sandbox answers: it needs no network.
+        # If nothing is set, the sandbox answers, which needs no network.
         asked = base.source != "default" or find_key(None, base).secret is not None
         yield Finding("bad" if asked else "note", f"{base.url} ({base.source}): {problem}", problem.hint)
 
@@ -196,7 +198,7 @@ def _archive(folder: Path | None) -> Iterator[Finding]:
 
 
 def _file_system(folder: Path) -> str:
-    """The kind of the file system that holds a folder, "" where that cannot be told."""
+    """The kind of file system that a folder is on, or "" if unknown."""
     try:
         mounts = Path("/proc/mounts").read_text("utf-8", "replace")
     except OSError:
@@ -210,7 +212,7 @@ def _kind_at(folder: Path, mounts: str) -> str:
     for line in mounts.splitlines():
         _, place, kind, *_ = line.split()
         above = Path(place.replace("\\040", " "))
-        # A later mount on the same place hides the earlier one, as nfs does with autofs.
+        # A later mount at the same place hides the earlier one, as nfs does with autofs.
         if folder.is_relative_to(above) and len(above.parts) >= deepest:
             found, deepest = kind, len(above.parts)
     return found

@@ -1,4 +1,4 @@
-"""What can go wrong, by who is to blame and whether money is at stake.
+"""What can go wrong, and what each failure means for your money.
 
     CometError
     ├── InvalidRequestError      refused here, before anything was sent
@@ -22,48 +22,48 @@ same request is sent again by itself (within the limits of attempts and time), `
 one is sent by the next run. A code in the server's error is stronger than the status. `x-should-retry: false` forbids
 to send again; `true` asks for it, whatever the status, except for 2xx.
 
-                                                                      outcome   again  row      error
+                                                                  outcome   again  row          error
     sent: no; work began: no
-      a rule of the model or of the call is broken                    not_sent  no     failed   InvalidRequestError
-      a limit on money                                                not_sent  no     over_budget  BudgetExceededError
-      a setting or a folder that cannot be used                       not_sent  no     open     ConfigurationError
-      no key was found                                                not_sent  no     open     MissingKeyError
-      stopped by the user before it was sent                          not_sent  no     cancelled  CallAbandoned
-      no connection, or a proxy refused to make one                   not_sent  yes    open     APIConnectionError
-      the server's certificate is not trusted                         not_sent  no     open     APIConnectionError
-      the proxy asks for a name and a password (407)                  not_sent  no     open     APIConnectionError
+      a rule of the model or of the call is broken                not_sent  no     failed       InvalidRequestError
+      a limit on money                                            not_sent  no     over_budget  BudgetExceededError
+      a setting or a folder that cannot be used                   not_sent  no     open         ConfigurationError
+      no key was found                                            not_sent  no     open         MissingKeyError
+      stopped by the user before it was sent                      not_sent  no     cancelled    CallAbandoned
+      no connection, or a proxy refused to make one               not_sent  yes    open         APIConnectionError
+      the server's certificate is not trusted                     not_sent  no     open         APIConnectionError
+      the proxy asks for a name and a password (407)              not_sent  no     open         APIConnectionError
     sent: partly; work began: no
-      the connection broke before the request was out                 not_sent  yes    open     APIConnectionError
-      time ran out before the request was out                         not_sent  no     open     APITimeoutError
+      the connection broke before the request was out             not_sent  yes    open         APIConnectionError
+      time ran out before the request was out                     not_sent  no     open         APITimeoutError
     sent: yes; work began: no
-      no money or quota left (402)                                    rejected  no     open     QuotaError
-      refused by moderation                                           rejected  no     refused  ContentPolicyError
-      too many requests (429)                                         rejected  yes    open     RateLimitError
-      the key is not accepted (401)                                   rejected  no     open     AuthenticationError
-      the key may not do this (403)                                   rejected  no     open     PermissionDeniedError
-      no such model                                                   rejected  no     failed   NotFoundError
-      no such route, or a redirect (3xx, 404, 405)                    rejected  no     failed   BadRequestError
-      the server did not begin (408, 425, 521, 523, 525, 526)         rejected  yes    open     ServerError
-      the server names a time to try again (503, 529 with Retry-After)  rejected  yes    open     ServerError
-      the server calls the request wrong; any other (4xx)             rejected  no     failed   BadRequestError
-      any other fault, with x-should-retry: true                      rejected  yes    open     ServerError
+      no money or quota left (402)                                rejected  no     open         QuotaError
+      refused by moderation                                       rejected  no     refused      ContentPolicyError
+      too many requests (429)                                     rejected  yes    open         RateLimitError
+      the key is not accepted (401)                               rejected  no     open         AuthenticationError
+      the key may not do this (403)                               rejected  no     open         PermissionDeniedError
+      no such model                                               rejected  no     failed       NotFoundError
+      no such route, or a redirect (3xx, 404, 405)                rejected  no     failed       BadRequestError
+      the server did not begin (408, 425, 521, 523, 525, 526)     rejected  yes    open         ServerError
+      the server says when to retry (503, 529 with Retry-After)   rejected  yes    open         ServerError
+      the server calls the request wrong; any other (4xx)         rejected  no     failed       BadRequestError
+      any other fault, with x-should-retry: true                  rejected  yes    open         ServerError
     sent: yes; work began: perhaps
-      time ran out, or the server fell silent                         unknown   no     unknown  APITimeoutError
-      the connection broke before the answer                          unknown   no     unknown  AmbiguousError
-      a stream was cut                                                unknown   no     unknown  AmbiguousError
-      the edge stopped waiting for the work (524)                     unknown   no     unknown  AmbiguousError
-      any other fault, as a bare 500, 502, 503 or 504                 unknown   no     unknown  AmbiguousError
-      an error inside an answer of success (2xx)                      unknown   no     unknown  ServerError
+      time ran out, or the server fell silent                     unknown   no     unknown      APITimeoutError
+      the connection broke before the answer                      unknown   no     unknown      AmbiguousError
+      a stream was cut                                            unknown   no     unknown      AmbiguousError
+      the edge stopped waiting for the work (524)                 unknown   no     unknown      AmbiguousError
+      any other fault, as a bare 500, 502, 503 or 504             unknown   no     unknown      AmbiguousError
+      an error inside an answer of success (2xx)                  unknown   no     unknown      ServerError
     sent: yes; work began: yes
-      an answer of success was cut                                    billed    no     failed   AmbiguousError
-      a whole answer without usable pictures                          billed    no     failed   BadResponseError
-      a picture that is broken                                        billed    no     failed   BadImageError
-      an answer or a picture above a limit of size                    billed    no     failed   TooLargeError
-      a picture that could not be fetched                             billed    no     failed   DownloadError
-      a picture's address that must not be fetched                    billed    no     failed   UnsafeURLError
-      some pictures of several failed                                 billed    no     failed   PartialResultError
-      the disk refused the pictures                                   billed    no     failed   SaveError
-      all pictures arrived                                            billed    no     done
+      an answer of success was cut                                billed    no     failed       AmbiguousError
+      a whole answer without usable pictures                      billed    no     failed       BadResponseError
+      a picture that is broken                                    billed    no     failed       BadImageError
+      an answer or a picture above a limit of size                billed    no     failed       TooLargeError
+      a picture that could not be fetched                         billed    no     failed       DownloadError
+      a picture's address that must not be fetched                billed    no     failed       UnsafeURLError
+      some pictures of several failed                             billed    no     failed       PartialResultError
+      the disk refused the pictures                               billed    no     failed       SaveError
+      all pictures arrived                                        billed    no     done
 
 Nothing here imports anything of ours, does I/O, or decides what happens next.
 """
@@ -80,16 +80,16 @@ Outcome = Literal["not_sent", "rejected", "unknown", "billed"]
 MONEY: dict[Outcome, str] = {
     "not_sent": "Nothing was sent and nothing is billed.",
     "rejected": "The server refused before any work; nothing should be billed.",
-    "unknown": "The request was sent; it may be billed. It is kept as uncertain and never sent again by itself.",
+    "unknown": "The request was sent and may be billed. It is listed as unknown and is not sent again by itself.",
     "billed": "The answer arrived, so this call is billed; nothing was sent again.",
 }
 
 
 class CometError(Exception):
-    """Any failure of comet_magic, with its evidence as attributes.
+    """Any failure of comet_magic; what is known about it is in its attributes.
 
     Attributes:
-        outcome: `not_sent`, `rejected`, `unknown` (perhaps billed) or `billed`.
+        outcome: `not_sent`, `rejected`, `unknown` (may be billed) or `billed`.
         hint: what to do about it, one sentence, or "".
         code: the server's own error code, or None.
         param: the parameter at fault, or None.
@@ -97,12 +97,12 @@ class CometError(Exception):
         status_code: the HTTP status, or None.
         attempts: how often the request was sent.
         retry_after: seconds the server asked to wait, or None.
-        retryable: whether the same request may be sent again: no work began, and it can help.
-        images: pictures that exist all the same (an `Images`), or an empty tuple.
+        retryable: whether the same request may be sent again: no work began, and it may succeed.
+        images: the pictures that exist anyway (an `Images`), or an empty tuple.
         partial: the bytes of the last streamed preview, or None.
-        errors: one error per failed part of a call that was made of several.
+        errors: one error for each failed part of a call that had several.
         urls: addresses of paid pictures that were not fetched.
-        rescue_path: the file that holds the raw answer, or None.
+        rescue_path: the file with the raw answer, or None.
     """
 
     outcome: Outcome = "not_sent"
@@ -144,10 +144,10 @@ class CometError(Exception):
         self.rescue_path = rescue_path
 
     def with_facts(self, **facts: Any) -> Self:
-        """The same error with more evidence attached.
+        """This error, with further attributes set.
 
         Raises:
-            TypeError: a name is no attribute of an error.
+            TypeError: errors have no such attribute.
         """
         unknown = facts.keys() - self.__dict__.keys()
         if unknown:
@@ -156,7 +156,7 @@ class CometError(Exception):
         return self
 
     def bare(self) -> Self:
-        """The same error without the frames and errors that led to it: their variables may hold what nobody may see."""
+        """This error without its traceback and causes: their variables may contain a key."""
         self.__context__ = self.__cause__ = None
         return self.with_traceback(None)
 
@@ -164,14 +164,14 @@ class CometError(Exception):
         return type(self), self.args, self.__dict__.copy()
 
     def lines(self) -> list[str]:
-        """What a person reads: what happened, what to do, whether it is billed, and the evidence."""
+        """The lines that a person reads: what happened, what to do, whether it is billed, and the ids."""
         facts = [
             ("request id", self.request_id),
             ("HTTP status", self.status_code),
             ("attempts", self.attempts if self.attempts > 1 else None),
         ]
         evidence = ", ".join(f"{name} {value}" for name, value in facts if value)
-        saved = f"The raw answer is kept in {self.rescue_path}" if self.rescue_path else ""
+        saved = f"The raw answer is saved in {self.rescue_path}" if self.rescue_path else ""
         head = f"{type(self).__name__}: {self}"
         return [line for line in (head, self.hint, self.money, saved, evidence) if line]
 
@@ -196,23 +196,23 @@ class ConfigurationError(CometError):
 
 
 class MissingKeyError(ConfigurationError):
-    """No API key was found in any of its places."""
+    """No API key was found."""
 
 
 class BudgetExceededError(CometError):
-    """The call, with what is in flight, would pass a limit on money."""
+    """The call, together with those under way, would pass a limit on money."""
 
 
 class APIConnectionError(CometError):
-    """No connection, or the body was never sent whole."""
+    """No connection, or the request was never sent whole."""
 
 
 class APITimeoutError(CometError):
-    """A limit of time passed."""
+    """A time limit passed."""
 
 
 class AmbiguousError(CometError):
-    """The request was sent and the answer was lost, cut, or leaves open whether work was done."""
+    """The request was sent, and the answer was lost or does not say whether work was done."""
 
     outcome: Outcome = "unknown"
 
@@ -224,7 +224,7 @@ class APIStatusError(CometError):
 
 
 class BadRequestError(APIStatusError):
-    """The server calls the request wrong."""
+    """The server says that the request is wrong."""
 
 
 class AuthenticationError(APIStatusError):
@@ -266,19 +266,19 @@ class ServerError(APIStatusError):
 
 
 class BadResponseError(CometError):
-    """A whole answer that holds no usable pictures."""
+    """A whole answer without usable pictures."""
 
     outcome: Outcome = "billed"
 
 
 class BadImageError(CometError):
-    """A picture that is broken or of a kind that is not opened."""
+    """A picture that is broken, or not PNG, JPEG or WEBP."""
 
     outcome: Outcome = "billed"
 
 
 class TooLargeError(CometError):
-    """An answer or a picture above the limit of size."""
+    """An answer or a picture above a size limit."""
 
     outcome: Outcome = "billed"
 
@@ -290,7 +290,7 @@ class UnsafeURLError(CometError):
 
 
 class DownloadError(CometError):
-    """The picture's address did not give the picture."""
+    """The picture could not be fetched from its address."""
 
     outcome: Outcome = "billed"
 
@@ -308,4 +308,4 @@ class SaveError(CometError):
 
 
 class CallAbandoned(CometError, KeyboardInterrupt):  # noqa: N818 - it is an interrupt, not a fault
-    """The waiting was stopped; what was already sent runs on in the background."""
+    """The user stopped waiting; what was already sent continues in the background."""

@@ -1,4 +1,4 @@
-"""Where the archive is. A module of its own, because `%load_ext` asks before anything else is needed."""
+"""Where the archive is. A module of its own: `%load_ext` needs it and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULT_ARCHIVE = "cometimg"
 
 
 def archive_folder(given: str | os.PathLike[str] | None) -> Path | None:
-    """The archive's folder: as given, else of the environment (`off` for none), else the default."""
+    """The archive's folder: the one given, else the environment's, else the default; None for `off`."""
     if given != DEFAULT_ARCHIVE:
         return None if given is None or str(given) == "off" else Path(given).expanduser()
     named = os.environ.get(ARCHIVE_VARIABLE, "").strip()

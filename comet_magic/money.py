@@ -1,4 +1,4 @@
-"""Amounts of money: whole micro-USD inside, dollars where people read and write them."""
+"""Amounts of money: whole micro-USD in the code, dollars for people."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MILLION = 1_000_000
-_MOST = 1_000_000  # dollars; beyond it somebody mistook the unit
+_MOST = 1_000_000  # dollars; a larger amount is a mistake in the unit
 
 
 @dataclass(frozen=True)
 class Price:
-    """From `low` to `high` micro-USD; None where it is not known."""
+    """A range in micro-USD; None means unknown."""
 
     low: int | None
     high: int | None
@@ -36,13 +36,13 @@ class Price:
 
 
 def total(amounts: Iterable[int | None]) -> int | None:
-    """The sum of amounts; None where one of them is not known."""
+    """The sum of the amounts, or None if one of them is unknown."""
     known = list(amounts)
     return None if None in known else sum(amount or 0 for amount in known)
 
 
 def dollars(micro: int | None) -> str:
-    """An amount as people write it: "$0.0047", "$1.50"; "unknown" for None."""
+    """An amount of micro-USD as people write it: "$0.0047", "$1.50"; "unknown" for None."""
     if micro is None:
         return "unknown"
     places = 2 if micro >= MILLION else 4 if micro >= 100 else 6
@@ -54,7 +54,7 @@ def parse_dollars(amount: str | float, *, name: str = "max_cost") -> int:
     """An amount in USD as whole micro-USD: "5", "$0.50", 5.0.
 
     Raises:
-        InvalidRequestError: it is no amount of money; `param` is `name`.
+        InvalidRequestError: it is not an amount of money; `param` is `name`.
     """
     try:
         dollar = Decimal(str(amount).strip().removeprefix("$"))

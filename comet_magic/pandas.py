@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @pd.api.extensions.register_dataframe_accessor("comet")
 class CometAccessor:
-    """Pictures for the rows of a frame; takes what `generate_dataset` takes."""
+    """Makes pictures for the rows of a frame; takes the options of `generate_dataset`."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
     def plan(self, prompt: str, *, out: str | os.PathLike[str], **options: Any) -> DatasetPlan:
-        """What `generate` would do and cost; nothing is sent."""
+        """What `generate` would send and cost; nothing is sent."""
         return plan(self._frame, out, prompt=prompt, **options)
 
     def generate(self, prompt: str, *, out: str | os.PathLike[str], **options: Any) -> Dataset:

@@ -1,7 +1,6 @@
-"""The one cleaner of every text that leaves the package, and the one holder of a key.
+"""Cleans every text that leaves the package, and holds the key (`Secret`).
 
-Texts of servers and of users are data: they are made printable, short and free of keys here, and
-escaped for HTML here. What is said, and where, is decided elsewhere.
+Texts of servers and of users are data: here they are made printable, short and free of keys, and escaped for HTML.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
 
 _HIDDEN = "[hidden]"
 
-# A shorter value is a word ("sandbox") that may stand in any sentence.
+# A shorter value is a word ("sandbox") that may be in any sentence.
 _SHORTEST_KEY = 8
-# Of a key this long every part is hidden, of a shorter one only the whole.
+# Every part of a key this long is hidden; of a shorter one only the whole.
 _LONG_KEY = 20
 _PART = 8
 
@@ -62,22 +61,22 @@ class Secret:
         raise TypeError("a Secret is neither copied nor pickled")
 
 
-# By identity: in a set, two equal secrets would be one entry that dies with the first of them.
+# By identity: in a set, two equal secrets would be one entry, which ends with the first of them.
 _live: weakref.WeakValueDictionary[int, Secret] = weakref.WeakValueDictionary()
 
 
 def clean(text: object, *, limit: int = 500) -> str:
     """The text as it may be shown: printable, without keys and signed queries, at most `limit` characters.
 
-    Control, bidi and zero-width characters and terminal sequences go, line breaks and tabs stay. Live keys
-    (exact, in other case, URL-encoded, JSON-escaped, base64, split by blanks), `Bearer …` and `sk-…`
-    are hidden, addresses lose user info and query. Cleaning twice changes nothing; nothing is raised.
+    Control, bidi and zero-width characters and terminal sequences are removed; line breaks and tabs stay. Keys in use
+    (exact, in other case, URL-encoded, JSON-escaped, base64, split by blanks), `Bearer …` and `sk-…` are hidden;
+    addresses lose user info and query. Cleaning twice changes nothing; nothing is raised.
     """
     plain = _plain(text)
     window = 4 * limit + 4096
     shown = _without_secrets(_printable(plain[:window]))
     if len(plain) > window:
-        # A key or the user info of an address that the window cut in two was not recognised.
+        # A key or user info that the window cut in two is not recognised.
         shown = shown[:-_EDGE]
     shown = shown.strip()
     if len(plain) > window or len(shown) > limit:
@@ -92,7 +91,7 @@ def clean_url(url: object) -> str:
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether the text holds something of the form of an API key, or a live key."""
+    """Whether the text contains a key in use, or something that looks like an API key."""
     shown = _printable(text)
     views = [_view(shown, pattern) for pattern in (_NOISE, _ESCAPES)]
     return bool(_KEY_FORM.search(shown)) or any(
@@ -103,24 +102,24 @@ def looks_like_key(text: str) -> bool:
 
 
 def without_keys(data: bytes) -> bytes:
-    """Raw bytes with every live key in them hidden, whatever its form; nothing else is changed."""
+    """The bytes with every key in use hidden, in any form; nothing else is changed."""
     return _hide_live(data.decode("latin-1")).encode("latin-1", "replace")
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """A number with its noun: "1 picture", "2,000 pictures"; `many` is `one` and an s where it is not given."""
+    """A number with its noun: "1 picture", "2,000 pictures"; `many` is `one` plus an s by default."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def html(text: object, limit: int = 500) -> str:
-    """The cleaned text as HTML, between two tags: no markup of its own, no formula, no link."""
+    """The cleaned text, escaped for HTML: no markup, no formula, no link."""
     escaped = _html.escape(clean(text, limit=limit))
-    # JupyterLab typesets formulas in HTML; no formula reaches over the border of an element.
+    # JupyterLab typesets formulas in HTML, but not across the border of an element.
     # https://docs.mathjax.org/en/v3.2/input/tex/delimiters.html
     return _FORMULA.sub(r"<span>\g<0></span>", escaped)
 
 
-# ── What is not printable ──────────────────────────────────────────────────────────────────────────
+# ── Characters that are not printable ──────────────────────────────────────────────────────────────────────────
 
 # ECMA-48 sequences whole, 7 and 8 bit: control strings, CSI, and the short ones.
 # https://ecma-international.org/publications-and-standards/standards/ecma-48/
@@ -161,7 +160,7 @@ _KEY_FORM = re.compile(r"(?<![A-Za-z0-9_-])sk-[A-Za-z0-9_-]{16,}", re.IGNORECASE
 # A credential holds a digit; "a standard-bearer silhouetted at dusk" does not.
 _BEARER = re.compile(r"(\bbearer[\s:=]+)(?=[a-z._~+/=-]*\d)[\w.~+/=-]{4,}", re.IGNORECASE)
 
-# Keys are printable ASCII, so whatever else stands between two characters does not separate them.
+# Keys are printable ASCII, so other characters between two of theirs do not separate them.
 _NOISE = re.compile(r"[^\x21-\x7e]+")
 _ESCAPES = re.compile(
     r"[^\x21-\x7e]+|(?:%|\\x|\\u00|&\#x0*)(?P<hex>[0-9a-f]{2});?|&\#0*(?P<decimal>[0-9]{2,3});|\\(?=[\"'/\\])",
@@ -182,7 +181,7 @@ def _fold(text: str) -> str:
 
 
 def _parts(value: str) -> frozenset[str]:
-    """What betrays the key in a folded text: of a long key every part of eight, else the whole."""
+    """What to look for in a folded text: every 8 characters of a long key, else the whole key."""
     if len(value) < _SHORTEST_KEY:
         return frozenset()
     forms = {_fold(form) for form in (value, *_base64_forms(_raw(value)))}
@@ -192,7 +191,7 @@ def _parts(value: str) -> frozenset[str]:
 
 
 def _base64_forms(value: bytes) -> Iterator[str]:
-    """The key inside a longer base64 text, at each alignment, without what its neighbours share."""
+    """The key inside a longer base64 text, at each alignment, without the characters that its neighbours change."""
     for before in range(3):
         whole = base64.b64encode(bytes(before) + value).decode("ascii")
         shared_end = len(whole) if (before + len(value)) % 3 == 0 else len(whole.rstrip("=")) - 1
@@ -251,7 +250,7 @@ def _hide_live(text: str) -> str:
 
 
 def _hide(text: str, spans: list[tuple[int, int]]) -> str:
-    """The text with each span, and what of a base64 form is left beside it, replaced by one mark."""
+    """The text with each span, and the rest of a base64 form beside it, replaced by one mark."""
     pieces: list[str] = []
     at = 0
     for start, end in spans:

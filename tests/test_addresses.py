@@ -149,7 +149,7 @@ class TestOtherAddresses:
         assert caught.value.urls == (f"https://user@a.example.com/{kept}",)
 
     def test_tell_the_beginning_of_a_scheme_that_is_not_fetched(self):
-        with pytest.raises(UnsafeURLError, match=f"the scheme is {'h' * 20}; https is fetched"):
+        with pytest.raises(UnsafeURLError, match=f"the scheme is {'h' * 20}; it must be https"):
             parse_picture_url("h" * 21 + "://cdn.example.com/", base_url=PUBLIC)
 
     def test_are_kept_printable_in_the_error(self):

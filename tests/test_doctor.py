@@ -76,9 +76,9 @@ def test_a_base_url_that_is_none_is_bad(report, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_package_below_its_floor_is_bad() -> None:
-    assert doctor._installed("pillow", "pillow>=999").grade == "bad"
-    assert doctor._installed("pillow", "pillow>=12.3,<99").grade == "ok"
-    assert doctor._installed("no-such-package", "no-such-package>=1").grade == "bad"
+    assert doctor._installed("pillow", "pillow>=999").severity == "bad"
+    assert doctor._installed("pillow", "pillow>=12.3,<99").severity == "ok"
+    assert doctor._installed("no-such-package", "no-such-package>=1").severity == "bad"
 
 
 def test_a_package_that_is_not_installed_is_worth_a_note() -> None:
@@ -164,4 +164,4 @@ def test_a_folder_is_on_the_last_mount_above_it(folder: str, kind: str) -> None:
 def test_every_finding_has_its_own_words() -> None:
     findings = list(doctor.examine())
     assert len({finding.what for finding in findings}) == len(findings)
-    assert all(finding.advice for finding in findings if finding.grade == "bad")
+    assert all(finding.advice for finding in findings if finding.severity == "bad")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from comet_magic import errors
 from comet_magic.protocol import (
-    Policy,
     Retries,
     RetryBudget,
+    RetryPolicy,
     RetryVerdict,
     backoff,
     decisions,
@@ -35,10 +35,10 @@ def envelope(
 
 
 def after(
-    error: errors.CometError, policy: Policy | None = None, *, left: float = 600.0, jitter: float = 0.0
+    error: errors.CometError, policy: RetryPolicy | None = None, *, left: float = 600.0, jitter: float = 0.0
 ) -> RetryVerdict:
     """What follows the first failure of a call."""
-    return Retries(policy or Policy(), RetryBudget()).after(error, left=left, jitter=jitter)
+    return Retries(policy or RetryPolicy(), RetryBudget()).after(error, left=left, jitter=jitter)
 
 
 def limited(asked: float | None = None) -> errors.CometError:
@@ -174,12 +174,12 @@ def test_a_connection_that_never_was_is_tried_again_and_a_refused_certificate_is
 
 @pytest.mark.parametrize("row", [row for row in decisions.TABLE if not row.again])
 def test_only_what_the_table_lets_pass_is_sent_again(row: decisions.Decision) -> None:
-    patient = Policy(max_attempts=10, free_rate_limits=True)
+    patient = RetryPolicy(max_attempts=10, free_rate_limits=True)
     assert after(row.error("no"), patient).delay is None
 
 
 def test_attempts_are_limited_and_counted() -> None:
-    retries = Retries(Policy(max_attempts=3), RetryBudget())
+    retries = Retries(RetryPolicy(max_attempts=3), RetryBudget())
     found = [retries.after(limited(), left=600.0, jitter=0.0).delay for _ in range(3)]
 
     assert found == [0.5, 1.0, None]
@@ -205,7 +205,7 @@ def test_a_decision_changes_nothing_about_the_error() -> None:
 
 
 def test_a_pipeline_waits_longer() -> None:
-    assert after(limited(300.0), Policy(patience=600.0, free_rate_limits=True)).delay == 300.0
+    assert after(limited(300.0), RetryPolicy(patience=600.0, free_rate_limits=True)).delay == 300.0
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_no_wait_goes_past_the_deadline(left: float, again: bool) -> None:
 
 @pytest.mark.parametrize(("waits", "again"), [((60.0, 60.0), True), ((60.0, 53.5, 7.0), False)])
 def test_the_waits_of_a_call_have_a_limit_together(waits: tuple[float, ...], again: bool) -> None:
-    retries = Retries(Policy(max_attempts=10), RetryBudget())
+    retries = Retries(RetryPolicy(max_attempts=10), RetryBudget())
     found = [retries.after(limited(asked), left=600.0, jitter=0.0).delay for asked in waits]
     assert found[:-1] == list(waits[:-1])
     assert (found[-1] is not None) is again
@@ -314,7 +314,7 @@ def test_a_date_means_the_same_in_every_form_and_at_every_place(
 
 def test_a_patient_policy_waits_out_limits_of_rate_at_no_cost() -> None:
     """Neither an attempt, nor a token, nor the time of the call."""
-    retries = Retries(Policy(max_attempts=1, patience=600.0, free_rate_limits=True), RetryBudget())
+    retries = Retries(RetryPolicy(max_attempts=1, patience=600.0, free_rate_limits=True), RetryBudget())
     for _ in range(30):
         assert retries.after(limited(1.0), left=0.0, jitter=0.0).free
     assert retries.after(refusal(408, {}, b""), left=600.0, jitter=0.0) == RetryVerdict(None)
@@ -323,16 +323,16 @@ def test_a_patient_policy_waits_out_limits_of_rate_at_no_cost() -> None:
 def test_others_cost_an_attempt_and_a_token() -> None:
     budget = RetryBudget()
     for _ in range(20):
-        verdict = Retries(Policy(), budget).after(refusal(408, {}, b""), left=600.0, jitter=0.0)
+        verdict = Retries(RetryPolicy(), budget).after(refusal(408, {}, b""), left=600.0, jitter=0.0)
         assert (verdict.delay, verdict.free) == (0.5, False)
-    assert Retries(Policy(), budget).after(refusal(408, {}, b""), left=600.0, jitter=0.0).delay is None
+    assert Retries(RetryPolicy(), budget).after(refusal(408, {}, b""), left=600.0, jitter=0.0).delay is None
 
 
 def test_what_is_not_sent_again_costs_no_token() -> None:
     budget = RetryBudget()
     for _ in range(30):
-        Retries(Policy(max_attempts=1), budget).after(limited(), left=600.0, jitter=0.0)
-        Retries(Policy(), budget).after(limited(7.0), left=1.0, jitter=0.0)
+        Retries(RetryPolicy(max_attempts=1), budget).after(limited(), left=600.0, jitter=0.0)
+        Retries(RetryPolicy(), budget).after(limited(7.0), left=1.0, jitter=0.0)
     assert [budget.take() for _ in range(21)] == [True] * 20 + [False]
 
 

@@ -1,7 +1,7 @@
-"""What each model takes, answers with and costs: the one table, and the default model.
+"""The one table of models: what each takes, answers with and costs; and the default model.
 
     MODELS, DEFAULT_MODEL, WIRE_PARAMETERS, SIZE_WORDS, RATIOS
-    find(model_id) -> Model           exact id, snapshot, relative of a known family, or an unknown model
+    find(model_id) -> Model           by id, snapshot or family; else an unknown model
     resolve_size(model, "16:9") -> "1536x864"
     output_tokens(model, size, quality) -> int | None
     suggest(word, words) -> the word that was probably meant, or None
@@ -9,7 +9,7 @@
 
     model.parameters["quality"] is a rule: admits(value), str(rule), choices(), nearest(value), kind.
 
-Nothing here does I/O or knows the day.
+Nothing here does I/O or depends on the date.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finding a model by its id, a size by a word or a ratio, and a count of tokens."""
+"""Look up a model by its id, a size by a word or a ratio, and the output tokens of a picture."""
 
 from __future__ import annotations
 
@@ -14,28 +14,22 @@ from .sizes import FreeSize, SizeList
 from .table import COMET, MODELS
 
 DEFAULT_MODEL = "gpt-image-2"
-WIRE_PARAMETERS = (
-    "model",
-    "prompt",
-    "n",
-    "size",
-    "quality",
-    "style",
-    "background",
-    "output_format",
-    "output_compression",
-    "response_format",
-    "moderation",
-    "user",
-    "stream",
-    "partial_images",
-)
+# For models that are not in the table: only the type is checked.
+_OPEN: dict[str, Rule] = {
+    "n": Interval(1, 100),
+    **dict.fromkeys(("size", "quality", "style", "background", "output_format"), Text()),
+    "output_compression": Interval(0, 1_000_000),
+    **dict.fromkeys(("response_format", "moderation", "user"), Text()),
+    "stream": Boolean(),
+    "partial_images": Interval(0, 1_000_000),
+}
+WIRE_PARAMETERS = ("model", "prompt", *_OPEN)
 SIZE_WORDS = {"square": 1.0, "landscape": 3 / 2, "portrait": 2 / 3}
 RATIOS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9", "2.39:1")
 
 _BY_ID = {name: replace(model, id=name) for model in MODELS for name in (model.id, *model.snapshots)}
 _DATED = re.compile(r"(.+)-\d{4}-\d{2}-\d{2}")
-# The newest of a family, for ids the table does not have; the first that fits.
+# The newest model of each family, for ids that are not in the table; the first match counts.
 _FAMILIES = (
     (re.compile(r"gpt-image-.*sunburst.*"), "gpt-image-2.6-sunburst"),
     (re.compile(r"(chat)?gpt-image-.+"), "gpt-image-2.6-flare"),
@@ -46,19 +40,9 @@ _FAMILIES = (
 _RATIO = re.compile(r"(\d{1,5}(?:\.\d{1,5})?):(\d{1,5}(?:\.\d{1,5})?)")
 
 
-# Where only the type is checked: models that are not in the table.
-_OPEN: dict[str, Rule] = {
-    **dict.fromkeys(WIRE_PARAMETERS[3:], Text()),
-    "n": Interval(1, 100),
-    "output_compression": Interval(0, 1_000_000),
-    "partial_images": Interval(0, 1_000_000),
-    "stream": Boolean(),
-}
-
-
 @lru_cache(maxsize=256)
 def find(model_id: str) -> Model:
-    """The model with this id, with its relative's rules, or one of which nothing is known; never an error."""
+    """The model with this id; else one with the rules of its family; else one without rules. Never raises."""
     if model_id in _BY_ID:
         return _BY_ID[model_id]
     dated = _DATED.fullmatch(model_id)
@@ -93,7 +77,7 @@ def _unknown(model_id: str) -> Model:
 def resolve_size(model: Model, text: str) -> str:
     """The size that goes on the wire: words and ratios become the nearest size the model takes.
 
-    Sizes, `auto` and whatever is no word of ours pass through. A ratio becomes one of the model's usual
+    Sizes, `auto` and unknown words pass through. A ratio becomes one of the model's usual
     sizes if that has the ratio, else the closest one near the pixels of its default size.
 
     Raises:
@@ -127,6 +111,6 @@ def _ratio(word: str) -> float | None:
 
 
 def output_tokens(model: Model, size: str, quality: str) -> int | None:
-    """Output tokens of one picture of a settled size and quality, or None where no count is known."""
-    counted = model.price.tokens if model.price else None
-    return counted.count(size, quality) if counted else None
+    """Output tokens of one picture of a given size and quality (not `auto`), or None if unknown."""
+    tokens = model.price.tokens if model.price else None
+    return tokens.count(size, quality) if tokens else None

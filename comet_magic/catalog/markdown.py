@@ -1,4 +1,4 @@
-"""The table as Markdown, for the README and for people."""
+"""The table of models as Markdown, for the README and `%cometimg_models`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _row(model: Model) -> tuple[str, ...]:
 
 
 def model_table() -> str:
-    """The table as Markdown: models with equal rows share one."""
+    """The table of models as Markdown; models with equal rows share one."""
     rows: dict[tuple[str, ...], list[str]] = {}
     for model in MODELS:
         rows.setdefault(_row(model), []).append(f"`{model.id}`")

@@ -1,4 +1,4 @@
-"""What is known of one model: a row of the table."""
+"""A row of the table: what is known of one model."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Model:
     """What one model takes, answers with and costs.
 
     Attributes:
-        id: what goes on the wire.
-        family: models of one family have the same rules but for the age.
-        parameters: wire name to rule; what is not in it is not taken.
+        id: the name that is sent.
+        family: models of one family have nearly the same rules.
+        parameters: wire name to rule; the model takes no others.
         prompt_limit: the most characters of a prompt.
         answers: how the picture comes back.
         source: the page the rules are from.
         snapshots: further ids of the same model.
-        retired: the day the vendor switches it off, or None.
-        transparent: whether it draws without a background.
-        price: None where none is known.
-        auto_sizes: what `auto` or no size can become, as far as it is known; the first is the default square.
+        retired: the day the vendor retires it, or None.
+        transparent: whether it can draw without a background; `preview`: it may refuse.
+        price: None if unknown.
+        auto_sizes: sizes that `auto` can become, as far as known; the first is the default square.
         auto_qualities: the same for quality; () for a model without one.
-        known: False for a model the table does not have: everything passes.
-        assumed: the rules are those of a relative.
+        known: False for a model that is not in the table: nothing is checked.
+        assumed: the rules are those of a related model.
         notice: what a user should know about it, one sentence, or "".
     """
 

@@ -1,12 +1,12 @@
 """What pictures cost, in whole micro-USD: rates of tokens, counts of tokens, printed prices.
 
     price.picture(size, quality) -> micro-USD of one picture without its prompt, or None
-    price.prompt(characters) -> micro-USD of the prompt, an upper guess
+    price.prompt(characters) -> micro-USD of the prompt, an upper estimate
     price.of_usage(usage) -> micro-USD of an answered call, or None
     price.partial -> micro-USD of one streamed preview, or None
 
-`size` and `quality` are settled values here, never `auto`. A price bears its date, its grade (A the
-vendor's own page, B that page through a copy, C a third party) and its source. Nothing here knows a model.
+`size` and `quality` are never `auto` here. A price has its date, its grade (A: the vendor's own page, B: a copy of
+that page, C: a third party) and its source. Nothing here knows a model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..money import MILLION
 from .sizes import edges
 
 PARTIAL_TOKENS = 100  # each streamed preview; https://developers.openai.com/api/docs/guides/image-generation
-PROMPT_TOKENS = 16  # beside one token per character at most: a rough upper guess
+PROMPT_TOKENS = 16  # beside at most one token per character: a rough upper estimate
 
 Grade = Literal["A", "B", "C"]
 
@@ -28,7 +28,7 @@ class TokenCount(Protocol):
     """How many output tokens a picture takes."""
 
     def count(self, size: str, quality: str) -> int | None:
-        """Output tokens of one picture, or None where they are not known."""
+        """Output tokens of one picture, or None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ class Tariff:
 
     Attributes:
         date: the day the source was read, as YYYY-MM-DD.
-        grade: how near to the vendor the source is.
+        grade: how close to the vendor the source is.
         source: the page.
-        text_in: micro-USD per million tokens of prompt, or None where tokens are not counted.
-        image_in: the same for tokens of pictures sent.
-        image_out: the same for tokens of pictures made.
-        tokens: how many of those a picture takes, or None where no formula is known.
-        printed: prices per picture; they win over `tokens` where both are known.
-        flat: one price per picture whatever its size.
+        text_in: micro-USD per million tokens of the prompt, or None if tokens are not counted.
+        image_in: the same for tokens of input pictures.
+        image_out: the same for tokens of output pictures.
+        tokens: how many output tokens a picture takes, or None if unknown.
+        printed: prices per picture; they win over `tokens`.
+        flat: one price per picture of any size.
     """
 
     date: str
@@ -96,7 +96,7 @@ class Tariff:
     flat: int | None = None
 
     def picture(self, size: str, quality: str) -> int | None:
-        """Micro-USD of one picture of a settled size and quality, without its prompt."""
+        """Micro-USD of one picture without its prompt, or None if unknown."""
         if self.flat is not None:
             return self.flat
         if self.printed is not None:
@@ -105,7 +105,7 @@ class Tariff:
         return None if tokens is None or self.image_out is None else _round_up(tokens * self.image_out)
 
     def prompt(self, characters: int) -> int:
-        """Micro-USD of a prompt, an upper guess."""
+        """Micro-USD of a prompt, an upper estimate."""
         return _round_up((PROMPT_TOKENS + characters) * (self.text_in or 0))
 
     @property
@@ -119,7 +119,7 @@ class Tariff:
         return None if self.image_out is None else _round_up(PARTIAL_TOKENS * self.image_out)
 
     def of_usage(self, usage: Mapping[str, Any] | None) -> int | None:
-        """The cost of an answered call by its own count of tokens, rounded up; None where that is missing."""
+        """The cost of an answered call by its own count of tokens, rounded up; None if that is missing."""
         used = usage or {}
         made, given = _tokens(used, "output_tokens"), _tokens(used, "input_tokens")
         if made is None or given is None or self.image_out is None:

@@ -1,6 +1,6 @@
-"""What a parameter may be: rules that answer `admits` and end the sentence "n is 4; qwen-image takes 1".
+"""Rules for parameters: a rule says what it `admits`, and ends the sentence "n is 4; qwen-image takes 1".
 
-    rule.admits(value) -> bool      rule.choices() -> the values to offer, () where they are open
+    rule.admits(value) -> bool      rule.choices() -> the values to offer, () if open
     str(rule) -> "low, medium or high"      rule.nearest(value) -> a word or size it admits, or None
     rule.kind -> "choice", "integer" (an `Interval`, with `low` and `high`), "size", "boolean", "text"
 
@@ -27,7 +27,7 @@ def enumerate_words(words: Iterable[str]) -> str:
 
 
 def suggest(word: str, words: Iterable[str]) -> str | None:
-    """The one of `words` that was probably meant, or None."""
+    """The word that was probably meant, or None."""
     known = {candidate.casefold(): candidate for candidate in words}
     found = get_close_matches(word.casefold(), known, n=1, cutoff=0.6)
     return known[found[0]] if found else None
@@ -44,11 +44,11 @@ class Rule(ABC):
         """Whether the value may be sent."""
 
     def choices(self) -> tuple[str, ...]:
-        """The values to offer; () where they are open."""
+        """The values to offer; () if open."""
         return ()
 
     def nearest(self, value: object) -> str | None:  # noqa: ARG002 - for those that have one
-        """A word or size the rule admits, close to the value given; None where there is none."""
+        """A word or size the rule admits, close to the value given, or None."""
         return None
 
 
@@ -60,7 +60,7 @@ class Choice(Rule):
     options: tuple[str, ...]
 
     def admits(self, value: object) -> bool:
-        """Whether it is one of the words, letter for letter."""
+        """Whether it is exactly one of the words."""
         return isinstance(value, str) and value in self.options
 
     def choices(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Interval(Rule):
     high: int
 
     def admits(self, value: object) -> bool:
-        """Whether it is a whole number within the bounds; true and false are none."""
+        """Whether it is a whole number within the bounds; a bool is not."""
         return type(value) is int and self.low <= value <= self.high
 
     def __str__(self) -> str:
@@ -98,7 +98,7 @@ class Boolean(Rule):
     kind: ClassVar[RuleKind] = "boolean"
 
     def admits(self, value: object) -> bool:
-        """Whether it is one of the two."""
+        """Whether it is True or False."""
         return isinstance(value, bool)
 
     def __str__(self) -> str:
@@ -107,12 +107,12 @@ class Boolean(Rule):
 
 @dataclass(frozen=True)
 class Text(Rule):
-    """Any text of one line: the server decides."""
+    """Any text of one line; the server decides."""
 
     kind: ClassVar[RuleKind] = "text"
 
     def admits(self, value: object) -> bool:
-        """Whether there is something to read and nothing that cannot be sent."""
+        """Whether it is a printable text that is not blank."""
         return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
     def __str__(self) -> str:

@@ -1,10 +1,10 @@
-"""Which sizes a model takes, which one of them is nearest, and what a ratio becomes.
+"""Rules for sizes: which a model takes, which is nearest to another, and what a ratio becomes.
 
     rule.admits("1024x1024")      rule.nearest("1920x1080") -> "1920x1088"
-    rule.of_ratio(16 / 9) -> "1536x864", or None when no size has this orientation or ratio
+    rule.of_ratio(16 / 9) -> "1536x864", or None if no size has this orientation or ratio
 
-Nearest is meant in the plane of log width and log height: two sizes are as far apart as one of them
-has to be stretched, so a size that is too large keeps its ratio, and one that is too long keeps its area.
+Distance is measured in log width and log height, that is, by how much one size must be stretched to become the other:
+a size that is too large keeps its ratio, and one that is too long keeps its area.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PIXELS = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})")
-_ROUND = 16  # sizes that are proposed are multiples of it
-_ROOM = 1.5  # a ratio may become up to half as many pixels again as the model's usual square has
+_ROUND = 16  # proposed sizes are multiples of it
+_ROOM = 1.5  # a size for a ratio may have up to half as many pixels more than the usual square
 
 
 def edges(size: object) -> tuple[int, int] | None:
@@ -44,7 +44,7 @@ def _own(size: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class SizeList(Rule):
-    """One of a few sizes; `usual` are those `auto` chooses from, the first is the model's default."""
+    """One of a few sizes; `auto` chooses from the `usual` ones, and the first is the default."""
 
     kind: ClassVar[RuleKind] = "size"
     usual: tuple[str, ...]
@@ -55,16 +55,16 @@ class SizeList(Rule):
         return isinstance(value, str) and value in self.choices()
 
     def choices(self) -> tuple[str, ...]:
-        """All that is taken."""
+        """All sizes and words."""
         return (*self.words, *self.usual)
 
     def nearest(self, value: object) -> str | None:
-        """The size of the list that takes the least stretching."""
+        """The size of the list that needs the least stretching."""
         asked = edges(value)
         return min(self.usual, key=lambda size: _distance(_own(size), asked)) if asked else None
 
     def of_ratio(self, ratio: float) -> str | None:
-        """The size whose ratio is nearest, the first of equals; no square for anything else."""
+        """The size whose ratio is nearest, the first of equals; never a square for another ratio."""
         if ratio != 1 and all(width == height for width, height in map(_own, self.usual)):
             return None
         return min(self.usual, key=lambda size: _off(_own(size), ratio))
@@ -83,8 +83,8 @@ class FreeSize(Rule):
         edge: no edge is longer.
         low: the fewest pixels.
         high: the most pixels.
-        usual: the vendor's own sizes, the default first; a ratio one of them has becomes that one.
-        words: what else is taken, such as `auto` or `2K`.
+        usual: the vendor's own sizes, the default first; a ratio that one of them has becomes that size.
+        words: further values, such as `auto` or `2K`.
         common: further sizes worth offering.
     """
 
@@ -112,11 +112,11 @@ class FreeSize(Rule):
         )
 
     def choices(self) -> tuple[str, ...]:
-        """The words and the sizes worth offering; others are taken too."""
+        """The words and the sizes worth offering; there are others."""
         return (*self.words, *self.usual, *self.common)
 
     def nearest(self, value: object) -> str | None:
-        """The legal size that takes the least stretching; None for what is no size."""
+        """The legal size that needs the least stretching, or None if the value is not a size."""
         asked = edges(value)
         if asked is None:
             return None
@@ -124,17 +124,17 @@ class FreeSize(Rule):
             return "{}x{}".format(*asked)
         widths = range(self._step, self.edge + 1, self._step)
         ways = (size for width in widths for size in self._around(width, asked[1]))
-        # Of equally near sizes the larger one: nobody asked for fewer pixels.
+        # of equally near sizes the larger one
         best = min(ways, key=lambda size: (round(_distance(size, asked), 12), -size[0] * size[1]))
         return "{}x{}".format(*best)
 
     @property
     def _step(self) -> int:
-        """What is proposed is round, also where the model would take any number."""
+        """Proposed sizes are round, even if the model takes any number."""
         return max(self.grid, _ROUND)
 
     def _around(self, width: int, height: float) -> Iterator[tuple[int, int]]:
-        """The legal sizes of this width whose heights are next to the one given, below and above."""
+        """The legal sizes of this width with the next heights below and above."""
         lowest = ceil(max(self.low / width, width / self.ratio, 1) / self._step)
         highest = floor(min(self.high / width, width * self.ratio, self.edge) / self._step)
         if lowest <= highest:
@@ -142,9 +142,9 @@ class FreeSize(Rule):
                 yield width, min(max(steps, lowest), highest) * self._step
 
     def of_ratio(self, ratio: float) -> str | None:
-        """One of the usual sizes if it has the ratio, else the smallest of the closest near the default.
+        """One of the usual sizes if it has the ratio, else the closest size, the smallest of equals.
 
-        Near means: at least as many pixels as the default size has, at most half as many again.
+        It has at least as many pixels as the default size and at most half as many more.
         """
         if not 1 / self.ratio <= ratio <= self.ratio:
             return None

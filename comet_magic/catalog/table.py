@@ -1,6 +1,6 @@
-"""The table: every model with its rules and prices, each with the page that says so.
+"""The table: every model with its rules and prices, and the page each comes from.
 
-A new model is one entry of `MODELS`; the newest of a family stands first. Facts as of 2026-11-22.
+A new model is one entry of `MODELS`; the newest of a family comes first. Facts as of 2026-11-22.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ GPT_OLD_SIZES = SizeList(USUAL, words=("auto",))
 
 
 def _gpt_image(size: Rule, quality: tuple[str, ...]) -> Mapping[str, Rule]:
-    """What the gpt-image models take: REFERENCE. 2.6 also has gif and svg; they are never opened here."""
+    """What the gpt-image models take: REFERENCE. 2.6 also has gif and svg; they cannot be opened here."""
     return MappingProxyType(
         {
             "n": Interval(1, 10),
@@ -75,7 +75,7 @@ LIST_2_5 = Tariff(
     image_out=30_000_000,
     tokens=Formula((("low", 16), ("medium", 24), ("high", 48), ("xhigh", 64), ("max", 96))),
 )
-# The rates are published, the count of tokens is not: the price is known only from the answer's usage.
+# The rates are published, the token counts are not: the price is known from the answer's usage only.
 LIST_2_6 = Tariff(
     date="2026-11-22",
     grade="A",
@@ -84,7 +84,7 @@ LIST_2_6 = Tariff(
     image_in=8_000_000,
     image_out=30_000_000,
 )
-# CometAPI's own: 80 % of the vendor's list; the rate of pictures sent is inferred from that.
+# CometAPI's own: 80 % of the vendor's list; the rate of input pictures follows from that.
 COMET_2 = Tariff(
     date="2026-11-22",
     grade="A",
@@ -179,11 +179,11 @@ def _gpt(model_id: str, takes: Mapping[str, Rule], qualities: tuple[str, ...], *
 
 
 def _seedream(model_id: str, low: int, words: tuple[str, ...]) -> Model:
-    """A model of ByteDance: COMET_SEEDREAM for what is taken.
+    """A model of ByteDance; its parameters are from COMET_SEEDREAM.
 
-    The bounds are the vendor's as other gateways print them (C):
+    The bounds are the vendor's, as other gateways print them (C):
     https://docs.siraya.ai/docs/api-reference/generative-model-api/Seedream/
-    A prompt of more than about 1,000 characters is not refused, only read less closely.
+    A prompt of more than about 1,000 characters is read less closely, but not refused.
     """
     usual = (
         "2048x2048",
@@ -215,7 +215,7 @@ QWEN = Model(
     parameters=MappingProxyType(
         {
             "n": Interval(1, 1),  # COMET
-            # The five of the model's own vendor, by what other gateways say (C); CometAPI names none.
+            # The five sizes of the model's vendor, as other gateways print them (C); CometAPI lists none.
             "size": SizeList(("1328x1328", "1664x928", "928x1664", "1472x1140", "1140x1472")),
             "output_format": Choice(("png", "jpeg", "webp")),
             "user": Text(),

@@ -16,7 +16,7 @@ from ..catalog import suggest
 from ..errors import BudgetExceededError, CometError, ConfigurationError, SaveError
 from ..images import Picture
 from ..locations import archive_folder
-from ..protocol import Policy, RetryBudget
+from ..protocol import RetryBudget, RetryPolicy
 from ..request import ImageRequest, Price, dollars, parse_dollars, requests_of
 from ..settings import (
     BaseURL,
@@ -121,7 +121,7 @@ class Core(ForkHooks):
         )
         self.price_per_image = _micro(settings.price_per_image, "price_per_image")
         self._max_cost = _micro(settings.max_cost, "max_cost")
-        self.policy = Policy(max_attempts=settings.max_attempts, base_delay=settings.retry_base_delay)
+        self.policy = RetryPolicy(max_attempts=settings.max_attempts, base_delay=settings.retry_base_delay)
         self.session = uuid.uuid4().hex
         self.api = APITransport(self.base, secret, connect_timeout=settings.connect_timeout)
         self.pictures = DownloadTransport(

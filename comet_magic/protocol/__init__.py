@@ -10,39 +10,33 @@ from .decisions import TABLE, CallStatus, Decision, RowStatus, call_status, deci
 from .refusal import refusal, request_id_of
 from .reply import Reply, ReplyItem, read_reply
 from .retry import (
-    Attempt,
-    Policy,
     Retries,
     RetryBudget,
+    RetryPolicy,
     RetryVerdict,
-    Verdict,
     backoff,
-    judge,
     retry_after,
 )
 from .sse import StreamEvent, StreamReader, read_preview, read_stream
 
 __all__ = [
     "TABLE",
-    "Attempt",
     "CallStatus",
     "Decision",
-    "Policy",
     "Reply",
     "ReplyItem",
     "Retries",
     "RetryBudget",
+    "RetryPolicy",
     "RetryVerdict",
     "RowStatus",
     "StreamEvent",
     "StreamReader",
-    "Verdict",
     "backoff",
     "call_status",
     "decide",
     "encoding_of",
     "is_complete",
-    "judge",
     "looks_like_a_stream",
     "read_preview",
     "read_reply",

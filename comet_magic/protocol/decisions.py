@@ -240,7 +240,7 @@ OVERLOADED = Decision(
     statuses=frozenset({408, 425, 521, 523, 525, 526}),
 )
 TRY_LATER = Decision(
-    "the server names a time to try again",
+    "the server says when to retry",
     *("yes", "no", "rejected", "open"),
     ServerError,
     again=True,
@@ -393,7 +393,7 @@ def table_text() -> str:
     lines: list[tuple[str, ...]] = [("", "outcome", "again", "row", "error")]
     for title, rows in parts:
         lines += [(title,), *map(_cells, rows)]
-    widths = (64, 8, 5, 7, 0)
+    widths = (60, 8, 5, 11, 0)
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 

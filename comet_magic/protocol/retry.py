@@ -1,12 +1,6 @@
-"""May this be sent again? Only with positive reason to believe that no work was started.
+"""Whether a failed request is sent again, and after how long.
 
-| what happened | server can have started | verdict |
-| --- | --- | --- |
-| no connection; the body was never sent whole | no | again |
-| certificate refused | no, and it will not change | stop |
-| 408, 425, 429, 521, 523, 525, 526; 503, 529 with Retry-After; `x-should-retry: true` | no, says the server | again |
-| a quota, policy or request code, whatever the status | no | stop |
-| any other 5xx, or sent and then silence, reset, a cut answer | perhaps | stop, unknown |
+`decisions.TABLE` says which failures leave no work behind; here are the limits: attempts, waits, and a retry budget.
 """
 
 from __future__ import annotations
@@ -17,98 +11,36 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from ..errors import APIConnectionError, CometError, RateLimitError, ServerError
+from ..errors import RateLimitError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LONGEST_HINT = 60.0  # seconds a person waits for; a pipeline is more patient
+    from ..errors import CometError
+
+LONGEST_HINT = 60.0  # seconds that a person waits; a dataset waits longer
 YEAR = 365 * 86_400.0
-LONGEST_SUM = 120.0  # seconds of waiting in one call
+LONGEST_SUM = 120.0  # seconds that one call may wait in all
 
 LONGEST_BACKOFF = 8.0  # seconds
-JITTER = 0.25  # a wait is cut by up to this share, so that clients do not march in step
+JITTER = 0.25  # each wait is shortened by up to this share, so that clients do not retry in step
 
 
 @dataclass(frozen=True)
-class Policy:
-    """How patient a call is.
+class RetryPolicy:
+    """The limits of a call's attempts.
 
     Attributes:
-        max_attempts: how often it is sent at the most.
-        base_delay: seconds after the first attempt.
-        patience: longest wait the server may ask for, seconds.
-        free_rate_limits: whether a 429 costs no attempt (a pipeline waits for all its calls at once).
+        max_attempts: how often it is sent at most.
+        base_delay: seconds after the first attempt; doubles up to 8.
+        patience: the longest wait in seconds that the server may ask for.
+        free_rate_limits: whether a 429 uses up no attempt (a dataset waits for all its calls at once).
     """
 
     max_attempts: int = 3
     base_delay: float = 0.5
     patience: float = LONGEST_HINT
     free_rate_limits: bool = False
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """How one attempt failed.
-
-    Attributes:
-        error: what it would be for the user.
-        number: which attempt, from 1.
-        counted: how many attempts count against the limit.
-        should_retry: what the server says of sending again (`x-should-retry`), or None.
-        retry_after: seconds the server asked to wait, or None.
-        permanent: true where trying again cannot help (a certificate).
-        waited: seconds waited in this call so far.
-        left: seconds until the call's deadline.
-        jitter: a random number from 0 to 1.
-    """
-
-    error: CometError
-    number: int
-    counted: int
-    should_retry: bool | None
-    retry_after: float | None
-    permanent: bool
-    waited: float
-    left: float
-    jitter: float
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Send again after `delay` seconds, or None: raise `error`."""
-
-    delay: float | None
-    error: CometError
-
-
-def judge(attempt: Attempt, policy: Policy) -> Verdict:
-    """Whether this attempt may be sent again and after how long; else the error to raise."""
-    stop = Verdict(None, attempt.error.with_facts(attempts=attempt.number, retry_after=attempt.retry_after))
-    if not _no_work_was_started(attempt) or attempt.counted >= policy.max_attempts:
-        return stop
-    if attempt.retry_after is not None and attempt.retry_after > policy.patience:
-        attempt.error.hint = f"The server asks to wait {_span(attempt.retry_after)}; run it again then."
-        return stop
-    own = backoff(attempt.number, base=policy.base_delay, jitter=attempt.jitter)
-    delay = max(own, attempt.retry_after or 0.0)
-    longest = max(LONGEST_SUM, policy.patience)
-    if attempt.waited + delay > longest or delay >= attempt.left:
-        return stop
-    return Verdict(delay, attempt.error)
-
-
-def counts(error: CometError, policy: Policy) -> bool:
-    """Whether a failed attempt counts against the limit of attempts."""
-    return not (policy.free_rate_limits and isinstance(error, RateLimitError))
-
-
-def _no_work_was_started(attempt: Attempt) -> bool:
-    if attempt.should_retry is not None:
-        return attempt.should_retry
-    if isinstance(attempt.error, APIConnectionError):
-        return attempt.error.outcome == "not_sent" and not attempt.permanent
-    return isinstance(attempt.error, (RateLimitError, ServerError)) and attempt.error.outcome == "rejected"
 
 
 @dataclass(frozen=True)
@@ -127,25 +59,25 @@ class RetryVerdict:
 
 
 class Retries:
-    """The attempts of one call: counts them, and says after each failure whether and when it is sent again.
+    """Counts the attempts of one call, and says after each failure whether and when it is sent again.
 
-    It is sent again only if its error is `retryable`, which the decision table says (`decisions.TABLE`).
+    It is sent again only if its error is `retryable`, as the decision table says.
 
         retries = Retries(policy, budget)
         while True:
-            answer = await attempt()                      # an answer, or the error that there was none
+            answer = await attempt()                      # an answer, or an error
             if not isinstance(answer, CometError):
                 return answer
             verdict = retries.after(answer, left=deadline - now, jitter=random.random())
             if verdict.delay is None:
                 raise answer.with_facts(attempts=retries.attempts, hint=verdict.hint or answer.hint)
-            await sleep(verdict.delay)                    # after a free one the call's time begins anew
+            await sleep(verdict.delay)                    # after a free one the call's time starts again
 
     Attributes:
         attempts: how often the request was sent so far.
     """
 
-    def __init__(self, policy: Policy, budget: RetryBudget) -> None:
+    def __init__(self, policy: RetryPolicy, budget: RetryBudget) -> None:
         self._policy = policy
         self._budget = budget
         self._used = 0  # attempts that count against the limit
@@ -183,7 +115,7 @@ def _span(seconds: float) -> str:
 
 
 class RetryBudget:
-    """A bucket of 20 tokens: 1 for each repeat, 0.2 back for each success, so an outage cannot multiply the load."""
+    """A bucket of 20 tokens: a retry takes 1, a success gives back 0.2, so an outage does not multiply the load."""
 
     CAPACITY = 20.0
     REFUND = 0.2
@@ -192,19 +124,19 @@ class RetryBudget:
         self._tokens = self.CAPACITY
 
     def take(self) -> bool:
-        """Pay for one repeat; False when the bucket is empty."""
+        """Take a token for one retry; False if the bucket is empty."""
         if self._tokens < 1:
             return False
         self._tokens -= 1
         return True
 
     def succeeded(self) -> None:
-        """Give a part of a token back."""
+        """Give back a part of a token."""
         self._tokens = min(self.CAPACITY, self._tokens + self.REFUND)
 
 
 def backoff(number: int, *, base: float, jitter: float) -> float:
-    """Seconds before attempt `number + 1`: the base doubling up to 8 s, less up to a quarter.
+    """Seconds before attempt `number + 1`: doubles from `base` up to 8 s, minus up to a quarter.
 
     Args:
         number: the attempt that failed, from 1.
@@ -218,8 +150,8 @@ def backoff(number: int, *, base: float, jitter: float) -> float:
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     """Seconds the server asks to wait, or None: `retry-after-ms`, then `retry-after` as seconds or date.
 
-    A date is compared with the answer's own `Date`, so that a wrong clock here does no harm. What is negative,
-    past or no number is ignored; what is too large for a float is infinite.
+    A date is compared with the answer's own `Date`, so a wrong clock here does no harm. Negative,
+    past and unreadable values are ignored; a number too large for a float is infinite.
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
@@ -245,7 +177,7 @@ def _number(text: str) -> float | None:
 def _date(text: str) -> float | None:
     try:
         date = parsedate_to_datetime(text)
-        # the oldest form names no zone; all three are UTC: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
+        # the oldest form has no zone; all three mean UTC: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
