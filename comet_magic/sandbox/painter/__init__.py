@@ -29,16 +29,16 @@ def paint(
     """
     wide, high = max(width, _LEAST), max(height, _LEAST)
     edge, size = round(min(wide, high) * 0.02), max(11, round(min(wide, high) * 0.034))
-    words = caption(prompt, wide - 4 * edge, size)
+    words = caption(prompt, wide - 2 * edge, size)
     view = wide - 2 * edge, high - edge - words.height
     share = min(1.0, math.sqrt(_MOST / (view[0] * view[1])))
     canvas = Canvas((round(view[0] * share), round(view[1] * share)), transparent=transparent)
     paint_scene(canvas, prompt, sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest(), position)
-    card = Image.new("RGBA" if transparent else "RGB", (wide, high), (0, 0, 0, 0) if transparent else PAPER)
+    mode, paper = ("RGBA", (0, 0, 0, 0)) if transparent else ("RGB", PAPER)
+    card, tag = Image.new(mode, (wide, high), paper), Image.new("L", words.size, 0 if transparent else 255)
+    ImageDraw.Draw(tag).rounded_rectangle((0, 0, words.width - 1, words.height - edge // 2), edge, 255)
     card.paste(canvas.finished().resize(view, Image.Resampling.BICUBIC), (edge, edge))
-    label = edge, high - words.height, wide - edge - 1, high - edge // 2 - 1
-    ImageDraw.Draw(card).rounded_rectangle(label, 2 * edge * transparent, PAPER)
-    words.write(card, 2 * edge, high - words.height, wide - 2 * edge)
+    card.paste(words, (edge, high - words.height), tag)
     return card.resize((width, height), Image.Resampling.BICUBIC)
 
 

@@ -33,35 +33,30 @@ class Face(NamedTuple):
         return at >= 0 and ord(char) <= self.ranges[at][1]
 
 
-class Caption(NamedTuple):
-    """A prompt's words in lines of type, and how many of its characters have no font. Sizes are in pixels."""
-
-    lines: list[str]
-    font: ImageFont.FreeTypeFont
-    size: int
-    missing: str
-    height: int
-
-    def write(self, image: Image.Image, left: float, top: float, right: float) -> None:
-        """Write the lines from the side where their script begins, and tags behind them: a seal says sandbox."""
-        draw, size, small = ImageDraw.Draw(image), self.size, _font("", 0, round(self.size * 0.66))
-        y = round(top + max(1, len(self.lines)) * _LEADING * size)
-        for text, fill, ink in (("sandbox", _SEAL, PAPER), (self.missing, PAPER, _INK)):
-            if text:
-                width = small.getlength(text) + size
-                start = right - width if self.lines or fill == _SEAL else left
-                area = (start, y - size * 0.92, start + width, y + size * 0.34)
-                draw.rounded_rectangle(area, size // 5, fill, ink, max(1, size // 16))
-                draw.text((start + size / 2, y - size * 0.06), text, ink, small, "ls")
-                right = start - size / 2
-        sides = (side for char in "".join(self.lines) if (side := bidirectional(char)) in {"L", "R", "AL"})
-        at, anchor = (left, "ls") if next(sides, "L") == "L" else (right, "rs")
-        for number, line in enumerate(self.lines, 1):
-            draw.text((at, round(top + number * _LEADING * size)), line, _INK, self.font, anchor)
+def caption(prompt: str, width: int, size: int) -> Image.Image:
+    """A card with the prompt's words and a seal that says sandbox; the width and the size of type are in pixels."""
+    lines, face, missing = _lines(prompt, width - 6 * size, size)
+    card = Image.new("RGB", (width, round((_LEADING * max(1, len(lines)) + 0.8) * size)), PAPER)
+    draw, small = ImageDraw.Draw(card), _font("", 0, round(size * 0.66))
+    left, right = size * 0.6, width - size * 0.6
+    y = round(max(1, len(lines)) * _LEADING * size)
+    for text, fill, ink in (("sandbox", _SEAL, PAPER), (missing, PAPER, _INK)):
+        if text:
+            long = small.getlength(text) + size
+            start = right - long if lines or fill == _SEAL else left
+            area = (start, y - size * 0.92, start + long, y + size * 0.34)
+            draw.rounded_rectangle(area, size // 5, fill, ink, max(1, size // 16))
+            draw.text((start + size / 2, y - size * 0.06), text, ink, small, "ls")
+            right = start - size / 2
+    sides = (side for char in "".join(lines) if (side := bidirectional(char)) in {"L", "R", "AL"})
+    at, anchor = (left, "ls") if next(sides, "L") == "L" else (right, "rs")
+    for number, line in enumerate(lines, 1):
+        draw.text((at, round(number * _LEADING * size)), line, _INK, _font(*face[:2], size), anchor)
+    return card
 
 
-def caption(prompt: str, width: int, size: int) -> Caption:
-    """The words in type of a size for a width, both in pixels; what does not fit ends in an ellipsis."""
+def _lines(prompt: str, width: float, size: int) -> tuple[list[str], Face, str]:
+    """The words broken into lines, their font, and how many characters no font has; the last line may be cut."""
     text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", prompt[:_READ]).split())
     faces = [Face(), *(() if all(map(Face().has, text)) else _faces())]
     face = max(faces, key=lambda face: sum(map(face.has, text)))  # the first of the best
@@ -72,15 +67,15 @@ def caption(prompt: str, width: int, size: int) -> Caption:
         shown, count = "", len(text.replace(" ", ""))
     missing = f"{count} character{'' if count == 1 else 's'}" if count or not shown else ""
     lines: list[str] = []
-    room, font = width - (5 + 0.45 * len(missing)) * size, _font(*face[:2], size)
     for piece in _PIECES.findall(shown):
-        if lines and font.getlength(lines[-1] + piece) <= room:
-            lines[-1] += piece
+        longer = lines[-1] + piece if lines else ""
+        if lines and _font(*face[:2], size).getlength(longer) <= width - 0.45 * size * len(missing):
+            lines[-1] = longer
         else:
             lines.append(piece.lstrip())
     if len(lines) > _LINES or len(prompt) > _READ:
         lines[_LINES - 1 :] = [line + "…" * face.has("…") for line in lines[_LINES - 1 : _LINES]]
-    return Caption(lines, font, size, missing, round((_LEADING * max(1, len(lines)) + 0.8) * size))
+    return lines, face, missing
 
 
 @cache

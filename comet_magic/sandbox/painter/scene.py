@@ -43,12 +43,12 @@ class Scene(NamedTuple):
     canvas: Canvas
     idea: Idea
     rng: Random
-    sky: list[Colour]
+    sky: list[Colour]  # from the top to the horizon
     cloud: Colour
-    water: list[Colour]
-    light: Colour
-    tone: Colour
-    lean: float
+    water: list[Colour]  # far, near
+    light: Colour  # multiplies the colours of things
+    tone: Colour  # what land leans to
+    lean: float  # by this share
     horizon: int
     unit: int  # the shorter edge
     sun: tuple[float, float, float]  # x, y, radius
@@ -80,7 +80,7 @@ def _staged(canvas: Canvas, idea: Idea, rng: Random, position: int) -> Scene:
     *named, lean = HOURS[idea.hour].split()
     # No two pictures of a call have quite the same light; without a subject the scene takes the colours that are named.
     hues = [] if idea.subjects else idea.colours
-    share, hues = (0.4, hues) if hues else (0.09, [rng.choice(("#c06a8a", "#3f8fa8", "#d8a860"))])
+    share, hues = (0.5, hues) if hues else (0.09, [rng.choice(("#c06a8a", "#3f8fa8", "#d8a860"))])
     last = hues[-1] if hues[1:] else mix(hues[0], _WHITE, 0.3)
     tints = [(mix(hues[0], last, min(i, 4) / 4), share if i < 5 else share / 2) for i in range(10)]
     colours = [mix(tone, *tint) for tone, tint in zip(named, tints, strict=True)]
@@ -128,23 +128,16 @@ def _strew(scene: Scene, shape: Ring, bottom: int) -> None:
 
 def _land(scene: Scene, layer: int, low: float = 0) -> None:
     """Paint one layer of the land; `low` puts it lower."""
-    canvas, rng, unit, width, water = (
-        scene.canvas,
-        scene.rng,
-        scene.unit,
-        scene.canvas.width,
-        scene.idea.water,
-    )
+    canvas, rng, unit, water = scene.canvas, scene.rng, scene.unit, scene.idea.water
+    width, depth = canvas.width, canvas.height - scene.horizon
     colour, kind = (text.split()[layer] for text in LANDS[scene.idea.place])
     distance, base = ((0.74, 0.03), (0.5, 0.17), (0.22, 0.36), (0, 0.58))[layer]
-    level = scene.horizon + (low or (0 if water else base)) * (canvas.height - scene.horizon)
+    level = scene.horizon + (low or (0 if water else base)) * depth
     high = _HEIGHTS[kind] * (0.7 if water else 1.2 - layer * 0.2) * unit
     near = mix(lit(mix(colour, _WHITE, 0.85 * scene.idea.snow), scene.light), scene.tone, scene.lean)
     haze = mix(scene.sky[3], scene.sky[2], 0.35)
-    tone, foot = (
-        mix(near, haze, distance),
-        mix(near, haze if distance else scene.tone, min(1, distance + 0.3)),
-    )
+    tone = mix(near, haze, distance)
+    foot = mix(near, haze if distance else scene.tone, min(1, distance + 0.3))
     rough, count = kind == "rock", (20 if kind == "roofs" else 4) * width // unit + 3
     heights = [0.6 + 0.4 * rng.random() if rough and i % 2 else rng.random() for i in range(count)]
     for step in range(5 * rough):  # between any two points a third, moved less and less
@@ -200,9 +193,7 @@ def _ripple(scene: Scene, top: int) -> None:
 def _subjects(scene: Scene) -> None:
     """The subjects side by side, each on its ground: mirrored in water, with a shadow on land."""
     canvas, water, order = scene.canvas, scene.idea.water, ("water", "air", "table", "land")
-    things = [
-        (SUBJECTS[name], name, colour) for name, count, colour in scene.idea.subjects for _ in range(count)
-    ]
+    things = [(SUBJECTS[name], name, paint) for name, n, paint in scene.idea.subjects for _ in range(n)]
     things = sorted(things[:5], key=lambda thing: order.index(thing[0].ground))
     towards, depth = 1 if scene.sun[0] > canvas.width / 2 else -1, canvas.height - scene.horizon
     for i, ((own, most, ground, *_), name, colour) in enumerate(things):
