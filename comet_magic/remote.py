@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -18,11 +20,11 @@ from .client.core import configure
 from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, InvalidRequestError
 from .request import ImageRequest
+from .request.checks import check_names
 from .settings import ClientOptions, hide_keys, resolve_base_url
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
 
 
 def generate_one(
@@ -34,17 +36,18 @@ def generate_one(
     redo: bool = False,
     **client: Unpack[ClientOptions],
 ) -> dict[str, Any]:
-    """Make one picture in a shared folder, or find it there; for tasks of Ray, Spark, Daft, Dask.
+    """Make one picture in a shared folder, or find it there; for tasks of Ray, Spark, Daft or Dask.
 
-    Asked again for a copy that is finished it pays nothing. Asked again for one that was begun elsewhere it finishes
-    what was paid, or refuses: it may be billed already.
+    A second call for a finished copy pays nothing. A second call for a copy that was begun elsewhere finishes it if
+    its whole answer is in the folder, and raises otherwise: it may be billed already.
 
     Args:
-        request: what is asked, also as its `to_dict()`.
+        request: an `ImageRequest`, or a mapping of its fields such as `{"prompt": "a boat", "size": "16:9"}`, which
+            is checked like one.
         store: the folder; all workers see the same.
-        copy: which of several equal pictures.
-        call_id: of the driver's ledger; one is derived from request and copy where there is none.
-        redo: send also what was begun and is unknown; it may be billed twice.
+        copy: which of several equal pictures, from 0.
+        call_id: from the driver's ledger; without one it is derived from request and copy.
+        redo: send a copy again that was begun and is unknown; it may be billed twice.
         **client: settings of the client; the key is looked up where this runs.
 
     Returns:
@@ -52,28 +55,41 @@ def generate_one(
         request id.
 
     Raises:
-        AmbiguousError: it was begun before, and nothing of it is here.
+        InvalidRequestError: the request breaks a rule, or asks for more than 1 picture; nothing was sent.
+        AmbiguousError: it was begun before, and there is no whole answer in the folder.
         CometError: as the call ended.
     """
     hide_keys(client)
-    asked = request if isinstance(request, ImageRequest) else ImageRequest.from_dict(request)
-    if asked.n != 1:
-        raise InvalidRequestError(f"n is {asked.n}; one picture is made", param="n")
-    depot = WorkerArchive(Path(store).expanduser(), store_prompts=client.get("store_prompts", True))
+    asked = _checked(request)
+    archive = WorkerArchive(Path(store).expanduser(), store_prompts=client.get("store_prompts", True))
     key = asked.key(resolve_base_url(client.get("base_url")).vendor)
-    found = depot.finished(key, copy)
+    found = archive.finished(key, copy)
     if found is not None:
         return _brief(found)
     call_id = call_id or (uuid.uuid4().hex if redo else _derived_id(key, copy))
     config = configure({**client, "archive": None})
-    core = BatchCore(config, archive=depot, patient=False)
-    make = _begin if depot.begin(call_id) else _finish
+    core = BatchCore(config, archive=archive, patient=False)
     try:
-        make(core, depot, asked, copy, call_id)
+        if archive.begin(call_id):
+            _send(core, archive, asked, copy, call_id)
+        else:
+            _finish(core, archive, asked, copy, call_id)
     finally:
         core.close()
-        depot.close()
-    return _brief(depot.finished(key, copy) or {})
+        archive.close()
+    return _brief(archive.finished(key, copy) or {})
+
+
+def _checked(request: ImageRequest | Mapping[str, Any]) -> ImageRequest:
+    if not isinstance(request, ImageRequest):
+        if not isinstance(request, Mapping) or "prompt" not in request:
+            what = "a mapping without prompt" if isinstance(request, Mapping) else type(request).__name__
+            raise InvalidRequestError(f"request is {what}; give an ImageRequest or a mapping with prompt")
+        check_names(request, [field.name for field in fields(ImageRequest)])
+        request = ImageRequest(**request)
+    if request.n != 1:
+        raise InvalidRequestError(f"n is {request.n}; generate_one makes 1 picture", param="n")
+    return request
 
 
 def _derived_id(key: str, copy: int) -> str:
@@ -84,8 +100,8 @@ def _brief(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name not in ("id", "position", "revised_prompt")}
 
 
-def _begin(core: BatchCore, depot: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:
-    """The call, marked as begun for as long as its end is open."""
+def _send(core: BatchCore, archive: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:
+    """Make the call; its mark stays while it is not known how the call ended."""
     loop = LoopHandle()
     try:
         call = loop.portal.call(partial(core.perform, request, copy, call_id=call_id))
@@ -93,14 +109,14 @@ def _begin(core: BatchCore, depot: WorkerArchive, request: ImageRequest, copy: i
         loop.release()
     error = call.errors[0] if call.errors else None
     if error is None or error.outcome in ("not_sent", "rejected"):
-        depot.unmark(call_id)
+        archive.unmark(call_id)
     if error is not None:
         raise error
 
 
-def _finish(core: BatchCore, depot: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:
-    """What somebody began and did not finish: its whole answer may be here, and costs nothing more."""
-    depot.claim(request, vendor=core.base.vendor, reserve=None, copies=(copy,), call_id=call_id)
+def _finish(core: BatchCore, archive: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:
+    """Finish what another worker began, if its whole answer is in the folder; nothing is sent."""
+    archive.claim(request, vendor=core.base.vendor, reserve=None, copies=(copy,), call_id=call_id)
     try:
         job = core.fetch(call_id)
     except InvalidRequestError:
@@ -110,6 +126,6 @@ def _finish(core: BatchCore, depot: WorkerArchive, request: ImageRequest, copy: 
         )
     else:
         job.result()
-        depot.unmark(call_id)
+        archive.unmark(call_id)
         return
     raise problem

@@ -1,10 +1,12 @@
-"""The doors of the pipeline: one waits, one is awaited; both may be interrupted, and say what that means."""
+"""The public functions that make a dataset: one waits, one is awaited; an interrupt lets the calls in flight finish."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..archive import Reader
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from ..dask import Workers
 
 STEP = 0.02  # seconds between two looks while waiting, so that an interrupt acts at once
-HEARTBEAT = 0.1  # seconds likewise, where the waiting wakes up by itself
 
 
 def generate_dataset(
@@ -88,9 +89,8 @@ def generate_dataset(
     job = read_job(
         source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
     )
-    with Running(job, cluster=cluster, progress=progress) as running:
-        running.drain()
-    return running.report()
+    _warn_of_billing_twice(job)
+    return DatasetRun(job, cluster=cluster, progress=progress).report()
 
 
 async def agenerate_dataset(
@@ -112,101 +112,46 @@ async def agenerate_dataset(
     job = read_job(
         source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
     )
-    with Running(job, cluster=cluster, progress=progress) as running:
-        future = asyncio.wrap_future(running.future)
-        while not future.done():
+    _warn_of_billing_twice(job)
+    run = DatasetRun(job, cluster=cluster, progress=progress)
+    # Connecting, waiting and reading the report block: the caller's loop is left free.
+    with ThreadPoolExecutor(1, "comet_magic-dataset") as thread:
+        context = contextvars.copy_context()  # in a kernel it says which cell the progress belongs to
+        ended = asyncio.get_running_loop().run_in_executor(thread, context.run, run.report)
+        while not ended.done():
             try:
-                running.look()
-                await asyncio.wait({future}, timeout=HEARTBEAT)
+                await asyncio.wait({ended})
             except asyncio.CancelledError:
-                running.interrupts += 1
-        future.exception()  # `report` raises it; asyncio complains of what nobody asked for
-        if running.interrupts:
-            raise asyncio.CancelledError
-    return running.report()
+                run.interrupts += 1
+    if run.interrupts:
+        ended.exception()  # asyncio complains of an error that nobody asked for
+        raise asyncio.CancelledError
+    return ended.result()
 
 
-class Running:
-    """A run under way, as the thread sees it that waits for it."""
+class DatasetRun:
+    """A run of a dataset, as seen by the thread that waits for it.
+
+    Attributes:
+        interrupts: how often the run was interrupted. The first time nothing more is sent, the second time the calls
+            in flight are cancelled.
+    """
 
     def __init__(self, job: DatasetJob, *, cluster: Any, progress: bool) -> None:
-        _warn_of_billing_twice(job)
         self.interrupts = self._obeyed = 0
         self._job = job
-        folder = job.folder.absolute()
-        self._core = BatchCore(
-            configure({**job.client, "archive": folder}), max_cost=job.max_cost, per_minute=job.per_minute
-        )
-        self._workers = _workers(self._core, folder, cluster)
-        self._runner = Runner(job, self._workers or self._core)
-        self._display = make_display(shown=progress)
-        self._lease = LoopHandle()
-        self._over = False
-        # What the run leaves at work: pictures that are paid and fetched.
-        self._left: set[Future[Any]] = set()
-        self.future: Future[None] = self._lease.portal.start_task_soon(self._runner.run)
-        self.future.add_done_callback(self._end)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        self.interrupts += interrupted
-        self.drain()
-        self._display.show(self._status())
-        self._display.close()
-        if self._workers is not None:
-            self._workers.close()
-        self._core.close()
-        self._core.archive.close()
-        self._lease.release()
-        return interrupted  # `report` tells of it
-
-    def _end(self, _: object) -> None:
-        """The run is over; on the engine's thread, which no interrupt reaches."""
-        self._left.update(self._core.jobs)
-        for job in tuple(self._left):
-            job.add_done_callback(self._left.discard)
-        self._over = True
-
-    def drain(self) -> None:
-        """Wait for the end, and for pictures that are fetched still, unless it is cancelled.
-
-        An interrupt at any moment is one more word to the run, and the waiting goes on.
-        """
-        while not self._over or (self._left and self.interrupts < 2):
-            try:
-                self.look()
-                # Nothing that takes a lock in Python: an interrupt within would leave it locked for ever.
-                time.sleep(STEP)
-            except KeyboardInterrupt:
-                self.interrupts += 1
-
-    def look(self) -> None:
-        """Hand on what interrupts there were, and show how it stands if it is time."""
-        if self._obeyed < min(self.interrupts, 2):
-            self._obeyed += 1
-            self._obey()
-        if self._display.due():
-            self._display.show(self._status())
-
-    def _status(self) -> Status:
-        runner = self._runner
-        spend = self._core.archive.spend(self._job.base.vendor)
-        return Status(dict(runner.counts), self._job.source.size, spend, runner.awaited)
-
-    def _obey(self) -> None:
-        """The first time: nothing more is sent. The second time: what is in flight is cancelled."""
-        self._runner.stop()
-        if self._obeyed == 1:
-            self._display.say("stopping: calls in flight are finished first; interrupt again to cancel them")
-        else:
-            self._lease.portal.start_task_soon(self._runner.cancel)
+        self._cluster = cluster
+        self._progress = progress
+        self._ended = False
+        self._fetching: set[Future[Any]] = (
+            set()
+        )  # paid pictures that are still fetched when the run has ended
 
     def report(self) -> Dataset:
-        """The report, or what the run ended with."""
-        fault = self.future.exception()
+        """Run to the end; gives the report, or raises what the run ended with."""
+        with self:
+            self._wait(shown=True)
+        fault = self._future.exception()
         if fault is not None:
             raise unwrapped(fault)
         error = self._runner.error
@@ -219,22 +164,89 @@ class Running:
             raise self._interrupted(dataset)
         return dataset
 
+    def __enter__(self) -> Self:
+        folder = self._job.folder.absolute()
+        self._core = BatchCore(
+            configure({**self._job.client, "archive": folder}),
+            max_cost=self._job.max_cost,
+            per_minute=self._job.per_minute,
+        )
+        self._workers = _workers(self._core, folder, self._cluster)
+        self._runner = Runner(self._job, self._workers or self._core)
+        self._display = make_display(shown=self._progress)
+        self._next_look = time.monotonic() + self._display.every
+        self._loop = LoopHandle()
+        self._future: Future[None] = self._loop.portal.start_task_soon(self._runner.run)
+        self._future.add_done_callback(self._end)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.interrupts += interrupted
+        self._wait(shown=False)
+        self._display.show(self._status())
+        self._display.close()
+        if self._workers is not None:
+            self._workers.close()
+        self._core.close()
+        self._core.archive.close()
+        self._loop.release()
+        return interrupted  # `report` tells of it
+
+    def _end(self, _: object) -> None:
+        """The run has ended; called on the engine's thread, which no interrupt reaches."""
+        self._fetching.update(self._core.jobs)
+        for job in tuple(self._fetching):
+            job.add_done_callback(self._fetching.discard)
+        self._ended = True
+
+    def _wait(self, *, shown: bool) -> None:
+        """Wait for the end of the run and for paid pictures that are still fetched, unless it is cancelled.
+
+        An interrupt is counted and passed on, at whatever moment it comes; the waiting goes on.
+        """
+        while not self._ended or (self._fetching and self.interrupts < 2):
+            try:
+                if self._obeyed < min(self.interrupts, 2):
+                    self._obeyed += 1
+                    self._obey()
+                if shown and time.monotonic() >= self._next_look:
+                    self._display.show(self._status())
+                    self._next_look = time.monotonic() + self._display.every
+                # Nothing that takes a lock in Python: an interrupt within would leave it locked for ever.
+                time.sleep(STEP)
+            except KeyboardInterrupt:
+                self.interrupts += 1
+
+    def _obey(self) -> None:
+        """Pass one interrupt on to the run."""
+        self._runner.stop()
+        if self._obeyed == 1:
+            self._display.say("stopping: calls in flight are finished first; interrupt again to cancel them")
+        else:
+            self._loop.portal.start_task_soon(self._runner.cancel)
+
+    def _status(self) -> Status:
+        runner = self._runner
+        spend = self._core.archive.spend(self._job.base.vendor)
+        return Status(dict(runner.counts), self._job.source.size, spend, runner.awaited)
+
     def _explained(self, error: CometError) -> CometError:
-        """The error that ended the run, with the pictures that the disk refused and what is open."""
+        """The error that ended the run, with the pictures that the disk refused and the number of open rows."""
         if self._runner.unsaved:
             from ..images import Images
 
             error.images = Images(self._runner.unsaved)
         count = open_dataset(self._job.folder).counts["open"]
-        error.hint = (
-            f"{error.hint} {counted(count, 'row is', 'rows are')} open; run it again to go on.".strip()
-        )
+        if count:
+            rows = counted(count, "row is", "rows are")
+            error.hint = f"{error.hint} {rows} open; run it again to go on.".strip()
         return error
 
     def _interrupted(self, dataset: Dataset) -> CallAbandoned:
         spend = self._core.archive.spend(self._job.base.vendor)
         return CallAbandoned(
-            f"stopped: {in_words(dataset.counts)}; {dollars(spend.bound)} spent at the most",
+            f"stopped: {in_words(dataset.counts)}; {dollars(spend.bound)} spent at most",
             outcome="unknown" if spend.uncertain else "billed",
             hint="Run it again: it goes on where it ended, and nothing that exists is paid for again.",
         )
@@ -253,5 +265,5 @@ def _warn_of_billing_twice(job: DatasetJob) -> None:
     if bounds:
         calls = counted(len(bounds), "call of unknown outcome is", "calls of unknown outcome are")
         warnings.warn(
-            f"{calls} sent again and may be billed twice ({dollars(total(bounds))} at the most)", stacklevel=4
+            f"{calls} sent again and may be billed twice ({dollars(total(bounds))} at the most)", stacklevel=3
         )

@@ -10,7 +10,7 @@ from ..archive import Reader, Slot
 from ..request import Price, dollars
 from ..text import counted
 from .job import DatasetJob, DatasetOptions, Redo, read_job
-from .row_status import should_send
+from .row_status import should_send, status_of
 
 if TYPE_CHECKING:
     import os
@@ -59,16 +59,16 @@ class DatasetPlan:
             ("done", f"{self.done:,}"),
             *((name, f"{count:,}") for name, count in self.ended.items()),
             *(("invalid", f"{count:,}: {reason}") for reason, count in self.invalid.items()),
-            ("to pay", f"{self.to_generate:,}"),
+            ("to generate", f"{self.to_generate:,}"),
             ("price", str(self.price)),
             (
-                "in doubt",
-                f"at most {counted(self.at_risk, 'call')} at any time, {dollars(self.at_risk_price)}",
+                "at risk",
+                f"at most {counted(self.at_risk, 'call')} if interrupted, {dollars(self.at_risk_price)}",
             ),
         ]
         if self.max_cost is not None:
             pairs.append(("max cost", dollars(self.max_cost)))
-        return "\n".join(f"{name:<12}{value}" for name, value in pairs)
+        return "\n".join(f"{name:<13}{value}" for name, value in pairs)
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
         printer.text(str(self))
@@ -99,7 +99,7 @@ def plan(
 
 
 class _Tally:
-    """Counts the items of a job."""
+    """Counts the rows of a job by what a run would do with them."""
 
     def __init__(self, job: DatasetJob) -> None:
         self._job = job
@@ -110,16 +110,16 @@ class _Tally:
         self._invalid: Counter[str] = Counter()
 
     def plan(self) -> DatasetPlan:
-        items = self._job.expander
-        for batch in self._job.source.batches(BATCH):
-            found = list(items.read(batch))
-            slots = slots_of(self._archive, found)
-            for item in found:
-                self._count(item, slots.get((item.key, item.copy)))
+        with self._job.expander as expander:
+            for batch in self._job.source.batches(BATCH):
+                rows = list(expander.read(batch))
+                slots = slots_of(self._archive, rows)
+                for row in rows:
+                    self._count(row, slots.get((row.key, row.copy)))
         at_risk = min(self._job.in_flight, self._to_generate)
         return DatasetPlan(
             rows=self._rows,
-            duplicates=items.duplicates,
+            duplicates=expander.duplicates,
             done=self._done,
             ended=dict(self._ended),
             invalid=dict(self._invalid.most_common(5)),
@@ -131,17 +131,17 @@ class _Tally:
             max_cost=self._job.max_cost,
         )
 
-    def _count(self, item: Row, slot: Slot | None) -> None:
+    def _count(self, row: Row, slot: Slot | None) -> None:
         self._rows += 1
-        if item.series is None:
-            self._invalid[str(item.problem)] += 1
+        if row.template is None:
+            self._invalid[str(row.problem)] += 1
         elif slot is not None and slot.outcome == "done":
             self._done += 1
         elif should_send(slot, self._job.redo):
-            if not item.shares_earlier:
-                self._pay(item.series.estimate(item.prompt))
+            if not row.shares_earlier:
+                self._pay(row.template.estimate(row.prompt))
         elif slot is not None:
-            self._ended[slot.outcome] += 1
+            self._ended[status_of(slot)] += 1
 
     def _pay(self, price: Price) -> None:
         self._to_generate += 1
@@ -153,9 +153,9 @@ class _Tally:
         self._highest = max(self._highest, price.high)
 
 
-def slots_of(archive: Reader, items: list[Row]) -> dict[tuple[str, int], Slot]:
-    """What became of the copies that these items ask for; of a picture that is there, only that it is."""
-    outcomes = archive.outcomes([item.key for item in items if item.key])
+def slots_of(archive: Reader, rows: list[Row]) -> dict[tuple[str, int], Slot]:
+    """What the ledger has of the copies that these rows ask for; of a picture that is there, only that it is."""
+    outcomes = archive.outcomes([row.key for row in rows if row.key])
     found = {(key, copy): _DONE for key, copies in outcomes.items() for copy in copies}
     wanting = [key for key, copies in outcomes.items() if any(word != "done" for word in copies.values())]
     for slots in archive.have(wanting).values():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import tarfile
 from itertools import count
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 from ..errors import ConfigurationError, SaveError
 from ..files import inside, replaced
 from ..text import clean
-from .metadata import NAME, lines, read_records
+from .rows import NAME, json_line, lines, read_records
 
 if TYPE_CHECKING:
     import os
@@ -85,7 +84,7 @@ def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) ->
     problem = ""
     try:
         return list(writers[form](folder, place))
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:  # parquet takes no half of a surrogate pair
         problem = clean(error, limit=300)
     raise SaveError(f"the export to {clean(to)} failed: {problem}", outcome="not_sent")
 
@@ -127,7 +126,7 @@ def _webdataset(folder: Path, place: Place) -> Iterator[str]:
             for number, record, data in shard:
                 suffix = record["file_name"].rpartition(".")[2]
                 _add(tar, f"{number:09d}.{suffix}", data)
-                _add(tar, f"{number:09d}.json", json.dumps(record, ensure_ascii=False).encode())
+                _add(tar, f"{number:09d}.json", json_line(record).rstrip())
         yield name
 
 

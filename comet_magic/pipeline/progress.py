@@ -1,7 +1,8 @@
-"""How a run tells that it lives: a bar in a notebook or a terminal, plain lines elsewhere."""
+"""The progress of a run: a bar in a notebook or a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -16,13 +17,20 @@ if TYPE_CHECKING:
 
     from ..archive import Spend
 
-EVERY_BAR = 0.25  # seconds between two looks of a bar
+EVERY_BAR = 0.25  # seconds between two movements of a bar
 EVERY_LINE = 10.0  # seconds between two lines
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run is: rows by outcome, rows in all (None while unknown), the dataset's money, rows of others."""
+    """How far a run is.
+
+    Attributes:
+        counts: rows settled so far by status.
+        total: rows of the source, None while unknown.
+        spend: the dataset's money.
+        awaited: rows that another process is making.
+    """
 
     counts: Mapping[str, int]
     total: int | None
@@ -31,35 +39,38 @@ class Status:
 
     @property
     def ended(self) -> int:
-        """Rows that the run is through with; those that it leaves open are not."""
+        """Rows that are settled and not open."""
         return sum(count for name, count in self.counts.items() if name != "open")
 
     def __str__(self) -> str:
         money = f"{dollars(self.spend.spent)} spent"
         if self.spend.bound != self.spend.spent:
             money += f", at most {dollars(self.spend.bound)}"
-        waiting = f"; waiting for {self.awaited:,} that another process makes" if self.awaited else ""
+        waiting = f"; waiting for {self.awaited:,} that another process is making" if self.awaited else ""
         return f"{in_words(self.counts)}; {money}{waiting}"
 
 
 class Display(Protocol):
-    """What a run is shown on; used from the thread that waits for it."""
+    """Shows a run; used by the thread that waits for it.
 
-    def due(self) -> bool:
-        """Whether it is time for another look."""
+    Attributes:
+        every: seconds between two calls of `show`.
+    """
+
+    every: float
 
     def show(self, status: Status) -> None:
-        """How the run stands."""
+        """Show how far the run is."""
 
     def say(self, text: str) -> None:
-        """One sentence beside it."""
+        """Show one sentence as well."""
 
     def close(self) -> None:
         """The run has ended."""
 
 
 def make_display(*, shown: bool) -> Display:
-    """A bar where there is someone to see it move, lines where the output is kept, or nothing."""
+    """A bar for a notebook or a terminal, lines for a file or a pipe, or nothing."""
     if not shown:
         return Silence()
     if _in_notebook():
@@ -68,7 +79,7 @@ def make_display(*, shown: bool) -> Display:
 
 
 def _in_notebook() -> bool:
-    """Whether this very process is a kernel; nothing is imported to find out."""
+    """Whether this process is a kernel; nothing is imported to find out."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None) is not None
 
@@ -76,9 +87,7 @@ def _in_notebook() -> bool:
 class Silence:
     """Shows nothing."""
 
-    def due(self) -> bool:
-        """Never."""
-        return False
+    every = math.inf
 
     def show(self, status: Status) -> None:
         """Nothing."""
@@ -91,25 +100,14 @@ class Silence:
 
 
 class Lines:
-    """One line every ten seconds, with rate and time left, and one at the end."""
+    """A line every ten seconds, with rate and time left, and one at the end."""
 
     def __init__(self) -> None:
+        self.every = EVERY_LINE
         self._began = time.monotonic()
-        self._next = self._began + EVERY_LINE
-        self._last: Status | None = None
-
-    def due(self) -> bool:
-        """Whether ten seconds have passed."""
-        return time.monotonic() >= self._next
 
     def show(self, status: Status) -> None:
-        """A line of it."""
-        self._last = status
-        if self.due():
-            self._next = time.monotonic() + EVERY_LINE
-            self.say(self._line(status))
-
-    def _line(self, status: Status) -> str:
+        """Print a line."""
         seconds = time.monotonic() - self._began
         rate = status.ended / seconds if seconds > 0 else 0.0
         rows, left = counted(status.ended, "row"), ""
@@ -117,47 +115,46 @@ class Lines:
             rows = f"{status.ended:,} of {counted(status.total, 'row')}"
             if rate and status.total > status.ended:
                 left = f", {(status.total - status.ended) / rate:,.0f} s left"
-        return f"{rows}, {rate:.1f} a second{left}: {status}"
+        self.say(f"{rows}, {rate:.1f} a second{left}: {status}")
 
     def say(self, text: str) -> None:
-        """The sentence as a line."""
+        """Print the sentence."""
         print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """The last line."""
-        if self._last is not None:
-            self.say(self._line(self._last))
+        """Nothing; the last line is printed."""
 
 
 class Bar:
     """The bar of tqdm in a terminal."""
 
-    def __init__(self, **options: Any) -> None:
-        from tqdm.auto import tqdm
+    def __init__(self) -> None:
+        from tqdm.std import tqdm
 
-        class Ours(tqdm):  # type: ignore[type-arg]  # it is generic for type checkers only
-            monitor_interval = 0  # no thread of its own: this one is fed often enough
+        self.every = EVERY_BAR
+        self._bar = self._make(tqdm)
 
-        self._bar: Any = Ours(unit="row", mininterval=0, miniters=0, dynamic_ncols=True, **options)
-        self._next = 0.0
+    @staticmethod
+    def _make(kind: Any, **options: Any) -> Any:
+        """A bar of a class of tqdm; which one is ours to say, as `tqdm.auto` takes some kernels for terminals."""
 
-    def due(self) -> bool:
-        """A few times a second."""
-        return time.monotonic() >= self._next
+        class Unwatched(kind):  # type: ignore[misc]  # it is a value here
+            monitor_interval = 0  # no thread of its own: it is moved often enough
+
+        return Unwatched(unit="row", mininterval=0, miniters=0, dynamic_ncols=True, **options)
 
     def show(self, status: Status) -> None:
         """Move the bar."""
-        self._next = time.monotonic() + EVERY_BAR
         total = None if status.total is None else max(status.total, status.ended)
         if total != self._bar.total:
             self._bar.reset(total=total)
         self._bar.set_postfix_str(str(status), refresh=False)
-        if status.ended > self._bar.n:  # an update by nothing would leave its time out of the rate
+        if status.ended > self._bar.n:  # an update by 0 would leave its time out of the rate
             self._bar.update(status.ended - self._bar.n)
         self._bar.refresh()
 
     def say(self, text: str) -> None:
-        """The sentence above the bar."""
+        """Print the sentence above the bar."""
         self._bar.write(text, file=sys.stderr)
 
     def close(self) -> None:
@@ -166,14 +163,17 @@ class Bar:
 
 
 class NotebookBar(Bar):
-    """The bar of tqdm as a widget; its last state is text too, for who only looks at the saved notebook."""
+    """The bar of tqdm as a widget; a saved notebook keeps its last state as text."""
 
     def __init__(self) -> None:
-        super().__init__(display=False)
+        from tqdm.notebook import tqdm
+
+        self.every = EVERY_BAR
+        self._bar = self._make(tqdm, display=False)
         self._shown: Any = sys.modules["IPython.display"].display(self._bar.container, display_id=True)
 
     def say(self, text: str) -> None:
-        """The sentence below the bar; a notebook paints what goes to stderr red."""
+        """Print the sentence below the bar; on stderr a notebook would paint it red."""
         print(text)
 
     def close(self) -> None:

@@ -12,10 +12,9 @@ from ..errors import ConfigurationError
 from ..files import from_here, native
 from ..request import dollars
 from ..text import clean, counted
-from .metadata import COLUMNS, read_records
 from .row_index import RowIndex
 from .row_status import ROW_STATUSES, in_words
-from .rows import LazyImage
+from .rows import COLUMNS, LazyImage, read_records
 
 if TYPE_CHECKING:
     import os
@@ -56,12 +55,12 @@ class Dataset:
 
     def __len__(self) -> int:
         with RowIndex(self.folder) as index:
-            run = index.latest()
+            run = index.standing()
         return run.read if run else 0
 
     @property
     def complete(self) -> bool:
-        """Whether the latest run has ended by itself, with every row looked at."""
+        """Whether the latest run read its source to the end and ended by itself."""
         with RowIndex(self.folder) as index:
             run = index.latest()
         return run is not None and run.state == "complete"

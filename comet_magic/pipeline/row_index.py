@@ -1,6 +1,7 @@
-"""The index of a dataset: which rows it has, in their order, and how the run that read them stands.
+"""The index of a dataset: which rows it has, in their order, and the state of the run that read them.
 
-It is written as rows are read and can always be made again from the source; what was paid is in the ledger.
+It is written as rows are read and can always be made again from the source; what was paid is in the ledger. The rows
+of the run before stand until the new source was read to its end.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..errors import ConfigurationError
 from ..files import open_no_follow
 from ..text import clean
 from .expand import PARAMETERS
-from .source import plain
+from .source import plain, text_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS runs (
     size INTEGER,           -- rows of the source, NULL where unknown
     state TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS whole (run INTEGER PRIMARY KEY);  -- runs whose source was read to its end
 CREATE TABLE IF NOT EXISTS rows (
     run INTEGER NOT NULL,
     position INTEGER NOT NULL,
@@ -54,6 +56,9 @@ CREATE TABLE IF NOT EXISTS rows (
     PRIMARY KEY (run, position)
 ) WITHOUT ROWID;
 """
+# The run whose rows the dataset has: the oldest that has any, for a newer one removes it when it takes its place.
+_STANDING = """SELECT number, started, vendor, size, state, (SELECT COUNT(*) FROM rows WHERE run = number) AS read
+    FROM runs ORDER BY read > 0 DESC, number LIMIT 1"""
 
 
 class IndexedRow(NamedTuple):
@@ -72,7 +77,7 @@ class IndexedRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """The latest run: how many rows its source has, how many it has read, how it stands."""
+    """A run: how many rows its source has, how many it has read, its state."""
 
     number: int
     started: float
@@ -83,7 +88,7 @@ class Run:
 
 
 class RowIndex:
-    """The rows of the latest run in a folder; a context manager that any thread may use."""
+    """The rows of a dataset; a context manager that any thread may use."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
@@ -100,41 +105,81 @@ class RowIndex:
                 self._connection = None
 
     def begin(self, *, vendor: str, size: int | None) -> int:
-        """A new run, whose rows take the place of all former ones; gives its number."""
-        if not self.path.exists():
-            os.close(open_no_follow(self.path, os.O_RDWR | os.O_CREAT))
+        """Begin a run and give its number; the rows of the run before stand until `replace_former`.
+
+        Raises:
+            ConfigurationError: the index is no file of its own or cannot be used.
+        """
+        self._create()
         with self._opened() as connection:
             connection.executescript(_TABLES)
             cursor = connection.execute(
                 "INSERT INTO runs (started, vendor, size, state) VALUES (?, ?, ?, 'running')",
                 (time.time(), vendor, size),
             )
-            connection.execute("DELETE FROM rows WHERE run < ?", (cursor.lastrowid,))
-            connection.execute("DELETE FROM runs WHERE number < ?", (cursor.lastrowid,))
             return int(cursor.lastrowid or 0)
 
-    def add(self, run: int, items: Iterable[Row], *, prompt: str) -> None:
-        """Some more rows."""
+    def _create(self) -> None:
+        try:
+            os.close(open_no_follow(self.path, os.O_RDWR | os.O_CREAT))
+        except OSError as error:
+            problem = error
+        else:
+            return
+        raise self._unusable("it is a link" if self.path.is_symlink() else problem.strerror or problem)
+
+    def _unusable(self, problem: object) -> ConfigurationError:
+        return ConfigurationError(
+            f"the index {clean(self.path)} cannot be used: {clean(problem)}",
+            hint="It may be removed: the next run makes it again, and nothing paid is lost.",
+        )
+
+    def add(self, run: int, rows: Iterable[Row], *, prompt: str) -> None:
+        """Add rows to a run; `prompt` names the column of the prompts."""
         ours = frozenset((*PARAMETERS, prompt))
-        rows = [(run, *_row(item, ours)) for item in items]
+        values = [(run, *_values(row, ours)) for row in rows]
         with self._opened() as connection:
-            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def replace_former(self, run: int) -> None:
+        """The source was read to its end: the dataset has the rows of this run, and of no older one."""
+        with self._opened() as connection:
+            connection.execute("INSERT OR IGNORE INTO whole VALUES (?)", (run,))
+            _remove_older(connection, run)
 
     def end(self, run: int, state: RunState) -> None:
-        """How the run ended."""
+        """Note how the run ended.
+
+        A run whose source was not read to its end takes the place of another such run if it got at least as far;
+        otherwise its rows are removed.
+        """
         with self._opened() as connection:
             connection.execute("UPDATE runs SET state = ? WHERE number = ?", (state, run))
+            standing = Run(*connection.execute(_STANDING).fetchone())
+            if standing.number >= run:
+                return
+            read = connection.execute("SELECT COUNT(*) FROM rows WHERE run = ?", (run,)).fetchone()[0]
+            if _is_whole(connection, standing) or read < standing.read:
+                connection.execute("DELETE FROM rows WHERE run = ?", (run,))
+            else:
+                _remove_older(connection, run)
+
+    def standing(self) -> Run | None:
+        """The run whose rows the dataset has, or None if there was none."""
+        return self._run(_STANDING)
 
     def latest(self) -> Run | None:
-        """The run whose rows the dataset has, or None where there was none."""
+        """The run that began last, also if its rows do not stand."""
+        return self._run(
+            """SELECT number, started, vendor, size, state, (SELECT COUNT(*) FROM rows WHERE run = number)
+            FROM runs ORDER BY number DESC LIMIT 1"""
+        )
+
+    def _run(self, query: str) -> Run | None:
         if not self.path.exists():
             return None
         with self._opened() as connection:
-            found = connection.execute(
-                """SELECT number, started, vendor, size, state,
-                    (SELECT COUNT(*) FROM rows WHERE run = number)
-                FROM runs ORDER BY number DESC LIMIT 1"""
-            ).fetchone()
+            found = connection.execute(query).fetchone()
         return Run(*found) if found else None
 
     def rows(self, run: int) -> Iterator[list[IndexedRow]]:
@@ -154,22 +199,22 @@ class RowIndex:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        problem = ""
         with self._lock:
             try:
-                self._connection = self._connection or _open(self.path)
+                if self._connection is None:
+                    self._connection = _open(self.path)
                 with self._connection:
                     yield self._connection
             except sqlite3.Error as error:
-                problem = clean(error)
-        if problem:
-            raise ConfigurationError(
-                f"the index {clean(self.path)} cannot be used: {problem}",
-                hint="It may be removed: the next run makes it again, and nothing paid is lost.",
-            )
+                problem = error
+            else:
+                return
+        raise self._unusable(problem)
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    if path.is_symlink():  # SQLite would follow it
+        raise sqlite3.OperationalError("it is a link")
     connection = sqlite3.connect(path, timeout=BUSY, check_same_thread=False)
     try:
         switch_to_wal(connection, BUSY)
@@ -180,12 +225,23 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _row(item: Row, ours: frozenset[str]) -> tuple[Any, ...]:
-    columns = {str(name): plain(value) for name, value in item.record.items() if name not in ours}
-    series, problem = item.series, item.problem
+def _is_whole(connection: sqlite3.Connection, run: Run) -> bool:
+    found = connection.execute("SELECT 1 FROM whole WHERE run = ?", (run.number,)).fetchone()
+    return found is not None or run.state == "complete"  # 0.1.0 kept no table `whole`
+
+
+def _remove_older(connection: sqlite3.Connection, run: int) -> None:
+    for table, column in (("rows", "run"), ("whole", "run"), ("runs", "number")):
+        connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (run,))  # noqa: S608 - our own names
+
+
+def _values(row: Row, ours: frozenset[str]) -> tuple[Any, ...]:
+    names = text_names(name for name in row.record if name not in ours)
+    columns = {text: plain(row.record[name]) for name, text in names.items()}
+    template, problem = row.template, row.problem
     return (
-        *(item.position, item.key, item.copy, clean(item.prompt, limit=1 << 20) if problem else item.prompt),
-        *((series.model, series.parameters) if series else (None, None)),
+        *(row.position, row.key, row.copy, clean(row.prompt, limit=1 << 20) if problem else row.prompt),
+        *((template.model, template.parameters) if template else (None, None)),
         json.dumps(columns),
         *((type(problem).__name__, clean(problem)) if problem else (None, None)),
     )

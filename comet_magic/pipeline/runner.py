@@ -1,6 +1,6 @@
-"""The run itself: reads rows, keeps a window of calls in flight, and ends with every row accounted for.
+"""One run of a dataset: reads rows, keeps a window of calls in flight, and settles every row.
 
-Rows are read by one thread in batches, and no faster than they are worked off, so memory does not grow with the table.
+Rows are read by one thread in batches, and no faster than calls are made, so memory does not grow with the table.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import anyio
 from anyio.to_thread import run_sync
@@ -16,11 +16,10 @@ from anyio.to_thread import run_sync
 from ..archive import CopyTaken
 from ..errors import BudgetExceededError, SaveError
 from ..files import make_private_folder
-from ..protocol.decisions import ENDS_RUN, row_after, row_status
 from .dataset_plan import slots_of
-from .metadata import write_metadata
 from .row_index import RowIndex, RunState
-from .row_status import should_send
+from .row_status import ends_run, should_send, status_after, status_of
+from .rows import write_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,50 +29,60 @@ if TYPE_CHECKING:
     from ..archive import Archive, Slot
     from ..client.job import RunningCall
     from ..images import Picture
+    from ..protocol.decisions import RowStatus
     from ..request import ImageRequest
     from .expand import Row
     from .job import DatasetJob
     from .source import Record
 
+    Settled = RowStatus | Literal["equal", "claimed_by_others"]
+
 REFRESH = 30.0  # seconds between two writings of the metadata
-LOOK = 0.5  # seconds between two looks at what others are making
-Wanted = tuple["Row", "Slot | None"]
+LOOK = 0.5  # seconds between two looks at the source or at rows of other processes
+ToSend = tuple["Row", "Slot | None"]
 
 
 class Maker(Protocol):
-    """Who performs one request: the engine here, or workers elsewhere."""
+    """Makes pictures: the engine of this process, or workers elsewhere."""
 
     @property
     def archive(self) -> Archive:
         """The dataset's."""
 
     async def perform(self, request: ImageRequest, copy: int, *, redo: bool = False) -> RunningCall:
-        """What came of it."""
+        """Send one request; pictures and errors are in the call."""
 
     async def refetch(self, call_id: str) -> bool:
-        """Whether a paid picture could be fetched for nothing."""
+        """Fetch the missing pictures of a paid call; nothing is sent. Whether that worked."""
 
     async def recover(self, *, again: bool = False) -> None:
-        """Take over what dead processes left."""
+        """Finish the calls that dead processes left."""
 
 
 class Runner:
-    """One run of one job, on the engine's loop; `counts`, `error` and `stop` are for any thread."""
+    """One run of one job, on the engine's loop. Any thread may read `counts` and `error` and call `stop`.
+
+    Attributes:
+        counts: rows settled so far by status; `equal` are those that share the picture of an earlier row.
+        error: what ended the run before its end, or None.
+        unsaved: pictures that the disk refused.
+        awaited: rows that another process is making, once there is nothing else to do.
+    """
 
     def __init__(self, job: DatasetJob, maker: Maker) -> None:
         self.job = job
         self.counts: Counter[str] = Counter()
         self.error: BaseException | None = None
         self.unsaved: list[Picture] = []
-        self.awaited = 0  # rows that others have in hand, once there is nothing else to do
+        self.awaited = 0
         self._maker = maker
         self._index = RowIndex(job.folder)
         self._number = 0
         self._state: RunState = "running"
         self._claimed_by_others: list[Row] = []
-        self._read_off = False  # nothing is read from the source any more
+        self._reading = True
         self._paying = 0
-        self._settled = anyio.Event()
+        self._paid = anyio.Event()
         self._scope: anyio.CancelScope | None = None
 
     @property
@@ -87,7 +96,7 @@ class Runner:
             self._state = "stopped"
 
     async def cancel(self) -> None:
-        """Stop at once; what was sent becomes unknown."""
+        """Stop at once; calls that were sent become unknown."""
         self.stop()
         if self._scope is not None:
             self._scope.cancel()
@@ -97,17 +106,17 @@ class Runner:
         self.stop()
 
     async def run(self) -> None:
-        """Make what is to be made; how it went is in `counts` and `error`, and on disk."""
-        with self._index:
+        """Make what is to be made; the result is in `counts` and `error`, and on disk."""
+        with self._index, self.job.expander:
             await run_sync(self._begin)
             try:
                 with anyio.CancelScope() as self._scope:
                     await self._maker.recover()
                     async with anyio.create_task_group() as refreshing:
                         refreshing.start_soon(self._refresh)
-                        await self._work_off()
+                        await self._send_rows()
                         await self._await_others()
-                        if self.counts["unknown"]:  # a worker may have finished one that was given up
+                        if self.counts["unknown"]:  # a worker that was given up may have finished its call
                             await self._maker.recover(again=True)
                         refreshing.cancel_scope.cancel()
             finally:
@@ -140,10 +149,10 @@ class Runner:
             await run_sync(self._write_metadata)
             await anyio.sleep(20 * (anyio.current_time() - began))
 
-    # --- rows
+    # --- rows are read
 
-    async def _work_off(self) -> None:
-        send, receive = anyio.create_memory_object_stream["Wanted"](0)
+    async def _send_rows(self) -> None:
+        send, receive = anyio.create_memory_object_stream["ToSend"](0)
         async with anyio.create_task_group() as group:
             for _ in range(self.job.in_flight):
                 group.start_soon(self._work, receive.clone())
@@ -152,136 +161,137 @@ class Runner:
             try:
                 await self._read(reader, send)
             finally:
-                self._read_off = True
+                self._reading = False
                 reader.shutdown(wait=False)
 
-    async def _read(self, reader: ThreadPoolExecutor, send: MemoryObjectSendStream[Wanted]) -> None:
-        """Hand out what is to be made; a source without an end is not read on once the run is halted."""
+    async def _work(self, receive: MemoryObjectReceiveStream[ToSend]) -> None:
+        async with receive:
+            async for row, found in receive:
+                await self._make(row, found)
+
+    async def _read(self, reader: ThreadPoolExecutor, send: MemoryObjectSendStream[ToSend]) -> None:
+        """Hand out the rows to send; once the run is halted, a source that may be endless is read no further."""
         batches = self.job.source.batches()
         async with send:
-            while not (self.halted and self.job.source.size is None):
+            while not self._read_enough():
                 reading = asyncio.wrap_future(reader.submit(self._read_batch, batches))
-                while not reading.done() and not (self.halted and self.job.source.size is None):
+                while not (reading.done() or self._read_enough()):
                     await asyncio.wait({reading}, timeout=LOOK)
                 if not reading.done():
                     return
                 fault = reading.exception()
-                if fault is not None:  # of the source: the calls in flight have nothing to do with it
+                if fault is not None:  # of the source; the calls in flight are finished all the same
                     self._halt(fault)
                     return
-                wanted = reading.result()
-                if wanted is None:
+                to_send = reading.result()
+                if to_send is None:
                     return
-                for one in wanted:
+                for one in to_send:
                     await send.send(one)
 
-    def _read_batch(self, batches: Iterator[list[Record]]) -> list[Wanted] | None:
+    def _read_enough(self) -> bool:
+        return self.halted and self.job.source.endless
+
+    def _read_batch(self, batches: Iterator[list[Record]]) -> list[ToSend] | None:
+        """Expand, index and look up some more rows; gives those to send, or None at the end of the source."""
         batch = next(batches, None)
-        if batch is None or self._read_off:  # a slow source gave it when the run was over
+        if not self._reading:  # a slow source gave it when the run was over
             return None
-        items = [self._affordable(item) for item in self.job.expander.read(batch)]
-        self._index.add(self._number, items, prompt=self.job.prompt)
-        return self._due(items)
+        if batch is None:
+            self._index.replace_former(self._number)
+            return None
+        rows = [self._within_budget(row) for row in self.job.expander.read(batch)]
+        self._index.add(self._number, rows, prompt=self.job.prompt)
+        return self._look_up(rows)
 
-    def _due(self, items: list[Row]) -> list[Wanted]:
-        """The items that are to be made; the others are counted."""
-        slots = slots_of(self._maker.archive, items)
-        looked_up = [(item, slots.get((item.key, item.copy))) for item in items]
-        return [(item, slot) for item, slot in looked_up if self._is_due(item, slot)]
-
-    def _affordable(self, item: Row) -> Row:
-        if self.job.max_cost is None or item.series is None or item.series.estimate(item.prompt).known:
-            return item
+    def _within_budget(self, row: Row) -> Row:
+        if self.job.max_cost is None or row.template is None or row.template.estimate(row.prompt).known:
+            return row
         problem = BudgetExceededError(
             "max_cost is set and the price of this row is unknown", hint="Give price_per_image, in USD."
         )
-        return item._replace(problem=problem)
+        return row._replace(problem=problem)
 
-    def _is_due(self, item: Row, slot: Slot | None) -> bool:
-        """Whether the item is to be made; what is not is counted here."""
-        if item.problem is not None:
-            self.counts["over_budget" if item.series else "failed"] += 1
-        elif item.shares_earlier:
-            self.counts["equal"] += 1
-        elif should_send(slot, self.job.redo):
-            return True
-        elif slot is not None and slot.outcome == "open":
-            self._claimed_by_others.append(item)
-        else:
-            self.counts[row_status(slot.outcome, slot.error) if slot else "open"] += 1
-        return False
+    # --- the way of a row: looked up, made, settled
 
-    # --- calls
+    def _look_up(self, rows: list[Row]) -> list[ToSend]:
+        """The rows to send, with what the ledger has of each; the others are settled."""
+        slots = slots_of(self._maker.archive, rows)
+        to_send: list[ToSend] = []
+        for row in rows:
+            found = slots.get((row.key, row.copy))
+            if row.problem is not None:
+                self._settle(row, "over_budget" if row.template else "failed")
+            elif row.shares_earlier:
+                self._settle(row, "equal")
+            elif should_send(found, self.job.redo):
+                to_send.append((row, found))
+            else:
+                self._settle(row, _status_of(found))
+        return to_send
 
-    async def _work(self, receive: MemoryObjectReceiveStream[Wanted]) -> None:
-        async with receive:
-            async for item, slot in receive:
-                await self._make(item, slot)
-
-    async def _make(self, item: Row, slot: Slot | None) -> None:
-        """One row: fetched for nothing where it is paid already, else paid for."""
-        if self.halted:
-            self.counts["open"] += 1
-            return
+    async def _make(self, row: Row, found: Slot | None) -> None:
+        """Fetch the picture if it is paid already, or else pay for it."""
         redo = self.job.redo is not None
-        if redo and slot is not None and await self._maker.refetch(slot.call_id):
-            self.counts["done"] += 1
-            return
-        self._note(item, await self._pay(item, redo=redo))
+        if self.halted:
+            self._settle(row, "open")
+        elif redo and found is not None and await self._maker.refetch(found.call_id):
+            self._settle(row, "done")
+        else:
+            self._settle(row, self._heed(await self._pay(row, redo=redo)))
 
-    async def _pay(self, item: Row, *, redo: bool) -> RunningCall:
-        """The call; where money is short it waits for what calls in flight give back."""
-        assert item.series is not None  # noqa: S101 - a row without a request is never due
-        request = item.series.request(item.prompt)
+    async def _pay(self, row: Row, *, redo: bool) -> RunningCall:
+        """The call; if money is short, it waits for what the calls in flight give back."""
+        assert row.template is not None  # noqa: S101 - a row without a request is never sent
+        request = row.template.request(row.prompt)
         while True:
-            settled = self._settled
+            paid = self._paid
             self._paying += 1
             try:
-                call = await self._maker.perform(request, item.copy, redo=redo)
+                call = await self._maker.perform(request, row.copy, redo=redo)
             finally:
                 self._paying -= 1
-            if not _lacks_money(call) or self.halted or not self._paying:
-                self._settled.set()
-                self._settled = anyio.Event()
+            short = any(isinstance(error, BudgetExceededError) for error in call.errors)
+            if not short or self.halted or not self._paying:
+                self._paid.set()
+                self._paid = anyio.Event()
                 return call
-            await settled.wait()
+            await paid.wait()
 
-    def _note(self, item: Row, call: RunningCall) -> None:
-        """What came of a call, in the counts and for the run."""
+    def _heed(self, call: RunningCall) -> Settled:
+        """What the row is after its call; an error that ends the run halts it."""
         error = call.errors[0] if call.errors else None
-        if isinstance(error, CopyTaken) and error.taken[0].outcome == "open":
-            self._claimed_by_others.append(item)
-        elif isinstance(error, CopyTaken):
-            self.counts[error.taken[0].outcome] += 1
-        elif isinstance(error, BudgetExceededError):
-            self.counts["over_budget"] += 1
-            if not self.halted:
-                self._state = "over_budget"
-        elif error is None:
-            self.counts["done"] += 1
-        elif isinstance(error, SaveError):
+        if isinstance(error, CopyTaken):
+            return _status_of(error.taken[0])
+        if isinstance(error, BudgetExceededError) and not self.halted:
+            self._state = "over_budget"
+        if error is not None and ends_run(error):
             self.unsaved += call.pictures
-            self.counts["failed"] += 1
             self._halt(error)
-        else:
-            self.counts[row_after(error)] += 1
-            if type(error).__name__ in ENDS_RUN:
-                self._halt(error)
+        return status_after(error)
 
-    # --- what others make
+    def _settle(self, row: Row, status: Settled) -> None:
+        """The one place that says what became of a row in this run."""
+        if status == "claimed_by_others":
+            self._claimed_by_others.append(row)
+        else:
+            self.counts[status] += 1
 
     async def _await_others(self) -> None:
-        """Wait for rows that another process, or our own recovery, has in hand; take over what they drop."""
+        """Wait for rows that another process, or our own recovery, is making; make those that it drops."""
         while self._claimed_by_others and not self.halted:
             self.awaited = len(self._claimed_by_others)
             await anyio.sleep(LOOK)
             await self._maker.recover(again=True)
-            items, self._claimed_by_others = self._claimed_by_others, []
-            for item, slot in await run_sync(self._due, items):
-                await self._make(item, slot)
+            rows, self._claimed_by_others = self._claimed_by_others, []
+            for row, found in await run_sync(self._look_up, rows):
+                await self._make(row, found)
         self.counts["open"] += len(self._claimed_by_others)
         self.awaited = 0
 
 
-def _lacks_money(call: RunningCall) -> bool:
-    return any(isinstance(error, BudgetExceededError) for error in call.errors)
+def _status_of(found: Slot | None) -> Settled:
+    """What the ledger says of a row that is not sent."""
+    if found is None:
+        return "open"
+    return "claimed_by_others" if found.outcome == "open" else status_of(found)

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,14 @@ class Source:
     """A table that is read once, in its order.
 
     Attributes:
-        size: how many rows it has, None where only reading it tells.
+        size: how many rows it has, None if only reading it tells.
         records: its rows, as mappings of column to value.
+        endless: it may never end, and is read no further than calls are made.
     """
 
     size: int | None
     records: Iterator[Record]
+    endless: bool = False
 
     def batches(self, size: int = BATCH) -> Iterator[list[Record]]:
         """The rows, so many at a time; a slow source's one by one, and a failing one's until it fails."""
@@ -69,12 +71,12 @@ def read_source(source: Any, *, prompt: str) -> Source:
         opened = Source(source.num_rows, _of_arrow(source.to_batches(max_chunksize=BATCH)))
     elif isinstance(source, Iterable) and not isinstance(source, (bytes, Mapping)):
         size = len(source) if isinstance(source, Sized) else None
-        opened = Source(size, _of_rows(source, prompt))
+        opened = Source(size, _of_rows(source, prompt), endless=size is None)
     else:
         raise ConfigurationError(
             f"the source is of type {type(source).__name__}; a frame, a list, an iterable of rows or a path is taken"
         )
-    return Source(opened.size, _with_column(opened.records, prompt))
+    return replace(opened, records=_with_column(opened.records, prompt))
 
 
 def _is(value: object, module: str, name: str) -> bool:
@@ -205,7 +207,7 @@ def plain(value: Any) -> Any:
             "a column holds bytes, which the metadata cannot hold", hint="Leave that column out."
         )
     if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
+        return {text: plain(value[name]) for name, text in text_names(value).items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(one) for one in value]
     if hasattr(value, "tolist"):  # of numpy
@@ -215,3 +217,18 @@ def plain(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     return str(value)
+
+
+def text_names(names: Iterable[Any]) -> dict[Any, str]:
+    """Each name as text, and no two the same: the number 1 beside the text "1" is `1_int`."""
+    names = list(names)
+    found: dict[Any, str] = {name: name for name in names if isinstance(name, str)}
+    taken = set(found)
+    for name in names:
+        if name not in found:
+            text = str(name)
+            while text in taken:
+                text = f"{text}_{type(name).__name__}"
+            found[name] = text
+            taken.add(text)
+    return {name: found[name] for name in names}

@@ -46,3 +46,19 @@ def told(process: subprocess.Popen[str]) -> dict[str, Any]:
     output, noise = process.communicate(timeout=60)
     assert noise == "", noise
     return dict(json.loads(output))
+
+
+DYING = """
+import sys
+from comet_magic import generate_one
+from comet_magic.request import ImageRequest
+request = ImageRequest("a boat", model="test-model")
+generate_one(request, sys.argv[1], base_url=sys.argv[2], call_id=sys.argv[3], api_key="sandbox")
+"""
+
+
+def begin_and_die(store: Path, endpoint: Endpoint, call_id: str = "") -> None:
+    """A worker that is killed between a whole answer and its picture."""
+    worker = start(DYING, store, endpoint.base_url, call_id)
+    endpoint.until(lambda seen: seen.downloading == 1)
+    kill(worker)

@@ -17,7 +17,6 @@ from anyio.to_thread import run_sync
 
 from comet_magic import dask, generate_one
 from comet_magic.archive import Archive
-from comet_magic.archive.raw_answers import is_whole
 from comet_magic.client.batch import BatchCore
 from comet_magic.client.core import configure
 from comet_magic.client.loop_thread import LoopHandle
@@ -28,7 +27,6 @@ from comet_magic.errors import (
     CometError,
     ConfigurationError,
     ContentPolicyError,
-    InvalidRequestError,
     MissingKeyError,
     RateLimitError,
     ServerError,
@@ -36,9 +34,9 @@ from comet_magic.errors import (
 from comet_magic.pipeline import generate_dataset, open_dataset
 from comet_magic.request import ImageRequest
 from tests.pipeline.conftest import settings
-from tests.pipeline.endpoint import PICTURE, Endpoint
-from tests.pipeline.maker import kill, rows_of, start_maker
-from tests.processes import HOME, start
+from tests.pipeline.endpoint import Endpoint
+from tests.pipeline.maker import begin_and_die, kill, rows_of, start_maker
+from tests.processes import HOME
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -56,96 +54,7 @@ def request(prompt: str = "a boat") -> ImageRequest:
     return ImageRequest(prompt, model="test-model")
 
 
-# --- one request, for any engine
-
-
-def test_one_picture_is_made_once_however_often_it_is_asked_for(endpoint: Endpoint, tmp_path: Path) -> None:
-    first = generate_one(request(), tmp_path, base_url=endpoint.base_url, **KEY)
-    again = generate_one(request().to_dict(), tmp_path, base_url=endpoint.base_url, **KEY)
-
-    assert first == again
-    assert (tmp_path / first["path"]).read_bytes() == PICTURE
-    assert (first["copy"], first["cost"], first["mime"]) == (0, 40_000, "image/png")
-    assert len(json.dumps(first)) < 1000
-    assert endpoint.paid == 1
-
-
-def test_another_copy_is_another_picture(endpoint: Endpoint, tmp_path: Path) -> None:
-    paths = {
-        generate_one(request(), tmp_path, copy=copy, base_url=endpoint.base_url, **KEY)["path"]
-        for copy in (0, 1)
-    }
-
-    assert len(paths) == endpoint.paid == 2
-
-
-def test_what_was_begun_and_lost_is_not_sent_again_unasked(endpoint: Endpoint, tmp_path: Path) -> None:
-    options = {"base_url": endpoint.base_url, **KEY}
-    with pytest.raises(AmbiguousError, match="lost"):
-        generate_one(request("LOST boat"), tmp_path, **options)
-
-    with pytest.raises(AmbiguousError, match="begun by a worker that is gone") as caught:
-        generate_one(request("LOST boat"), tmp_path, **options)
-    assert caught.value.hint == "redo=True makes it again; it may be billed twice."
-    with pytest.raises(AmbiguousError, match="lost"):
-        generate_one(request("LOST boat"), tmp_path, redo=True, **options)
-
-    assert endpoint.paid == 2
-
-
-def test_what_was_refused_may_be_asked_again(endpoint: Endpoint, tmp_path: Path) -> None:
-    options = {"base_url": endpoint.base_url, **KEY}
-    with pytest.raises(ContentPolicyError):
-        generate_one(request("REFUSE boat"), tmp_path, **options)
-    endpoint.forgiving = True
-
-    assert generate_one(request("REFUSE boat"), tmp_path, **options)["copy"] == 0
-
-
-DYING = """
-import sys
-from comet_magic import generate_one
-from comet_magic.request import ImageRequest
-request = ImageRequest("a boat", model="test-model")
-generate_one(request, sys.argv[1], base_url=sys.argv[2], call_id=sys.argv[3], api_key="sandbox")
-"""
-
-
-def begin_and_die(store: Path, endpoint: Endpoint, call_id: str = "") -> None:
-    """A worker that is killed between a whole answer and its picture."""
-    worker = start(DYING, store, endpoint.base_url, call_id)
-    endpoint.until(lambda _: any(map(is_whole, store.glob("spool/*.body"))))
-    kill(worker)
-
-
-def test_an_answer_that_a_dead_worker_left_whole_is_finished_for_nothing(
-    endpoint: Endpoint, tmp_path: Path
-) -> None:
-    endpoint.urls, endpoint.hold = True, 600
-    begin_and_die(tmp_path / "store", endpoint)
-    endpoint.hold = 0.0
-
-    made = generate_one(request(), tmp_path / "store", base_url=endpoint.base_url, **KEY)
-
-    assert (tmp_path / "store" / made["path"]).read_bytes() == PICTURE
-    assert endpoint.paid == 1
-
-
-def test_pictures_of_workers_are_found_by_an_archive_without_a_ledger(
-    endpoint: Endpoint, tmp_path: Path
-) -> None:
-    generate_one(request(), tmp_path / "store", base_url=endpoint.base_url, **KEY)
-
-    archive = Archive(tmp_path / "store")
-    stored = archive.stored(request().key("sandbox"))
-
-    assert [picture.copy for picture in stored] == [0]
-    archive.close()
-
-
-def test_one_request_is_for_one_picture(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequestError, match="n is 2"):
-        generate_one(ImageRequest("a boat", model="test-model", n=2), tmp_path, **KEY)
+# --- what a worker tells
 
 
 def test_what_a_worker_tells_is_short_and_comes_back_as_the_same_error(

@@ -270,3 +270,62 @@ def test_an_export_is_a_stream_and_not_held_whole(dataset: Dataset) -> None:
     _, shard = next(shards)
 
     assert next(shard)[2] == PICTURE
+
+
+# --- names of columns
+
+NESTED = {1: "number", "1": "text", "deep": [{2: "a", "2": "b"}]}
+NAMES: dict[Any, Any] = {
+    "cost": 1,
+    "cost_source": "theirs",
+    "cost_source_source": "older",
+    "Cost": "capital",
+    "image": "x.png",
+    "image_source": "camera",
+    "thumb_file_name": "t.png",
+    "file_name": "f.png",
+    1: "number",
+    "1": "text",
+    "1_int": "taken",
+    None: "none",
+    "None": "word",
+    ("a", 1): "pair",
+    "('a', 1)": "text of it",
+}
+
+
+def test_no_column_of_a_source_loses_its_value_in_any_form(
+    make: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    rows = [{"prompt": "a boat", **NAMES, "nested": NESTED}, {"prompt": "b", "cost_source": "alone"}]
+    dataset = make(rows)
+    first, second = dataset.records()
+
+    for form in FORMATS:
+        dataset.export(tmp_path / form, format=form)
+    with tarfile.open(tmp_path / "webdataset/data-00000.tar") as tar:
+        in_tar = json.loads(tar.extractfile("000000000.json").read())  # type: ignore[union-attr]  # a file
+    in_folder = json.loads((tmp_path / "folder/metadata.jsonl").read_text("utf-8").splitlines()[0])
+    in_table = parquet.read_table(tmp_path / "parquet/data-00000.parquet").to_pylist()[0]
+
+    assert list(NAMES.values()) == [value for value in first.values() if value in NAMES.values()]
+    assert first["nested"] == {"1": "text", "1_int": "number", "deep": [{"2": "b", "2_int": "a"}]}
+    assert first == in_tar == in_folder
+    assert first == {name: in_table[name] for name in first} | {"nested": json.loads(in_table["nested"])}
+    assert set(dataset.rows.columns) == {*first, *second}
+    assert second["cost_source_source"] == "alone"
+
+
+def test_half_a_character_in_a_column_ends_no_run_and_is_kept_where_it_can_be(
+    make: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    dataset = make([{"prompt": "a boat", "label": "half \ud800"}, "another boat"])
+
+    dataset.export(tmp_path / "folder", format="folder")
+    dataset.export(tmp_path / "tar", format="webdataset")
+    line = (tmp_path / "folder/metadata.jsonl").read_bytes().splitlines()[0]
+
+    assert dataset.counts["done"] == 2
+    assert json.loads(line)["label"] == "half \ud800"
+    with pytest.raises(SaveError, match="surrogates not allowed"):
+        dataset.export(tmp_path / "parquet", format="parquet")

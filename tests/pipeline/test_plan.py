@@ -73,10 +73,10 @@ def test_a_price_that_depends_on_auto_is_a_range(tmp_path: Path) -> None:
 def test_a_plan_shows_itself_as_a_short_table(tmp_path: Path) -> None:
     text = str(plan(["a", "a", ""], tmp_path / "set", max_cost=1.0, **MODEL))
 
-    assert "rows        3\n" in text
-    assert "invalid     1: prompt is empty" in text
-    assert "price       $0.08\n" in text
-    assert text.endswith("max cost    $1.00")
+    assert "rows         3\n" in text
+    assert "invalid      1: prompt is empty" in text
+    assert "price        $0.08\n" in text
+    assert text.endswith("max cost     $1.00")
 
 
 def test_another_vendor_is_another_picture(make: Callable[..., Any], tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from comet_magic.errors import ConfigurationError, InvalidRequestError, SaveError
 from comet_magic.pipeline import LazyImage, open_dataset, row_index
-from comet_magic.pipeline.metadata import COLUMNS
 from comet_magic.pipeline.row_index import RowIndex
+from comet_magic.pipeline.rows import COLUMNS
 from tests.pipeline.endpoint import PICTURE
 from tests.pipeline.maker import rows_of
 

@@ -74,7 +74,7 @@ def test_every_kind_of_table_gives_the_same_requests(kind: str, tmp_path: Path) 
     items = items_of(SOURCES[kind](tmp_path), "caption")
 
     assert [item.prompt for item in items] == [row["caption"] for row in ROWS]
-    assert [item.series.request(item.prompt).size for item in items] == ["1024x1024", None, "1536x1024"]
+    assert [item.template.request(item.prompt).size for item in items] == ["1024x1024", None, "1536x1024"]
     assert [item.key for item in items] == [item.key for item in items_of(ROWS, "caption")]
 
 
@@ -257,7 +257,7 @@ def test_a_column_named_like_a_parameter_holds_for_its_row() -> None:
     rows = [{"prompt": "a", "quality": "high"}, {"prompt": "b"}, {"prompt": "c", "quality": "high"}]
     items = items_of(rows, quality="low")
 
-    assert [item.series.request(item.prompt).quality for item in items] == ["high", "low", "high"]
+    assert [item.template.request(item.prompt).quality for item in items] == ["high", "low", "high"]
 
 
 def test_equal_requests_are_numbered_and_others_are_not() -> None:
@@ -292,7 +292,7 @@ def test_a_row_that_breaks_a_rule_is_kept_with_its_reason(row: dict[str, Any], w
 
     assert good.problem is None
     assert words in str(bad.problem)
-    assert (bad.key, bad.series) == ("", None)
+    assert (bad.key, bad.template) == ("", None)
 
 
 def test_wrong_defaults_are_refused_at_once() -> None:
@@ -306,4 +306,4 @@ def test_many_sets_of_parameters_are_not_all_remembered() -> None:
     found = list(items.read({"prompt": "a", "extra": {"seed": n}} for n in range(2500)))
 
     assert len({item.key for item in found}) == 2500
-    assert len(items._series) <= 1000
+    assert len(items._templates) <= 1000

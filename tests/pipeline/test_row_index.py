@@ -1,0 +1,201 @@
+"""The rows of a run take the place of the former ones once its source was read to its end; until then those stand."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from comet_magic.errors import AuthenticationError, CallAbandoned, ConfigurationError
+from comet_magic.pipeline import dataset, open_dataset
+from comet_magic.pipeline.row_index import RowIndex
+from tests.pipeline.maker import rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from comet_magic.pipeline import Dataset
+    from tests.pipeline.endpoint import Endpoint
+
+    Make = Callable[..., Dataset]
+
+
+def prompts_in(report: Dataset) -> list[str]:
+    """The prompts of a dataset; its metadata and its index must agree."""
+    lines = (report.folder / "metadata.jsonl").read_text("utf-8").splitlines()
+    told = [json.loads(line)["prompt"] for line in lines]
+    assert told == [record["prompt"] for record in report.records()]
+    assert len(report) == len(told)
+    return told
+
+
+def broken(rows: list[str]) -> Iterator[str]:
+    yield from rows
+    raise LookupError("no more prompts")
+
+
+def damaged_csv(tmp_path: Path) -> Path:
+    path = tmp_path / "damaged.csv"
+    path.write_text("prompt\nrow 0\nrow 1,too much\n")
+    return path
+
+
+def half_jsonl(tmp_path: Path) -> Path:
+    path = tmp_path / "half.jsonl"
+    path.write_text('{"prompt": "row 0"}\n{"prompt": "row')
+    return path
+
+
+@pytest.mark.parametrize(
+    ("source", "column"),
+    [
+        (lambda _: [{"prompt": "a"}], "captoin"),
+        (lambda _: iter([{"prompt": "a"}]), "captoin"),
+        (lambda _: broken([]), "prompt"),
+        (lambda _: broken(rows_of(2)), "prompt"),
+        (lambda _: broken([f"another {number}" for number in range(20)]), "prompt"),
+        (lambda _: ["one", 5], "prompt"),
+        (lambda _: [{"prompt": "one"}, {"prompt": b"bytes"}], "prompt"),
+        (damaged_csv, "prompt"),
+        (half_jsonl, "prompt"),
+    ],
+    ids=[
+        *("typo for a list", "typo for a generator", "fails at once", "fails early", "fails late"),
+        *("a number as row", "bytes", "damaged csv", "half jsonl"),
+    ],
+)
+def test_a_source_that_cannot_be_read_to_its_end_leaves_the_former_rows(
+    source: Callable[[Path], Any], column: str, make: Make, tmp_path: Path
+) -> None:
+    report = make(rows_of(6))
+
+    with pytest.raises((ConfigurationError, LookupError)):
+        make(source(tmp_path), prompt=column)
+
+    assert prompts_in(report) == rows_of(6)
+    assert report.counts["done"] == 6
+    assert not report.complete
+    assert prompts_in(make(rows_of(2))) == rows_of(2)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_halted_run_of_a_longer_file_keeps_every_done_row(suffix: str, make: Make, tmp_path: Path) -> None:
+    def write(prompts: list[str]) -> Path:
+        path = tmp_path / f"table.{suffix}"
+        head = "prompt\n" if suffix == "csv" else ""
+        lines = prompts if suffix == "csv" else [json.dumps({"prompt": prompt}) for prompt in prompts]
+        path.write_text(head + "\n".join(lines) + "\n")
+        return path
+
+    make(write(rows_of(600)), max_in_flight=32)
+
+    with pytest.raises(AuthenticationError):
+        make(write(["FORBIDDEN one", *rows_of(600)]))
+
+    report = open_dataset(tmp_path / "dataset")
+    assert prompts_in(report) == ["FORBIDDEN one", *rows_of(600)]
+    assert (report.counts["done"], report.counts["open"]) == (600, 1)
+
+
+def test_a_stream_that_was_stopped_gives_way_to_one_that_got_further(make: Make) -> None:
+    def endless() -> Iterator[str]:
+        number = 0
+        while True:
+            yield f"row {number}"
+            number += 1
+
+    first = make(endless(), max_cost=0.20)
+    done = first.counts["done"]
+    again = make(endless(), max_cost=0.40)
+
+    assert (done, again.counts["done"]) == (5, 10)
+    assert len(again) >= 10
+
+
+def test_a_stream_that_was_stopped_earlier_keeps_the_rows_of_the_one_before(
+    make: Make, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    with pytest.raises(LookupError):
+        make(broken(rows_of(8)))
+
+    with pytest.raises(LookupError):
+        make(broken(rows_of(3)))
+
+    report = open_dataset(tmp_path / "dataset")
+    assert prompts_in(report) == rows_of(8)
+    assert report.counts["done"] == endpoint.paid == 8
+
+
+def test_the_former_rows_stand_while_the_source_is_read(make: Make) -> None:
+    report = make(rows_of(3))
+    seen: list[list[str]] = []
+
+    def source() -> Iterator[str]:
+        for prompt in ["new", "newer"]:
+            seen.append(prompts_in(report))
+            yield prompt
+
+    make(source())
+
+    assert seen == [rows_of(3), rows_of(3)]
+    assert prompts_in(report) == ["new", "newer"]
+
+
+def test_an_interrupted_stream_leaves_the_former_rows(
+    make: Make, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = make(rows_of(4))
+    reached = threading.Event()
+    sleep = dataset.time.sleep
+
+    def interrupt(seconds: float) -> None:
+        if reached.is_set():
+            reached.clear()
+            raise KeyboardInterrupt
+        sleep(seconds)
+
+    def source() -> Iterator[str]:
+        yield "new"
+        reached.set()
+        while True:
+            yield "new"
+
+    monkeypatch.setattr(dataset.time, "sleep", interrupt)
+    endpoint.delay = 0.05
+    with pytest.raises(CallAbandoned):
+        make(source())
+
+    assert prompts_in(report) == rows_of(4)
+
+
+def test_a_run_that_another_one_replaced_changes_nothing_any_more(tmp_path: Path) -> None:
+    with RowIndex(tmp_path) as mine, RowIndex(tmp_path) as theirs:
+        first = mine.begin(vendor="sandbox", size=None)
+        second = theirs.begin(vendor="sandbox", size=None)
+        theirs.replace_former(second)
+        mine.replace_former(first)
+        mine.end(first, "complete")
+        theirs.end(second, "stopped")
+
+        run = mine.standing()
+
+    assert run is not None
+    assert (run.number, run.state) == (second, "stopped")
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["to a file", "to nothing"])
+def test_an_index_that_is_a_link_is_not_opened(there: bool, make: Make, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    if there:
+        other.write_text("mine")
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset/index.sqlite").symlink_to(other)
+
+    with pytest.raises(ConfigurationError, match=r"index\.sqlite cannot be used: it is a link"):
+        make(["one"])
+
+    assert other.exists() == there
+    assert not there or other.read_text() == "mine"
