@@ -19,7 +19,15 @@ from comet_magic.errors import (
     RateLimitError,
     SaveError,
 )
-from comet_magic.pipeline import Dataset, agenerate_dataset, generate_dataset, open_dataset, plan, runner
+from comet_magic.pipeline import (
+    Dataset,
+    agenerate_dataset,
+    dataset,
+    generate_dataset,
+    open_dataset,
+    plan,
+    runner,
+)
 from comet_magic.pipeline.source import LINGER
 from tests.loopback import until
 from tests.pipeline.conftest import settings
@@ -504,6 +512,44 @@ def test_a_dataset_can_be_awaited(endpoint: Endpoint, tmp_path: Path) -> None:
     counts = asyncio.run(_awaited(rows_of(5), tmp_path / "set", settings(endpoint)))
 
     assert counts["done"] == 5
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_an_awaited_run_leaves_the_callers_loop_free(
+    cancelled: bool, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    blocked: set[str] = set()
+
+    def watch(module: Any, name: str) -> None:
+        act = getattr(module, name)
+
+        def watched(*args: Any, **options: Any) -> Any:
+            if threading.current_thread() is threading.main_thread():
+                blocked.add(name)
+            return act(*args, **options)
+
+        monkeypatch.setattr(module, name, watched)
+
+    watch(dataset.time, "sleep")
+    watch(dataset, "open_dataset")
+    watch(dataset, "make_display")
+    watch(dataset, "BatchCore")
+    endpoint.delay = 0.1
+
+    async def main() -> None:
+        run = asyncio.create_task(_awaited(rows_of(8), tmp_path / "set", settings(endpoint)))
+        while not endpoint.running:
+            await asyncio.sleep(0)
+        if cancelled:
+            run.cancel()
+        await asyncio.wait({run})
+        assert run.cancelled() == cancelled
+
+    asyncio.run(main())
+
+    assert blocked == set()
 
 
 def test_what_an_awaited_run_ends_with_is_told_once(endpoint: Endpoint, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from comet_magic.pipeline import progress
 from comet_magic.pipeline.progress import Bar, Lines, Silence, Status, make_display
 from tests.pipeline.conftest import settings
 from tests.pipeline.maker import rows_of
+from tests.processes import start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,6 +208,28 @@ def test_the_rate_of_a_bar_counts_the_time_in_which_nothing_came(monkeypatch: py
 
     assert bar._bar.format_dict["rate"] < 0.3
     bar.close()
+
+
+IN_A_KERNEL = """
+import json, sys
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+import comet_magic
+InteractiveShell.instance(config=Config(json.loads(sys.argv[1]))).kernel = object()
+with comet_magic.start_sandbox() as sandbox:
+    options = {"model": "dall-e-2", "size": "256x256", "base_url": sandbox.base_url, "api_key": "sandbox"}
+    print(comet_magic.generate_dataset(["a boat"], sys.argv[2], **options))
+"""
+
+
+@pytest.mark.parametrize("config", [{}, {"IPKernelApp": {"parent_handle": 0}}], ids=["bare", "with an app"])
+def test_a_run_shows_a_bar_in_every_kernel(config: dict[str, Any], tmp_path: Path) -> None:
+    process = start(IN_A_KERNEL, json.dumps(config), tmp_path / "set")
+    output, noise = process.communicate(timeout=60)
+
+    assert (process.returncode, noise) == (0, "")
+    assert "1/1" in output
+    assert "1 done" in output
 
 
 def test_a_run_shows_how_far_it_is(

@@ -8,6 +8,7 @@ import decimal
 import json
 import sys
 import time
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -17,6 +18,7 @@ import pytest
 from pyarrow import parquet
 
 from comet_magic.errors import ConfigurationError, InvalidRequestError
+from comet_magic.pipeline import expand
 from comet_magic.pipeline.expand import Expander, typed
 from comet_magic.pipeline.source import BATCH, plain, read_source
 
@@ -307,3 +309,31 @@ def test_many_sets_of_parameters_are_not_all_remembered() -> None:
 
     assert len({item.key for item in found}) == 2500
     assert len(items._templates) <= 1000
+
+
+def test_equal_rows_are_counted_however_far_apart_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expand, "MOST_RECENT", 10)
+    prompts = [f"row {number % 40}" for number in range(120)]
+
+    with Expander({"n": 2}, prompt="prompt", vendor="sandbox") as rows:
+        found = list(rows.read({"prompt": prompt} for prompt in prompts))
+        duplicates = rows.duplicates
+
+    assert [row.copy for row in found] == [
+        copy for times in (0, 2, 4) for _ in range(40) for copy in (times, times + 1)
+    ]
+    assert duplicates == 240 - 40
+
+
+def test_memory_does_not_grow_with_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expand, "MOST_RECENT", 500)
+
+    with Expander({}, prompt="prompt", vendor="sandbox") as rows:
+        tracemalloc.start()
+        for row in rows.read({"prompt": f"row {number}"} for number in range(20_000)):
+            if row.position == 5_000:
+                before = tracemalloc.get_traced_memory()[0]
+        after = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+
+    assert after - before < 200_000  # bytes; a count for each of the other rows takes two million
