@@ -102,7 +102,7 @@ def test_one_request_is_for_one_picture(tmp_path: Path) -> None:
     [
         ({"prompt": "a boat", "model": "dall-e-2", "size": "999x1"}, "size is 999x1"),
         ({"prompt": "a boat", "quality": "ultra"}, "quality is ultra"),
-        ({"prompt": "a boat", "sizes": "1:1"}, "sizes is no parameter"),
+        ({"prompt": "a boat", "sizes": "1:1"}, "sizes is not a parameter"),
         ({"prompt": "a boat", "n": 2}, "n is 2; generate_one makes 1 picture"),
         ({"prompt": "   "}, "prompt is empty"),
         ({"prompt": 5}, "prompt is 5"),

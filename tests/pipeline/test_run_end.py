@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 
 from comet_magic import generate_one
 from comet_magic.client.batch import BatchCore
-from comet_magic.client.config import configure
+from comet_magic.client.core import configure
 from comet_magic.client.loop_thread import LoopHandle
 from comet_magic.errors import AmbiguousError, CometError
 from comet_magic.pipeline import dataset, generate_dataset, open_dataset
@@ -85,19 +85,20 @@ class LosesWorkers(BatchCore):
     async def perform(
         self, request: ImageRequest, copy: int, *, redo: bool = False, call_id: str = ""
     ) -> RunningCall:
-        async def send(claim: Claim) -> CometError | None:
-            if self.lost is None:
-                self.lost = threading.Thread(target=self.work, args=(request, copy, claim.id))
-                return AmbiguousError("the worker was lost")
-            self.lost.start()
-            await run_sync(self.lost.join)
-            await run_sync(self.work, request, copy, claim.id)
-            return None
+        return await self.delegate(request, copy, self, redo=redo)
 
-        return await self.delegate(request, copy, send, redo=redo)
+    async def send(self, claim: Claim) -> CometError | None:
+        if self.lost is None:
+            self.lost = threading.Thread(target=self.work, args=(claim,))
+            return AmbiguousError("the worker was lost")
+        self.lost.start()
+        await run_sync(self.lost.join)
+        await run_sync(self.work, claim)
+        return None
 
-    def work(self, request: ImageRequest, copy: int, call_id: str) -> None:
-        generate_one(request, self.folder, copy=copy, call_id=call_id, **self.options)  # type: ignore[arg-type]
+    def work(self, claim: Claim) -> None:
+        assert claim.request is not None
+        generate_one(claim.request, self.folder, copy=claim.copies[0], call_id=claim.id, **self.options)  # type: ignore[arg-type]
 
 
 def test_a_row_that_its_lost_worker_has_finished_by_the_end_of_the_run_is_done(
