@@ -94,6 +94,14 @@ class TestAGoodPicture:
             frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=50, lossless=True)
             assert check(out.getvalue()) == (mime, 20, 10)
 
+    def test_of_a_file_with_several_is_the_first(self):
+        out = io.BytesIO()
+        Image.new("RGB", (20, 10), "red").save(
+            out, "MPO", save_all=True, append_images=[Image.new("RGB", (40, 30), "blue")]
+        )
+        assert check(out.getvalue()) == (JPEG, 20, 10)
+        assert Image.open(io.BytesIO(preview(out.getvalue(), 64)[0])).size == (20, 10)
+
     def test_with_as_many_pixels_as_allowed_is_opened(self):
         assert check(made(PNG), max_pixels=48 * 32) == (PNG, 48, 32)
         with pytest.raises(TooLargeError, match="48x32; up to 1,535 pixels"):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from comet_magic.formats import SUFFIX, embed_metadata, sniff
+from comet_magic.formats import SUFFIX, check_picture, embed_metadata, sniff
 from comet_magic.images import read_metadata
 from tests.examples import fewer
 
@@ -139,6 +139,31 @@ def test_a_picture_without_facts_has_none(tmp_path: Path, kind: str) -> None:
 
     assert read_metadata(tmp_path / "a") == {}
     assert read_metadata(tmp_path / "text") == {}
+
+
+@pytest.mark.parametrize(("kind", "mime", "mode", "options"), FORMATS)
+def test_bytes_after_the_end_are_kept(
+    tmp_path: Path, kind: str, mime: str, mode: str, options: dict[str, object]
+) -> None:
+    before = picture(kind, mode, **options) + b"more of it"
+
+    after = embed_metadata(embed_metadata(before, mime, LONG), mime, FACTS)
+
+    (tmp_path / "a").write_bytes(after)
+    assert read_metadata(tmp_path / "a") == FACTS
+    assert after.endswith(b"more of it")
+    assert check_picture(after, max_pixels=10_000) == (mime, 63, 41)
+
+
+def test_a_webp_whose_last_padding_is_missing_takes_facts_too(tmp_path: Path) -> None:
+    body = picture("WEBP")[8:] + b"JUNK\3\0\0\0abc"
+    data = b"RIFF" + len(body).to_bytes(4, "little") + body
+
+    (tmp_path / "a.webp").write_bytes(embed_metadata(data, "image/webp", FACTS))
+
+    assert read_metadata(tmp_path / "a.webp") == FACTS
+    with Image.open(tmp_path / "a.webp") as image:
+        image.load()
 
 
 def test_a_mime_that_is_not_the_bytes_changes_nothing() -> None:
