@@ -182,6 +182,8 @@ class TestADamagedPicture:
             (with_segment(made(JPEG), 0xC0, b"\x08\0\x20\0\x30\3\1\x22\0\2\x11\1\3\x11\1"), "two headers"),
             (made(JPEG)[:2] + made(JPEG)[made(JPEG).index(b"\xff\xda") :], "no pixels"),
             (made(JPEG)[:-2] + b"\xff\xda\0\2" * 300 + b"\xff\xd9", "too many scans"),
+            (made(JPEG)[:-2] + b"\xff\xc4\0\2" * 70_000 + b"\xff\xd9", "too many pieces"),
+            (made(JPEG)[:-2], "too early"),
             (webp_head(b"JUNK", bytes(40)), "no picture"),
             (webp_head(b"VP8X", bytes(10)), "broken"),
             (webp_head(b"VP8L", b"\x2e" + bytes(40)), "no beginning"),

@@ -65,7 +65,10 @@ def check(data: bytes, max_pixels: int) -> Size:
 def _check_scans(data: bytes, at: int) -> None:
     """Raise BadImageError unless the scans that begin here have an end."""
     scans = 1
-    while marker := _MARKER.search(data, at):
+    for _ in range(MOST_PIECES):
+        marker = _MARKER.search(data, at)
+        if marker is None:
+            raise broken(CUT)
         kind = data[marker.start() + 1]
         if kind == _END:
             return
@@ -74,19 +77,17 @@ def _check_scans(data: bytes, at: int) -> None:
             raise broken("it is made of too many scans")
         (length,) = struct.unpack_from(">H", data, marker.end())
         at = marker.end() + length
-    raise broken(CUT)
+    raise broken("it is made of too many pieces")
 
 
 def stripped(data: bytes) -> bytes:
     """Leave out EXIF, which Pillow acts upon, and fill bytes."""
-    return edited(
-        data,
-        [
-            (start, end, b"")
-            for marker, start, end in segments(data)
-            if marker == _FILL or _holds(data, marker, start, _APP1, EXIF[:5])
-        ],
-    )
+    left_out = [
+        (start, end, b"")
+        for marker, start, end in segments(data)
+        if marker == _FILL or _holds(data, marker, start, _APP1, EXIF[:5])
+    ]
+    return edited(data, left_out)
 
 
 def embed(data: bytes, text: bytes) -> bytes:
