@@ -30,14 +30,13 @@ def chunks(data: bytes, at: int = _FIRST, end: int | None = None) -> Iterator[Ch
         end: the offset at which the enclosing chunk ends; by default the end of the RIFF chunk.
 
     Raises:
-        BadImageError: a chunk is longer than the one that encloses it, or there are too many.
-        struct.error: a chunk's header is cut.
+        BadImageError: the file is cut, a chunk is longer than the one that encloses it, or there are too many.
     """
     end = _riff_end(data) if end is None else end
     if end > len(data):
         raise broken(CUT)
     for _ in range(MOST_PIECES):
-        if at >= end:
+        if end - at < 8:  # no room for another one
             return
         kind, length = struct.unpack_from("<4sI", data, at)
         if at + 8 + length > end:
