@@ -151,7 +151,7 @@ class TestACaption:
 
     def test_of_reused_pictures_says_that_nothing_was_paid(self):
         one = Images([picture(made(), reused=True)], model="m", cost=0)
-        assert caption(one) == "m · 48x32 · reused, nothing paid"
+        assert caption(one) == "m · 48x32 · reused (free)"
 
     def test_of_one_of_several_gives_its_own_price_or_none(self, shown):
         two = Images([picture(made(), cost=100), picture(made())], model="m", cost=250)

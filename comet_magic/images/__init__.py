@@ -4,7 +4,7 @@ from ..formats import check_picture
 from .decode import decoded
 from .picture import Picture
 from .preview import preview
-from .result import Images, bundle, caption
+from .result import Images, bundle, caption, cost_words
 from .saving import obstacle, read_metadata
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "bundle",
     "caption",
     "check_picture",
+    "cost_words",
     "decoded",
     "obstacle",
     "preview",

@@ -97,7 +97,7 @@ def describe(images: Sequence[Image], facts: Facts) -> str:
     sizes = {f"{image.width}x{image.height}" for image in images}
     size = sizes.pop() if len(sizes) == 1 else "several sizes" if sizes else "no pictures"
     several = f"{len(images)} pictures " if len(images) > 1 else ""
-    parts = (facts.model, several + size, _price(images, facts), _where(images), facts.notice)
+    parts = (facts.model, several + size, price_words(images, facts), _where(images), facts.notice)
     return clean(" · ".join(" ".join(part.split()) for part in parts if part))
 
 
@@ -133,9 +133,10 @@ def _on_screen(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _price(images: Sequence[Image], facts: Facts) -> str:
+def price_words(images: Sequence[Image], facts: Facts) -> str:
+    """The cost in words: dollars, "cost unknown", or "reused (free)"; "" for a part of a call without a cost."""
     if images and all(described(image).reused for image in images):
-        return "reused, nothing paid"
+        return "reused (free)"
     cost = cost_of(images, facts)
     if cost is None:
         return "cost unknown" if len(images) >= facts.pictures else ""

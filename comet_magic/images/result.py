@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
 from ..errors import ConfigurationError, InvalidRequestError
 from ..money import MILLION
 from ..text import counted
-from .display import MOST_BYTES, Bundle, describe, show, with_notebook_repr
+from .display import MOST_BYTES, Bundle, describe, price_words, show, with_notebook_repr
 from .origin import arrived, cost_of, current, described, load_pixels, opened, origin_of
 from .picture import Facts, Picture
 from .preview import contact_sheet
@@ -271,6 +271,11 @@ def bundle(
 def caption(images: Images) -> str:
     """One line of plain text: model, size, cost, file and notice."""
     return describe(images, images._facts)  # noqa: SLF001 - its own floor
+
+
+def cost_words(images: Images) -> str:
+    """The cost in words, as in the caption."""
+    return price_words(images, images._facts)  # noqa: SLF001 - its own floor
 
 
 _COLUMNS = ("size", "cost", "revised_prompt", "request_id", "path", "sha256")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import CometError
 from ...files import from_here
-from ...images import preview
+from ...images import cost_words, preview
 from ...text import clean, counted, html
 from ..cell_output import data_url
 
@@ -132,7 +132,7 @@ def caption(images: Images) -> str:
     facts = [
         images.model,
         f"{picture.width} × {picture.height}",
-        _cost(images),
+        cost_words(images),
         picture.mime.partition("/")[2].upper(),
     ]
     rows = [
@@ -147,14 +147,6 @@ def caption(images: Images) -> str:
     )
     notice = f'<div class="comet-notice">{html(images.notice)}</div>' if images.notice else ""
     return f'<figcaption><div class="comet-facts">{head}</div><dl>{body}</dl>{notice}</figcaption>'
-
-
-def _cost(images: Images) -> str:
-    from ...request import dollars
-
-    if images.pictures[0].reused:
-        return "from the archive"
-    return "cost unknown" if images.cost is None else dollars(images.cost)
 
 
 def code(text: str, label: str) -> str:

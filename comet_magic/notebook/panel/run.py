@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CometError
+from ...images import cost_words
 from ...request import dollars
 from ...text import clean, counted
 from ..cell_output import STATE_WORDS, CallProgress, duration
@@ -98,10 +99,9 @@ def stop_message(run: PanelRun) -> str:
 def end_message(run: PanelRun, images: Any) -> str:
     """What came of it."""
     count = len(images)
-    cost = "cost unknown" if images.cost is None else dollars(images.cost)
     late = "Late, after the stop: " if run.stopped else "Done: "
     short = f" {run.order.count} were asked for." if count < run.order.count else ""
-    return f"{late}{counted(count, 'picture')} in {run.elapsed}, {cost}.{short}"
+    return f"{late}{counted(count, 'picture')} in {run.elapsed}, {cost_words(images)}.{short}"
 
 
 def as_comet_error(fault: BaseException) -> CometError:

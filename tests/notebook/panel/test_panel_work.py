@@ -486,7 +486,7 @@ def test_the_archive_is_shown_on_request_and_works_like_the_session(shown: Shown
         other.pick(1)
 
         assert 'alt="a boat"' in other.part("comet-figure").value
-        assert "from the archive" in other.words("comet-figure")
+        assert "reused (free)" in other.words("comet-figure")
         other.press("Use settings")
         assert other.panel.form.order().options == {"model": "dall-e-2", "size": "256x256"}
     finally:
