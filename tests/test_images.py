@@ -202,6 +202,9 @@ class TestAChangedList:
         images.append(Image.new("RGB", (8, 8)))
         prompts = [read_metadata(path).get("prompt") for path in images.save(tmp_path / "new/")]
         assert prompts == ["a boat", "a train", None]
+        told = images.to_frame()["prompt"]
+        assert list(told[:2]) == ["a boat", "a train"]
+        assert told.isna().tolist() == [False, False, True]
 
 
 def damaged(path=None):

@@ -161,9 +161,9 @@ class Images(list["Image"]):
         """Write the pictures as they came, or as PNG if you changed them; gives the paths.
 
         Args:
-            path: a folder (it exists, or the path ends in a slash), where names are made from the prompt; or
+            path: a folder (it exists, or the path ends in a slash), for names made from the prompt; or
                 a file, which gets `-1`, `-2`... for several pictures, and the suffix that fits the bytes.
-            metadata: whether the files tell the request they came from.
+            metadata: whether to embed the request they came from.
 
         Raises:
             SaveError: the name is taken (then nothing was written), asks for another kind of file, or the
@@ -201,9 +201,7 @@ class Images(list["Image"]):
         pandas = _pandas()
         if pandas is None:
             raise ConfigurationError("pandas is not installed", hint="pip install 'comet-magic[data]'")
-        facts = {"prompt": self.prompt, "model": self.model}
-        rows = [{"image": image, **facts, **_row(arrived(image))} for image in self]
-        frame: pd.DataFrame = pandas.DataFrame(rows, columns=["image", *facts, *_COLUMNS])
+        frame: pd.DataFrame = pandas.DataFrame([_row(image) for image in self], columns=_COLUMNS)
         return frame
 
     # ── How it behaves ─────────────────────────────────────────────────────────────────────────────
@@ -238,7 +236,7 @@ class Images(list["Image"]):
         return f"<Images: {describe(self, self._facts)}>"
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
-        # IPython has a printer for lists and prefers it to the caption of the bundle.
+        # IPython would prefer its printer for lists to the caption of the bundle.
         printer.text(caption(self))
 
     def _repr_mimebundle_(
@@ -250,7 +248,7 @@ class Images(list["Image"]):
 
     def _ipython_display_(self) -> None:
         if self._shown is None or not self._shown():
-            # IPython then asks for the MIME bundle.
+            # IPython asks for the MIME bundle next.
             raise NotImplementedError
 
 
@@ -278,12 +276,14 @@ def cost_words(images: Images) -> str:
     return price_words(images, images._facts)  # noqa: SLF001 - its own floor
 
 
-_COLUMNS = ("size", "cost", "revised_prompt", "request_id", "path", "sha256")
+_COLUMNS = ["image", "prompt", "model", "size", "cost", "revised_prompt", "request_id", "path", "sha256"]
 
 
-def _row(picture: Picture) -> dict[str, Any]:
-    known = {"size": f"{picture.width}x{picture.height}"}
-    return known | {name: getattr(picture, name) for name in _COLUMNS if name != "size"}
+def _row(image: Image) -> list[Any]:
+    picture, origin = arrived(image), origin_of(image)
+    call = (origin.facts.prompt, origin.facts.model) if origin else (None, None)
+    size = f"{picture.width}x{picture.height}"
+    return [image, *call, size, *(getattr(picture, name) for name in _COLUMNS[4:])]
 
 
 def _restored(files: Sequence[File], facts: Facts, notice: str | None = None) -> Images:
