@@ -9,7 +9,7 @@ import stat
 import threading
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
@@ -95,6 +95,11 @@ def either(request: pytest.FixtureRequest, folder: Path) -> Iterator[Archive]:
     archive.close()
 
 
+def receipts(folder: Path) -> list[dict[str, Any]]:
+    """The log of receipts, line by line."""
+    return [json.loads(line) for line in (folder / "receipts.jsonl").read_bytes().splitlines() if line]
+
+
 def ledger(folder: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(folder / "ledger.sqlite")
     connection.row_factory = sqlite3.Row
@@ -107,7 +112,7 @@ def ledger(folder: Path) -> sqlite3.Connection:
 def test_looking_makes_nothing(archive: Archive, folder: Path) -> None:
     assert archive.history() == archive.open_calls() == archive.uncertain() == archive.reconcile() == []
     assert archive.stored("0" * 64) == []
-    assert archive.have(["0" * 64]) == archive.outcomes(["0" * 64]) == {}
+    assert archive.copies(["0" * 64]) == archive.copies(["0" * 64], facts=True) == {}
     assert archive.entry("ab") is None
     assert archive.orphan("ab") is None
     assert archive.spend() == Spend()
@@ -169,7 +174,7 @@ def test_a_newer_ledger_is_refused_with_a_way_on(archive: Archive, folder: Path)
     buy(archive)
     archive.close()
     with ledger(folder) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     connection.close()
 
     with pytest.raises(ConfigurationError, match="newer comet_magic") as caught:
@@ -197,7 +202,7 @@ def test_a_ledger_that_another_program_holds_is_told(archive: Archive, folder: P
 
 
 def test_a_claim_is_on_disk_before_it_returns(archive: Archive, folder: Path) -> None:
-    call = claim(archive, run="r")
+    call = claim(archive)
 
     row = ledger(folder).execute("SELECT * FROM calls").fetchone()
     assert (row["id"], row["key"], row["state"], row["reserved"]) == (
@@ -206,7 +211,7 @@ def test_a_claim_is_on_disk_before_it_returns(archive: Archive, folder: Path) ->
         "claimed",
         40_000,
     )
-    assert (row["prompt"], row["session"], row["run"], row["pid"]) == (BOAT.prompt, "s", "r", os.getpid())
+    assert (row["prompt"], row["session"], row["pid"]) == (BOAT.prompt, "s", os.getpid())
     assert row["day"] == date.today().isoformat()
 
 
@@ -258,8 +263,6 @@ def test_the_bytes_come_back_as_they_came(archive: Archive) -> None:
 
     assert [picture.copy for picture in newest] == [1, 0]
     assert [archive.load(picture) for picture in newest] == [png(1), png(0)]
-    assert archive.find_copy(call.key, 1) == newest[0]
-    assert archive.find_copy(call.key, 2) is None
     assert newest[0].cost == 10_000
     assert newest[0].request_id == "req-1"
 
@@ -357,19 +360,21 @@ def test_a_picture_nobody_asked_for_gets_a_copy_of_its_own(archive: Archive) -> 
     assert claim(archive).copies == (3,)
 
 
-def test_the_receipt_tells_the_whole_answer_and_lies_there_first(archive: Archive, folder: Path) -> None:
+def test_the_receipt_tells_the_whole_answer_and_the_unit_of_its_money(archive: Archive, folder: Path) -> None:
     call = buy(archive, ImageRequest("boat", n=2, size="1024x1024"))
+    buy(archive)
 
-    (path,) = (folder / "receipts").rglob("*.json")
-    receipt = json.loads(path.read_bytes())
-    assert path.name == f"{call.key}.0.json"
-    assert (receipt["id"], receipt["prompt"], receipt["cost"], receipt["request_id"]) == (
-        *(call.id, "boat", 20_000, "req-1"),
+    receipt, other = receipts(folder)
+    assert (receipt["id"], receipt["key"], receipt["prompt"], receipt["request_id"]) == (
+        *(call.id, call.key, "boat", "req-1"),
     )
+    assert (receipt["cost_micro_usd"], receipt["reserved_micro_usd"]) == (20_000, 40_000)
+    assert not {"cost", "reserved"} & receipt.keys()
     assert receipt["request"]["size"] == "1024x1024"
     assert [one["sha256"] for one in receipt["pictures"]] == [
         hashlib.sha256(png(n)).hexdigest() for n in (0, 1)
     ]
+    assert other["prompt"] == BOAT.prompt
 
 
 def test_the_folder_may_be_removed_between_paying_and_saving(
@@ -422,9 +427,9 @@ def test_a_call_of_a_ledger_that_was_removed_fails_as_the_disk_does(
 def test_a_receipt_that_cannot_be_written_still_settles_the_money(archive: Archive, folder: Path) -> None:
     call = claim(archive)
     keep(archive, call)
-    (folder / "receipts").write_text("in the way")
+    (folder / "receipts.jsonl").mkdir()
 
-    with pytest.raises(OSError, match=r"File exists|Not a directory"):
+    with pytest.raises(OSError, match="directory"):
         archive.settle(call, "done", cost=7)
 
     assert archive.spend() == Spend(spent=7, calls=1)
@@ -508,7 +513,7 @@ def test_a_lost_answer_that_comes_late_takes_nobody_elses_place(archive: Archive
 
     late, first = archive.stored(again.key)
     assert {late.call_id, first.call_id} == {lost.id, again.id}
-    assert archive.find_copy(again.key, 0).call_id == again.id
+    assert archive.stored(again.key)[0].call_id == again.id
     assert archive.spend() == Spend(spent=40_000, calls=2)
 
 
@@ -631,37 +636,11 @@ def test_thirty_threads_and_money_for_ten_make_ten(either: Archive) -> None:
     assert either.spend() == Spend(spent=400_000, calls=10)
 
 
-def test_a_run_keeps_what_there_was_no_money_for(either: Archive) -> None:
-    poor = Budget(session=1)
-    for _ in range(2):
-        with pytest.raises(BudgetExceededError):
-            claim(either, copies=[0], budget=poor, run="r")
-    key = BOAT.key("cometapi")
-
-    (slot,) = either.have([key])[key]
-    assert (slot.outcome, slot.error) == ("over_budget", "BudgetExceededError")
-    assert [entry.outcome for entry in either.run_entries("r")] == ["over_budget"]
-    assert either.history() == []
-
-    buy(either, copies=[0], run="r")
-    assert [entry.outcome for entry in either.run_entries("r")] == ["done"]
-
-
-def test_no_money_hides_nothing_that_was_known(either: Archive) -> None:
-    lost = claim(either)
-    either.settle(lost, "unknown")
-
-    with pytest.raises(BudgetExceededError):
-        claim(either, copies=[0], redo=True, budget=Budget(session=1), run="r")
-
-    assert [slot.outcome for slot in either.have([lost.key])[lost.key]] == ["unknown"]
-
-
-def test_without_a_run_a_refusal_leaves_no_row(either: Archive) -> None:
+def test_what_there_is_no_money_for_leaves_no_row(either: Archive) -> None:
     with pytest.raises(BudgetExceededError):
         claim(either, budget=Budget(session=1))
 
-    assert either.have([BOAT.key("cometapi")]) == {}
+    assert either.copies([BOAT.key("cometapi")]) == {}
 
 
 # --- questions ----------------------------------------------------------------------------------------
@@ -672,25 +651,29 @@ def test_what_became_of_every_copy_is_asked_in_one_question(either: Archive) -> 
     refused = claim(either, ImageRequest("boat"))
     either.settle(refused, "rejected", error=ContentPolicyError("no boats", code="content_policy_violation"))
 
-    found = either.have([ship.key, boat.key, "0" * 64, boat.key])
+    found = either.copies([ship.key, boat.key, "0" * 64, boat.key])
 
-    assert {key: [(slot.copy, slot.outcome) for slot in slots] for key, slots in found.items()} == {
-        boat.key: [(0, "done"), (1, "done"), (2, "refused")],
-        ship.key: [(0, "open")],
+    assert {place: copy.outcome for place, copy in found.items()} == {
+        (boat.key, 0): "done",
+        (boat.key, 1): "done",
+        (boat.key, 2): "refused",
+        (ship.key, 0): "open",
     }
-    assert either.outcomes([ship.key, boat.key]) == {
-        boat.key: {0: "done", 1: "done", 2: "refused"},
-        ship.key: {0: "open"},
+    assert (found[boat.key, 2].code, found[boat.key, 2].message) == ("content_policy_violation", "no boats")
+    known = either.copies([ship.key, boat.key], facts=True)
+    assert {place: copy[:4] for place, copy in known.items() if copy.path is None} == {
+        place: copy[:4] for place, copy in found.items() if copy.path is None
     }
-    assert found[boat.key][2].code == "content_policy_violation"
-    assert found[boat.key][2].message == "no boats"
+    assert (known[boat.key, 1].width, known[boat.key, 1].cost, known[boat.key, 1].request_id) == (
+        *(8, 10_000, "req-1"),
+    )
 
 
 def test_many_keys_are_asked_at_once(archive: Archive) -> None:
     call = buy(archive)
     keys = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(12_000)]
 
-    assert list(archive.have([*keys, call.key])) == [call.key]
+    assert list(archive.copies([*keys, call.key])) == [(call.key, 0)]
 
 
 def test_the_history_is_newest_first_and_found_by_words(either: Archive) -> None:
@@ -776,8 +759,7 @@ def test_a_picture_of_a_call_that_was_cut_is_here_and_the_call_is_uncertain(eith
     keep(either, call, 0)
     either.settle(call, "unknown")
 
-    assert either.outcomes([call.key]) == {call.key: {0: "done", 1: "unknown"}}
-    assert [slot.outcome for slot in either.have([call.key])[call.key]] == ["done", "unknown"]
+    assert [copy.outcome for copy in either.copies([call.key]).values()] == ["done", "unknown"]
     assert either.history()[0].outcome == "unknown"
 
 

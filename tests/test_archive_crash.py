@@ -19,6 +19,7 @@ from comet_magic.request import ImageRequest
 from . import archive_actor
 from .archive_actor import PICTURES, WORDS
 from .processes import run, start
+from .test_archive import receipts
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes that die are forked")
 
@@ -200,7 +201,7 @@ for _ in range({calls}):
     assert sorted(picture.copy for picture in pictures) == list(range(2 * count * calls))
     assert len({picture.path for picture in pictures}) == 2 * count * calls
     assert all(archive.load(picture) in PICTURES for picture in pictures)
-    assert len(list((folder / "receipts").rglob("*.json"))) == count * calls
+    assert len(receipts(folder)) == count * calls
     assert archive.repair().unexplained == ()
     check_money(folder)
     archive.close()

@@ -108,7 +108,7 @@ def receipt(**facts: object) -> Edit:
     """The receipt changed and the ledger removed, so that it is made again."""
 
     def edit(folder: Path, outside: Path) -> None:
-        (path,) = (folder / "receipts").glob("*/*.json")
+        path = folder / "receipts.jsonl"
         content = json.loads(path.read_text())
         picture = {**content["pictures"][0], **facts.pop("picture", {})}  # type: ignore[dict-item]
         changed = json.dumps({**content, **facts, "pictures": [picture]}).replace("{out}", str(outside))

@@ -78,12 +78,18 @@ def test_an_archive_that_is_not_there_is_made_and_in_order(archive: Archive, fol
     assert (folder / "ledger.sqlite").exists()
 
 
-def test_a_lost_ledger_is_made_again_from_the_receipts(archive: Archive, folder: Path) -> None:
+def test_a_lost_ledger_is_made_again_by_the_next_who_works_and_by_no_question(
+    archive: Archive, folder: Path
+) -> None:
     calls = [buy(archive, ImageRequest("boat", n=2)), buy(archive), buy(archive, cost=None)]
     known, spend = archive.history(), archive.spend()
     archive.close()
     forget(folder)
+    assert archive.history() == []
+    assert archive.spend() == Spend()
+    assert not (folder / "ledger.sqlite").exists()
 
+    assert archive.reconcile() == []
     assert [entry.id for entry in archive.history()] == [call.id for call in reversed(calls)]
     assert [entry.pictures for entry in archive.history()] == [entry.pictures for entry in known]
     assert [entry.request for entry in archive.history()] == [entry.request for entry in known]
@@ -101,43 +107,47 @@ def test_an_answer_that_came_in_two_parts_is_made_again_whole(archive: Archive, 
     known = archive.history()
     archive.close()
     forget(folder)
+    archive.repair()
 
     assert [entry.pictures for entry in archive.history()] == [entry.pictures for entry in known]
     assert len(known[0].pictures) == 2
     assert archive.spend() == Spend(spent=7, calls=1)
 
 
-def test_a_power_cut_takes_nothing_that_a_receipt_proves(archive: Archive, folder: Path) -> None:
-    call = claim(archive, ImageRequest("boat", n=2))
+def test_a_power_cut_before_the_end_is_synced_leaves_the_picture_or_an_unknown_call(
+    archive: Archive, folder: Path
+) -> None:
+    calls = [claim(archive), claim(archive, ImageRequest("lost"))]
     before = [(path, path.read_bytes()) for path in folder.glob("ledger.sqlite*")]
-    for index in (0, 1):
-        keep(archive, call, index)
-    archive.settle(call, "done", cost=7)
-    known, spend = archive.history(), archive.spend()
+    keep(archive, calls[0])
+    for call in calls:
+        archive.settle(call, "done", cost=7)
     archive.close()
     for path, content in before:  # what was synced last
         path.write_bytes(content)
 
-    assert archive.open_calls()[0].id == call.id
+    assert [call.alive for call in archive.open_calls()] == [False, False]
     assert archive.reconcile() == []
 
-    assert [entry.pictures for entry in archive.history()] == [entry.pictures for entry in known]
-    assert archive.spend() == spend == Spend(spent=7, calls=1)
+    assert [archive.load(picture) for picture in archive.stored(calls[0].key)] == [png(0)]
+    assert [call.id for call in archive.uncertain()] == [calls[1].id]
+    assert archive.spend() == Spend(spent=40_000, uncertain=40_000, calls=2)
 
 
-@pytest.mark.parametrize(
-    ("parts", "error", "synchronous"),
-    [(0, None, FULL), (1, None, NORMAL), (1, DownloadError("404"), FULL), (2, None, FULL)],
-)
-def test_only_the_end_that_a_receipt_proves_waits_for_the_next_sync(
-    archive: Archive, parts: int, error: DownloadError | None, synchronous: int
-) -> None:
-    call = claim(archive, ImageRequest("boat", n=2))
-    for index in range(parts):
-        keep(archive, call, index)
-        archive.settle(call, "done", cost=7, error=error)
+def test_claims_and_ends_are_synced_and_the_arrival_of_an_answer_waits(archive: Archive) -> None:
+    call = claim(archive)
+    assert synced(archive) == FULL
+    archive.received(call, urls=["https://cdn.example/a.png"])
+    assert synced(archive) == NORMAL
+    keep(archive, call)
+    archive.settle(call, "done", cost=7)
+    assert synced(archive) == FULL
 
-    assert archive._ledger.rows("PRAGMA synchronous") == [(synchronous,)]
+
+def synced(archive: Archive) -> int:
+    """How the last transaction was written."""
+    ((value,),) = archive._ledger.rows("PRAGMA synchronous")
+    return int(value)
 
 
 def test_a_removed_ledger_is_noticed_while_the_archive_is_open(archive: Archive, folder: Path) -> None:
@@ -155,7 +165,7 @@ def test_a_receipt_without_a_row_brings_its_pictures_back(archive: Archive, fold
     call = buy(archive)
     archive.close()
     shutil.copytree(folder / "images", folder.with_name("copy") / "images", dirs_exist_ok=True)
-    shutil.copytree(folder / "receipts", folder.with_name("copy") / "receipts", dirs_exist_ok=True)
+    shutil.copy(folder / "receipts.jsonl", folder.with_name("copy") / "receipts.jsonl")
 
     copy = Archive(folder.with_name("copy"))
     report = copy.repair()
@@ -170,12 +180,11 @@ def test_a_receipt_without_a_row_brings_its_pictures_back(archive: Archive, fold
 def test_a_receipt_gives_way_to_a_picture_that_has_its_place(archive: Archive, folder: Path) -> None:
     buy(archive)
     archive.close()
-    shutil.copytree(folder / "receipts", folder.with_name("old receipts"))
+    old = (folder / "receipts.jsonl").read_bytes()
     shutil.rmtree(folder)
     call = buy(archive)
-    shutil.copytree(folder.with_name("old receipts"), folder / "receipts", dirs_exist_ok=True)
-    for receipt in (folder / "receipts").glob("*/*.json"):
-        assert call.id not in receipt.read_text()
+    with (folder / "receipts.jsonl").open("ab") as log:
+        log.write(old)
 
     archive.repair()
 
@@ -188,6 +197,7 @@ def test_a_receipt_whose_picture_changed_adopts_nothing(archive: Archive, folder
     archive.close()
     forget(folder)
     pictures(folder)[0].write_bytes(png(200))
+    archive.reconcile()
 
     assert archive.stored(call.key) == []
     assert archive.spend().spent == 20_000
@@ -196,12 +206,25 @@ def test_a_receipt_whose_picture_changed_adopts_nothing(archive: Archive, folder
 
 def test_a_broken_receipt_is_told_and_left(archive: Archive, folder: Path) -> None:
     buy(archive)
-    (path,) = (folder / "receipts").rglob("*.json")
-    for text in ("{", "[]", '{"version": 99}', "[" * 100_000):
+    path = folder / "receipts" / "ab" / "a.json"
+    path.parent.mkdir(parents=True)
+    log = (folder / "receipts.jsonl").read_bytes()
+    for text in (
+        "{",
+        "[]",
+        '{"version": 99}',
+        "[" * 100_000,
+        '{"version": 2, "id": 3}',
+        "\0\0\0",
+        log.decode()[1:99],
+    ):
         path.write_text(text)
-        assert archive.repair().unexplained == (str(path.relative_to(folder)),)
+        (folder / "receipts.jsonl").write_bytes(b"\n" + text.encode() + log)
+        assert archive.repair().unexplained == ("receipts.jsonl:2", str(path.relative_to(folder)))
 
-    assert path.exists()
+    forget(folder)
+    archive.repair()
+    assert len(archive.history()) == 1
 
 
 def test_what_a_kill_left_without_a_receipt_is_adopted_by_name(archive: Archive, folder: Path) -> None:
@@ -346,7 +369,7 @@ def test_a_picture_that_is_gone_gives_its_copy_free_and_gets_it_back(archive: Ar
 
     assert archive.repair().missing == (str(path.relative_to(folder)),)
     assert archive.stored(call.key) == []
-    assert [slot.outcome for slot in archive.have([call.key])[call.key]] == ["failed"]
+    assert [copy.outcome for copy in archive.copies([call.key]).values()] == ["failed"]
     assert archive.repair() == Repair()
 
     (folder / "elsewhere.png").rename(path)

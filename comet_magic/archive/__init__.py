@@ -1,23 +1,23 @@
 """The archive: paid pictures are on disk before anyone sees them, and every call has its row."""
 
-from .questions import History, history, spend
+from .queries import History, Reader, history, spend
 from .raw_answers import RawAnswer
-from .reader import Reader
 from .records import (
     Budget,
     Claim,
     Copy,
     CopyTaken,
     Entry,
+    InputFile,
     OpenCall,
     Orphan,
     Repair,
-    Slot,
+    Settled,
     Spend,
     State,
     StoredPicture,
 )
-from .store import Archive, Settled
+from .store import Archive
 from .worker_archive import WorkerArchive
 
 __all__ = [
@@ -28,13 +28,13 @@ __all__ = [
     "CopyTaken",
     "Entry",
     "History",
+    "InputFile",
     "OpenCall",
     "Orphan",
     "RawAnswer",
     "Reader",
     "Repair",
     "Settled",
-    "Slot",
     "Spend",
     "State",
     "StoredPicture",

@@ -1,4 +1,7 @@
-"""A call's life in the ledger: claimed, received, settled. Each function is one part of one transaction."""
+"""A call's life in the ledger: claimed, received, settled, and its money. Each function is part of one transaction.
+
+Amounts are micro-USD.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ConfigurationError
+from ..errors import BudgetExceededError, ConfigurationError
+from ..money import dollars
 from ..protocol import call_status
 from ..text import clean, clean_url
-from .budget import Weight, check, move, weigh
-from .records import Budget, Claim, CopyTaken, Slot, State, StoredPicture
+from .records import Claim, Copy, CopyTaken
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
     from ..errors import CometError
     from ..request import ImageRequest
+    from .records import Budget, InputFile, State, StoredPicture
+
+_WORDS = ("prompt", "words", "template")  # what a person wrote; it is kept only where prompts are
 
 
 @dataclass(frozen=True)
@@ -34,10 +40,12 @@ class ClaimRequest:
     vendor: str
     reserve: int | None
     session: str
-    run: str
     owner: str
-    prompts: bool
+    store_prompts: bool
     id: str = ""  # "" for a new one
+    asked: Mapping[str, Any] | None = None
+    parents: Sequence[str] = ()
+    inputs: Sequence[InputFile] = ()
 
 
 def claim(
@@ -58,25 +66,59 @@ def claim(
     chosen = _next_free(connection, key, wanted.request.n) if copies is None else tuple(copies)
     if copies is not None:
         _must_be_free(connection, key, chosen, redo=redo)
-    check(connection, _account(wanted), budget=budget, reserve=wanted.reserve)
-    return _insert(connection, wanted, key, chosen, "claimed")
-
-
-def refuse(
-    connection: sqlite3.Connection, wanted: ClaimRequest, copies: Sequence[int] | None, error: CometError
-) -> None:
-    """A row that says that there was no money for it."""
-    key = wanted.request.key(wanted.vendor)
-    chosen = _next_free(connection, key, wanted.request.n) if copies is None else tuple(copies)
-    call = _insert(connection, wanted, key, chosen, "over_budget")
-    connection.execute(
-        "UPDATE calls SET ended = ?, error = ?, message = ? WHERE id = ?",
-        (time.time(), type(error).__name__, clean(error), call.id),
+    account = (wanted.vendor, date.today().isoformat(), wanted.session)
+    _must_fit(connection, account, budget=budget, reserve=wanted.reserve)
+    claimed = Claim(wanted.id or uuid.uuid4().hex, key, chosen, wanted.request, wanted.vendor, wanted.reserve)
+    number = insert(connection, _row(wanted, claimed, day=account[1]))
+    connection.executemany(
+        "INSERT OR REPLACE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)",
+        [(key, copy, number, position) for position, copy in enumerate(chosen)],
     )
+    return claimed
 
 
-def _account(wanted: ClaimRequest) -> tuple[str, str, str]:
-    return wanted.vendor, date.today().isoformat(), wanted.session
+def _row(wanted: ClaimRequest, claimed: Claim, *, day: str) -> dict[str, Any]:
+    request = wanted.request.to_dict()
+    prompt = request.pop("prompt")
+    asked = {
+        name: value
+        for name, value in (wanted.asked or {}).items()
+        if wanted.store_prompts or name not in _WORDS
+    }
+    return {
+        "id": claimed.id,
+        "key": claimed.key,
+        "vendor": wanted.vendor,
+        "model": wanted.request.model,
+        "prompt": prompt if wanted.store_prompts else None,
+        "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest(),
+        "request": json.dumps(request),
+        "asked": packed(asked or None),
+        "copies": json.dumps(claimed.copies),
+        "parents": packed(list(wanted.parents) or None),
+        "inputs": packed([one._asdict() for one in wanted.inputs] or None),
+        "owner": wanted.owner,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "session": wanted.session,
+        "day": day,
+        "created": time.time(),
+        "reserved": wanted.reserve,
+    }
+
+
+def insert(connection: sqlite3.Connection, row: Mapping[str, Any]) -> int:
+    """Add a claimed call by its columns, and count its money; gives its number."""
+    cursor = connection.execute(
+        """INSERT INTO calls (id, key, vendor, model, prompt, prompt_sha256, request, asked, copies, parents,
+            inputs, state, owner, host, pid, session, day, created, reserved)
+        VALUES (:id, :key, :vendor, :model, :prompt, :prompt_sha256, :request, :asked, :copies, :parents,
+            :inputs, 'claimed', :owner, :host, :pid, :session, :day, :created, :reserved)""",
+        row,
+    )
+    account = (row["vendor"], row["day"], row["session"])
+    _move_money(connection, account, old=_Weight(), new=_weigh("claimed", row["reserved"], None))
+    return int(cursor.lastrowid or 0)
 
 
 def _next_free(connection: sqlite3.Connection, key: str, count: int) -> tuple[int, ...]:
@@ -90,7 +132,9 @@ def _must_be_free(connection: sqlite3.Connection, key: str, copies: Sequence[int
     query = """SELECT key, copy, state, id, path, error, code, message FROM slots
         WHERE key = ?1 AND copy IN (SELECT value FROM json_each(?2)) AND CASE WHEN ?3
         THEN path IS NOT NULL OR state IN ('claimed', 'received') ELSE NOT free END"""
-    taken = tuple(slot_of(row) for row in connection.execute(query, (key, json.dumps(list(copies)), redo)))
+    taken = tuple(
+        copy_of_row(row) for row in connection.execute(query, (key, json.dumps(list(copies)), redo))
+    )
     if not taken:
         return
     what = {
@@ -102,83 +146,41 @@ def _must_be_free(connection: sqlite3.Connection, key: str, copies: Sequence[int
     raise CopyTaken(message, taken=taken)
 
 
-def slot_of(row: Sequence[Any]) -> Slot:
-    """A row of the slot query as a value."""
+def copy_of_row(row: Sequence[Any]) -> Copy:
+    """A copy as a row of (key, copy, state, id, path, error, code, message) tells of it."""
     key, copy, state, call_id, path, error, code, message = row
     outcome = "done" if path is not None else call_status(state, error, picture=False)
-    return Slot(key, copy, outcome, call_id, path, error, code, message)
-
-
-def _insert(
-    connection: sqlite3.Connection, wanted: ClaimRequest, key: str, copies: tuple[int, ...], state: State
-) -> Claim:
-    request = wanted.request
-    facts = request.to_dict()
-    prompt = facts.pop("prompt")
-    reserved = wanted.reserve if state == "claimed" else 0
-    call = Claim(wanted.id or uuid.uuid4().hex, key, copies, request, wanted.vendor, reserved)
-    account = _account(wanted)
-    cursor = connection.execute(
-        """INSERT INTO calls (id, key, vendor, model, prompt, prompt_sha256, request, copies, state, owner,
-            host, pid, session, run, day, created, reserved)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (
-            *(call.id, key, wanted.vendor, request.model, prompt if wanted.prompts else None),
-            *(hashlib.sha256(prompt.encode()).hexdigest(), json.dumps(facts), json.dumps(copies), state),
-            *(wanted.owner, socket.gethostname(), os.getpid(), wanted.session, wanted.run, account[1]),
-            *(time.time(), reserved),
-        ),
-    )
-    _take(connection, call, cursor.lastrowid, for_good=state == "claimed")
-    move(connection, account, old=Weight(), new=weigh(state, reserved, None))
-    return call
-
-
-def _take(connection: sqlite3.Connection, call: Claim, number: int | None, *, for_good: bool) -> None:
-    places = [(call.key, copy, number, position) for position, copy in enumerate(call.copies)]
-    # A call that there was no money for is of no interest once its copy is asked for again.
-    former = """SELECT call FROM slots WHERE key = ? AND copy IN (SELECT value FROM json_each(?))
-        AND state = 'over_budget'"""
-    for (one,) in connection.execute(former, (call.key, json.dumps(call.copies))).fetchall():
-        connection.execute("DELETE FROM pictures WHERE call = ?", (one,))
-        connection.execute("DELETE FROM calls WHERE number = ?", (one,))
-    # Without money nothing is taken: what became of a copy before stays known.
-    connection.executemany(
-        "INSERT OR REPLACE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)"
-        if for_good
-        else "INSERT OR IGNORE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)",
-        places,
-    )
+    return Copy(key, copy, outcome, call_id or "", path, error, code, message)
 
 
 def receive(
-    connection: sqlite3.Connection, call: Claim, *, facts: Mapping[str, Any], urls: Sequence[str | None]
+    connection: sqlite3.Connection, claimed: Claim, *, facts: Mapping[str, Any], urls: Sequence[str | None]
 ) -> None:
     """Note that the answer is here, with the addresses of its pictures."""
-    _only(connection, "SELECT number FROM calls WHERE id = ?", (call.id,))
+    _only(connection, "SELECT number FROM calls WHERE id = ?", (claimed.id,))
     connection.execute(
         """UPDATE calls SET state = 'received', received = ?, request_id = ?, status = ?, usage = ?
         WHERE id = ?""",
-        (time.time(), facts["request_id"], facts["status"], packed(facts["usage"]), call.id),
+        (time.time(), facts["request_id"], facts["status"], packed(facts["usage"]), claimed.id),
     )
     for position, url in enumerate(urls):
         if url is not None:
-            place = (call.key, copy_of(connection, call, position))
+            place = (claimed.key, copy_at(connection, claimed, position))
             kept = url.encode("utf-8", "replace").decode()  # a lone surrogate has no bytes; it is not fetched
             connection.execute("UPDATE pictures SET url = ? WHERE key = ? AND copy = ?", (kept, *place))
 
 
-def copy_of(connection: sqlite3.Connection, call: Claim, position: int) -> int:
+def copy_at(connection: sqlite3.Connection, claimed: Claim, position: int) -> int:
     """The copy index of a call's picture: claimed, or the next free one for a picture nobody asked for."""
     query = """SELECT c.number, p.copy FROM calls c LEFT JOIN pictures p ON p.call = c.number AND p.position = ?
         WHERE c.id = ?"""
-    number, own = _only(connection, query, (position, call.id))
+    number, own = _only(connection, query, (position, claimed.id))
     if own is not None:
         return int(own)
-    (copy,) = _next_free(connection, call.key, 1)
+    (copy,) = _next_free(connection, claimed.key, 1)
     connection.execute(
         "INSERT OR REPLACE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)",
-        (call.key, copy, number, position),
+        (claimed.key, copy, number, position),
     )
     return copy
 
@@ -202,32 +204,42 @@ def settle(
     connection.execute(
         """UPDATE calls SET state = ?, ended = ?, cost = ?, usage = COALESCE(?, usage),
             attempts = COALESCE(?, attempts), request_id = COALESCE(?, request_id),
-            status = COALESCE(?, status), error = ?, code = ?, message = ? WHERE number = ?""",
+            status = COALESCE(?, status), seconds = COALESCE(?, seconds),
+            error = ?, code = ?, message = ? WHERE number = ?""",
         (
             *(state, time.time(), cost, packed(facts.get("usage")), facts.get("attempts")),
-            *(facts.get("request_id"), facts.get("status"), *told, number),
+            *(facts.get("request_id"), facts.get("status"), facts.get("seconds"), *told, number),
         ),
     )
     for picture in pictures:
         record(connection, number, picture)
-    old, new = weigh(old_state, reserved, old_cost), weigh(state, reserved, cost)
-    move(connection, (account[0], account[1], account[2]), old=old, new=new)
+    old, new = _weigh(old_state, reserved, old_cost), _weigh(state, reserved, cost)
+    _move_money(connection, (account[0], account[1], account[2]), old=old, new=new)
 
 
 def record(connection: sqlite3.Connection, number: int, picture: StoredPicture) -> None:
-    """A picture that is on disk; its address loses its query."""
+    """A picture that is on disk; its address loses its query, and a star stays."""
+    place = (picture.key, picture.copy)
     found = connection.execute(
-        "SELECT url FROM pictures WHERE key = ? AND copy = ?", (picture.key, picture.copy)
+        "SELECT url, starred FROM pictures WHERE key = ? AND copy = ?", place
     ).fetchone()
-    url = clean_url(found[0]) if found and found[0] else None
+    url, starred = found or (None, None)
     connection.execute(
         """INSERT OR REPLACE INTO pictures (key, copy, call, position, url, path, mime, width, height, size,
-            sha256, revised_prompt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            sha256, revised_prompt, unpasted, starred) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
-            *(picture.key, picture.copy, number, picture.position, url, picture.path, picture.mime),
+            *(*place, number, picture.position, clean_url(url) if url else None, picture.path, picture.mime),
             *(picture.width, picture.height, picture.size, picture.sha256, picture.revised_prompt),
+            *(picture.unpasted, starred),
         ),
     )
+
+
+def row_of(connection: sqlite3.Connection, call_id: str) -> dict[str, Any]:
+    """A call's row by its columns."""
+    cursor = connection.execute("SELECT * FROM calls WHERE id = ?", (call_id,))
+    names = [column[0] for column in cursor.description]
+    return dict(zip(names, cursor.fetchone(), strict=True))
 
 
 def _only(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> Sequence[Any]:
@@ -240,3 +252,69 @@ def _only(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> 
 def packed(value: Any) -> str | None:
     """A value as JSON, None as nothing."""
     return None if value is None else json.dumps(value, default=str)
+
+
+# --- money --------------------------------------------------------------------------------------------
+
+
+class _Weight(NamedTuple):
+    """What one call adds to the sums."""
+
+    spent: int = 0
+    reserved: int = 0
+    uncertain: int = 0
+    calls: int = 0
+    unpriced: int = 0
+
+
+def _weigh(state: str, reserved: int | None, cost: int | None) -> _Weight:
+    """What a call counts for: in flight its bound, uncertain its bound, settled its cost or else its bound."""
+    bound = reserved or 0
+    if state in {"claimed", "received"}:
+        return _Weight(reserved=bound, calls=1)
+    if state == "unknown":
+        return _Weight(uncertain=bound, calls=1, unpriced=int(reserved is None))
+    if state == "done" and cost is None:
+        return _Weight(spent=bound, calls=1, unpriced=int(reserved is None))
+    return _Weight(spent=cost or 0, calls=int(state in {"done", "rejected"}))
+
+
+def _move_money(
+    connection: sqlite3.Connection, account: tuple[str, str, str], *, old: _Weight, new: _Weight
+) -> None:
+    """Change the sums of a vendor, day and session from one weight of a call to another."""
+    change = [after - before for before, after in zip(old, new, strict=True)]
+    connection.execute(
+        """INSERT INTO money (vendor, day, session, spent, reserved, uncertain, calls, unpriced)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (vendor, day, session) DO UPDATE SET
+            spent = spent + excluded.spent, reserved = reserved + excluded.reserved,
+            uncertain = uncertain + excluded.uncertain, calls = calls + excluded.calls,
+            unpriced = unpriced + excluded.unpriced""",
+        (*account, *change),
+    )
+
+
+def _must_fit(
+    connection: sqlite3.Connection, account: tuple[str, str, str], *, budget: Budget, reserve: int | None
+) -> None:
+    """Refuse a call that may cost `reserve` and would pass a limit, with all that is spent or in flight.
+
+    Raises:
+        BudgetExceededError: it does not fit, or its price is unknown.
+    """
+    vendor, day, session = account
+    chosen = {"session": ("AND session = ?", [session]), "day": ("AND day = ?", [day]), "archive": ("", [])}
+    for scope, limit in budget.limits:
+        if reserve is None:
+            message = f"the price of this call is unknown, and a limit of {dollars(limit)} per {scope} is set"
+            raise BudgetExceededError(message, hint="Give price_per_image, in USD, or lift the limit.")
+        condition, values = chosen[scope]
+        query = "SELECT TOTAL(spent + reserved + uncertain) FROM money WHERE vendor = ? "
+        counted = int(connection.execute(query + condition, [vendor, *values]).fetchone()[0])
+        if counted + reserve > limit:
+            message = (
+                f"this call may cost {dollars(reserve)}, and {dollars(counted)} of the {dollars(limit)}"
+                f" per {scope} are spent or in flight"
+            )
+            raise BudgetExceededError(message, hint="Raise the limit, or ask for less.")

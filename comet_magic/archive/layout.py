@@ -5,12 +5,24 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import re
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ..files import inside, is_linked, is_name_inside, make_folder, native, place, slug, write_whole
+from ..files import (
+    inside,
+    is_linked,
+    is_name_inside,
+    make_folder,
+    native,
+    open_no_follow,
+    place,
+    slug,
+    write_all,
+    write_whole,
+)
 from ..formats import SUFFIX
 from .records import is_call
 
@@ -20,7 +32,18 @@ if TYPE_CHECKING:
     from .records import StoredPicture
 
 _PIECE = 1 << 20
-_PICTURE = {"copy", "position", "path", "mime", "width", "height", "size", "sha256", "revised_prompt"}
+RECEIPTS = "receipts.jsonl"
+_RECEIPT = 2  # the version of the receipts that are written
+_LONGEST = 4 << 20  # bytes of a receipt
+_FACTS = (
+    *("id", "key", "vendor", "model", "prompt", "prompt_sha256", "created", "session", "day", "seconds"),
+    *("request_id", "status", "attempts"),
+)
+JSON = ("request", "asked", "copies", "parents", "inputs", "usage")
+_MONEY = ("reserved", "cost")
+_PICTURE = (
+    *("copy", "position", "path", "mime", "width", "height", "size", "sha256", "revised_prompt", "unpasted"),
+)
 _NAME = re.compile(r".*-(?P<key>[0-9a-f]{10})\.(?P<copy>\d+)(?:-\d+)?\.(?:png|jpg|webp)")
 
 
@@ -30,7 +53,7 @@ def picture_name(key: str, copy: int, mime: str, prompt: str | None) -> str:
 
 
 def receipt_name(key: str, copy: int) -> str:
-    """Where the receipt of an answer lies, named after the first picture it brought."""
+    """Where the receipt of a worker's answer lies, named after the first picture it brought."""
     return f"receipts/{key[:2]}/{key}.{copy}.json"
 
 
@@ -141,52 +164,122 @@ def matches(folder: Path, name: str, sha256: str) -> bool:
     return is_there(folder, name) and digest(inside(folder, name)) == sha256
 
 
-def write_receipt(
-    folder: Path, call_id: str, facts: Mapping[str, Any], pictures: tuple[StoredPicture, ...]
-) -> None:
-    """One JSON file for an answer, durable; it alone is enough to find the answer's pictures again."""
-    named = [{"copy": p.copy, "position": p.position, "path": p.path, "mime": p.mime, "width": p.width,
-              "height": p.height, "size": p.size, "sha256": p.sha256, "revised_prompt": p.revised_prompt}
-             for p in pictures]  # fmt: skip
-    key, copy = pictures[0].key, pictures[0].copy
-    text = json.dumps({"version": 1, "id": call_id, **facts, "pictures": named}, default=str)
+# --- receipts: what an answer brought, enough to make its row in the ledger again -----------------------
+
+
+def receipt_of(row: Mapping[str, Any], pictures: tuple[StoredPicture, ...]) -> dict[str, Any]:
+    """The receipt of a settled call, from its row by columns and its pictures; it says which amounts are micro-USD."""
+    content = {"version": _RECEIPT, **{name: row[name] for name in _FACTS}}
+    content |= {name: json.loads(row[name] or "null") for name in JSON}
+    content |= {f"{name}_micro_usd": row[name] for name in _MONEY}
+    return content | {"pictures": [{name: getattr(one, name) for name in _PICTURE} for one in pictures]}
+
+
+def append_receipt(folder: Path, receipt: Mapping[str, Any]) -> None:
+    """Add a receipt to the log. It is not synced: the ledger is, and the log is for when that is lost.
+
+    Raises:
+        OSError: the disk is full, the folder is gone, and the like.
+    """
+    must_be_there(folder)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)  # of a pipe nobody reads
+    descriptor = open_no_follow(inside(folder, RECEIPTS), flags)
     try:
-        _in_its_folder(folder, receipt_name(key, copy), partial(write_whole, data=text.encode()))
+        # The newline comes first, so that what a power cut left of a line damages no other.
+        write_all(descriptor, b"\n" + json.dumps(receipt).encode())
+    finally:
+        os.close(descriptor)
+
+
+def write_receipt(folder: Path, receipt: Mapping[str, Any]) -> None:
+    """Write a receipt to a file of its own, durable and found by key and copy: a worker's proof of what it made.
+
+    Raises:
+        OSError: the disk is full, another answer's receipt has the name, and the like.
+    """
+    key, copy = receipt["key"], receipt["pictures"][0]["copy"]
+    try:
+        _in_its_folder(
+            folder, receipt_name(key, copy), partial(write_whole, data=json.dumps(receipt).encode())
+        )
     except FileExistsError:
-        if find_receipt(folder, key, copy).get("id") != call_id:
+        if find_receipt(folder, key, copy).get("id") != receipt["id"]:
             raise
 
 
+def has_receipts(folder: Path) -> bool:
+    """Whether there are receipts that a ledger could be made of."""
+    return (folder / RECEIPTS).exists() or (folder / "receipts").is_dir()
+
+
 def find_receipt(folder: Path, key: str, copy: int) -> dict[str, Any]:
-    """The receipt of the answer whose first picture was this copy; {} where there is none."""
+    """The receipt in a file, of the answer whose first picture was this copy; {} where there is none."""
     name = receipt_name(key, copy)
-    return read_receipt(inside(folder, name)) if is_there(folder, name) else {}
+    return _parsed(inside(folder, name)) if is_there(folder, name) else {}
 
 
-def read_receipt(path: Path) -> dict[str, Any]:
-    """A receipt's content; {} where there is none or it is not one."""
+def receipts(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every receipt and where it stands, of the log and of files; {} for one that is none."""
+    if is_there(folder, RECEIPTS):
+        with inside(folder, RECEIPTS).open("rb") as file:
+            number = 0
+            while line := file.readline(_LONGEST):
+                number += 1
+                if line.strip():
+                    yield f"{RECEIPTS}:{number}", _receipt_in(line)
+    for path in sorted(native(folder).glob("receipts/*/*.json")):
+        yield relative(folder, path), {} if is_linked(folder, path) else _parsed(path)
+
+
+def relative(folder: Path, path: Path) -> str:
+    """A file's path as the ledger writes it, whatever the locale."""
+    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "replace")
+
+
+def _parsed(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(native(path).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        with native(path).open("rb") as file:
+            return _receipt_in(file.read(_LONGEST))
+    except OSError:
         return {}
-    return content if isinstance(content, dict) and _is_receipt(content) else {}
+
+
+def _receipt_in(text: bytes) -> dict[str, Any]:
+    """A receipt by the ledger's names of its facts; {} where the text is not one. Version 1 is that of 0.1."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(content, dict) or content.get("version") not in (1, _RECEIPT):
+        return {}
+    for name in _MONEY if content["version"] == _RECEIPT else ():
+        content[name] = content.pop(f"{name}_micro_usd", None)
+    content = dict.fromkeys((*_FACTS, *JSON)) | content
+    return content if _is_receipt(content) else {}
 
 
 def _is_receipt(content: dict[str, Any]) -> bool:
     """Whether it has what the names of files and the rows of the ledger are made of; a stranger's may not."""
-    pictures, created = content.get("pictures"), content.get("created")
+    pictures, texts = content.get("pictures"), ("vendor", "model", "prompt_sha256", "session", "day")
     return (
-        content.get("version") == 1
-        and is_call(content.get("id"), content.get("key"), content.get("copies"))
-        and isinstance(created, (int, float))
+        is_call(content["id"], content["key"], content["copies"])
+        and all(isinstance(content[name], str) for name in texts)
+        and isinstance(content["request"], dict)
+        and all(_is_amount(content.get(name)) for name in _MONEY)
+        and type(content["created"]) in (int, float)
         and isinstance(pictures, list)
         and all(isinstance(facts, dict) and _is_picture(facts) for facts in pictures)
     )
 
 
+def _is_amount(value: object) -> bool:
+    return value is None or (type(value) is int and 0 <= value < 1 << 53)
+
+
 def _is_picture(facts: dict[str, Any]) -> bool:
+    facts.setdefault("unpasted")
     return (
-        facts.keys() == _PICTURE
+        facts.keys() == set(_PICTURE)
         and is_name_inside(facts["path"])
         and isinstance(facts["sha256"], str)
         and type(facts["copy"]) is type(facts["position"]) is int

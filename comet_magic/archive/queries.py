@@ -1,99 +1,228 @@
-"""Questions to the ledger: what is stored, what is open, what was made. Nothing here writes."""
+"""Questions to an archive, answered also while another process works in it. Nothing here makes or changes a file."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 from datetime import date, datetime, time
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CometError
-from ..files import is_name_inside
+from ..errors import CometError, ConfigurationError
+from ..files import inside, is_name_inside, native
+from ..locations import DEFAULT_ARCHIVE, archive_folder
 from ..protocol import call_status
 from ..request import ImageRequest
-from ..text import clean_url
-from .claims import slot_of
-from .ledger import COLUMNS
-from .records import Claim, Copy, Entry, OpenCall, Slot, StoredPicture, is_call
+from ..text import clean, clean_url
+from . import layout
+from .claims import copy_of_row
+from .ledger import Ledger
+from .process_lock import is_alive
+from .records import Claim, Copy, Entry, InputFile, OpenCall, Spend, StoredPicture, is_call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from ..protocol import CallStatus
-    from .ledger import Ledger
+    import os
+    from collections.abc import Iterable, Iterator, Mapping
 
 _KEYS_AT_ONCE = 5_000  # so that a plan of a hundred thousand rows never holds the ledger for long
+_PICTURE = """key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt, unpasted,
+    request_id, cost, starred IS NOT NULL"""
+_ENTRY = (
+    *("number", "id", "key", "created", "ended", "vendor", "model", "prompt", "request", "asked", "parents"),
+    *(
+        "inputs",
+        "seconds",
+        "state",
+        "cost",
+        "reserved",
+        "request_id",
+        "usage",
+        "attempts",
+        "session",
+        "error",
+    ),
+    *("code", "message"),
+)
 
 
-def stored(ledger: Ledger, key: str) -> list[StoredPicture]:
-    """The pictures of a request on disk, newest first."""
-    query = """SELECT key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt,
-        request_id, cost FROM kept WHERE key = ? AND path != '' ORDER BY call DESC, copy DESC"""
-    return [StoredPicture(*row) for row in ledger.rows(query, (key,)) if _is_place(row[4])]
+class Reader:
+    """What is in the archive of a folder, or of this process's memory; nothing where there is none.
+
+    Every question raises ConfigurationError where the ledger cannot be read.
+    """
+
+    def __init__(self, folder: Path | str | None) -> None:
+        self.folder = None if folder is None else native(Path(folder)).absolute()
+        self._ledger = Ledger(self.folder / "ledger.sqlite" if self.folder else None)
+
+    # --- pictures
+
+    def stored(self, key: str) -> list[StoredPicture]:
+        """The pictures of a request on disk, newest first; by `copy` they are in the order they were made."""
+        query = f"SELECT {_PICTURE} FROM kept WHERE key = ? AND path != '' ORDER BY call DESC, copy DESC"  # noqa: S608
+        return [_picture(row) for row in self._ledger.rows(query, (key,)) if _is_place(row[4])]
+
+    def path_of(self, stored: StoredPicture) -> Path:
+        """Where a stored picture is.
+
+        Raises:
+            OSError: its path leads out of the archive's folder.
+        """
+        return inside(self.folder or Path(), stored.path)
+
+    def is_there(self, stored: StoredPicture) -> bool:
+        """Whether the file of a stored picture is where it was put."""
+        return self.folder is not None and layout.is_there(self.folder, stored.path)
+
+    def load(self, stored: StoredPicture) -> bytes:
+        """The bytes of a stored picture, as they came.
+
+        Raises:
+            OSError: the file is gone, or is not what was stored.
+        """
+        path = self.path_of(stored)
+        data = path.read_bytes()
+        if layout.digest_of(data) != stored.sha256:
+            raise OSError(errno.EIO, "this is not the picture that was stored", str(path))
+        return data
+
+    # --- copies
+
+    def copies(self, keys: Iterable[str], *, facts: bool = False) -> dict[tuple[str, int], Copy]:
+        """What became of every copy of these keys, by key and copy; one that was never asked for is not in it.
+
+        Args:
+            keys: as many as one likes; a hundred thousand take half a second.
+            facts: also what is known of the pictures that are here, which takes longer.
+        """
+        return self._copies_with_facts(keys) if facts else self._copies(keys)
+
+    def _copies(self, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
+        # A picture that is here needs no look at its call, which is most of the time.
+        query = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message FROM pictures p
+            LEFT JOIN calls c ON c.number = CASE WHEN p.path IS NULL THEN p.call END
+            WHERE p.key IN (SELECT value FROM json_each(?))"""
+        return {
+            (row[0], row[1]): copy_of_row(row)
+            for batch in _batches(keys)
+            for row in self._ledger.rows(query, (batch,))
+        }
+
+    def _copies_with_facts(self, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
+        # The share as the view `kept` has it; to join with the view would make all of it, each time.
+        query = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message,
+                p.mime, p.width, p.height, p.sha256, p.revised_prompt, c.request_id,
+                CASE WHEN p.path IS NOT NULL THEN c.cost / (
+                    SELECT COUNT(*) FROM pictures s WHERE s.call = p.call AND s.path IS NOT NULL) END,
+                c.ended
+            FROM pictures p JOIN calls c ON c.number = p.call
+            WHERE p.key IN (SELECT value FROM json_each(?))"""
+        found = {}
+        for batch in _batches(keys):
+            for key, copy, state, call_id, path, *rest in self._ledger.rows(query, (batch,)):
+                place = path if _is_place(path) else None
+                brief = copy_of_row((key, copy, state, call_id, place, *rest[:3]))
+                found[key, copy] = Copy(*brief[:8], *rest[3:])
+        return found
+
+    # --- calls
+
+    def open_calls(self) -> list[OpenCall]:
+        """The calls that are running, here or in another process, or were cut off."""
+        return self._unsettled("IN ('claimed', 'received')")
+
+    def uncertain(self) -> list[OpenCall]:
+        """The calls that may have been billed and brought nothing."""
+        return self._unsettled("= 'unknown'")
+
+    def _unsettled(self, states: str) -> list[OpenCall]:
+        query = f"""SELECT id, created, state, vendor, model, prompt, copies, reserved, request_id, owner
+            FROM calls WHERE state IN ('claimed', 'received', 'unknown') AND state {states} ORDER BY number"""  # noqa: S608
+        calls = []
+        with self._damage_told():
+            for call_id, created, state, *asked, copies, bound, request_id, owner in self._ledger.rows(query):
+                vendor, model, prompt = asked
+                urls = tuple(clean_url(url) for _, url in missing_urls(self._ledger, call_id))
+                alive = state != "unknown" and self._lives(owner)
+                when, numbers = datetime.fromtimestamp(created), tuple(json.loads(copies))
+                calls.append(
+                    OpenCall(
+                        call_id, when, state, vendor, model, prompt, numbers, bound, request_id, alive, urls
+                    )
+                )
+        return calls
+
+    def _lives(self, token: str) -> bool:
+        return self.folder is None or is_alive(self.folder, token)
+
+    def history(
+        self,
+        words: str = "",
+        *,
+        limit: int | None = 20,
+        model: str | None = None,
+        since: date | datetime | None = None,
+    ) -> list[Entry]:
+        """Calls, newest first, whose prompt holds every word."""
+        start = None
+        if since is not None:
+            start = (since if isinstance(since, datetime) else datetime.combine(since, time())).timestamp()
+        condition = """WHERE (?1 IS NULL OR model = ?1) AND (?2 IS NULL OR created >= ?2)
+            AND (?3 = '' OR holds(prompt, ?3)) ORDER BY number DESC LIMIT ?4"""
+        return self._entries(condition, (model, start, words.strip(), -1 if limit is None else limit))
+
+    def entry(self, call_id: str) -> Entry | None:
+        """The call whose id begins so, or None where none or several do."""
+        if not call_id.isalnum():
+            return None
+        found = self._entries("WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", (call_id.lower(),))
+        return found[0] if len(found) == 1 else None
+
+    def _entries(self, condition: str, values: tuple[Any, ...]) -> list[Entry]:
+        query = f"SELECT {', '.join(_ENTRY)} FROM calls {condition}"  # noqa: S608 - our own columns
+        with self._damage_told():
+            rows = [dict(zip(_ENTRY, row, strict=True)) for row in self._ledger.rows(query, values)]
+            pictures = self._pictures_of([row["number"] for row in rows])
+            return [_entry(row, tuple(pictures.get(row["number"], ()))) for row in rows]
+
+    def _pictures_of(self, numbers: list[int]) -> dict[int, list[StoredPicture]]:
+        query = f"""SELECT call, {_PICTURE} FROM kept WHERE call IN (SELECT value FROM json_each(?))
+            ORDER BY call, position"""  # noqa: S608
+        found: dict[int, list[StoredPicture]] = {}
+        for number, *facts in self._ledger.rows(query, (json.dumps(numbers),)):
+            if _is_place(facts[4]):
+                found.setdefault(number, []).append(_picture(facts))
+        return found
+
+    @contextlib.contextmanager
+    def _damage_told(self) -> Iterator[None]:
+        """A row that cannot be what we wrote is told as damage of the ledger."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError, OSError) as error:
+            problem = f"{type(error).__name__}: {clean(error, limit=120)}"
+        else:
+            return
+        raise ConfigurationError(
+            f"the ledger {clean(self._ledger.path)} is damaged ({problem})",
+            hint="Its pictures are files beside it. Move it away: it is made again from the receipts.",
+        )
+
+    # --- money
+
+    def spend(
+        self, vendor: str | None = None, session: str | None = None, since: date | None = None
+    ) -> Spend:
+        """The money of a vendor, a session, or all, from a day on."""
+        query = """SELECT SUM(spent), SUM(reserved), SUM(uncertain), SUM(calls), SUM(unpriced) FROM money
+            WHERE (?1 IS NULL OR vendor = ?1) AND (?2 IS NULL OR session = ?2) AND (?3 IS NULL OR day >= ?3)"""
+        rows = self._ledger.rows(query, (vendor, session, since.isoformat()[:10] if since else None))
+        return Spend(*rows[0]) if rows and rows[0][0] is not None else Spend()
 
 
-def _is_place(path: object) -> bool:
-    """Whether a ledger, which may be a stranger's, names a place in its own folder, or "" for none on disk."""
-    return path == "" or is_name_inside(path)
-
-
-def find_copy(ledger: Ledger, key: str, copy: int) -> StoredPicture | None:
-    """One picture on disk, or None."""
-    return next((picture for picture in stored(ledger, key) if picture.copy == copy), None)
-
-
-def outcomes(ledger: Ledger, keys: Iterable[str]) -> dict[str, dict[int, CallStatus]]:
-    """What became of every copy of these keys, in a word."""
-    # A picture that is here needs no look at its call, which is most of the time.
-    query = """SELECT p.key, p.copy, p.path IS NOT NULL, c.state, c.error FROM pictures p
-        LEFT JOIN calls c ON c.number = CASE WHEN p.path IS NULL THEN p.call END
-        WHERE p.key IN (SELECT value FROM json_each(?))"""
-    found: dict[str, dict[int, CallStatus]] = {}
-    for batch in _batches(keys):
-        for key, copy, picture, state, error in ledger.rows(query, (batch,)):
-            outcome = "done" if picture else call_status(state, error, picture=False)
-            found.setdefault(key, {})[copy] = outcome
-    return found
-
-
-def have(ledger: Ledger, keys: Iterable[str]) -> dict[str, list[Slot]]:
-    """What became of every copy of these keys, in the order of the copies."""
-    query = """SELECT key, copy, state, id, path, error, code, message FROM slots
-        WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key, copy"""
-    found: dict[str, list[Slot]] = {}
-    for batch in _batches(keys):
-        for row in ledger.rows(query, (batch,)):
-            found.setdefault(row[0], []).append(slot_of(row))
-    return found
-
-
-def _batches(keys: Iterable[str]) -> Iterator[str]:
-    # Neighbours are on the same pages of the file.
-    remaining = iter(sorted(set(keys)))
-    while batch := list(islice(remaining, _KEYS_AT_ONCE)):
-        yield json.dumps(batch)
-
-
-def copies(ledger: Ledger, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
-    """Every copy of these keys with all that is known of it, by key and copy."""
-    # The share as the view `kept` has it; to join with the view would make all of it, each time.
-    query = """SELECT p.key, p.copy, c.state, c.id, p.path, p.mime, p.width, p.height, p.sha256,
-            p.revised_prompt, c.request_id, CASE WHEN p.path IS NOT NULL THEN c.cost / (
-                SELECT COUNT(*) FROM pictures s WHERE s.call = p.call AND s.path IS NOT NULL) END,
-            c.ended, c.error, c.code, c.message
-        FROM pictures p JOIN calls c ON c.number = p.call
-        WHERE p.key IN (SELECT value FROM json_each(?))"""
-    found = {}
-    remaining = iter(dict.fromkeys(keys))
-    while batch := list(islice(remaining, _KEYS_AT_ONCE)):
-        for key, copy, state, call_id, path, *facts in ledger.rows(query, (json.dumps(batch),)):
-            place = path if _is_place(path) else None
-            outcome = "done" if place is not None else call_status(state, facts[-3], picture=False)
-            found[key, copy] = Copy(key, copy, outcome, call_id, place, *facts)
-    return found
-
-
-def find_call(ledger: Ledger, call_id: str) -> Claim | None:
+def find_claim(ledger: Ledger, call_id: str) -> Claim | None:
     """A call by its whole id, or None; one that is not made as ours are is none."""
     query = "SELECT id, key, copies, request, prompt, vendor, reserved FROM calls WHERE id = ?"
     rows = ledger.rows(query, (call_id,))
@@ -106,28 +235,6 @@ def find_call(ledger: Ledger, call_id: str) -> Claim | None:
     return Claim(call_id, key, tuple(numbers), _request(request, prompt), vendor, reserved)
 
 
-def _list(text: object) -> list[Any]:
-    try:
-        found = json.loads(str(text))
-    except (ValueError, RecursionError):
-        return []
-    return found if isinstance(found, list) else []
-
-
-def row_of(ledger: Ledger, call_id: str) -> dict[str, Any]:
-    """A call's row by its columns; {} where there is none."""
-    rows = ledger.rows("SELECT * FROM calls WHERE id = ?", (call_id,))
-    return dict(zip(COLUMNS, rows[0], strict=True)) if rows else {}
-
-
-def receipt_facts(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a receipt says of its call, and what is enough to make the call's row again."""
-    names = ("key", "copies", "vendor", "model", "prompt", "prompt_sha256", "request", "created", "session", "run",
-             "day", "reserved", "request_id", "status", "usage")  # fmt: skip
-    facts = {name: row.get(name) for name in names}
-    return {**facts, **{name: json.loads(facts[name] or "null") for name in ("copies", "request", "usage")}}
-
-
 def missing_urls(ledger: Ledger, call_id: str) -> tuple[tuple[int, str], ...]:
     """Positions and addresses of a call's pictures that are not here."""
     query = (
@@ -136,87 +243,152 @@ def missing_urls(ledger: Ledger, call_id: str) -> tuple[tuple[int, str], ...]:
     return tuple((position, url) for position, url in ledger.rows(query, (call_id,)))
 
 
-def open_calls(ledger: Ledger, *, uncertain: bool, is_alive: Callable[[str], bool]) -> list[OpenCall]:
-    """The calls whose end is open, or those whose end is unknown, oldest first."""
-    query = """SELECT id, created, state, vendor, model, prompt, copies, reserved, request_id, owner FROM calls
-        WHERE state IN ('claimed', 'received', 'unknown') AND (state = 'unknown') = ? ORDER BY number"""
-    calls = []
-    for call_id, created, state, vendor, model, prompt, copies, bound, request_id, owner in ledger.rows(
-        query, (uncertain,)
-    ):
-        urls = tuple(clean_url(url) for _, url in missing_urls(ledger, call_id))
-        when, numbers = datetime.fromtimestamp(created), tuple(json.loads(copies))
-        alive = not uncertain and is_alive(owner)
-        calls.append(
-            OpenCall(call_id, when, state, vendor, model, prompt, numbers, bound, request_id, alive, urls)
-        )
-    return calls
+def _is_place(path: object) -> bool:
+    """Whether a ledger, which may be a stranger's, names a place in its own folder, or "" for none on disk."""
+    return path == "" or is_name_inside(path)
 
 
-def history(
-    ledger: Ledger, *, words: str, limit: int | None, model: str | None, since: date | datetime | None
-) -> list[Entry]:
-    """Calls, newest first, whose prompt holds every word."""
-    start = None
-    if since is not None:
-        start = (since if isinstance(since, datetime) else datetime.combine(since, time())).timestamp()
-    query = """SELECT * FROM calls WHERE state != 'over_budget' AND (?1 IS NULL OR model = ?1)
-        AND (?2 IS NULL OR created >= ?2) AND (?3 = '' OR holds(prompt, ?3)) ORDER BY number DESC LIMIT ?4"""
-    values = (model, start, words.strip(), -1 if limit is None else limit)
-    return _entries(ledger, query, values)
+def _batches(keys: Iterable[str]) -> Iterator[str]:
+    # Neighbours are on the same pages of the file.
+    remaining = iter(sorted(set(keys)))
+    while batch := list(islice(remaining, _KEYS_AT_ONCE)):
+        yield json.dumps(batch)
 
 
-def entry(ledger: Ledger, call_id: str) -> Entry | None:
-    """The call whose id begins so, or None where none or several do."""
-    query = "SELECT * FROM calls WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2"
-    found = _entries(ledger, query, (call_id.lower(),)) if call_id.isalnum() else []
-    return found[0] if len(found) == 1 else None
-
-
-def run_entries(ledger: Ledger, run: str) -> list[Entry]:
-    """Every call of a run, oldest first, with those that there was no money for."""
-    return _entries(ledger, "SELECT * FROM calls WHERE run = ? ORDER BY number", (run,))
-
-
-def _entries(ledger: Ledger, query: str, values: Sequence[Any]) -> list[Entry]:
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in ledger.rows(query, values)]
-    pictures = _pictures_of(ledger, [row["number"] for row in rows])
-    return [_entry(row, tuple(pictures.get(row["number"], ()))) for row in rows]
-
-
-def _pictures_of(ledger: Ledger, numbers: list[int]) -> dict[int, list[StoredPicture]]:
-    query = """SELECT call, key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt,
-        request_id, cost FROM kept WHERE call IN (SELECT value FROM json_each(?)) ORDER BY call, position"""
-    found: dict[int, list[StoredPicture]] = {}
-    for number, *facts in ledger.rows(query, (json.dumps(numbers),)):
-        if _is_place(facts[4]):
-            found.setdefault(number, []).append(StoredPicture(*facts))
-    return found
+def _picture(row: Iterable[Any]) -> StoredPicture:
+    *facts, starred = row
+    return StoredPicture(*(*facts, bool(starred)))
 
 
 def _entry(row: dict[str, Any], pictures: tuple[StoredPicture, ...]) -> Entry:
-    free = row["state"] in {"rejected", "cancelled", "over_budget"}
-    cost = 0 if free and row["cost"] is None else row["cost"]
-    same = ("id", "key", "vendor", "model", "prompt", "state", "request_id", "attempts", "session", "run",
+    cost = 0 if row["state"] in {"rejected", "cancelled"} and row["cost"] is None else row["cost"]
+    same = ("id", "key", "vendor", "model", "prompt", "state", "request_id", "attempts", "session", "seconds",
             "error", "code", "message")  # fmt: skip
     return Entry(
         **{name: row[name] for name in same},
         created=datetime.fromtimestamp(row["created"]),
         ended=datetime.fromtimestamp(row["ended"]) if row["ended"] else None,
         request=_request(row["request"], row["prompt"]),
-        parameters=json.loads(row["request"]),
+        parameters=_object(row["request"]),
+        asked=_object(row["asked"]),
+        parents=tuple(_list(row["parents"])),
+        inputs=tuple(InputFile(**one) for one in _list(row["inputs"])),
         outcome=call_status(row["state"], row["error"], picture=bool(pictures)),
         cost=cost,
         bound=row["reserved"] if cost is None else cost,
-        usage=json.loads(row["usage"]) if row["usage"] else None,
+        usage=_object(row["usage"]) or None,
         pictures=pictures,
     )
+
+
+def _object(text: str | None) -> Mapping[str, Any]:
+    found = json.loads(text or "{}")
+    if not isinstance(found, dict):
+        raise TypeError("a row's JSON is no object")
+    return found
+
+
+def _list(text: object) -> list[Any]:
+    try:
+        found = json.loads(str(text or "[]"))
+    except (ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _request(facts: str, prompt: str | None) -> ImageRequest | None:
     if prompt is None:
         return None
     try:
-        return ImageRequest.from_dict({**json.loads(facts), "prompt": prompt})
+        return ImageRequest.from_dict({**_object(facts), "prompt": prompt})
     except CometError:  # the table of models has changed since
         return None
+
+
+class History(list[Entry]):
+    """Calls, newest first."""
+
+    def to_frame(self) -> Any:
+        """A pandas frame, one row per call; costs are USD.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        import pandas
+
+        return pandas.DataFrame(
+            {
+                "id": entry.id,
+                "created": entry.created,
+                "model": entry.model,
+                "prompt": entry.prompt,
+                "outcome": entry.outcome,
+                "cost": None if entry.cost is None else entry.cost / 1_000_000,
+                "request_id": entry.request_id,
+                "paths": [picture.path for picture in entry.pictures],
+                "error": entry.error,
+            }
+            for entry in self
+        )
+
+
+def history(
+    words: str = "",
+    *,
+    limit: int = 50,
+    model: str | None = None,
+    since: date | datetime | None = None,
+    archive: str | os.PathLike[str] = DEFAULT_ARCHIVE,
+) -> History:
+    """The calls of an archive, newest first; nothing is made where there is none.
+
+    Args:
+        words: only those whose prompt holds all of these words.
+        limit: at most so many.
+        model: only those of this model.
+        since: only those made since then.
+        archive: its folder, by default the one that `generate` writes to.
+
+    Returns:
+        A list of entries with `.id`, `.created`, `.model`, `.prompt`, `.outcome` (`done`, `refused`, `failed`,
+        `unknown`...), `.cost` in micro-USD and `.pictures`; `.to_frame()` makes a pandas frame of it.
+
+    Raises:
+        ConfigurationError: the archive cannot be read.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256")
+        >>> [(entry.prompt, entry.outcome, entry.cost) for entry in cm.history("boat")]
+        [('a paper boat', 'done', 16000)]
+    """
+    return History(Reader(archive_folder(archive)).history(words, limit=limit, model=model, since=since))
+
+
+def spend(
+    vendor: str | None = None,
+    *,
+    since: date | datetime | None = None,
+    archive: str | os.PathLike[str] = DEFAULT_ARCHIVE,
+) -> Spend:
+    """What an archive has spent, in micro-USD, with its upper bound.
+
+    Args:
+        vendor: only the money of this one (`cometapi`, `sandbox`, a host); by default of all together.
+        since: only the money since that day.
+        archive: its folder, by default the one that `generate` writes to.
+
+    Returns:
+        `.spent`, `.reserved` (in flight), `.uncertain` (perhaps billed) and `.bound`, the most that it can be.
+
+    Raises:
+        ConfigurationError: the archive cannot be read.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256")
+        >>> money = cm.spend("sandbox")
+        >>> money.calls, money.spent, money.bound
+        (1, 16000, 16000)
+    """
+    return Reader(archive_folder(archive)).spend(vendor=vendor, since=since)

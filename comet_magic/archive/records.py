@@ -1,6 +1,6 @@
 """What goes into the archive and what comes out, as values. No I/O.
 
-States: claimed → received → done; or rejected, unknown, cancelled, over_budget.
+States: claimed → received → done; or rejected, unknown, cancelled. Amounts are micro-USD.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..protocol import CallStatus
     from ..request import ImageRequest
 
-State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled", "over_budget"]
-
+Settled = Literal["done", "rejected", "unknown", "cancelled"]
+State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled"]
 
 _ID, _KEY = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
 
@@ -79,7 +79,9 @@ class StoredPicture:
         path: relative to the archive's folder, with slashes.
         position: which picture of its call it was, from 0.
         size: bytes.
+        unpasted: the file with the bytes that came, where the picture is a pasted one.
         cost: micro-USD: the call's cost shared among its pictures, None where unknown.
+        starred: whether a person put a star on it.
     """
 
     key: str
@@ -93,28 +95,31 @@ class StoredPicture:
     size: int
     sha256: str
     revised_prompt: str | None = None
+    unpasted: str | None = None
     request_id: str | None = None
     cost: int | None = None
+    starred: bool = False
 
 
-class Slot(NamedTuple):
-    """One copy of one request: what became of it."""
+class InputFile(NamedTuple):
+    """A prepared picture that went into a call; its file is `inputs/<ab>/<sha256>.<ext>`.
 
-    key: str
-    copy: int
-    outcome: CallStatus
-    call_id: str
-    path: str | None
-    error: str | None
-    code: str | None
-    message: str | None
+    Attributes:
+        role: "image" or "mask".
+        sha256: of the file's bytes.
+    """
+
+    role: str
+    sha256: str
+    mime: str
 
 
 class Copy(NamedTuple):
-    """One copy of one request with all that is known of it; of the picture only where it is here.
+    """One copy of one request: what became of it, and if that was asked for, the facts of its picture.
 
     Attributes:
-        path: relative to the archive's folder, with slashes.
+        call_id: of the call that it was last claimed by.
+        path: relative to the archive's folder, with slashes; None where the picture is not here.
         cost: micro-USD: the call's cost shared among its pictures, None where unknown.
         ended: seconds since 1970.
     """
@@ -124,17 +129,17 @@ class Copy(NamedTuple):
     outcome: CallStatus
     call_id: str
     path: str | None
-    mime: str | None
-    width: int | None
-    height: int | None
-    sha256: str | None
-    revised_prompt: str | None
-    request_id: str | None
-    cost: int | None
-    ended: float | None
     error: str | None
     code: str | None
     message: str | None
+    mime: str | None = None
+    width: int | None = None
+    height: int | None = None
+    sha256: str | None = None
+    revised_prompt: str | None = None
+    request_id: str | None = None
+    cost: int | None = None
+    ended: float | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,10 @@ class Entry:
     """One call in the history.
 
     Attributes:
+        asked: the options as a person gave them, {} where nothing was adapted.
+        parents: keys of the calls whose pictures went in.
+        inputs: the pictures that went in.
+        seconds: from sending to the whole answer, None where unknown.
         cost: micro-USD, None where unknown; `bound` is then the most it can be.
         error: the name of the error's class, or None.
     """
@@ -192,6 +201,10 @@ class Entry:
     prompt: str | None
     request: ImageRequest | None
     parameters: Mapping[str, Any]
+    asked: Mapping[str, Any]
+    parents: tuple[str, ...]
+    inputs: tuple[InputFile, ...]
+    seconds: float | None
     state: State
     outcome: CallStatus
     cost: int | None
@@ -200,7 +213,6 @@ class Entry:
     usage: Mapping[str, Any] | None
     attempts: int
     session: str
-    run: str
     error: str | None
     code: str | None
     message: str | None
@@ -259,6 +271,6 @@ class CopyTaken(CometError):  # noqa: N818 - it is an answer to a claim, not a f
         taken: what became of each such copy.
     """
 
-    def __init__(self, message: str, *, taken: tuple[Slot, ...] = (), **evidence: Any) -> None:
+    def __init__(self, message: str, *, taken: tuple[Copy, ...] = (), **evidence: Any) -> None:
         super().__init__(message, **evidence)
         self.taken = taken

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,7 @@ class Recovery:
         rows = self.ledger.rows("SELECT id, owner FROM calls WHERE state IN ('claimed', 'received')")
         alive = {owner: owner == self.token or is_alive(self.folder, owner) for _, owner in rows}
         for call_id, owner in rows:
-            call = None if alive[owner] else queries.find_call(self.ledger, call_id)
+            call = None if alive[owner] else queries.find_claim(self.ledger, call_id)
             if call and self._take_over(call_id, owner):
                 orphans.append(self._resolve(call))
         self._adopt_late()
@@ -45,7 +44,7 @@ class Recovery:
     def _adopt_late(self) -> None:
         """A worker elsewhere may have finished a call that was given up here."""
         for (call_id,) in self.ledger.rows("SELECT DISTINCT id FROM slots WHERE state = 'unknown'"):
-            call = queries.find_call(self.ledger, call_id)
+            call = queries.find_claim(self.ledger, call_id)
             if call is not None:
                 self.adopt(call)
 
@@ -130,10 +129,5 @@ def examined(folder: Path, path: Path, call: Claim, copy: int, position: int) ->
         kind = check_picture(data, max_pixels=sys.maxsize)
     except BadImageError:
         return None
-    name = relative(folder, path)
+    name = layout.relative(folder, path)
     return StoredPicture(call.key, copy, call.id, position, name, *kind, len(data), layout.digest_of(data))
-
-
-def relative(folder: Path, path: Path) -> str:
-    """A file's path as the ledger writes it, whatever the locale."""
-    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "replace")

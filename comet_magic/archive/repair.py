@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..files import PART, is_linked
+from ..files import PART
 from . import claims, layout, queries
-from .budget import Weight, move, weigh
 from .process_lock import is_alive
 from .records import Repair
-from .recovery import examined, pictures_in, relative
+from .recovery import examined, pictures_in
 
 if TYPE_CHECKING:
     import sqlite3
@@ -64,12 +62,11 @@ def _settle_open(recovery: Recovery, findings: _Findings) -> None:
 def _read_receipts(recovery: Recovery, findings: _Findings) -> None:
     """Every answer that a receipt proves has its row and its pictures."""
     proved = []
-    for path in sorted((recovery.folder / "receipts").glob("*/*.json")):
-        receipt = {} if is_linked(recovery.folder, path) else layout.read_receipt(path)
+    for name, receipt in layout.receipts(recovery.folder):
         if receipt:
             proved.append(receipt)
         else:
-            findings.unexplained.append(relative(recovery.folder, path))
+            findings.unexplained.append(name)
     for receipt in sorted(proved, key=lambda one: float(one["created"])):
         _believe(recovery, receipt, findings)
 
@@ -108,15 +105,8 @@ def _row_of(connection: sqlite3.Connection, receipt: dict[str, Any]) -> int:
     """The number of the receipt's call, which is done now; its row is made where it was lost."""
     found = connection.execute("SELECT number, state FROM calls WHERE id = ?", (receipt["id"],)).fetchone()
     if found is None:
-        connection.execute(
-            """INSERT INTO calls (id, key, vendor, model, prompt, prompt_sha256, request, copies, state, owner,
-                host, pid, session, run, day, created, reserved)
-            VALUES (:id, :key, :vendor, :model, :prompt, :prompt_sha256, :request, :copies, 'claimed', '',
-                '', 0, :session, :run, :day, :created, :reserved)""",
-            {**receipt, "request": json.dumps(receipt["request"]), "copies": json.dumps(receipt["copies"])},
-        )
-        account = (receipt["vendor"], receipt["day"], receipt["session"])
-        move(connection, account, old=Weight(), new=weigh("claimed", receipt["reserved"], None))
+        texts = {name: claims.packed(receipt[name]) for name in layout.JSON}
+        claims.insert(connection, {**receipt, **texts, "owner": "", "host": "", "pid": 0})
     if found is None or found[1] != "done":
         claims.settle(connection, receipt["id"], "done", facts=receipt)
     number = connection.execute("SELECT number FROM calls WHERE id = ?", (receipt["id"],)).fetchone()[0]
@@ -141,7 +131,7 @@ def _adopt_pictures(recovery: Recovery, findings: _Findings) -> None:
     """A picture without a receipt belongs to the call that asked for its copy and never got it."""
     known = {path for (path,) in recovery.ledger.rows("SELECT path FROM pictures WHERE path != ''")}
     for path in sorted((recovery.folder / "images").glob("*/*")):
-        name = relative(recovery.folder, path)
+        name = layout.relative(recovery.folder, path)
         if name in known or name.endswith(PART):
             continue
         if _adopt_file(recovery, path):
@@ -158,7 +148,7 @@ def _adopt_file(recovery: Recovery, path: Path) -> bool:
     if len(asked) != 1:
         return False
     call_id, number, position, state = asked[0]
-    call = queries.find_call(recovery.ledger, call_id)
+    call = queries.find_claim(recovery.ledger, call_id)
     picture = examined(recovery.folder, path, call, copy, position) if call else None
     if picture is None:
         return False
@@ -194,10 +184,10 @@ def _remove_leftovers(recovery: Recovery, findings: _Findings) -> None:
     for path in recovery.folder.rglob(f"*{PART}"):
         if path.lstat().st_mtime < before:
             path.unlink(missing_ok=True)
-            findings.removed.append(relative(recovery.folder, path))
+            findings.removed.append(layout.relative(recovery.folder, path))
     query = "SELECT id FROM calls WHERE state IN ('done', 'rejected', 'cancelled') AND error IS NULL"
     ended = {call_id for (call_id,) in recovery.ledger.rows(query)}
     for path in layout.files(recovery.folder, "spool/*"):
         if path.stem in ended:
             path.unlink(missing_ok=True)
-            findings.removed.append(relative(recovery.folder, path))
+            findings.removed.append(layout.relative(recovery.folder, path))

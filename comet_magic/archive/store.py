@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ..errors import BudgetExceededError, CometError, ConfigurationError
+from ..errors import CometError, ConfigurationError
 from ..files import inside, make_folder, make_private_folder, native
 from ..text import clean
 from . import claims, layout, queries
 from .fork_hooks import ForkHooks, watch
 from .process_lock import ProcessLock
+from .queries import Reader
 from .raw_answers import RawAnswer
-from .reader import Reader
 from .records import Budget, Claim, Orphan, Repair, StoredPicture
 from .recovery import Recovery
 from .repair import believe_another, repair
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..request import ImageRequest
-    from .ledger import Ledger
+    from .records import InputFile, Settled
 
 _IN_MEMORY = "memory"
 _UNLIMITED = Budget()
-Settled = Literal["done", "rejected", "unknown", "cancelled"]
 
 
 class Archive(Reader, ForkHooks):
@@ -68,9 +67,11 @@ class Archive(Reader, ForkHooks):
         budget: Budget = _UNLIMITED,
         session: str = "",
         copies: Sequence[int] | None = None,
-        run: str = "",
         redo: bool = False,
         call_id: str = "",
+        asked: Mapping[str, Any] | None = None,
+        parents: Sequence[str] = (),
+        inputs: Sequence[InputFile] = (),
     ) -> Claim:
         """A call that may be sent: row, copies and money are durable when this returns.
 
@@ -81,26 +82,24 @@ class Archive(Reader, ForkHooks):
             budget: limits that all spending and all calls in flight must keep, exactly.
             session: whose spending the session's limit counts.
             copies: the copies to make; None takes the next free ones.
-            run: a name under which a refusal for lack of money is recorded too.
             redo: also take named copies that are uncertain, or whose address is still known.
             call_id: the call's id where another process has given it one.
+            asked: the options as a person gave them, where they were adapted.
+            parents: keys of the calls whose pictures go in.
+            inputs: the pictures that go in, as `store_input` gave them.
 
         Raises:
             CopyTaken: a named copy exists, is being made, or is uncertain.
             BudgetExceededError: it would pass a limit, or its price is unknown and a limit is set.
             ConfigurationError: the folder or the ledger cannot be used.
         """
+        self._restore()
         wanted = claims.ClaimRequest(
-            request, vendor, reserve, session, run, self._ready(), self.store_prompts, call_id
+            *(request, vendor, reserve, session, self._ready(), self.store_prompts, call_id),
+            *(asked, parents, inputs),
         )
-        try:
-            with self._known.transaction(create=True) as connection:
-                return claims.claim(connection, wanted, budget=budget, copies=copies, redo=redo)
-        except BudgetExceededError as error:
-            if run:
-                with self._ledger.transaction(create=True) as connection:
-                    claims.refuse(connection, wanted, copies, error)
-            raise
+        with self._ledger.transaction(create=True) as connection:
+            return claims.claim(connection, wanted, budget=budget, copies=copies, redo=redo)
 
     def raw_answer(self, call: Claim) -> RawAnswer:
         """Where the raw answer of a call goes as it arrives: its file, or memory where there is no folder."""
@@ -127,13 +126,15 @@ class Archive(Reader, ForkHooks):
         usage: Mapping[str, Any] | None = None,
         status: int | None = None,
     ) -> None:
-        """The answer is here; its addresses are durable before anything is fetched from them.
+        """Note that the answer is here, and the addresses of its pictures, before anything is fetched from them.
+
+        A process that dies loses nothing of it; it is synced with what follows.
 
         Raises:
             OSError: the ledger cannot be written.
         """
         facts = {"request_id": _cleaned(request_id), "usage": usage, "status": status}
-        with self._after_paying(), self._ledger.transaction() as connection:
+        with self._after_paying(), self._ledger.transaction(synced=False) as connection:
             claims.receive(connection, call, facts=facts, urls=urls)
 
     def store(
@@ -174,7 +175,7 @@ class Archive(Reader, ForkHooks):
         if known:
             return int(known[0][0])
         with self._ledger.transaction() as connection:
-            return claims.copy_of(connection, call, index)
+            return claims.copy_at(connection, call, index)
 
     def settle(
         self,
@@ -186,8 +187,9 @@ class Archive(Reader, ForkHooks):
         usage: Mapping[str, Any] | None = None,
         attempts: int | None = None,
         request_id: str | None = None,
+        seconds: float | None = None,
     ) -> None:
-        """The end of a call: its receipt, then its state, its money and its pictures in one transaction.
+        """The end of a call: its state, its money and its pictures in one transaction, durable when this returns.
 
         Args:
             call: as it was claimed.
@@ -197,6 +199,7 @@ class Archive(Reader, ForkHooks):
             usage: as the server reported it.
             attempts: how often it was sent.
             request_id: of the server, where the error does not tell it.
+            seconds: from sending to the whole answer.
 
         Raises:
             OSError: the receipt or the ledger cannot be written.
@@ -210,17 +213,17 @@ class Archive(Reader, ForkHooks):
             "attempts": attempts if attempts is not None else (error.attempts or None if error else None),
             "request_id": _cleaned((error.request_id if error else None) or request_id),
             "status": error.status_code if error else None,
+            "seconds": seconds,
         }
         failure: OSError | None = None
-        proved = False
-        with self._after_paying():
-            try:
-                proved = self._write_receipt(call, facts, pictures)
-            except OSError as problem:  # the money must be settled all the same
-                failure = problem
-            # What the receipt tells need not be durable twice; of an error it tells nothing.
-            with self._ledger.transaction(synced=bool(error) or not proved) as connection:
-                claims.settle(connection, call.id, state, facts=facts, error=error, pictures=pictures)
+        with self._after_paying(), self._ledger.transaction() as connection:
+            claims.settle(connection, call.id, state, facts=facts, error=error, pictures=pictures)
+            if pictures and self.folder is not None:
+                receipt = layout.receipt_of(claims.row_of(connection, call.id), pictures)
+                try:
+                    self._keep_receipt(self.folder, receipt)
+                except OSError as problem:  # the money must be settled all the same
+                    failure = problem
         with self._lock:
             self._pending.pop(call.id, None)
         if failure:
@@ -228,16 +231,8 @@ class Archive(Reader, ForkHooks):
         if state in {"rejected", "cancelled"} or (state == "done" and error is None):
             self._drop_raw_answer(call.id)
 
-    def _write_receipt(
-        self, call: Claim, facts: Mapping[str, Any], pictures: tuple[StoredPicture, ...]
-    ) -> bool:
-        """Whether the next process would find the end of this open call by its receipt, also after a power cut."""
-        if self.folder is None or not pictures:
-            return False
-        row = queries.row_of(self._ledger, call.id)
-        told = {name: value for name, value in facts.items() if value is not None}
-        layout.write_receipt(self.folder, call.id, {**queries.receipt_facts(row), **told}, pictures)
-        return row.get("state") in {"claimed", "received"}
+    def _keep_receipt(self, folder: Path, receipt: Mapping[str, Any]) -> None:
+        layout.append_receipt(folder, receipt)
 
     # --- what a crash left ----------------------------------------------------------------------------
 
@@ -247,6 +242,7 @@ class Archive(Reader, ForkHooks):
         A receipt makes a call done, also one that was given up; files are adopted, and a call that left nothing
         becomes unknown.
         """
+        self._restore()
         if self.folder is None or (all(call.alive for call in self.open_calls()) and not self.uncertain()):
             return []
         return self._recovery(self.folder).reconcile()
@@ -262,7 +258,7 @@ class Archive(Reader, ForkHooks):
     def orphan(self, call_id: str) -> Orphan | None:
         """What is known to finish the call whose id begins so: its raw answer, the addresses of its pictures."""
         entry = self.entry(call_id)
-        call = queries.find_call(self._ledger, entry.id) if entry else None
+        call = queries.find_claim(self._ledger, entry.id) if entry else None
         return self._recovery(self.folder).orphan(call) if call and self.folder else None
 
     def repair(self) -> Repair:
@@ -285,12 +281,10 @@ class Archive(Reader, ForkHooks):
     def _recovery(self, folder: Path) -> Recovery:
         return Recovery(self._ledger, folder, self._ready())
 
-    @property
-    def _known(self) -> Ledger:
-        """The ledger, made again from the receipts where somebody removed it."""
-        if self.folder and not self._ledger.exists and (self.folder / "receipts").is_dir():
+    def _restore(self) -> None:
+        """Make the ledger again from the receipts, where somebody removed it."""
+        if self.folder and not self._ledger.exists and layout.has_receipts(self.folder):
             self.repair()
-        return self._ledger
 
     def _ready(self) -> str:
         """The token of this process, after the folder was made and written to."""

@@ -15,6 +15,7 @@ from .ledger import Ledger
 from .store import Archive
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -33,9 +34,11 @@ class WorkerArchive(Archive):
         self._shared = native(folder).absolute()
         self._ledger = Ledger(None)
 
-    @property
-    def _known(self) -> Ledger:
-        return self._ledger
+    def _restore(self) -> None:
+        """The ledger is the driver's."""
+
+    def _keep_receipt(self, folder: Path, receipt: Mapping[str, Any]) -> None:
+        layout.write_receipt(folder, receipt)
 
     def _ready(self) -> str:
         make_private_folder(self._shared)

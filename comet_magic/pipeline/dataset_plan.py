@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ..archive import Reader, Slot
+from ..archive import Copy, Reader
 from ..request import Price, dollars
 from ..text import counted
 from .job import DatasetJob, DatasetOptions, Redo, read_job
@@ -113,7 +113,7 @@ class _Tally:
         with self._job.expander as expander:
             for batch in self._job.source.batches(BATCH):
                 rows = list(expander.read(batch))
-                slots = slots_of(self._archive, rows)
+                slots = self._archive.copies(row.key for row in rows if row.key)
                 for row in rows:
                     self._count(row, slots.get((row.key, row.copy)))
         at_risk = min(self._job.in_flight, self._to_generate)
@@ -131,7 +131,7 @@ class _Tally:
             max_cost=self._job.max_cost,
         )
 
-    def _count(self, row: Row, slot: Slot | None) -> None:
+    def _count(self, row: Row, slot: Copy | None) -> None:
         self._rows += 1
         if row.template is None:
             self._invalid[str(row.problem)] += 1
@@ -151,16 +151,3 @@ class _Tally:
         self._low += price.low
         self._high += price.high
         self._highest = max(self._highest, price.high)
-
-
-def slots_of(archive: Reader, rows: list[Row]) -> dict[tuple[str, int], Slot]:
-    """What the ledger has of the copies that these rows ask for; of a picture that is there, only that it is."""
-    outcomes = archive.outcomes([row.key for row in rows if row.key])
-    found = {(key, copy): _DONE for key, copies in outcomes.items() for copy in copies}
-    wanting = [key for key, copies in outcomes.items() if any(word != "done" for word in copies.values())]
-    for slots in archive.have(wanting).values():
-        found.update({(slot.key, slot.copy): slot for slot in slots})
-    return found
-
-
-_DONE = Slot("", 0, "done", "", None, None, None, None)

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from ..archive.ledger import switch_to_wal
+from ..archive.database import BUSY, open_to_read, open_to_write
 from ..errors import ConfigurationError
 from ..files import open_no_follow
 from ..text import clean
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from .expand import Row
 
 NAME = "index.sqlite"
-BUSY = 30.0  # seconds to wait for another process
 BATCH = 1000  # rows
 RunState = Literal["running", "complete", "over_budget", "stopped"]
 
@@ -94,15 +93,19 @@ class RowIndex:
         self.path = folder / NAME
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._writes = False  # whether the connection may write
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def begin(self, *, vendor: str, size: int | None) -> int:
         """Begin a run and give its number; the rows of the run before stand until `replace_former`.
@@ -111,7 +114,7 @@ class RowIndex:
             ConfigurationError: the index is no file of its own or cannot be used.
         """
         self._create()
-        with self._opened() as connection:
+        with self._opened(write=True) as connection:
             connection.executescript(_TABLES)
             cursor = connection.execute(
                 "INSERT INTO runs (started, vendor, size, state) VALUES (?, ?, ?, 'running')",
@@ -138,12 +141,12 @@ class RowIndex:
         """Add rows to a run; `prompt` names the column of the prompts."""
         ours = frozenset((*PARAMETERS, prompt))
         values = [(run, *_values(row, ours)) for row in rows]
-        with self._opened() as connection:
+        with self._opened(write=True) as connection:
             connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def replace_former(self, run: int) -> None:
         """The source was read to its end: the dataset has the rows of this run, and of no older one."""
-        with self._opened() as connection:
+        with self._opened(write=True) as connection:
             connection.execute("INSERT OR IGNORE INTO whole VALUES (?)", (run,))
             _remove_older(connection, run)
 
@@ -153,7 +156,7 @@ class RowIndex:
         A run whose source was not read to its end takes the place of another such run if it got at least as far;
         otherwise its rows are removed.
         """
-        with self._opened() as connection:
+        with self._opened(write=True) as connection:
             connection.execute("UPDATE runs SET state = ? WHERE number = ?", (state, run))
             standing = Run(*connection.execute(_STANDING).fetchone())
             if standing.number >= run:
@@ -198,11 +201,12 @@ class RowIndex:
             last = found[-1][0]
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
-                if self._connection is None:
-                    self._connection = _open(self.path)
+                if self._connection is None or (write and not self._writes):
+                    self._close()
+                    self._connection, self._writes = _open(self.path, write=write), write
                 with self._connection:
                     yield self._connection
             except sqlite3.Error as error:
@@ -212,16 +216,11 @@ class RowIndex:
         raise self._unusable(problem)
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    if path.is_symlink():  # SQLite would follow it
-        raise sqlite3.OperationalError("it is a link")
-    connection = sqlite3.connect(path, timeout=BUSY, check_same_thread=False)
-    try:
-        switch_to_wal(connection, BUSY)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    connection.execute("PRAGMA synchronous = NORMAL")
+def _open(path: Path, *, write: bool) -> sqlite3.Connection:
+    connection = open_to_write(path, BUSY, private=False) if write else open_to_read(path, BUSY)
+    connection.isolation_level = "DEFERRED"  # the statements of one `with` are one transaction
+    if write:
+        connection.execute("PRAGMA synchronous = NORMAL")
     return connection
 
 

@@ -11,7 +11,7 @@ from ..protocol.decisions import RowStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..archive import Copy, Slot
+    from ..archive import Copy
     from .job import Redo
     from .row_index import IndexedRow, RunState
 
@@ -19,7 +19,7 @@ ROW_STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
 _NOT_ENDED = frozenset({"open", "over_budget", "cancelled"})
 
 
-def should_send(copy: Slot | None, redo: Redo | None) -> bool:
+def should_send(copy: Copy | None, redo: Redo | None) -> bool:
     """Whether a run sends a row: one that no run has ended, or with `redo` only those that ended so."""
     if copy is None:
         return redo is None
@@ -29,7 +29,7 @@ def should_send(copy: Slot | None, redo: Redo | None) -> bool:
     return redo is None if status in _NOT_ENDED else status == redo
 
 
-def status_of(copy: Slot | Copy) -> RowStatus:
+def status_of(copy: Copy) -> RowStatus:
     """What a row is by the last call for it."""
     return decisions.row_status(copy.outcome, copy.error)
 

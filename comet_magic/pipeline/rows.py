@@ -51,7 +51,7 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
         if run is None:
             return
         for rows in index.rows(run.number):
-            copies = archive.copies(row.key for row in rows if row.key)
+            copies = archive.copies((row.key for row in rows if row.key), facts=True)
             for row in rows:
                 yield _record(row, copies.get((row.key, row.copy)), run.state)
 

@@ -16,7 +16,6 @@ from anyio.to_thread import run_sync
 from ..archive import CopyTaken
 from ..errors import BudgetExceededError, SaveError
 from ..files import make_private_folder
-from .dataset_plan import slots_of
 from .row_index import RowIndex, RunState
 from .row_status import ends_run, should_send, status_after, status_of
 from .rows import write_metadata
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-    from ..archive import Archive, Slot
+    from ..archive import Archive, Copy
     from ..client.job import RunningCall
     from ..images import Picture
     from ..protocol.decisions import RowStatus
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 REFRESH = 30.0  # seconds between two writings of the metadata
 LOOK = 0.5  # seconds between two looks at the source or at rows of other processes
-ToSend = tuple["Row", "Slot | None"]
+ToSend = tuple["Row", "Copy | None"]
 
 
 class Maker(Protocol):
@@ -216,7 +215,7 @@ class Runner:
 
     def _look_up(self, rows: list[Row]) -> list[ToSend]:
         """The rows to send, with what the ledger has of each; the others are settled."""
-        slots = slots_of(self._maker.archive, rows)
+        slots = self._maker.archive.copies(row.key for row in rows if row.key)
         to_send: list[ToSend] = []
         for row in rows:
             found = slots.get((row.key, row.copy))
@@ -230,7 +229,7 @@ class Runner:
                 self._settle(row, _status_of(found))
         return to_send
 
-    async def _make(self, row: Row, found: Slot | None) -> None:
+    async def _make(self, row: Row, found: Copy | None) -> None:
         """Fetch the picture if it is paid already, or else pay for it."""
         redo = self.job.redo is not None
         if self.halted:
@@ -290,7 +289,7 @@ class Runner:
         self.awaited = 0
 
 
-def _status_of(found: Slot | None) -> Settled:
+def _status_of(found: Copy | None) -> Settled:
     """What the ledger says of a row that is not sent."""
     if found is None:
         return "open"

@@ -36,7 +36,12 @@ def fill(folder: Path, rows: int, *, vendor: str = "v") -> list[str]:
     with ledger.transaction(create=True) as connection:
         for n in range(rows):
             wanted = ClaimRequest(
-                ImageRequest(f"prompt number {n} of a long table"), vendor, 40_000, "s", "r", "", prompts=True
+                ImageRequest(f"prompt number {n} of a long table"),
+                vendor,
+                40_000,
+                "s",
+                "",
+                store_prompts=True,
             )
             call = claim(connection, wanted, budget=Budget(), copies=[0], redo=False)
             name = f"images/{call.key[:2]}/a-{call.key[:10]}.0.png"
@@ -85,7 +90,7 @@ def alone(home: Path, scale: Scale) -> list[Result]:
     with closing(Archive(home / "full")) as archive:
         results += [
             timed(f"{CALL}, among {rows:,}", lambda: one_call(archive, picture=False), times),
-            timed(f"what became of each of {rows:,} rows", lambda: archive.outcomes(keys), few),
+            timed(f"what became of each of {rows:,} rows", lambda: archive.copies(keys), few),
             timed(f"a word in the history of {rows:,} rows", lambda: archive.history("nowhere"), few),
             timed(f"the newest 20 of {rows:,}", archive.history, few),
         ]

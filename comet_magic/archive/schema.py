@@ -1,0 +1,205 @@
+"""The tables of a ledger, and how version 1 (comet_magic 0.1) is read and brought to version 2.
+
+Money is in micro-USD and moments are seconds since 1970, in every table of both versions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+VERSION = 2
+
+_CALLS = """CREATE TABLE calls (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL,
+    vendor TEXT NOT NULL,
+    model TEXT NOT NULL,
+    prompt TEXT,            -- NULL where prompts are not kept
+    prompt_sha256 TEXT NOT NULL,
+    request TEXT NOT NULL,  -- JSON object, without the prompt
+    asked TEXT,             -- JSON object: the options as a person gave them, NULL where nothing was adapted
+    copies TEXT NOT NULL,   -- JSON list of the copy index of each picture asked for
+    parents TEXT,           -- JSON list: the keys of the calls whose pictures went in, NULL for none
+    inputs TEXT,            -- JSON list of {role, sha256, mime}: files inputs/<ab>/<sha256>.<ext>, NULL for none
+    state TEXT NOT NULL,    -- claimed, received, done, rejected, unknown or cancelled
+    owner TEXT NOT NULL,    -- the token of the process that makes it
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    session TEXT NOT NULL,
+    day TEXT NOT NULL,      -- of the local calendar
+    created REAL NOT NULL,
+    received REAL,
+    ended REAL,
+    seconds REAL,           -- from sending to the whole answer
+    attempts INTEGER NOT NULL DEFAULT 0,
+    reserved INTEGER,       -- micro-USD, NULL where the price is unknown
+    cost INTEGER,           -- micro-USD, NULL where it is unknown
+    request_id TEXT,
+    status INTEGER,
+    usage TEXT,             -- JSON object
+    error TEXT,             -- the name of the error's class
+    code TEXT,
+    message TEXT
+)"""
+_PICTURES = """CREATE TABLE pictures (
+    key TEXT NOT NULL,
+    copy INTEGER NOT NULL,
+    call INTEGER NOT NULL REFERENCES calls (number),
+    position INTEGER NOT NULL,
+    url TEXT,               -- with its query only until the picture is here
+    path TEXT,              -- NULL until the picture is here; '' where nothing is kept on disk
+    mime TEXT,
+    width INTEGER,
+    height INTEGER,
+    size INTEGER,           -- bytes
+    sha256 TEXT,
+    revised_prompt TEXT,
+    unpasted TEXT,          -- unpasted/<ab>/<sha256>.<ext>: the bytes that came, where the picture is pasted
+    starred REAL,           -- when, NULL where it is not
+    PRIMARY KEY (key, copy)
+) WITHOUT ROWID"""
+_MONEY = """CREATE TABLE money (        -- micro-USD; always the sum over calls
+    vendor TEXT NOT NULL,
+    day TEXT NOT NULL,
+    session TEXT NOT NULL,
+    spent INTEGER NOT NULL,
+    reserved INTEGER NOT NULL,
+    uncertain INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL,
+    PRIMARY KEY (vendor, day, session)
+) WITHOUT ROWID"""
+_DECISIONS = """CREATE TABLE decisions (    -- of curation; the one with the highest number counts for a copy
+    key TEXT NOT NULL,
+    copy INTEGER NOT NULL,
+    number INTEGER NOT NULL,    -- decisions made together share one, and are taken back together
+    decision TEXT NOT NULL,     -- keep or reject
+    reason TEXT,
+    made REAL NOT NULL,
+    PRIMARY KEY (key, copy, number)
+) WITHOUT ROWID"""
+_OPEN = "CREATE INDEX calls_open ON calls (state) WHERE state IN ('claimed', 'received', 'unknown')"
+_OF_CALL = "CREATE INDEX pictures_call ON pictures (call, position)"
+
+# Views belong to a connection, never to the file: a view in a file could be a stranger's.
+_SLOTS = """CREATE TEMP VIEW slots AS    -- every copy with its call; free: it may be given to a new call
+SELECT p.*, c.id, c.state, c.owner, c.request_id, c.error, c.code, c.message,
+    p.path IS NULL AND p.url IS NULL AND c.state NOT IN ('claimed', 'received', 'unknown') AS free
+FROM pictures p JOIN calls c ON c.number = p.call"""
+_KEPT = """CREATE TEMP VIEW kept AS     -- every picture that is here, with its share of the call's cost
+SELECT p.*, c.id, c.request_id,
+    c.cost / (SELECT COUNT(*) FROM pictures s WHERE s.call = p.call AND s.path IS NOT NULL) AS cost
+FROM pictures p JOIN calls c ON c.number = p.call WHERE p.path IS NOT NULL"""
+
+# A ledger of version 1, seen as one of version 2.
+_AS_IF_NEW = (
+    """CREATE TEMP VIEW calls AS SELECT *, NULL AS asked, NULL AS parents, NULL AS inputs, NULL AS seconds
+    FROM main.calls""",
+    "CREATE TEMP VIEW pictures AS SELECT *, NULL AS unpasted, NULL AS starred FROM main.pictures",
+    """CREATE TEMP VIEW decisions AS
+    SELECT '' AS key, 0 AS copy, 0 AS number, '' AS decision, NULL AS reason, 0.0 AS made LIMIT 0""",
+)
+_OURS = {
+    0: set[tuple[str, str]](),
+    1: {("table", "calls"), ("table", "pictures"), ("table", "money"), ("view", "slots"), ("view", "kept")},
+    2: {("table", "calls"), ("table", "pictures"), ("table", "money"), ("table", "decisions")},
+}
+_KEPT_CALLS = (
+    *("number", "id", "key", "vendor", "model", "prompt", "prompt_sha256", "request", "copies", "owner"),
+    *("host", "pid", "session", "day", "created", "received", "ended", "attempts", "reserved", "cost"),
+    *("request_id", "status", "usage", "error", "code", "message"),
+)
+_KEPT_PICTURES = (
+    *("key", "copy", "call", "position", "url", "path", "mime", "width", "height", "size", "sha256"),
+    "revised_prompt",
+)
+
+
+def ready_to_read(connection: sqlite3.Connection, path: str) -> bool:
+    """Prepare a connection for questions: version 1 looks like version 2; False where there are no tables yet.
+
+    Raises:
+        ConfigurationError: the ledger is newer than this, or not one of ours.
+    """
+    version = _checked_version(connection, path)
+    connection.execute("PRAGMA temp_store = MEMORY")
+    if version == 1:
+        for statement in _AS_IF_NEW:
+            connection.execute(statement)
+    if version:
+        _make_views(connection)
+    return version > 0
+
+
+def ready_to_write(connection: sqlite3.Connection, path: str) -> None:
+    """Prepare a connection for writing: tables are made, or brought to version 2, in one transaction.
+
+    Raises:
+        ConfigurationError: the ledger is newer than this, or not one of ours.
+    """
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA secure_delete = ON")  # signed addresses are gone when they are deleted
+    if _checked_version(connection, path) < VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = _checked_version(connection, path)  # another process may have been quicker
+            if version < VERSION:
+                _bring_up(connection, version)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    _make_views(connection)
+
+
+def _checked_version(connection: sqlite3.Connection, path: str) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise ConfigurationError(
+            f"the archive {path} was written by a newer comet_magic",
+            hint="Upgrade with: pip install -U comet-magic; or name another folder for the archive.",
+        )
+    # A trigger or a view would be run by what is asked here.
+    query = "SELECT type, name FROM sqlite_master WHERE type != 'index' AND name NOT LIKE 'sqlite_%'"
+    found = connection.execute(query).fetchall()
+    if version < 0 or set(found) != _OURS[version]:
+        raise ConfigurationError(f"{path} is not a ledger of comet_magic", hint="Name another folder.")
+    return version
+
+
+def _make_views(connection: sqlite3.Connection) -> None:
+    connection.execute(_SLOTS)
+    connection.execute(_KEPT)
+
+
+def _bring_up(connection: sqlite3.Connection, version: int) -> None:
+    if version == 1:
+        for statement in (
+            *("DROP VIEW slots", "DROP VIEW kept"),
+            *("DROP INDEX IF EXISTS calls_open", "DROP INDEX IF EXISTS pictures_call"),
+            "ALTER TABLE calls RENAME TO former_calls",
+            "ALTER TABLE pictures RENAME TO former_pictures",
+        ):
+            connection.execute(statement)
+    else:
+        connection.execute(_MONEY)
+    for statement in (_CALLS, _PICTURES, _DECISIONS, _OPEN, _OF_CALL):
+        connection.execute(statement)
+    if version == 1:
+        calls, pictures = ", ".join(_KEPT_CALLS), ", ".join(_KEPT_PICTURES)
+        # What there was no money for was never sent.
+        connection.execute(
+            f"""INSERT INTO calls ({calls}, state) SELECT {calls},
+            CASE state WHEN 'over_budget' THEN 'cancelled' ELSE state END FROM former_calls"""  # noqa: S608 - our own names
+        )
+        connection.execute(f"INSERT INTO pictures ({pictures}) SELECT {pictures} FROM former_pictures")  # noqa: S608
+        connection.execute("DROP TABLE former_pictures")
+        connection.execute("DROP TABLE former_calls")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
