@@ -290,6 +290,71 @@ sys.stdin.readline()
     archive.close()
 
 
+def test_with_no_descriptor_left_a_living_process_is_not_taken_for_dead(tmp_path: Path) -> None:
+    living = start(
+        f"""
+import sys
+from comet_magic.archive import Archive
+from comet_magic.request import ImageRequest
+archive = Archive({str(tmp_path / "cometimg")!r})
+archive.claim(ImageRequest("living"), vendor="v", reserve=1)
+print("claimed", flush=True)
+sys.stdin.readline()
+"""
+    )
+    assert living.stdout is not None
+    living.stdout.readline()
+    script = f"""
+import os, resource
+from comet_magic.archive import Archive
+from comet_magic.errors import ConfigurationError
+archive = Archive({str(tmp_path / "cometimg")!r})
+print([call.alive for call in archive.open_calls()], end=" ")
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+held = []
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+print([call.alive for call in archive.open_calls()], end=" ")
+try:
+    print(archive.reconcile(), end=" ")
+except ConfigurationError:
+    print("refused", end=" ")
+for descriptor in held:
+    os.close(descriptor)
+print(archive.uncertain(), [call.alive for call in archive.open_calls()])
+archive.close()
+"""
+
+    assert run(script) == "[True] [True] [] [] [True]\n"
+    living.communicate("end\n")
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "setuid") or os.getuid() != 0, reason="only root can become somebody else"
+)
+def test_the_sign_of_life_of_somebody_else_is_one(tmp_path: Path) -> None:
+    folder = tmp_path / "cometimg"
+    archive = Archive(folder)
+    archive.claim(ImageRequest("boat"), vendor="v", reserve=1)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o600 if path.suffix == ".lock" else 0o666)
+    for parent in (tmp_path, *tmp_path.parents[:3]):
+        parent.chmod(parent.stat().st_mode | 0o555)
+
+    script = f"""
+import os
+from comet_magic.archive import Reader
+os.setgid(65534); os.setuid(65534)
+print([call.alive for call in Reader({str(folder)!r}).open_calls()])
+"""
+
+    assert run(script) == "[True]\n"
+    archive.close()
+
+
 def test_two_who_clean_up_at_once_do_not_finish_the_same_call(tmp_path: Path) -> None:
     folder = tmp_path / "cometimg"
     dead = start(

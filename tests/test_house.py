@@ -35,7 +35,17 @@ FLOORS: dict[str, set[str]] = {
     "request": {"catalog", "errors", "money"},
     "protocol": {"text", "errors"},
     "images": {"files", "formats", "text", "errors", "request", "catalog", "money"},
-    "archive": {"locations", "request", "files", "formats", "settings", "text", "errors", "protocol"},
+    "archive": {
+        "locations",
+        "request",
+        "money",
+        "files",
+        "formats",
+        "settings",
+        "text",
+        "errors",
+        "protocol",
+    },
     "sandbox": {"catalog", "request", "settings", "errors", "money"},
     "client": {
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),

@@ -6,6 +6,7 @@ process ends, however it ends, so a process id used twice, a container or a rest
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -84,22 +85,46 @@ def _sign_off(descriptor: int, path: Path, pid: int) -> None:
     os.close(descriptor)
 
 
-def is_alive(archive: Path, token: str) -> bool:
-    """Whether the process with this token still lives; what a dead one left is removed.
+def is_alive(archive: Path, token: str, *, clear: bool = False) -> bool:
+    """Whether the process with this token still lives.
 
-    A token comes from a ledger, which may be a stranger's: what is none is nobody's, and nothing is touched.
+    Only a lock that is not there or that nobody holds is a dead process's: one that cannot be opened or asked may be
+    a living one's. A token comes from a ledger, which may be a stranger's: what is none is nobody's.
+
+    Args:
+        archive: the folder.
+        token: of the process.
+        clear: remove what a dead process left.
     """
     if not _TOKEN.fullmatch(str(token)):
         return False
     try:
         path = inside(archive, f"{OWNERS}/{token}.lock")
-        descriptor = open_no_follow(path, os.O_RDWR)
-    except OSError:
+    except OSError:  # a link is on the way
         return False
     try:
-        if not _try_lock(descriptor):
-            return True
-        path.unlink(missing_ok=True)
+        descriptor = _opened(path)
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        return True
+    try:
+        alive = not _try_lock(descriptor)
+        if clear and not alive:
+            path.unlink(missing_ok=True)
+    except OSError:
+        return True
     finally:
         os.close(descriptor)
+    return alive
+
+
+def _opened(path: Path) -> int:
+    try:
+        return open_no_follow(path, os.O_RDWR)
+    except PermissionError:
+        return open_no_follow(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return open_no_follow(path, os.O_RDONLY)

@@ -33,7 +33,7 @@ class Recovery:
         """Settle what can be settled without the network; what needs it becomes this process's own."""
         orphans = []
         rows = self.ledger.rows("SELECT id, owner FROM calls WHERE state IN ('claimed', 'received')")
-        alive = {owner: owner == self.token or is_alive(self.folder, owner) for _, owner in rows}
+        alive = {owner: owner == self.token or is_alive(self.folder, owner, clear=True) for _, owner in rows}
         for call_id, owner in rows:
             call = None if alive[owner] else queries.find_claim(self.ledger, call_id)
             if call and self._take_over(call_id, owner):

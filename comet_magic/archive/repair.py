@@ -177,7 +177,7 @@ def _check_pictures(recovery: Recovery, findings: _Findings) -> None:
 
 def _remove_leftovers(recovery: Recovery, findings: _Findings) -> None:
     tokens = {lock.stem for lock in layout.files(recovery.folder, "owners/*.lock")} - {recovery.token}
-    others = [token for token in tokens if is_alive(recovery.folder, token)]
+    others = [token for token in tokens if is_alive(recovery.folder, token, clear=True)]
     own = recovery.folder / "owners" / f"{recovery.token}.lock"
     # With nobody else at work, whatever is older than this process's sign of life has no living writer.
     before = time.time() - _OLD if others else own.stat().st_mtime
