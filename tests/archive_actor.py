@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from comet_magic.archive import Archive, Budget, Claim
 from comet_magic.files import native
@@ -34,6 +35,12 @@ def png(shade: int) -> bytes:
 
 
 PICTURES = [png(0), png(1)]
+
+
+def receipts(folder: Path) -> list[dict[str, Any]]:
+    """The log of receipts in a folder; none where there is no log."""
+    log = folder / "receipts.jsonl"
+    return [json.loads(line) for line in log.read_bytes().splitlines() if line] if log.exists() else []
 
 
 class Killer:

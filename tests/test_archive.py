@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import sqlite3
 import stat
 import threading
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
@@ -27,6 +26,7 @@ from comet_magic.errors import (
 from comet_magic.request import ImageRequest
 from comet_magic.text import Secret
 
+from .archive_actor import receipts
 from .processes import run
 
 if TYPE_CHECKING:
@@ -93,11 +93,6 @@ def either(request: pytest.FixtureRequest, folder: Path) -> Iterator[Archive]:
     archive = Archive(folder if request.param == "folder" else None)
     yield archive
     archive.close()
-
-
-def receipts(folder: Path) -> list[dict[str, Any]]:
-    """The log of receipts, line by line."""
-    return [json.loads(line) for line in (folder / "receipts.jsonl").read_bytes().splitlines() if line]
 
 
 def ledger(folder: Path) -> sqlite3.Connection:

@@ -17,9 +17,8 @@ from comet_magic.archive import Archive, CopyTaken, Orphan
 from comet_magic.request import ImageRequest
 
 from . import archive_actor
-from .archive_actor import PICTURES, WORDS
+from .archive_actor import PICTURES, WORDS, receipts
 from .processes import run, start
-from .test_archive import receipts
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes that die are forked")
 
@@ -335,14 +334,12 @@ archive.close()
 @pytest.mark.skipif(
     not hasattr(os, "setuid") or os.getuid() != 0, reason="only root can become somebody else"
 )
-def test_the_sign_of_life_of_somebody_else_is_one(tmp_path: Path) -> None:
-    folder = tmp_path / "cometimg"
+def test_the_sign_of_life_of_somebody_else_is_one(public: Path) -> None:
+    folder = public / "cometimg"
     archive = Archive(folder)
     archive.claim(ImageRequest("boat"), vendor="v", reserve=1)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o600 if path.suffix == ".lock" else 0o666)
-    for parent in (tmp_path, *tmp_path.parents[:3]):
-        parent.chmod(parent.stat().st_mode | 0o555)
 
     script = f"""
 import os

@@ -289,7 +289,7 @@ def test_ledger_receipts_and_rescued_answers_are_for_their_owner_and_hold_no_key
     there = (folder, *folder.rglob("*"))
     open_to_others = [str(path) for path in there if stat.S_IMODE(path.stat().st_mode) & 0o077]
     assert open_to_others == []
-    assert {"images", "receipts", "rescue", "ledger.sqlite"} <= {path.name for path in folder.iterdir()}
+    assert {"images", "receipts.jsonl", "rescue", "ledger.sqlite"} <= {path.name for path in folder.iterdir()}
     assert betraying(tmp_path) == []
 
 

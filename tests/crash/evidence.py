@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from comet_magic.archive import Archive
+from tests.archive_actor import receipts
 
 if TYPE_CHECKING:
     from comet_magic.archive import Entry
@@ -65,8 +65,7 @@ class Scene:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             told = connection.execute("SELECT path, sha256 FROM pictures WHERE path IS NOT NULL").fetchall()
         connection.close()
-        for path in (self.folder / "receipts").glob("*/[!.]*"):
-            receipt = json.loads(path.read_bytes())
+        for receipt in receipts(self.folder):
             told += [(picture["path"], picture["sha256"]) for picture in receipt["pictures"]]
         return told
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import Counter
@@ -14,6 +13,7 @@ import pytest
 
 from comet_magic import CometError
 from comet_magic.archive import Archive
+from tests.archive_actor import receipts
 from tests.crash import actor
 from tests.crash.evidence import check_money, digest
 from tests.faults import pictures
@@ -41,8 +41,7 @@ def test_processes_share_an_archive_without_an_error_or_a_double_claim(stage: St
     assert {path for _, paths in ends for path in paths} == {str(archive.path_of(one)) for one in pictures}
     assert all(digest(archive.path_of(one)) == one.sha256 for one in pictures)
     assert sum(stage.server.seen(f"{asked.prompt} {n}").charged for n in range(5)) == processes * count
-    receipts = [json.loads(path.read_bytes()) for path in Path(asked.folder).glob("receipts/*/*.json")]
-    assert {receipt["id"] for receipt in receipts} >= {entry.id for entry in made}
+    assert {receipt["id"] for receipt in receipts(Path(asked.folder))} >= {entry.id for entry in made}
     assert archive.open_calls() == archive.uncertain() == []
     check_money(Path(asked.folder))
     archive.close()

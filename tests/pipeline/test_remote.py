@@ -86,6 +86,7 @@ def test_pictures_of_workers_are_found_by_an_archive_without_a_ledger(
     generate_one(request(), tmp_path / "store", base_url=endpoint.base_url, **KEY)
 
     archive = Archive(tmp_path / "store")
+    archive.reconcile()
     stored = archive.stored(request().key("sandbox"))
 
     assert [picture.copy for picture in stored] == [0]
