@@ -180,7 +180,7 @@ class Core(ForkHooks):
     def _stored(self, requests: Sequence[ImageRequest]) -> tuple[StoredPicture, ...]:
         """The newest pictures of a request whose files are in the archive, in the order they were made."""
         stored = self.archive.stored(requests[0].key(self.base.vendor))
-        there = (picture for picture in stored if self.archive.path_of(picture).is_file())
+        there = (picture for picture in stored if self.archive.is_there(picture))
         newest = islice(there, sum(request.n for request in requests))
         return tuple(sorted(newest, key=lambda stored: stored.copy))
 
