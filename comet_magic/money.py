@@ -1,4 +1,7 @@
-"""Amounts of money: whole micro-USD in the code, dollars for people."""
+"""Amounts of money: whole micro-USD in the code, dollars for people.
+
+dollars(4704) -> "$0.0047"; parse_dollars("$5") -> 5_000_000; total([4704, None]) -> None
+"""
 
 from __future__ import annotations
 

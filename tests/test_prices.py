@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from comet_magic.catalog import find, output_tokens
 from comet_magic.errors import InvalidRequestError
-from comet_magic.request import ImageRequest, Price, cost_of, dollars, parse_dollars
+from comet_magic.money import Price, dollars, parse_dollars
+from comet_magic.request import ImageRequest, cost_of
 
 # https://developers.openai.com/api/docs/guides/image-generation, read through copies on 2026-11-22
 PUBLISHED = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from comet_magic import errors
-from comet_magic.protocol import refusal, request_id_of
+from comet_magic.protocol import refusal_of, request_id_of
 from comet_magic.protocol.decisions import BASE_URL_HINT, EDGE_TIMEOUT
 from comet_magic.protocol.refusal import prose
 
@@ -42,7 +42,7 @@ CODES = {
 def answered(status: int, document: Any = None, **headers: str) -> errors.CometError:
     """The error of an answer with a document in its body."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return refusal(status, names, b"" if document is None else json.dumps(document).encode())
+    return refusal_of(status, names, b"" if document is None else json.dumps(document).encode())
 
 
 def envelope(**members: Any) -> dict[str, Any]:

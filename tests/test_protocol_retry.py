@@ -17,7 +17,7 @@ from comet_magic.protocol import (
     RetryVerdict,
     backoff,
     decisions,
-    refusal,
+    refusal_of,
     retry_after,
 )
 
@@ -43,14 +43,14 @@ def after(
 
 def limited(asked: float | None = None) -> errors.CometError:
     """A limit of rate, with the wait that the server asks for."""
-    return refusal(429, {}, b"").with_facts(retry_after=asked)
+    return refusal_of(429, {}, b"").with_facts(retry_after=asked)
 
 
 def verdict_of(
     status: int, headers: dict[str, str] | None = None, body: bytes = b""
 ) -> tuple[str, bool, str]:
     """Class, whether it is sent again, outcome."""
-    error = refusal(status, headers or {}, body)
+    error = refusal_of(status, headers or {}, body)
     return type(error).__name__, after(error).delay is not None, error.outcome
 
 
@@ -130,40 +130,40 @@ def test_a_server_that_says_no_is_not_sent_to_again() -> None:
 
 
 def test_an_error_envelope_inside_a_200_leaves_the_bill_open() -> None:
-    error = refusal(200, {}, envelope("server_error", "server_error"))
+    error = refusal_of(200, {}, envelope("server_error", "server_error"))
     assert isinstance(error, errors.ServerError)
     assert error.outcome == "unknown"
     assert after(error).delay is None
 
 
 def test_a_refusal_carries_the_servers_own_words_and_ids() -> None:
-    error = refusal(400, {"x-request-id": "req_1"}, envelope("invalid_value"))
+    error = refusal_of(400, {"x-request-id": "req_1"}, envelope("invalid_value"))
     assert (error.code, error.param, error.request_id, error.status_code) == (
         "invalid_value",
         "size",
         "req_1",
         400,
     )
-    assert refusal(400, {}, envelope()).request_id == "2026ABCdef"
+    assert refusal_of(400, {}, envelope()).request_id == "2026ABCdef"
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"[1]", b"[" * 100_000, b'{"error": 5}', b'{"error": "so"}', b"\xff\xfe", b"null"]
 )
 def test_a_body_of_any_shape_becomes_an_error(body: bytes) -> None:
-    assert isinstance(refusal(400, {}, body), errors.BadRequestError)
+    assert isinstance(refusal_of(400, {}, body), errors.BadRequestError)
 
 
 def test_a_web_page_is_named_and_not_repeated() -> None:
     page = b"<html><head><title>Just a moment</title></head><body>" + b"x" * 5000
-    error = refusal(403, {"content-type": "text/html"}, page)
+    error = refusal_of(403, {"content-type": "text/html"}, page)
     assert "Just a moment" in str(error)
     assert len(str(error)) < 300
 
 
 @pytest.mark.parametrize("status", [301, 404])
 def test_a_wrong_address_gets_the_hint_about_the_base_url(status: int) -> None:
-    assert "/v1" in refusal(status, {"content-type": "text/html"}, b"<html>").hint
+    assert "/v1" in refusal_of(status, {"content-type": "text/html"}, b"<html>").hint
 
 
 def test_a_connection_that_never_was_is_tried_again_and_a_refused_certificate_is_not() -> None:
@@ -317,15 +317,17 @@ def test_a_patient_policy_waits_out_limits_of_rate_at_no_cost() -> None:
     retries = Retries(RetryPolicy(max_attempts=1, patience=600.0, free_rate_limits=True), RetryBudget())
     for _ in range(30):
         assert retries.after(limited(1.0), left=0.0, jitter=0.0).free
-    assert retries.after(refusal(408, {}, b""), left=600.0, jitter=0.0) == RetryVerdict(None)
+    assert retries.after(refusal_of(408, {}, b""), left=600.0, jitter=0.0) == RetryVerdict(None)
 
 
 def test_others_cost_an_attempt_and_a_token() -> None:
     budget = RetryBudget()
     for _ in range(20):
-        verdict = Retries(RetryPolicy(), budget).after(refusal(408, {}, b""), left=600.0, jitter=0.0)
+        verdict = Retries(RetryPolicy(), budget).after(refusal_of(408, {}, b""), left=600.0, jitter=0.0)
         assert (verdict.delay, verdict.free) == (0.5, False)
-    assert Retries(RetryPolicy(), budget).after(refusal(408, {}, b""), left=600.0, jitter=0.0).delay is None
+    assert (
+        Retries(RetryPolicy(), budget).after(refusal_of(408, {}, b""), left=600.0, jitter=0.0).delay is None
+    )
 
 
 def test_what_is_not_sent_again_costs_no_token() -> None:

@@ -16,8 +16,9 @@ from ..catalog import suggest
 from ..errors import BudgetExceededError, CometError, ConfigurationError, SaveError
 from ..images import Picture
 from ..locations import archive_folder
+from ..money import Price, dollars, parse_dollars
 from ..protocol import RetryBudget, RetryPolicy
-from ..request import ImageRequest, Price, dollars, parse_dollars, requests_of
+from ..request import ImageRequest, requests_of
 from ..settings import (
     BaseURL,
     ClientOptions,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import CometError
-from ..protocol import StreamReader, decisions, read_preview, refusal, request_id_of, retry_after
+from ..protocol import StreamReader, decisions, read_preview, refusal_of, request_id_of, retry_after
 from ..text import clean
 from .transport import HTTPFault, SendProgress, announced, error_of, pieces, silent
 
@@ -75,7 +75,7 @@ async def _exchange(core: Core, flight: InFlight, progress: SendProgress) -> Rec
     try:
         if 200 <= response.status_code < 300:
             return await _answer(response, headers, flight, core.settings)
-        error = refusal(response.status_code, headers, await _beginning(response))
+        error = refusal_of(response.status_code, headers, await _beginning(response))
         return error.with_facts(retry_after=retry_after(headers, now=time.time()))
     finally:
         await response.aclose()

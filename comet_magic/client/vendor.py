@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadResponseError, CometError
-from ..protocol import refusal
+from ..protocol import refusal_of
 from ..text import clean
 from .transport import HTTPFault, SendProgress, ask_without_key, error_of
 
@@ -116,7 +116,7 @@ async def _page(api: APITransport, url: str, *, with_key: bool) -> dict[str, Any
 
 def _document(response: httpx.Response, body: bytes, url: str) -> dict[str, Any]:
     if response.status_code != 200:
-        raise refusal(response.status_code, dict(response.headers), body).with_facts(outcome="not_sent")
+        raise refusal_of(response.status_code, dict(response.headers), body).with_facts(outcome="not_sent")
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

@@ -164,7 +164,7 @@ def call_options(typed: TypedCell, magics: CometMagics) -> dict[str, Any]:
 
 def print_dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any]) -> None:
     """Print the exact requests and what they would cost."""
-    from ..request import Price, parse_dollars
+    from ..money import Price, parse_dollars
     from ..settings import resolve_base_url
 
     given = settings.get("price_per_image")
@@ -221,7 +221,7 @@ def show_partial_result(
 def _images_of_stopped(job: Job, pictures: Sequence[Picture]) -> Any:
     """The pictures that arrived before the call was stopped, as `Images`; None if there are none."""
     from ..images import Images
-    from ..request import total
+    from ..money import total
 
     if not pictures:
         return None

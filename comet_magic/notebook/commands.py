@@ -202,7 +202,7 @@ def _key_words(source: str, base: BaseURL) -> str:
 
 
 def _spend_rows(client: Client, base: BaseURL) -> Iterator[tuple[str, str]]:
-    from ..request import dollars
+    from ..money import dollars
 
     for vendor in dict.fromkeys((base.vendor, "sandbox")):
         spend = client.archive.spend(vendor=vendor)
@@ -217,7 +217,7 @@ def _spend_rows(client: Client, base: BaseURL) -> Iterator[tuple[str, str]]:
 def _balance_words(settings: Mapping[str, Any]) -> str:
     """What the vendor says the key has used and has left, and the change since it was last asked."""
     from ..client import shared_client
-    from ..request import dollars
+    from ..money import dollars
 
     client = shared_client(**settings)
     balance = client.balance()
@@ -248,7 +248,7 @@ def _uncertain_row(call: OpenCall) -> tuple[str, ...]:
 
 
 def _at_most(micro: int | None) -> str:
-    from ..request import dollars
+    from ..money import dollars
 
     return f"at most {dollars(micro)}"
 
@@ -264,7 +264,7 @@ def cancel_running(settings: Mapping[str, Any]) -> None:
 
 def cancelled_message(stopped: Sequence[Abandoned]) -> str:
     """What was cancelled and what that can cost; "" if nothing was running."""
-    from ..request import total
+    from ..money import total
 
     count = sum(each.cancelled for each in stopped)
     if not count:
@@ -318,7 +318,7 @@ def _since(given: str | None) -> date | None:
 
 
 def _history_table(archive: Archive, entries: Sequence[Entry]) -> Any:
-    from ..request import dollars
+    from ..money import dollars
 
     rows = [
         (

@@ -14,7 +14,7 @@ from ..client.batch import BatchCore
 from ..client.core import configure
 from ..client.loop_thread import LoopHandle, unwrapped
 from ..errors import CallAbandoned, CometError
-from ..request import dollars, total
+from ..money import dollars, total
 from ..text import counted
 from .job import DatasetJob, DatasetOptions, Redo, read_job
 from .progress import Status, make_display

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigurationError
-from ..request import WireOptions, parse_dollars
+from ..money import parse_dollars
+from ..request import WireOptions
 from ..request.checks import check_names
 from ..settings import (
     DATASET_IN_FLIGHT,

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..request import dollars
+from ..money import dollars
 from ..text import counted
 from .row_status import in_words
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .complete import encoding_of, is_complete, looks_like_a_stream
 from .decisions import TABLE, CallStatus, Decision, RowStatus, call_status, decide, row_status, should_retry
-from .refusal import refusal, request_id_of
+from .refusal import refusal_of, request_id_of
 from .reply import Reply, ReplyItem, read_reply
 from .retry import (
     Retries,
@@ -41,7 +41,7 @@ __all__ = [
     "read_preview",
     "read_reply",
     "read_stream",
-    "refusal",
+    "refusal_of",
     "request_id_of",
     "retry_after",
     "row_status",

@@ -15,40 +15,15 @@ itself: `x-should-retry: true` makes any answer but a 2xx one without work, `fal
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import (
-    AmbiguousError,
-    APIConnectionError,
-    APITimeoutError,
-    AuthenticationError,
-    BadImageError,
-    BadRequestError,
-    BadResponseError,
-    BudgetExceededError,
-    CallAbandoned,
-    CometError,
-    ConfigurationError,
-    ContentPolicyError,
-    DownloadError,
-    InvalidRequestError,
-    MissingKeyError,
-    NotFoundError,
-    PartialResultError,
-    PermissionDeniedError,
-    QuotaError,
-    RateLimitError,
-    SaveError,
-    ServerError,
-    TooLargeError,
-    UnsafeURLError,
-)
+from .. import errors
+from ..errors import CometError, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from ..errors import Outcome
 
 CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled", "over_budget"]
 RowStatus = Literal["done", "refused", "failed", "unknown", "over_budget", "cancelled", "open"]
@@ -60,13 +35,12 @@ class Decision:
 
     Attributes:
         happened: what happened, in a few words.
-        sent: whether the request left: `no`, `partly` (never whole) or `yes`.
-        began: whether the work began: `no`, `perhaps` or `yes`.
-        outcome: what is known of the money: `not_sent`, `rejected`, `unknown` or `billed`.
-        again: whether the same request is sent again by itself, within the limits of attempts and time.
+        kind: the class of error it is raised as; None if nothing failed.
         row: what the row of a dataset becomes; the next run sends it if it is `open`, `over_budget` or `cancelled`:
             nothing was made, and the row is not at fault.
-        kind: the class of error it is raised as; None where nothing failed.
+        sent: whether the request left: `no`, `partly` (never whole) or `yes`.
+        began: whether the work began: `no`, `perhaps` or `yes`.
+        again: whether the same request is sent again by itself, within the limits of attempts and time.
         hint: what a person can do about it, or "".
         ends_run: whether it ends the run of a dataset: the key, the account or a setting is at fault.
         codes: words in the `code` or `type` of the server's error; they are stronger than the status.
@@ -75,11 +49,10 @@ class Decision:
     """
 
     happened: str
-    sent: Literal["no", "partly", "yes"]
-    began: Literal["no", "perhaps", "yes"]
-    outcome: Outcome
-    row: RowStatus
     kind: type[CometError] | None
+    row: RowStatus
+    sent: Literal["no", "partly", "yes"] = "yes"
+    began: Literal["no", "perhaps", "yes"] = "no"
     again: bool = False
     hint: str = ""
     ends_run: bool = False
@@ -87,112 +60,81 @@ class Decision:
     statuses: frozenset[int] = frozenset()
     with_retry_after: bool = False
 
+    @property
+    def outcome(self) -> Outcome:
+        """What is known of the money: `not_sent`, `rejected`, `unknown` or `billed`."""
+        if self.sent != "yes":
+            return "not_sent"
+        ends: dict[str, Outcome] = {"no": "rejected", "perhaps": "unknown", "yes": "billed"}
+        return ends[self.began]
+
     def error(self, message: str, **facts: Any) -> CometError:
         """The error to raise, with further facts that `CometError` takes."""
         own = {"outcome": self.outcome, "hint": self.hint, "retryable": self.again}
         return (self.kind or CometError)(message, **{**own, **facts})
 
 
+BASE_URL_HINT = "Is the base URL right? It usually ends in /v1, as in https://api.cometapi.com/v1."
 EDGE_TIMEOUT = (
     "The edge stopped waiting after about 100 s while the work went on: "
     "a lower quality or --stream with partial images keeps the line busy."
 )
-BASE_URL_HINT = "Is the base URL right? It usually ends in /v1, as in https://api.cometapi.com/v1."
+_PROXY_HINT = "Put them into the proxy's address, as in HTTPS_PROXY=http://name:password@host:port."
+_LATE_HINT = "A longer --timeout, a lower quality or --stream helps slow pictures."
 
 # ── Before the request is whole ────────────────────────────────────────────────────────────────────
 
-REFUSED_HERE = Decision(
-    "a rule of the model or of the call is broken", "no", "no", "not_sent", "failed", InvalidRequestError
+_unsent = partial(Decision, sent="no")
+REFUSED_HERE = _unsent("a rule of the model or of the call is broken", errors.InvalidRequestError, "failed")
+OVER_LIMIT = _unsent("a limit on money", errors.BudgetExceededError, "over_budget")
+NOT_READY = _unsent(
+    "a setting or a folder that cannot be used", errors.ConfigurationError, "open", ends_run=True
 )
-OVER_LIMIT = Decision("a limit on money", "no", "no", "not_sent", "over_budget", BudgetExceededError)
-NOT_READY = Decision(
-    "a setting or a folder that cannot be used",
-    *("no", "no", "not_sent", "open"),
-    ConfigurationError,
-    ends_run=True,
-)
-NO_KEY = Decision("no key was found", "no", "no", "not_sent", "open", MissingKeyError, ends_run=True)
-STOPPED = Decision(
-    "stopped by the user before it was sent", "no", "no", "not_sent", "cancelled", CallAbandoned
-)
-NO_CONNECTION = Decision(
-    "no connection, or a proxy refused to make one",
-    *("no", "no", "not_sent", "open"),
-    APIConnectionError,
+NO_KEY = _unsent("no key was found", errors.MissingKeyError, "open", ends_run=True)
+STOPPED = _unsent("stopped by the user before it was sent", errors.CallAbandoned, "cancelled")
+NO_CONNECTION = _unsent(
+    *("no connection, or a proxy refused to make one", errors.APIConnectionError, "open"),
     again=True,
     hint="Check the network, the base URL and the proxy settings.",
 )
-NO_TRUST = Decision(
-    "the server's certificate is not trusted",
-    *("no", "no", "not_sent", "open"),
-    APIConnectionError,
+NO_TRUST = _unsent(
+    *("the server's certificate is not trusted", errors.APIConnectionError, "open"),
     hint="If a company proxy re-signs traffic, name its certificate in SSL_CERT_FILE.",
 )
-PROXY_LOGIN = Decision(
-    "the proxy asks for a name and a password",
-    *("no", "no", "not_sent", "open"),
-    APIConnectionError,
-    hint="Put them into the proxy's address, as in HTTPS_PROXY=http://name:password@host:port.",
+PROXY_LOGIN = _unsent(
+    *("the proxy asks for a name and a password", errors.APIConnectionError, "open"),
+    hint=_PROXY_HINT,
     statuses=frozenset({407}),
 )
-NOT_WHOLE = Decision(
-    "the connection broke before the request was out",
-    *("partly", "no", "not_sent", "open"),
-    APIConnectionError,
-    again=True,
+_cut_off = partial(Decision, sent="partly")
+NOT_WHOLE = _cut_off(
+    "the connection broke before the request was out", errors.APIConnectionError, "open", again=True
 )
-LATE_UNSENT = Decision(
-    "time ran out before the request was out",
-    *("partly", "no", "not_sent", "open"),
-    APITimeoutError,
-    hint="A longer --timeout helps if the network is slow.",
+LATE_UNSENT = _cut_off(
+    *("time ran out before the request was out", errors.APITimeoutError, "open"), hint=_LATE_HINT
 )
-
-# ── Sent, and no answer that says what happened ────────────────────────────────────────────────────
-
-LATE = Decision(
-    "time ran out, or the server fell silent",
-    *("yes", "perhaps", "unknown", "unknown"),
-    APITimeoutError,
-    hint="A longer --timeout, a lower quality or --stream helps slow pictures.",
-)
-LOST = Decision(
-    "the connection broke before the answer", "yes", "perhaps", "unknown", "unknown", AmbiguousError
-)
-STREAM_CUT = Decision("a stream was cut", "yes", "perhaps", "unknown", "unknown", AmbiguousError)
-ANSWER_CUT = Decision("an answer of success was cut", "yes", "yes", "billed", "failed", AmbiguousError)
 
 # ── The server refuses ─────────────────────────────────────────────────────────────────────────────
 # Codes: https://developers.openai.com/api/docs/guides/error-codes; insufficient_user_quota is the gateways' own.
 
 QUOTA = Decision(
-    "no money or quota left",
-    *("yes", "no", "rejected", "open"),
-    QuotaError,
+    *("no money or quota left", errors.QuotaError, "open"),
     hint="Top up the account or raise its limit, then run it again.",
     ends_run=True,
     codes=(
-        "insufficient_quota",
-        "insufficient_user_quota",
-        "credit_balance_exhausted",
-        "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "billing_hard_limit_reached",
+        *("insufficient_quota", "insufficient_user_quota", "credit_balance_exhausted"),
+        *("organization_spend_limit_exceeded", "project_spend_limit_exceeded"),
+        *("organization_usage_limit_exceeded", "billing_hard_limit_reached"),
     ),
     statuses=frozenset({402}),
 )
 POLICY = Decision(
-    "refused by moderation",
-    *("yes", "no", "rejected", "refused"),
-    ContentPolicyError,
+    *("refused by moderation", errors.ContentPolicyError, "refused"),
     hint="Change the prompt; the same one will be refused again.",
     codes=("moderation_blocked", "content_policy_violation"),
 )
 RATE_LIMIT = Decision(
-    "too many requests",
-    *("yes", "no", "rejected", "open"),
-    RateLimitError,
+    *("too many requests", errors.RateLimitError, "open"),
     again=True,
     hint="Wait a little, or lower max_in_flight.",
     ends_run=True,
@@ -200,110 +142,77 @@ RATE_LIMIT = Decision(
     statuses=frozenset({429}),
 )
 BAD_KEY = Decision(
-    "the key is not accepted",
-    *("yes", "no", "rejected", "open"),
-    AuthenticationError,
+    *("the key is not accepted", errors.AuthenticationError, "open"),
     hint="Check the key: %cometimg_status shows where it came from.",
     ends_run=True,
     codes=("invalid_api_key",),
     statuses=frozenset({401}),
 )
 FORBIDDEN = Decision(
-    "the key may not do this",
-    *("yes", "no", "rejected", "open"),
-    PermissionDeniedError,
+    *("the key may not do this", errors.PermissionDeniedError, "open"),
     hint="The key, the account or a firewall forbids this request.",
     ends_run=True,
     codes=("permission_denied",),
     statuses=frozenset({403}),
 )
 NO_MODEL = Decision(
-    "no such model",
-    *("yes", "no", "rejected", "failed"),
-    NotFoundError,
+    *("no such model", errors.NotFoundError, "failed"),
     hint="%cometimg_models lists the models.",
     codes=("model_not_found",),
 )
 WRONG_ADDRESS = Decision(
-    "no such route, or a redirect",
-    *("yes", "no", "rejected", "failed"),
-    BadRequestError,
+    *("no such route, or a redirect", errors.BadRequestError, "failed"),
     hint=BASE_URL_HINT,
     statuses=frozenset({*range(300, 400), 404, 405}),
 )
-OVERLOADED = Decision(
-    "the server did not begin",
-    *("yes", "no", "rejected", "open"),
-    ServerError,
-    again=True,
-    # https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
-    statuses=frozenset({408, 425, 521, 523, 525, 526}),
-)
+# https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
+_NOT_BEGUN = frozenset({408, 425, 521, 523, 525, 526})
+OVERLOADED = Decision("the server did not begin", errors.ServerError, "open", again=True, statuses=_NOT_BEGUN)
 TRY_LATER = Decision(
-    "the server says when to retry",
-    *("yes", "no", "rejected", "open"),
-    ServerError,
+    *("the server says when to retry", errors.ServerError, "open"),
     again=True,
     statuses=frozenset({503, 529}),
     with_retry_after=True,
 )
 BAD_REQUEST = Decision(
-    "the server calls the request wrong; any other",
-    *("yes", "no", "rejected", "failed"),
-    BadRequestError,
+    *("the server calls the request wrong; any other", errors.BadRequestError, "failed"),
     codes=(
-        "invalid_request",
-        "invalid_value",
-        "invalid_request_error",
-        "unknown_parameter",
-        "missing_required_parameter",
-        "invalid_image_file",
-        "image_generation_user_error",
+        *("invalid_request", "invalid_value", "invalid_request_error", "unknown_parameter"),
+        *("missing_required_parameter", "invalid_image_file", "image_generation_user_error"),
         "convert_request_failed",
     ),
     statuses=frozenset(range(400, 500)),
 )
-SAYS_RETRY = Decision(
-    "any other fault, with x-should-retry: true",
-    *("yes", "no", "rejected", "open"),
-    ServerError,
-    again=True,
-)
-EDGE_GAVE_UP = Decision(
-    "the edge stopped waiting for the work",
-    *("yes", "perhaps", "unknown", "unknown"),
-    AmbiguousError,
+SAYS_RETRY = Decision("any other fault, with x-should-retry: true", errors.ServerError, "open", again=True)
+
+# ── Sent, and no answer that says what happened ────────────────────────────────────────────────────
+
+_uncertain = partial(Decision, row="unknown", began="perhaps")
+LATE = _uncertain("time ran out, or the server fell silent", errors.APITimeoutError, hint=_LATE_HINT)
+LOST = _uncertain("the connection broke before the answer", errors.AmbiguousError)
+STREAM_CUT = _uncertain("a stream was cut", errors.AmbiguousError)
+EDGE_GAVE_UP = _uncertain(
+    *("the edge stopped waiting for the work", errors.AmbiguousError),
     hint=EDGE_TIMEOUT,
     statuses=frozenset({524}),
 )
-FAULT = Decision(
-    "any other fault, as a bare 500, 502, 503 or 504",
-    *("yes", "perhaps", "unknown", "unknown"),
-    AmbiguousError,
-)
-ERROR_INSIDE = Decision(
-    "an error inside an answer of success",
-    *("yes", "perhaps", "unknown", "unknown"),
-    ServerError,
-    statuses=frozenset(range(200, 300)),
+FAULT = _uncertain("any other fault, as a bare 500, 502, 503 or 504", errors.AmbiguousError)
+ERROR_INSIDE = _uncertain(
+    *("an error inside an answer of success", errors.ServerError), statuses=frozenset(range(200, 300))
 )
 
-# ── A whole answer of success ──────────────────────────────────────────────────────────────────────
+# ── An answer of success ───────────────────────────────────────────────────────────────────────────
 
-NO_PICTURES = Decision(
-    "a whole answer without usable pictures", "yes", "yes", "billed", "failed", BadResponseError
-)
-BAD_PICTURE = Decision("a picture that is broken", "yes", "yes", "billed", "failed", BadImageError)
-TOO_LARGE = Decision(
-    "an answer or a picture above a limit of size", "yes", "yes", "billed", "failed", TooLargeError
-)
-NOT_FETCHED = Decision("a picture that could not be fetched", "yes", "yes", "billed", "failed", DownloadError)
-UNSAFE_ADDRESS = Decision(
-    "a picture's address that must not be fetched", "yes", "yes", "billed", "failed", UnsafeURLError
-)
-PARTIAL = Decision("some pictures of several failed", "yes", "yes", "billed", "failed", PartialResultError)
-NOT_SAVED = Decision("the disk refused the pictures", "yes", "yes", "billed", "failed", SaveError)
-DONE = Decision("all pictures arrived", "yes", "yes", "billed", "done", None)
+_paid = partial(Decision, row="failed", began="yes")
+ANSWER_CUT = _paid("an answer of success was cut", errors.AmbiguousError)
+NO_PICTURES = _paid("a whole answer without usable pictures", errors.BadResponseError)
+BAD_PICTURE = _paid("a picture that is broken", errors.BadImageError)
+TOO_LARGE = _paid("an answer or a picture above a limit of size", errors.TooLargeError)
+NOT_FETCHED = _paid("a picture that could not be fetched", errors.DownloadError)
+UNSAFE_ADDRESS = _paid("a picture's address that must not be fetched", errors.UnsafeURLError)
+PARTIAL = _paid("some pictures of several failed", errors.PartialResultError)
+NOT_SAVED = _paid("the disk refused the pictures", errors.SaveError)
+DONE = _paid("all pictures arrived", None, row="done")
 
 TABLE: tuple[Decision, ...] = (
     *(REFUSED_HERE, OVER_LIMIT, NOT_READY, NO_KEY, STOPPED, NO_CONNECTION, NO_TRUST, PROXY_LOGIN),
@@ -329,8 +238,7 @@ def decide(status: int, headers: Mapping[str, str], words: Iterable[str | None] 
     """
     by_code = next((_BY_CODE[word] for word in words if word in _BY_CODE), None)
     if 200 <= status < 300:
-        named = {} if by_code is None else {"kind": by_code.kind, "hint": by_code.hint}
-        return replace(ERROR_INSIDE, **named)  # type: ignore[arg-type]  # names of fields
+        return replace(ERROR_INSIDE, kind=by_code.kind, hint=by_code.hint) if by_code else ERROR_INSIDE
     row = by_code or _by_status(status, asked_to_wait=bool(headers.get("retry-after")))
     told = should_retry(headers)
     if told and row.outcome == "unknown":

@@ -30,7 +30,7 @@ def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:
     return found.group(1) if found else None
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes) -> CometError:
+def refusal_of(status: int, headers: Mapping[str, str], body: bytes) -> CometError:
     """The error for an answer that is not a picture, as the decision table says.
 
     Args:

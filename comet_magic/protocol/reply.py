@@ -19,7 +19,7 @@ import pybase64
 from ..errors import BadImageError, BadResponseError, CometError, TooLargeError
 from ..text import clean
 from .decisions import BASE_URL_HINT
-from .refusal import prose, refusal
+from .refusal import prose, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -222,7 +222,7 @@ def read_reply(pieces: Iterable[bytes], *, largest_picture: int) -> Reply:
     Raises:
         BadResponseError: not JSON, or no pictures in it.
         TooLargeError: the text beside the pictures is too long.
-        CometError: an error object inside a 200 (see `refusal`).
+        CometError: an error object inside a 200 (see `refusal_of`).
     """
     reader = DocumentReader(largest_picture=largest_picture)
     for piece in pieces:
@@ -267,7 +267,7 @@ def unreadable(beginning: bytes) -> BadResponseError:
 
 def envelope_error(document: dict[str, Any]) -> CometError:
     """The error for an error object inside an answer of success."""
-    return refusal(200, {}, json.dumps({"error": document["error"]}).encode())
+    return refusal_of(200, {}, json.dumps({"error": document["error"]}).encode())
 
 
 def _item(entry: object, reader: DocumentReader) -> ReplyItem:

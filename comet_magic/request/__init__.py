@@ -6,14 +6,12 @@
     request.to_dict(), ImageRequest.from_dict(facts) -> plain JSON and back; it is not checked again
     request.notices, request.mime_hint, request.spec (its `catalog.Model`)
     requests_of("a boat", {"n": 25}) -> as many requests as the model needs
-    dollars(4704) -> "$0.0047"; parse_dollars("$5") -> 5_000_000; total([4704, None]) -> None
 
 Nothing is sent or stored from here, and nothing depends on the date.
 """
 
 from __future__ import annotations
 
-from ..money import Price, dollars, parse_dollars, total
 from .extra import Extra
 from .image_request import ImageRequest
 from .options import CALL_OPTIONS, Options, WireOptions
@@ -26,12 +24,8 @@ __all__ = [
     "Extra",
     "ImageRequest",
     "Options",
-    "Price",
     "RequestTemplate",
     "WireOptions",
     "cost_of",
-    "dollars",
-    "parse_dollars",
     "requests_of",
-    "total",
 ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from comet_magic import CometError
 from comet_magic.images import check_picture
-from comet_magic.protocol import read_reply, read_stream, refusal
+from comet_magic.protocol import read_reply, read_stream, refusal_of
 from tests.examples import fewer
 from tests.faults import pictures
 from tests.faults.scenarios.status import REFUSALS
@@ -90,6 +90,6 @@ def test_a_flipped_refusal_is_a_short_sentence(
 ) -> None:
     whole = REFUSALS[name].body
     body = (whole if isinstance(whole, bytes) else json.dumps(whole).encode())[:5000]
-    error = refusal(REFUSALS[name].status, headers, flipped(body, flips))
+    error = refusal_of(REFUSALS[name].status, headers, flipped(body, flips))
     assert len(str(error)) <= 500
     assert "\x1b" not in "".join(error.lines())

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from comet_magic.errors import ConfigurationError
+from comet_magic.money import Price
 from comet_magic.pipeline import DatasetPlan, plan
-from comet_magic.request import ImageRequest, Price
+from comet_magic.request import ImageRequest
 from tests.pipeline.maker import rows_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ import ipywidgets as widgets
 
 from ...catalog import DEFAULT_MODEL, MODELS, find, square_price
 from ...errors import InvalidRequestError
-from ...request import Extra, Price, parse_dollars, requests_of
+from ...money import Price, parse_dollars
+from ...request import Extra, requests_of
 from ...text import html, looks_like_key
 from .choices import BLANK, legal, offers
 from .controls import Line, Switch, kind_of
