@@ -7,7 +7,7 @@ import time
 from concurrent import futures
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CallAbandoned, CometError, PartialResultError, SaveError
 from ..images import Images
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from ..images import Picture
     from ..money import Price
     from ..request import ImageRequest
-    from .events import Event
+    from .events import CallState, Event
     from .loop_thread import LoopHandle
 
 T = TypeVar("T")
-CallState = Literal["queued", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"]
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
 GRAVITY: tuple[Outcome, ...] = ("not_sent", "rejected", "unknown", "billed")
 log = logging.getLogger("comet_magic")

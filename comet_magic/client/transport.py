@@ -12,7 +12,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..addresses import is_this_machine
+from ..addresses import DEFAULT_PORTS, is_this_machine
 from ..errors import CometError, ConfigurationError
 from ..protocol import decisions
 from ..text import clean
@@ -161,7 +161,7 @@ class APITransport:
     def _sign(self, request: httpx.Request) -> None:
         """The one place where the key is revealed: to a request of its own origin, in no variable of ours."""
         url = request.url
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
+        port = url.port or DEFAULT_PORTS[url.scheme]
         if f"{url.scheme}://{url.host}:{port}" != self._base.origin:
             raise httpx.UnsupportedProtocol("the key belongs to another origin")
         request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
@@ -219,7 +219,7 @@ class DownloadTransport:
         proxy = None if is_this_machine(ip) else self._proxy
         connection = Connection(f"{url.scheme}:", proxy, self._connect_timeout)
         host = f"[{url.host}]" if ":" in url.host else url.host
-        default_port = {"http": 80, "https": 443}[url.scheme]
+        default_port = DEFAULT_PORTS[url.scheme]
         literal = f"[{ip}]" if ":" in ip else ip
         return await connection.send(
             "GET",
