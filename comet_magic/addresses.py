@@ -118,7 +118,7 @@ def check_ip(ip: str, url: PictureURL, *, base_url: str) -> None:
     """Raise unless we may connect to this IP address.
 
     Raises:
-        UnsafeURLError: unless the address is public, or is the very loopback address of the base URL; a name
+        UnsafeURLError: the address is neither public nor the loopback address of the base URL; a name
             that resolves to it may resolve to anything the next time, and is refused.
     """
     address = _address(ip)

@@ -148,7 +148,7 @@ def unwritable(folder: Path) -> str:
         place = place.parent
     shown = clean(from_here(place))
     if not place.is_dir():
-        return f"{shown} is no folder"
+        return f"{shown} is not a folder"
     try:
         tempfile.TemporaryFile(dir=place).close()
     except OSError as error:

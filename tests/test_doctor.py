@@ -66,7 +66,7 @@ def test_without_a_key_an_unreachable_vendor_is_worth_a_note_because_the_sandbox
 def test_a_place_where_no_archive_can_be_made_is_bad(report, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     status, text = report("--archive", "file/cometimg")
-    assert (status, "BAD   file is no folder" in text) == (1, True)
+    assert (status, "BAD   file is not a folder" in text) == (1, True)
     assert "COMETIMG_ARCHIVE" in text
 
 

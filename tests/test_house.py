@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,35 @@ HOSTS = {  # packages that only some modules may know
     "dask": {"dask"},
 }
 HEAVY = {"httpcore", "httpx", "anyio", "PIL", "pandas", "pyarrow", "distributed", "ipywidgets", "numpy"}
+PANEL = PACKAGE / "notebook" / "panel"
+# Names of modules that a reader has to be told the meaning of.
+METAPHORS = set(
+    "cast crafts delivery depot dice easels faces forks front fronts hand journey judge lazy live look news outcomes "
+    "owners rehearsal ring shelf sitting spools stage trip unfinished waiting whole".split()
+)
+# Words that confuse readers, and what to say in their place.
+PHRASES = {
+    r"\bfor nothing\b": "free",
+    r"\bvendor's end\b|\bshutdown at\b|\bswitches it off\b": "retired on",
+    r"\b[Oo]rdered\b|\b\d+ orders?\b": "requested, request",
+    r"\bunseen\b": "without showing it",
+    r"\b[Ll]ate, after\b": "arrived after",
+    r"\bDrop it\b": "Cancel",
+    r"\b(?:See large|Use settings|Assign the newest)\b": "Full size, Reuse settings, Save latest to variable",
+    r": taken\b": "changed to",
+    r";[^.;]*\b(?:is|are) taken(?:$|,)": "it must be",
+    r"(?<![Tt]here )\bis no (?!longer)[a-z]": "is not a",
+    r"\bstands below\b": "unexpected text after the flags",
+    r"\bno picture that\b": "not a PNG, JPEG or WEBP image",
+    r"\bin doubt\b": "at risk, unknown",
+    r"\bto pay \d": "to generate",
+    r"\brehearse": "simulate",
+    r"\bstands? beside\b": "in the same folder",
+    r"\bits business\b": "not reported",
+    r"\bfree at once\b": "you get the cell back immediately",
+    r"\ball the same\b": "anyway",
+    r"\bthe very\b": "the same",
+}
 
 
 def home(path: Path) -> str:
@@ -192,4 +222,50 @@ def texts_for_users() -> Iterator[tuple[str, str]]:
 
 def test_what_a_user_reads_is_said_in_plain_words() -> None:
     found = [f"{where}: {match[0]}" for where, text in texts_for_users() for match in BANNED.finditer(text)]
+    assert found == []
+
+
+def rooms_of_classes() -> dict[str, set[str]]:
+    """The rooms in which each public class, or name of a type, is defined; the panel is a room to be rebuilt."""
+    found: dict[str, set[str]] = {}
+    for path in FILES:
+        for node in TREES[path].body if not path.is_relative_to(PANEL) else ():
+            names = [node.name] if isinstance(node, ast.ClassDef) else []
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                names = [name for name in [node.targets[0].id] if name[0].isupper() and not name.isupper()]
+            for name in names:
+                found.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))
+    return found
+
+
+def test_no_class_stands_in_two_places() -> None:
+    twice = {name: sorted(rooms) for name, rooms in rooms_of_classes().items() if len(rooms) > 1}
+    assert twice == {}
+
+
+def test_no_module_is_named_by_a_metaphor() -> None:
+    names = {path.stem for path in FILES if not path.is_relative_to(PANEL)}
+    assert names & METAPHORS == set()
+
+
+def texts(path: Path) -> Iterator[str]:
+    """The texts of a file that somebody may read: of a module all strings, docstrings too."""
+    if path.suffix != ".py":
+        yield path.read_text("utf-8")
+        return
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_texts_use_the_plain_word() -> None:
+    read = [path for path in FILES if not path.is_relative_to(PANEL)]
+    readme = PACKAGE.parent / "README.md"
+    found = [
+        f"{path.name}: {text[max(match.start() - 40, 0) : match.end() + 20]!r}: say {plain!r}"
+        for path in [*read, *([readme] if readme.exists() else [])]
+        for text in texts(path)
+        for phrase, plain in PHRASES.items()
+        for match in re.finditer(phrase, text)
+    ]
     assert found == []

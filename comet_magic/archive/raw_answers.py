@@ -52,11 +52,11 @@ class RawAnswer:
         """The raw answer that a dead process left.
 
         Raises:
-            OSError: there is none, or something that is no file has its name.
+            OSError: there is none, or something that is not a file has its name.
         """
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "this is no file", str(path))
+            raise OSError(errno.EINVAL, "this is not a file", str(path))
         answer = cls(path)
         answer.size = status.st_size
         return answer

@@ -37,7 +37,7 @@ def is_call(call_id: object, key: object, copies: object) -> bool:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits on money in micro-USD, each for one vendor; None is no limit."""
+    """Limits on money in micro-USD, each for one vendor; None means no limit."""
 
     session: int | None = None
     day: int | None = None

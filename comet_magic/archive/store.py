@@ -102,7 +102,7 @@ class Archive(Reader, ForkHooks):
             return claims.claim(connection, wanted, budget=budget, copies=copies, redo=redo)
 
     def raw_answer(self, call: Claim) -> RawAnswer:
-        """Where the raw answer of a call goes as it arrives: its file, or memory where there is no folder."""
+        """Where the raw answer of a call goes as it arrives: its file, or memory where there is not a folder."""
         if self.folder is None:
             return RawAnswer()
         try:

@@ -70,7 +70,7 @@ def configure(options: ClientOptions) -> Config:
         if name not in known:
             meant = suggest(name, known)
             raise ConfigurationError(
-                f"{name} is no setting of a client; it takes {', '.join(known)}",
+                f"{name} is not a setting of a client; they are {', '.join(known)}",
                 hint=f"Did you mean {meant}?" if meant else "",
             )
     given: Any = options.pop("api_key", None)

@@ -121,7 +121,7 @@ async def _answer(
 
 
 def _keep(flight: InFlight, piece: bytes) -> CometError | None:
-    """Write a piece of the answer where it stays; a fault of our own file is no fault of the network."""
+    """Write a piece of the answer where it stays; a fault of our own file is not the network's."""
     try:
         flight.raw.write(piece)
     except OSError as fault:

@@ -192,7 +192,7 @@ class Job(futures.Future[Images]):
         return self.loop.call(self._abandon) if self.loop else self._abandon()
 
     def drop(self) -> Abandoned:
-        """Cancel everything and close the connections; what was sent may be billed all the same."""
+        """Cancel everything and close the connections; what was sent may be billed anyway."""
         return self.loop.call(self._drop) if self.loop else self._drop()
 
     def _abandon(self) -> Abandoned:

@@ -74,7 +74,9 @@ class Takeover:
         """
         orphan = self._core.archive.orphan(call_id)
         if orphan is None or orphan.call.request is None or not (orphan.raw_answer or orphan.urls):
-            raise InvalidRequestError(f"{clean(call_id)} is no paid call with pictures still to be fetched")
+            raise InvalidRequestError(
+                f"{clean(call_id)} is not a paid call with pictures still to be fetched"
+            )
         return self._finish(orphan, orphan.call.request)
 
     def await_request(self, request: ImageRequest) -> None:

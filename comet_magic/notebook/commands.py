@@ -124,7 +124,7 @@ def login(base_url: str | None, *, keep: bool) -> None:
         keep: also store it in the system's keyring.
 
     Raises:
-        ConfigurationError: the kernel cannot prompt, what was typed is no key, or the keyring refused it.
+        ConfigurationError: the kernel cannot prompt, what was typed is not a key, or the keyring refused it.
     """
     base = resolve_base_url(base_url)
     host = urlsplit(base.url).netloc

@@ -84,7 +84,7 @@ def read_job(
     hide_keys(options)
     check_names(options, DatasetOptions.__annotations__)
     if "archive" in options:
-        raise ConfigurationError("archive is no setting of a dataset: its folder is its archive")
+        raise ConfigurationError("archive is not a setting of a dataset: its folder is its archive")
     if redo is not None and redo not in REDO:
         raise ConfigurationError(f"redo is {redo}; {', '.join(REDO)} are taken")
     if max_per_minute is not None:

@@ -35,13 +35,13 @@ def open_dataset(out: str | os.PathLike[str]) -> Dataset:
         out: the folder that `generate_dataset` was given.
 
     Raises:
-        ConfigurationError: there is no dataset.
+        ConfigurationError: there is not a dataset.
     """
     folder = native(Path(out).expanduser()).absolute()
     with RowIndex(folder) as index:
         if index.latest() is None:
             raise ConfigurationError(
-                f"{clean(folder)} is no dataset", hint="generate_dataset(source, out) makes one."
+                f"{clean(folder)} is not a dataset", hint="generate_dataset(source, out) makes one."
             )
     return Dataset(folder)
 

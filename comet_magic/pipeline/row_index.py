@@ -111,7 +111,7 @@ class RowIndex:
         """Begin a run and give its number; the rows of the run before stand until `replace_former`.
 
         Raises:
-            ConfigurationError: the index is no file of its own or cannot be used.
+            ConfigurationError: the index is not a file of its own or cannot be used.
         """
         self._create()
         with self._opened(write=True) as connection:

@@ -61,7 +61,7 @@ def read_source(source: Any, *, prompt: str) -> Source:
         prompt: the column that holds the prompts.
 
     Raises:
-        ConfigurationError: it is no table, cannot be read, or has no such column.
+        ConfigurationError: it is not a table, cannot be read, or has no such column.
     """
     if isinstance(source, (str, os.PathLike)):
         opened = _of_file(Path(os.path.expanduser(source)))  # noqa: PTH111 - a home that nobody has is told as a file
@@ -74,7 +74,7 @@ def read_source(source: Any, *, prompt: str) -> Source:
         opened = Source(size, _of_rows(source, prompt), endless=size is None)
     else:
         raise ConfigurationError(
-            f"the source is of type {type(source).__name__}; a frame, a list, an iterable of rows or a path is taken"
+            f"the source is of type {type(source).__name__}; it must be a frame, a list, an iterable of rows or a path"
         )
     return replace(opened, records=_with_column(opened.records, prompt))
 
@@ -107,7 +107,7 @@ def _of_rows(rows: Iterable[Any], prompt: str) -> Iterator[Record]:
             yield row
         else:
             raise ConfigurationError(
-                f"row {number} is of type {type(row).__name__}; a text or a mapping is taken"
+                f"row {number} is of type {type(row).__name__}; it must be a text or a mapping"
             )
 
 
@@ -127,7 +127,7 @@ def _of_arrow(batches: Iterable[Any]) -> Iterator[Record]:
 def _of_file(path: Path) -> Source:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ConfigurationError(f"{clean(path)} is no table; {', '.join(SUFFIXES)} are read")
+        raise ConfigurationError(f"{clean(path)} is not a table; {', '.join(SUFFIXES)} are read")
     if not path.is_file():
         raise ConfigurationError(f"there is no file {clean(path)}")
     if suffix == ".parquet":

@@ -2,7 +2,7 @@
 
     TABLE                                   all rows, as printed by `help(comet_magic.errors)`
     NO_CONNECTION.error("host is down")     the error of a row: class, outcome, hint and `retryable` as the row says
-    decide(503, headers, ["slow_down"])     the row of an answer that is no picture: by code, else by status
+    decide(503, headers, ["slow_down"])     the row of an answer that is not a picture: by code, else by status
     call_status(state, error, picture=...)  what a person sees of a call in the ledger
     row_status(status, error)               what the row of a dataset is, by its last call in the ledger
     row_after(error)                        what it becomes when a call ends with this error
@@ -229,7 +229,7 @@ ENDS_RUN = frozenset(row.kind.__name__ for row in TABLE if row.kind and row.ends
 
 
 def decide(status: int, headers: Mapping[str, str], words: Iterable[str | None] = ()) -> Decision:
-    """The row of an answer that is no picture.
+    """The row of an answer that is not a picture.
 
     Args:
         status: the HTTP status; a 2xx one means an error inside an answer of success.

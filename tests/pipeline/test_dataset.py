@@ -593,7 +593,7 @@ def test_cancelling_the_await_lets_calls_in_flight_finish(endpoint: Endpoint, tm
     ("options", "error", "words"),
     [
         ({"sizes": "1024x1024"}, InvalidRequestError, "sizes is not a parameter"),
-        ({"archive": "here"}, ConfigurationError, "archive is no setting of a dataset"),
+        ({"archive": "here"}, ConfigurationError, "archive is not a setting of a dataset"),
         ({"redo": "done"}, ConfigurationError, "redo is done"),
         (
             {"max_per_minute": 0},

@@ -169,7 +169,7 @@ def test_a_folder_elsewhere_is_told_whole(
 
 
 def test_a_folder_without_a_dataset_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="is no dataset"):
+    with pytest.raises(ConfigurationError, match="is not a dataset"):
         open_dataset(tmp_path)
 
     assert list(tmp_path.iterdir()) == []

@@ -133,7 +133,7 @@ def test_an_empty_table_has_no_rows() -> None:
         (5, "the source is of type int"),
         ({"prompt": ["a"]}, "the source is of type dict"),
         (b"rows.csv", "the source is of type bytes"),
-        ("rows.xlsx", "rows.xlsx is no table; .csv"),
+        ("rows.xlsx", "rows.xlsx is not a table; .csv"),
         ("rows.csv", "there is no file rows.csv"),
     ],
 )
