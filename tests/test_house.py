@@ -78,9 +78,9 @@ HOSTS = {  # packages that only some modules may know
 HEAVY = {"httpcore", "httpx", "anyio", "PIL", "pandas", "pyarrow", "distributed", "ipywidgets", "numpy"}
 PANEL = PACKAGE / "notebook" / "panel"
 # Names of modules that a reader has to be told the meaning of.
-METAPHORS = set(
-    "cast crafts delivery depot dice easels faces forks front fronts hand journey judge lazy live look news outcomes "
-    "owners rehearsal ring shelf sitting spools stage trip unfinished waiting whole".split()
+METAPHORS = re.compile(
+    "cast|crafts|delivery|depot|dice|easels|faces|forks|fronts?|hand|journey|judge|lazy|live|look|news|outcomes|owners"
+    "|rehearsal|ring|shelf|sitting|spools|stage|trip|unfinished|waiting|whole"
 )
 # Words that confuse readers, and what to say in their place.
 PHRASES = {
@@ -244,8 +244,8 @@ def test_no_class_stands_in_two_places() -> None:
 
 
 def test_no_module_is_named_by_a_metaphor() -> None:
-    names = {path.stem for path in FILES if not path.is_relative_to(PANEL)}
-    assert names & METAPHORS == set()
+    names = [path.stem for path in FILES if not path.is_relative_to(PANEL)]
+    assert [name for name in names if METAPHORS.fullmatch(name)] == []
 
 
 def texts(path: Path) -> Iterator[str]:

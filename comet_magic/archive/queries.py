@@ -284,7 +284,7 @@ def _entry(row: dict[str, Any], pictures: tuple[StoredPicture, ...]) -> Entry:
 def _object(text: str | None) -> Mapping[str, Any]:
     found = json.loads(text or "{}")
     if not isinstance(found, dict):
-        raise TypeError("a row's JSON is no object")
+        raise TypeError("a row's JSON is not an object")
     return found
 
 

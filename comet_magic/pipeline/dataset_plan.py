@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..archive import Copy, Reader
-from ..request import Price, dollars
+from ..money import Price, dollars
 from ..text import counted
 from .job import DatasetJob, DatasetOptions, Redo, read_job
 from .row_status import should_send, status_of

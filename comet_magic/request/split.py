@@ -47,7 +47,7 @@ def cost_of(
     """Micro-USD of an answered call, by its usage or else its printed price; None if neither is known.
 
     `price_per_image` is used if the table has no price. A usage that comes to less than half of the lowest price
-    of these pictures is not believed (many gateways send zeros): then the cost is unknown, and what was reserved counts.
+    of these pictures is not believed (many gateways send zeros): the cost is unknown, and what was reserved counts.
     """
     tariff = request.spec.price
     counted = tariff.of_usage(usage) if tariff else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CometError
 from ...images import cost_words
-from ...request import dollars
+from ...money import dollars
 from ...text import clean, counted
 from ..cell_output import STATE_WORDS, CallProgress, duration
 
