@@ -56,6 +56,9 @@ async def download(
                 return await _follow(url, base_url=base_url, transport=transport, largest=largest)
             except _Transient as fault:
                 problem = str(fault)
+            except CometError as error:
+                error.urls = (url,)
+                raise
     raise DownloadError(
         f"the picture at {clean_url(url)} could not be fetched: {problem}",
         hint=AGAIN,
@@ -66,8 +69,8 @@ async def download(
 async def _follow(url: str, *, base_url: str, transport: DownloadTransport, largest: int) -> bytes:
     address = url
     for _ in range(MOST_HOPS + 1):
-        target = _parsed(address, url, base_url)
-        response = await _first_answer(target, await _resolve(target, base_url, url), transport)
+        target = parse_picture_url(address, base_url=base_url)
+        response = await _first_answer(target, await _addresses(target, base_url), transport)
         try:
             location = response.headers.get(LOCATION)
             if location is not None and response.status_code in _REDIRECTS:
@@ -76,7 +79,7 @@ async def _follow(url: str, *, base_url: str, transport: DownloadTransport, larg
             return await _body(response, url, largest)
         finally:
             await response.aclose()
-    raise DownloadError(f"{clean_url(url)} redirects more than {MOST_HOPS} times", urls=(url,))
+    raise DownloadError(f"{clean_url(url)} redirects more than {MOST_HOPS} times")
 
 
 async def _first_answer(
@@ -97,36 +100,22 @@ def _joined(address: str, location: str, first: str) -> str:
         return urljoin(address, location)
     except ValueError:
         pass
-    raise UnsafeURLError(f"{clean_url(first)} leads to an address that cannot be read", urls=(first,))
+    raise UnsafeURLError(f"{clean_url(first)} leads to an address that cannot be read")
 
 
-def _parsed(address: str, first: str, base_url: str) -> PictureURL:
-    try:
-        return parse_picture_url(address, base_url=base_url)
-    except UnsafeURLError as error:
-        problem = error
-    raise problem.with_facts(urls=(first,))
-
-
-async def _resolve(target: PictureURL, base_url: str, first: str) -> list[str]:
+async def _addresses(target: PictureURL, base_url: str) -> list[str]:
     """All addresses of the host, every one checked; connections go to these and to no other."""
     if target.ip is not None:
-        candidates = [str(target.ip)]
+        addresses = [str(target.ip)]
     else:
         try:
             found = await anyio.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as fault:
             raise _Transient(f"no such host ({type(fault).__name__})") from None
-        candidates = sorted({str(entry[4][0]) for entry in found}, key=_ipv4_first)
-    for ip in candidates:
-        try:
-            check_ip(ip, target, base_url=base_url)
-        except UnsafeURLError as error:
-            problem: CometError = error
-            break
-    else:
-        return candidates
-    raise problem.with_facts(urls=(first,))
+        addresses = sorted({str(entry[4][0]) for entry in found}, key=_ipv4_first)
+    for ip in addresses:
+        check_ip(ip, target, base_url=base_url)
+    return addresses
 
 
 def _ipv4_first(ip: str) -> tuple[int, str]:
@@ -140,15 +129,12 @@ async def _body(response: httpx.Response, url: str, largest: int) -> bytes:
         raise DownloadError(
             f"the picture at {clean_url(url)} could not be fetched: HTTP {status}{expired}",
             hint=AGAIN,
-            urls=(url,),
             status_code=status,
         )
     if status != 200:
         raise _Transient(f"HTTP {status}")
     if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise DownloadError(
-            f"the picture at {clean_url(url)} came compressed, which was not asked for", urls=(url,)
-        )
+        raise DownloadError(f"the picture at {clean_url(url)} came compressed, which was not asked for")
     if announced(response.headers) <= largest:
         try:
             body = await body_of(response, largest)
@@ -156,6 +142,4 @@ async def _body(response: httpx.Response, url: str, largest: int) -> bytes:
             raise _Transient(type(fault).__name__) from None
         if len(body) <= largest:
             return body
-    raise DownloadError(
-        f"the picture at {clean_url(url)} is larger than max_image_bytes, {largest}", urls=(url,)
-    )
+    raise DownloadError(f"the picture at {clean_url(url)} is larger than max_image_bytes, {largest}")

@@ -13,7 +13,7 @@ import anyio
 from ..errors import CometError
 from ..protocol import StreamReader, decisions, read_preview, refusal_of, request_id_of, retry_after
 from ..text import clean
-from .transport import HTTPFault, SendProgress, announced, error_of, pieces, silent
+from .transport import HTTPFault, SendProgress, announced, error_of, silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ async def _beginning(response: httpx.Response) -> bytes:
     """The first part of a refusal's body; one that is cut is still a refusal."""
     body = bytearray()
     try:
-        async for piece in pieces(response):
+        async for piece in response.aiter_raw():
             body += piece
             if len(body) >= REFUSAL_BYTES:
                 break
@@ -104,7 +104,7 @@ async def _answer(
     live = _LiveStream(flight, settings, largest) if stream else None
     begins: int | None = None
     try:
-        async for piece in pieces(response):
+        async for piece in response.aiter_raw():
             problem = _keep(flight, piece)
             if problem is None and flight.raw.size > largest:
                 problem = _too_large(largest)

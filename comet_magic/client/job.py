@@ -243,9 +243,11 @@ class Job(futures.Future[Images]):
 
     def _error(self, images: Images) -> CometError | None:
         errors = [error for call in self.parts for error in call.errors]
+        if not errors:
+            return None
         failures = [error for error in errors if not isinstance(error, SaveError)]
         if not failures:
-            return errors[0].with_facts(images=images) if errors else None
+            return errors[0].with_facts(images=images)
         if not images.pictures:
             return failures[0].with_facts(errors=tuple(failures) if len(failures) > 1 else ())
         first, count = failures[0], len(images.pictures)

@@ -53,7 +53,8 @@ class ResultWriter:
         call = flight.call
         reply, cost, fault = await self._core.in_thread(self._read, flight, answer)
         call.created, call.usage, call.cost = reply.created, dict(reply.usage) if reply.usage else None, cost
-        self._note_disk_fault(flight, fault)
+        if fault is not None:
+            self._note_disk_fault(flight, fault)
         return dict(enumerate(reply.items))
 
     def _read(self, flight: InFlight, answer: Received) -> tuple[Reply, int | None, OSError | None]:
@@ -124,7 +125,8 @@ class ResultWriter:
                 found[index] = error
                 return
         found[index] = picture
-        self._note_disk_fault(flight, fault)
+        if fault is not None:
+            self._note_disk_fault(flight, fault)
         flight.job.tell(Arrived(flight.call.index, picture))
 
     async def _download(self, url: str) -> bytes:
@@ -156,26 +158,19 @@ class ResultWriter:
     async def settle(self, flight: InFlight, state: Settled) -> None:
         """Write the end of a call to the ledger; its raw answer stays only where something else is lost."""
         fault = await self._core.in_thread(self._settle, flight, state)
-        self._note_disk_fault(flight, fault)
+        if fault is not None:
+            self._note_disk_fault(flight, fault)
 
     def _settle(self, flight: InFlight, state: Settled) -> OSError | None:
         call, answered = flight.call, state == "done"
-        errors = [error for error in call.errors if not isinstance(error, SaveError)]
-        # a picture with an address can be fetched again; anything else is in the raw answer only
-        lost = any(not isinstance(error, (DownloadError, UnsafeURLError)) for error in call.errors)
-        if lost and state in ("done", "unknown") and flight.raw.size:
-            kept = flight.raw.keep()
-            for error in errors:
-                error.rescue_path = str(kept) if kept else None
-        elif call.errors:
-            flight.raw.drop()
+        error = self._rescue(flight, state) if call.errors else None
         flight.raw.close()
         try:
             self._archive.settle(
                 flight.claim,
                 state,
                 cost=call.cost if answered else None,
-                error=next(iter([*errors, *call.errors]), None),
+                error=error,
                 usage=call.usage if answered else None,
                 attempts=call.attempts or None,
                 request_id=call.request_id,
@@ -184,9 +179,24 @@ class ResultWriter:
             return fault
         return None
 
-    def _note_disk_fault(self, flight: InFlight, fault: OSError | None) -> None:
+    @staticmethod
+    def _rescue(flight: InFlight, state: Settled) -> CometError:
+        """Keep a raw answer that holds what is nowhere else, drop any other; gives the main error of the call."""
+        errors = flight.call.errors
+        failures = [error for error in errors if not isinstance(error, SaveError)]
+        # a picture with an address can be fetched again; anything else is in the raw answer only
+        lost = any(not isinstance(error, (DownloadError, UnsafeURLError)) for error in errors)
+        if lost and state in ("done", "unknown") and flight.raw.size:
+            kept = flight.raw.keep()
+            for error in failures:
+                error.rescue_path = str(kept) if kept else None
+        else:
+            flight.raw.drop()
+        return failures[0] if failures else errors[0]
+
+    def _note_disk_fault(self, flight: InFlight, fault: OSError) -> None:
         """Have the call end with a `SaveError`, once, for what the disk refused after the payment."""
-        if fault is None or any(isinstance(error, SaveError) for error in flight.call.errors):
+        if any(isinstance(error, SaveError) for error in flight.call.errors):
             return
         reason = clean(fault.strerror or fault, limit=120)
         flight.call.errors.append(

@@ -20,7 +20,7 @@ from ._httpx import httpx
 from .proxy import environment_proxy, usable_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from ..addresses import PictureURL
     from ..settings import BaseURL
@@ -114,7 +114,7 @@ def _tls() -> ssl.SSLContext:
 
 
 def _context_for(*urls: str | None) -> ssl.SSLContext:
-    if any(url is not None and url.startswith("https:") for url in urls):
+    if "https" in {(url or "").partition(":")[0] for url in urls}:
         return _tls()
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, reads none
 
@@ -319,14 +319,8 @@ def announced(headers: Mapping[str, str]) -> int:
 async def body_of(response: httpx.Response, largest: int) -> bytes:
     """The raw body; of one that is longer than `largest` bytes, a piece more than that."""
     body = bytearray()
-    async for piece in pieces(response):
+    async for piece in response.aiter_raw():
         body += piece
         if len(body) > largest:
             break
     return bytes(body)
-
-
-async def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The raw body as it comes, nothing decoded."""
-    async for piece in response.aiter_raw():
-        yield piece
