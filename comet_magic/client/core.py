@@ -314,13 +314,8 @@ class Core(ForkHooks):
         with self._lock:
             self._jobs.discard(job)
             last = self._closed and not self._jobs
-            loop = self._loop if last else None
-            if loop is not None:
-                self._loop = None
-        if loop is not None:
-            loop.release()
-        if last:  # not on the loop's thread: it may take a while
-            threading.Thread(target=self._close_archive, name="comet_magic-close").start()
+        if last and not ending():  # in a thread, for the loop's own cannot wait for its end
+            threading.Thread(target=self._wind_up, name="comet_magic-close").start()
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -334,18 +329,18 @@ class Core(ForkHooks):
             if self._closed:
                 return
             self._closed = True
-            jobs, loop = tuple(self._jobs), self._loop
-            if not jobs:
-                self._loop = None
-        if loop is not None and not jobs:
-            loop.release()
+            jobs = tuple(self._jobs)
         for job in jobs:
             job.abandon()
         if not jobs:
-            self._close_archive()
+            self._wind_up()
 
-    def _close_archive(self) -> None:
-        """Close the archive's files; it can be read again. An archive in memory stays as it is."""
+    def _wind_up(self) -> None:
+        """Let go of the loop's thread and close the archive, which can be read again; one in memory stays as it is."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.release()
         if self.archive.folder is not None:
             self.archive.close()
 
