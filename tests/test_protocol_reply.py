@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from comet_magic import errors
 from comet_magic.protocol import Reply, read_reply
-from comet_magic.protocol.content_encoding import decoded
+from comet_magic.protocol.answer import decoded
 
 PICTURE = bytes(range(256)) * 20
 TEXT = base64.b64encode(PICTURE).decode()

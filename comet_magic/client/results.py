@@ -6,15 +6,13 @@ A disk that refuses after the payment is reported at the end; the pictures go on
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import anyio
 
 from ..errors import CometError, DownloadError, SaveError, UnsafeURLError
 from ..images import Picture, check_picture
-from ..protocol import encoding_of, looks_like_a_stream, read_reply, read_stream, request_id_of
-from ..protocol.content_encoding import decoded
+from ..protocol import read_answer, request_id_of
 from ..request import cost_of
 from ..text import clean
 from .download import download
@@ -77,17 +75,14 @@ class ResultWriter:
 
     def _parsed(self, flight: InFlight, answer: Received) -> Reply:
         settings = self._settings
-        largest = settings.max_response_bytes * 10
         try:
-            pieces = flight.raw.pieces(answer.begins)
-            beginning = next(pieces, b"")
-            encoding = answer.headers.get("content-encoding", "") or encoding_of(beginning)
-            body = decoded(chain([beginning], pieces), encoding=encoding, largest=largest)
-            beginning = next(body, b"")
-            body = chain([beginning], body)
-            if looks_like_a_stream(beginning, labelled=answer.stream):
-                return read_stream(body, largest=largest, largest_picture=settings.max_image_bytes)
-            return read_reply(body, largest_picture=settings.max_image_bytes)
+            return read_answer(
+                flight.raw.pieces(answer.begins),
+                encoding=answer.headers.get("content-encoding", ""),
+                stream=answer.stream,
+                largest=settings.max_response_bytes * 10,
+                largest_picture=settings.max_image_bytes,
+            )
         except CometError as error:
             error.request_id = error.request_id or request_id_of(answer.headers)
             error.status_code = error.status_code or answer.status

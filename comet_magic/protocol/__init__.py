@@ -5,7 +5,7 @@ No socket, no clock, no random numbers: bytes and times are arguments.
 
 from __future__ import annotations
 
-from .complete import encoding_of, is_complete, looks_like_a_stream
+from .answer import is_complete, read_answer
 from .decisions import TABLE, CallStatus, Decision, RowStatus, call_status, decide, row_status, should_retry
 from .refusal import refusal_of, request_id_of
 from .reply import Reply, ReplyItem, read_reply
@@ -35,9 +35,8 @@ __all__ = [
     "backoff",
     "call_status",
     "decide",
-    "encoding_of",
     "is_complete",
-    "looks_like_a_stream",
+    "read_answer",
     "read_preview",
     "read_reply",
     "read_stream",
