@@ -304,12 +304,17 @@ def _must_fit(
         BudgetExceededError: it does not fit, or its price is unknown.
     """
     vendor, day, session = account
-    chosen = {"session": ("AND session = ?", [session]), "day": ("AND day = ?", [day]), "archive": ("", [])}
-    for scope, limit in budget.limits:
+    scopes: tuple[tuple[str, int | None, str, list[str]], ...] = (
+        ("session", budget.session, "AND session = ?", [session]),
+        ("day", budget.day, "AND day = ?", [day]),
+        ("archive", budget.archive, "", []),
+    )
+    for scope, limit, condition, values in scopes:
+        if limit is None:
+            continue
         if reserve is None:
             message = f"the price of this call is unknown, and a limit of {dollars(limit)} per {scope} is set"
             raise BudgetExceededError(message, hint="Give price_per_image, in USD, or lift the limit.")
-        condition, values = chosen[scope]
         query = "SELECT TOTAL(spent + reserved + uncertain) FROM money WHERE vendor = ? "
         counted = int(connection.execute(query + condition, [vendor, *values]).fetchone()[0])
         if counted + reserve > limit:

@@ -43,12 +43,6 @@ class Budget:
     day: int | None = None
     archive: int | None = None
 
-    @property
-    def limits(self) -> tuple[tuple[str, int], ...]:
-        """The limits that are set, as (scope, micro-USD)."""
-        scopes = (("session", self.session), ("day", self.day), ("archive", self.archive))
-        return tuple((scope, limit) for scope, limit in scopes if limit is not None)
-
 
 @dataclass(frozen=True)
 class Claim:
