@@ -185,6 +185,7 @@ class TestADamagedPicture:
             (made(JPEG)[:-2] + b"\xff\xc4\0\2" * 70_000 + b"\xff\xd9", "too many pieces"),
             (made(JPEG)[:-2], "too early"),
             (webp_head(b"JUNK", bytes(40)), "no picture"),
+            (extended((b"JUNK" + bytes(4)) * 70_000, canvas=(48, 32)), "too many pieces"),
             (webp_head(b"VP8X", bytes(10)), "broken"),
             (webp_head(b"VP8L", b"\x2e" + bytes(40)), "no beginning"),
             (webp_head(b"VP8 ", bytes(46)), "no beginning"),

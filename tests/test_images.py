@@ -67,6 +67,11 @@ class TestTheList:
         one = Images([picture(made())])
         assert one.image is one[0]
 
+    def test_gives_the_only_picture_also_if_it_is_the_users_own(self):
+        images = Images()
+        images.append(Image.new("RGB", (3, 3)))
+        assert images.image is images[0]
+
     def test_gives_the_only_picture_or_says_how_many_there_are(self, three):
         with pytest.raises(
             InvalidRequestError, match="there are 3 pictures; image gives the only one"
@@ -224,12 +229,17 @@ def another(path=None):
     return Picture(made(JPEG), PNG, 48, 32, path=path)
 
 
+def resized(path=None):
+    """A picture of another size than its record says."""
+    return Picture(made(), PNG, 480, 32, path=path)
+
+
 def unknown(path=None):
     """A picture of a kind that is not opened."""
     return Picture(b"<svg/>", "image/svg+xml", 48, 32, path=path)
 
 
-@pytest.mark.parametrize("make", [damaged, unopened, another, unknown])
+@pytest.mark.parametrize("make", [damaged, unopened, another, resized, unknown])
 class TestADamagedPicture:
     def test_is_delivered_with_its_bytes_and_saved(self, make, tmp_path):
         images = Images([make("a.png"), picture(made())])
