@@ -228,7 +228,7 @@ def test_an_option_that_is_none_is_refused_by_name(client: cm.Client, options: d
 
 
 def test_a_setting_that_is_none_is_refused_by_name() -> None:
-    with pytest.raises(cm.ConfigurationError, match="max_inflight is no setting") as caught:
+    with pytest.raises(cm.ConfigurationError, match="max_inflight is not a setting") as caught:
         cm.Client(api_key="sk-0123456789", max_inflight=3)  # type: ignore[call-arg]
     assert caught.value.hint == "Did you mean max_in_flight?"
 

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import inspect
 import warnings
-from concurrent import futures
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from weakref import WeakKeyDictionary
+
+import anyio
 
 from ..request import Options
 from ..settings import ClientOptions, hide_keys
@@ -20,6 +21,7 @@ from .vendor import balance, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent import futures
 
     from ..archive import Archive, Spend
     from ..images import Images
@@ -117,6 +119,12 @@ class _BaseClient:
         """Calls that still run, also in the background."""
         return self._core.jobs
 
+    async def _awaited(self, prompt: str, options: Options) -> Images:
+        """Make a call from an asyncio loop; with `reuse`, which reads the archive, it is started in a thread."""
+        start = partial(self.submit, prompt, **options)
+        job = await started(self._core, start) if options.get("reuse") else start()
+        return checked(await finished(job), options)
+
     def spend(self) -> Spend:
         """What this client's session has spent at its vendor, with its upper bound."""
         return self._core.archive.spend(vendor=self.vendor, session=self._core.session)
@@ -158,7 +166,7 @@ class Client(_BaseClient):
         Raises:
             CometError: the catalogue cannot be read.
         """
-        return self._core.ask(catalogue)
+        return self._core.start(catalogue, self._core.api, self._core.base).result()
 
     def balance(self) -> Balance:
         """Money that the key has used and has left, as the vendor reports it.
@@ -166,7 +174,7 @@ class Client(_BaseClient):
         Raises:
             CometError: the vendor does not report it.
         """
-        return self._core.ask(balance)
+        return self._core.start(balance, self._core.api, self._core.base).result()
 
     def close(self) -> None:
         """Take no more calls; what was already sent runs on in the background."""
@@ -200,19 +208,19 @@ class AsyncClient(_BaseClient):
         Cancelling the await leaves calls that were already sent running in the background.
         """
         hide_keys(options)
-        return checked(await finished(await submitted(self, prompt, options)), options)
+        return await self._awaited(prompt, options)
 
     async def fetch(self, call_id: str) -> Images:
         """Fetch the missing pictures of a paid call again; takes, gives and raises what `Client.fetch` does."""
-        return await finished(await started(partial(self._core.fetch, call_id)))
+        return await finished(await started(self._core, partial(self._core.fetch, call_id)))
 
     async def catalogue(self) -> tuple[Listed, ...]:
         """The image models and prices that the vendor lists today; gives and raises what `Client.catalogue` does."""
-        return await asyncio.to_thread(self._core.ask, catalogue)
+        return await asyncio.wrap_future(self._core.start(catalogue, self._core.api, self._core.base))
 
     async def balance(self) -> Balance:
         """Money that the key has used and has left; gives and raises what `Client.balance` does."""
-        return await asyncio.to_thread(self._core.ask, balance)
+        return await asyncio.wrap_future(self._core.start(balance, self._core.api, self._core.base))
 
     async def aclose(self) -> None:
         """Take no more calls; what was already sent runs on in the background."""
@@ -225,19 +233,13 @@ class AsyncClient(_BaseClient):
         await self.aclose()
 
 
-async def submitted(client: _BaseClient, prompt: str, options: Options) -> Job:
-    """Submit a call from an asyncio loop; with `reuse`, which reads the archive, in a thread of its own."""
-    start = partial(client.submit, prompt, **options)
-    return await started(start) if options.get("reuse") else start()
-
-
-async def started(start: Callable[[], Job]) -> Job:
+async def started(core: Core, start: Callable[[], Job]) -> Job:
     """The job that a blocking function starts, in a thread; abandoned if the await is cancelled meanwhile."""
-    thread = futures.ThreadPoolExecutor(1, "comet_magic-start")
-    starting = thread.submit(start)
-    thread.shutdown(wait=False)
+    starting = core.start(anyio.to_thread.run_sync, start)
+    waiting = asyncio.wrap_future(starting)
+    waiting.add_done_callback(_retrieve)
     try:
-        return await asyncio.wrap_future(starting)
+        return await asyncio.shield(waiting)
     except asyncio.CancelledError:
         starting.add_done_callback(_abandon_started)
         raise
@@ -261,8 +263,8 @@ async def finished(job: Job) -> Images:
     return future.result()
 
 
-def _retrieve(future: asyncio.Future[Images]) -> None:
-    """Retrieve how a job ended: asyncio would warn about an error that is never looked at."""
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    """Retrieve how a future ended: asyncio would warn about an error that is never looked at."""
     if not future.cancelled():
         future.exception()
 

@@ -40,6 +40,7 @@ from .transport import APITransport, DownloadTransport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from ..archive import StoredPicture
 
@@ -252,11 +253,11 @@ class Core(ForkHooks):
             self._loop = LoopHandle()
         return self._loop
 
-    def ask(self, question: Callable[[APITransport, BaseURL], Awaitable[T]]) -> T:
-        """The answer to a free question; waits for it."""
+    def start(self, act: Callable[..., Awaitable[T]], *arguments: object) -> Future[T]:
+        """Start something beside the calls on the loop, such as a free question to the vendor."""
         with self._lock:
             portal = self._open_loop().portal
-        return portal.call(question, self.api, self.base)
+        return portal.start_task_soon(act, *arguments)
 
     async def _run(self, job: Job) -> None:
         try:

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Unpack
 
 from ..settings import hide_keys
-from .api import Client, checked, finished, named, submitted
+from .api import Client, named
 from .core import configure
 
 if TYPE_CHECKING:
@@ -117,4 +117,4 @@ async def agenerate(prompt: str, **options: Unpack[Options]) -> Images:
     """
     hide_keys(options)
     client = await asyncio.to_thread(shared_client)  # the key may be in a keyring, which takes its time
-    return checked(await finished(await submitted(client, prompt, options)), options)
+    return await client._awaited(prompt, options)  # noqa: SLF001 - the two are one room
