@@ -61,7 +61,7 @@ def test_what_comes_neither_now_nor_then_may_come_the_third_time(stage: Stage, a
         with pytest.raises(DownloadError):
             client.fetch(call)
         assert client.fetch(call).data == (pictures.picture(prompt),)
-        with pytest.raises(InvalidRequestError, match="no paid call with pictures still to be fetched"):
+        with pytest.raises(InvalidRequestError, match="not a paid call with pictures still to be fetched"):
             client.fetch(call)
     client.archive.close()
     assert stage.server.counts(prompt).posts == 1
