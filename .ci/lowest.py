@@ -1,4 +1,4 @@
-"""Prints the lowest supported version of all that the package and its kernel need, for pip, but for the names given."""
+"""Prints, for pip, the lowest supported versions of the packages that we and the kernel need, except those named."""
 
 import re
 import sys

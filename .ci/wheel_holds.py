@@ -1,4 +1,4 @@
-"""Fails unless a wheel holds exactly the package and its facts."""
+"""Fails unless a wheel contains exactly the package and its metadata."""
 
 import sys
 import zipfile
@@ -11,4 +11,4 @@ odd = [
     if name.startswith("comet_magic/") and not name.endswith((".py", ".css", "py.typed"))
 ]
 print(f"{len(names)} files in the wheel")
-sys.exit(f"these do not belong into the wheel: {strangers + odd}" if strangers or odd else 0)
+sys.exit(f"these do not belong in the wheel: {strangers + odd}" if strangers or odd else 0)

@@ -38,29 +38,20 @@ _METADATA = frozenset({"metadata.azure.com", "metadata.packet.net", "metadata.te
 
 # https://www.iana.org/assignments/iana-ipv4-special-registry/
 _CLOSED_V4 = tuple(
-    map(
-        IPv4Network,
-        (
-            "0.0.0.0/8",
-            "10.0.0.0/8",
-            "100.64.0.0/10",
-            "127.0.0.0/8",
-            "169.254.0.0/16",
-            "172.16.0.0/12",
+    IPv4Network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *(
             "192.0.0.0/24",
             "192.0.2.0/24",
             "192.31.196.0/24",
             "192.52.193.0/24",
             "192.88.99.0/24",
             "192.168.0.0/16",
-            "192.175.48.0/24",
-            "198.18.0.0/15",
-            "198.51.100.0/24",
-            "203.0.113.0/24",
-            "224.0.0.0/3",
-            # The host agent of Azure: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
-            "168.63.129.16/32",
         ),
+        *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
+        # The host agent of Azure: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+        "168.63.129.16/32",
     )
 )
 # https://www.iana.org/assignments/ipv6-unicast-address-assignments/
@@ -252,4 +243,4 @@ def _is_inside(name: str) -> bool:
 
 def _refused(url: str, reason: str) -> UnsafeURLError:
     kept = quote(url[:_LONGEST], safe=_PRINTABLE, errors="replace")
-    return UnsafeURLError(f"the picture was not fetched: {reason}", urls=[kept])
+    return UnsafeURLError(f"the picture was not fetched: {reason}", urls=(kept,))

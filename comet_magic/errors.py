@@ -105,43 +105,25 @@ class CometError(Exception):
         rescue_path: the file with the raw answer, or None.
     """
 
-    outcome: Outcome = "not_sent"
     full_traceback: ClassVar[bool] = False
+    outcome: Outcome = "not_sent"
+    hint: str = ""
+    code: str | None = None
+    param: str | None = None
+    request_id: str | None = None
+    status_code: int | None = None
+    attempts: int = 0
+    retry_after: float | None = None
+    retryable: bool = False
+    images: Sequence[Any] = ()
+    partial: bytes | None = None
+    errors: tuple[CometError, ...] = ()
+    urls: tuple[str, ...] = ()
+    rescue_path: str | None = None
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        hint: str = "",
-        outcome: Outcome | None = None,
-        code: str | None = None,
-        param: str | None = None,
-        request_id: str | None = None,
-        status_code: int | None = None,
-        attempts: int = 0,
-        retry_after: float | None = None,
-        retryable: bool = False,
-        images: Sequence[Any] = (),
-        partial: bytes | None = None,
-        errors: Sequence[CometError] = (),
-        urls: Sequence[str] = (),
-        rescue_path: str | None = None,
-    ) -> None:
+    def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
-        self.hint = hint
-        self.outcome = outcome or type(self).outcome
-        self.code = code
-        self.param = param
-        self.request_id = request_id
-        self.status_code = status_code
-        self.attempts = attempts
-        self.retry_after = retry_after
-        self.retryable = retryable
-        self.images = images
-        self.partial = partial
-        self.errors = tuple(errors)
-        self.urls = tuple(urls)
-        self.rescue_path = rescue_path
+        self.with_facts(**facts)
 
     def with_facts(self, **facts: Any) -> Self:
         """This error, with further attributes set.
@@ -149,7 +131,7 @@ class CometError(Exception):
         Raises:
             TypeError: errors have no such attribute.
         """
-        unknown = facts.keys() - self.__dict__.keys()
+        unknown = facts.keys() - CometError.__annotations__.keys()
         if unknown:
             raise TypeError(f"an error has no {', '.join(sorted(unknown))}")
         self.__dict__.update(facts)

@@ -67,7 +67,6 @@ def _unknown(model_id: str) -> Model:
         family="unknown",
         parameters=MappingProxyType(_OPEN),
         prompt_limit=1_000_000,
-        answers="either",
         source=COMET,
         known=False,
         notice=f"{model_id} is not in the table, so nothing is checked and the server decides{ask}",

@@ -40,9 +40,9 @@ class Model:
     id: str
     family: str
     parameters: Mapping[str, Rule] = field(hash=False, repr=False)
-    prompt_limit: int
-    answers: Answers
     source: str
+    prompt_limit: int = 32_000
+    answers: Answers = "either"
     snapshots: tuple[str, ...] = ()
     retired: date | None = None
     transparent: Literal["", "yes", "preview"] = ""

@@ -165,7 +165,6 @@ def _gpt(model_id: str, takes: Mapping[str, Rule], qualities: tuple[str, ...], *
         id=model_id,
         family="gpt-image",
         parameters=takes,
-        prompt_limit=32_000,
         answers="b64_json",
         source=REFERENCE,
         snapshots=snapshots,
@@ -186,14 +185,8 @@ def _seedream(model_id: str, low: int, words: tuple[str, ...]) -> Model:
     A prompt of more than about 1,000 characters is read less closely, but not refused.
     """
     usual = (
-        "2048x2048",
-        "2304x1728",
-        "1728x2304",
-        "2560x1440",
-        "1440x2560",
-        "2496x1664",
-        "1664x2496",
-        "3024x1296",
+        *("2048x2048", "2304x1728", "1728x2304", "2560x1440", "1440x2560"),
+        *("2496x1664", "1664x2496", "3024x1296"),
     )
     size = FreeSize(grid=1, ratio=16, edge=16_384, low=low, high=16_777_216, usual=usual, words=words)
     return Model(
@@ -202,8 +195,6 @@ def _seedream(model_id: str, low: int, words: tuple[str, ...]) -> Model:
         parameters=MappingProxyType(
             {"n": Interval(1, 1), "size": size, "response_format": ANSWER_FORMS, "user": Text()}
         ),
-        prompt_limit=32_000,
-        answers="either",
         source=COMET_SEEDREAM,
         auto_sizes=usual[:1],
     )
@@ -221,8 +212,6 @@ QWEN = Model(
             "user": Text(),
         }
     ),
-    prompt_limit=32_000,
-    answers="either",
     source=COMET,
     price=LOGGED_QWEN,
     auto_sizes=("1328x1328",),
@@ -241,7 +230,6 @@ DALLE_3 = Model(
         }
     ),
     prompt_limit=4_000,
-    answers="either",
     source=REFERENCE,
     retired=END_OF_DALLE,
     price=LIST_DALLE_3,
@@ -261,7 +249,6 @@ DALLE_2 = Model(
         }
     ),
     prompt_limit=1_000,
-    answers="either",
     source=REFERENCE,
     retired=END_OF_DALLE,
     price=LIST_DALLE_2,

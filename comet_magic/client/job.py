@@ -259,8 +259,8 @@ class Job(futures.Future[Images]):
             attempts=first.attempts,
             partial=first.partial,
             images=images,
-            errors=failures,
-            urls=[url for error in failures for url in error.urls],
+            errors=tuple(failures),
+            urls=tuple(url for error in failures for url in error.urls),
             rescue_path=first.rescue_path,
         )
 
