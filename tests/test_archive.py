@@ -146,15 +146,39 @@ def test_a_ledger_that_is_no_database_is_found_before_paying(archive: Archive, f
         claim(archive)
 
 
-def test_a_ledger_that_is_a_link_is_refused(archive: Archive, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [True, False])
+def test_a_ledger_that_is_a_link_is_neither_written_nor_read(
+    archive: Archive, folder: Path, tmp_path: Path, there: bool
+) -> None:
     folder.mkdir()
-    (tmp_path / "victim").write_bytes(b"")
+    if there:
+        (tmp_path / "victim").write_bytes(b"")
     (folder / "ledger.sqlite").symlink_to(tmp_path / "victim")
 
     with pytest.raises(ConfigurationError, match="is a link"):
         claim(archive)
+    if there:
+        with pytest.raises(ConfigurationError, match="is a link"):
+            archive.history()
 
-    assert (tmp_path / "victim").read_bytes() == b""
+    assert [path.read_bytes() for path in tmp_path.glob("victim*")] == [b""] * there
+
+
+def test_a_link_or_a_pipe_in_place_of_the_receipts_costs_no_picture(
+    archive: Archive, folder: Path, tmp_path: Path
+) -> None:
+    log = folder / "receipts.jsonl"
+    for plant in (lambda: log.symlink_to(tmp_path / "victim"), lambda: os.mkfifo(log)):
+        call = claim(archive)
+        plant()
+        keep(archive, call)
+        with pytest.raises(OSError, match=r"leads out|No such device"):
+            archive.settle(call, "done", cost=7)
+        log.unlink()
+
+    assert [archive.load(picture) for picture in archive.stored(call.key)] == [png(0), png(0)]
+    assert archive.spend() == Spend(spent=14, calls=2)
+    assert not (tmp_path / "victim").exists()
 
 
 def test_a_folder_for_locks_that_is_a_file_is_found_before_paying(archive: Archive, folder: Path) -> None:
