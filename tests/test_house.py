@@ -182,49 +182,6 @@ def test_nothing_is_swallowed_and_nothing_is_left_to_do(path: Path) -> None:
         assert word not in text
 
 
-def test_no_public_class_name_stands_in_two_rooms() -> None:
-    places: dict[str, set[str]] = {}
-    for path, tree in TREES.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, set()).add(str(path.relative_to(PACKAGE)))
-    assert {name: found for name, found in places.items() if len(found) > 1} == {}
-
-
-# Phrases that say less than the plain words; the panel's own texts are not looked at yet.
-BANNED = re.compile(
-    r"for nothing|costs? nothing|vendor's end|switched off|\b[Oo]rdered\b|unseen|[Ll]ate, after|: taken|"
-    r"is no flag;|rehears|[Ss]tands? beside|not its business|free at once|all the same|[Tt]ake pictures"
-)
-
-
-def texts_for_users() -> Iterator[tuple[str, str]]:
-    """Where, and what: the strings of the package that are no docstrings, the pages and the notebooks' Markdown."""
-    for path, tree in TREES.items():
-        if "panel" in path.parts:
-            continue
-        notes = {
-            id(node.body[0].value)
-            for node in ast.walk(tree)
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-            and isinstance(node.body[0], ast.Expr)
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in notes:
-                yield f"{path.relative_to(PACKAGE)}:{node.lineno}", node.value
-    root = PACKAGE.parent
-    yield "README.md", (root / "README.md").read_text("utf-8")
-    for path in sorted((root / "notebooks").glob("*.ipynb")):
-        for cell in json.loads(path.read_text("utf-8"))["cells"]:
-            if cell["cell_type"] == "markdown":
-                yield path.name, "".join(cell["source"])
-
-
-def test_what_a_user_reads_is_said_in_plain_words() -> None:
-    found = [f"{where}: {match[0]}" for where, text in texts_for_users() for match in BANNED.finditer(text)]
-    assert found == []
-
-
 def rooms_of_classes() -> dict[str, set[str]]:
     """The rooms in which each public class, or name of a type, is defined; the panel is a room to be rebuilt."""
     found: dict[str, set[str]] = {}
@@ -249,7 +206,11 @@ def test_no_module_is_named_by_a_metaphor() -> None:
 
 
 def texts(path: Path) -> Iterator[str]:
-    """The texts of a file that somebody may read: of a module all strings, docstrings too."""
+    """The texts of a file that somebody may read: of a module all strings, of a notebook the Markdown."""
+    if path.suffix == ".ipynb":
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        yield from ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        return
     if path.suffix != ".py":
         yield path.read_text("utf-8")
         return
@@ -261,9 +222,10 @@ def texts(path: Path) -> Iterator[str]:
 def test_texts_use_the_plain_word() -> None:
     read = [path for path in FILES if not path.is_relative_to(PANEL)]
     readme = PACKAGE.parent / "README.md"
+    notebooks = [path for path in PACKAGE.parent.glob("notebooks/*.ipynb") if path.stem != "02_panel"]
     found = [
         f"{path.name}: {text[max(match.start() - 40, 0) : match.end() + 20]!r}: say {plain!r}"
-        for path in [*read, *([readme] if readme.exists() else [])]
+        for path in [*read, *notebooks, *([readme] if readme.exists() else [])]
         for text in texts(path)
         for phrase, plain in PHRASES.items()
         for match in re.finditer(phrase, text)
