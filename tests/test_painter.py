@@ -19,16 +19,7 @@ SEEN = """mountains, noon/mountains at night; a lake at sunset/a lake in fog; th
 a street, noon/a street in the snow, noon; a desert at dusk/a forest at dusk; green hills/purple hills
 a cup on a table, noon/a cup in a field, noon; a meadow, noon/a house in a meadow, noon; 雪山，晴天/雪山，夜晚
 a red balloon, noon/a blue balloon, noon; a balloon, noon/three balloons, noon"""
-HOSTILE = [
-    "",
-    " \n\t\0\x07",
-    "🙂🛶🌅",
-    "e\u0301\u200d\ufe0f",
-    "\ud800 boat \udfff",
-    "سفينة في البحر",
-    "ที่ทะเล",
-    "नाव",
-]
+HOSTILE = ["", " \n\t\0\x07", "🙂🛶🌅", "e\u0301\u200d\ufe0f", "\ud800 boat", "سفينة", "ที่ทะเล", "नाव"]  # fmt: skip
 
 
 def small(prompt: str, **more) -> Image.Image:
@@ -121,10 +112,10 @@ def test_a_file_is_of_the_format_asked_for_and_keeps_what_is_transparent(prompt,
     assert alpha.crop((100, 60, 150, 200)).getextrema()[1] == 255
 
 
-@pytest.mark.parametrize("output_format", ["jpeg", "webp"])
-def test_compression_is_the_quality(output_format):
-    lengths = [len(painter.encode(small(BOAT), output_format, quality)) for quality in (0, 40, 80, 100)]
-    assert lengths == sorted(set(lengths))
+def test_compression_is_the_quality():
+    for kind in ("jpeg", "webp"):
+        lengths = [len(painter.encode(small(BOAT), kind, quality)) for quality in (0, 40, 80, 100)]
+        assert lengths == sorted(set(lengths))
 
 
 def test_previews_are_the_picture_blurred_and_sharpen():
