@@ -84,10 +84,8 @@ class Meter:
 
         for name in ("claim", "received", "store", "settle"):
             setattr(Archive, name, self.metered("ledger", getattr(Archive, name)))
-        parts = {images.check_picture: "check and decode"}
-        parts |= {
-            getattr(files, name): "file and fsync" for name in ("place", "write_whole", "embed_metadata")
-        }
+        parts = {images.check_picture: "check"}
+        parts |= {getattr(files, name): "file and fsync" for name in ("place", "write_whole")}
         metered = {function: self.metered(part, function) for function, part in parts.items()}
         for module in [module for name, module in sys.modules.items() if name.startswith("comet_magic")]:
             for name, value in list(vars(module).items()):
