@@ -243,16 +243,19 @@ def test_the_time_of_a_call_holds_also_where_the_server_refuses_everybody() -> N
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.parametrize("where", ["results.check_picture", "job.total"])
 def test_a_fault_of_ours_reaches_the_caller_as_it_is(
-    client: cm.Client, monkeypatch: pytest.MonkeyPatch
+    client: cm.Client, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("comet_magic.client.results.check_picture", broken)
+    monkeypatch.setattr(f"comet_magic.client.{where}", broken)
 
     with pytest.raises(ZeroDivisionError, match="a fault of ours"):
         client.generate("a boat", **SMALL)
+    monkeypatch.undo()
+    assert len(client.generate("a boat", **SMALL)) == 1
 
 
 def test_a_call_that_ends_between_two_looks_gives_its_pictures() -> None:

@@ -224,45 +224,55 @@ class Job(futures.Future[Images]):
 
     def finish(self) -> None:
         """End the job with the pictures of all its requests, or with one error for all that failed."""
-        images = self._images()
-        error = self._error(images)
-        if error is not None:
-            self.set_exception(error)
+        try:
+            ended = self._combined()
+        except BaseException as fault:  # noqa: BLE001 - a fault of ours must reach the caller, who waits
+            ended = fault
+        if isinstance(ended, Images):
+            self.set_result(ended)
         else:
-            self.set_result(images)
+            self.set_exception(ended)
 
-    def _images(self) -> Images:
-        return Images(
-            [*self.reused, *(picture for call in self.parts for picture in call.pictures)],
+    def _combined(self) -> Images | BaseException:
+        pictures, created = list(self.reused), None
+        errors: list[CometError] = []
+        usages: list[dict[str, Any]] = []
+        for call in self.parts:
+            pictures += call.pictures
+            errors += call.errors
+            usages += [call.usage] if call.usage else []
+            created = call.created if created is None else created
+        images = Images(
+            pictures,
             prompt=self.first.prompt,
             model=self.first.model,
-            created=next((call.created for call in self.parts if call.created is not None), None),
-            usage=_sum_usage([call.usage for call in self.parts if call.usage]),
+            created=created,
+            usage=_sum_usage(usages),
             cost=total(call.cost for call in self.parts),
         )
+        return _one_error(errors, images) if errors else images
 
-    def _error(self, images: Images) -> CometError | None:
-        errors = [error for call in self.parts for error in call.errors]
-        if not errors:
-            return None
-        failures = [error for error in errors if not isinstance(error, SaveError)]
-        if not failures:
-            return errors[0].with_facts(images=images)
-        if not images.pictures:
-            return failures[0].with_facts(errors=tuple(failures) if len(failures) > 1 else ())
-        first, count = failures[0], len(images.pictures)
-        return PartialResultError(
-            f"{count} of {count + len(failures)} pictures arrived; the first failure: {first}",
-            outcome=_gravest(images.pictures, failures),
-            hint=first.hint,
-            request_id=first.request_id,
-            attempts=first.attempts,
-            partial=first.partial,
-            images=images,
-            errors=tuple(failures),
-            urls=tuple(url for error in failures for url in error.urls),
-            rescue_path=first.rescue_path,
-        )
+
+def _one_error(errors: Sequence[CometError], images: Images) -> CometError:
+    """One error for all requests of a job: the only one, or what part of the pictures is missing and why."""
+    failures = [error for error in errors if not isinstance(error, SaveError)]
+    if not failures:
+        return errors[0].with_facts(images=images)
+    if not images.pictures:
+        return failures[0].with_facts(errors=tuple(failures) if len(failures) > 1 else ())
+    first, count = failures[0], len(images.pictures)
+    return PartialResultError(
+        f"{count} of {count + len(failures)} pictures arrived; the first failure: {first}",
+        outcome=_gravest(images.pictures, failures),
+        hint=first.hint,
+        request_id=first.request_id,
+        attempts=first.attempts,
+        partial=first.partial,
+        images=images,
+        errors=tuple(failures),
+        urls=tuple(url for error in failures for url in error.urls),
+        rescue_path=first.rescue_path,
+    )
 
 
 def _call_listener(listener: Callable[[T], object], news: T) -> None:
