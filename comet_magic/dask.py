@@ -32,7 +32,7 @@ _TOLD = ("outcome", "code", "param", "request_id", "status_code", "attempts", "r
 
 
 def perform_on_worker(order: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a worker runs; gives None, or in less than a kilobyte what went wrong."""
+    """What a worker runs; gives None, or the error as a mapping of less than a kilobyte."""
     try:
         generate_one(**order)
     except CometError as error:
@@ -42,12 +42,12 @@ def perform_on_worker(order: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def load() -> None:
-    """Have a worker import what its calls need."""
+    """Import what calls need; run by each worker before its first call."""
     LoopHandle().release()
 
 
 class Workers:
-    """Performs requests on the workers of a Dask cluster, at most as many at once as the limiter admits.
+    """Makes pictures on the workers of a Dask cluster, at most as many at once as the limiter admits.
 
     Args:
         core: the driver's; its archive is in the folder.
@@ -55,13 +55,15 @@ class Workers:
         cluster: a `distributed.Client`, or the address of a scheduler.
 
     Raises:
-        ConfigurationError: dask is not installed, the scheduler does not answer, or it is neither of both.
+        ConfigurationError: dask is not installed, the scheduler does not answer, or `cluster` is something else.
     """
 
     def __init__(self, core: BatchCore, folder: Path, cluster: Any) -> None:
         if not isinstance(cluster, str) and not hasattr(cluster, "submit"):
-            what = f"cluster is of type {type(cluster).__name__}"
-            raise ConfigurationError(f"{what}; a scheduler's address or a distributed.Client is taken")
+            what = type(cluster).__name__
+            raise ConfigurationError(
+                f"cluster must be a distributed.Client or a scheduler's address, not {what}"
+            )
         self._core = core
         self._own = isinstance(cluster, str)
         self._client = _connected(cluster) if self._own else cluster
@@ -80,33 +82,33 @@ class Workers:
         return self._core.archive
 
     async def perform(self, request: ImageRequest, copy: int, *, redo: bool = False) -> RunningCall:
-        """What came of one request for one copy."""
+        """Send one request by a worker; pictures and errors are in the call."""
         return await self._core.delegate(request, copy, self, redo=redo)
 
     async def refetch(self, call_id: str) -> bool:
-        """Whether a paid picture could be fetched, by the driver."""
+        """Fetch the missing pictures of a paid call, by the driver; whether they are there now."""
         return await self._core.refetch(call_id)
 
     async def recover(self, *, again: bool = False) -> None:
-        """Take over what dead drivers left; at first, wait until the workers have run something."""
+        """Finish the calls that dead drivers left; the first time, wait until the workers have loaded."""
         if not again:
             await self._ended(self._threads.submit(self._warm_up))
         await self._core.recover(again=again)
 
     def close(self) -> None:
-        """Let go of the cluster; it runs on."""
+        """Disconnect from the cluster; it runs on."""
         self._threads.shutdown(wait=False)
         if self._own:
             self._client.close()
 
     def _warm_up(self) -> None:
-        """A worker's first tasks wait for its imports and then start together, however they were paced."""
+        """Have every worker import first: tasks that wait for it would start together, whatever the pace."""
         tasks = [
             self._client.submit(load, workers=[worker], allow_other_workers=True, pure=False, retries=0)
             for worker in self._client.nthreads()
         ]
         for task in tasks:
-            task.exception()  # a worker that cannot load says so in its first call
+            task.exception()  # a worker that cannot load fails in its first call
 
     async def send(self, claim: Claim) -> CometError | None:
         """Have a worker send a claimed request once; the error that it ended with, or None."""
@@ -133,7 +135,7 @@ class Workers:
 
     @staticmethod
     async def _ended(waiting: Future[Any]) -> Future[Any]:
-        """The same once it is done; nothing is raised."""
+        """Wait until a future is done, and give it back; nothing is raised."""
         loop, done = asyncio.get_running_loop(), asyncio.Event()
         waiting.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set))
         await done.wait()

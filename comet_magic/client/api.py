@@ -297,11 +297,11 @@ def checked(images: Images, options: Options) -> Images:
     asked = options.get("n") or 1
     if len(images) < asked:
         message = f"{asked} pictures were requested; the answer held {len(images)}"
-        warnings.warn(message, stacklevel=_callers_level())
+        warnings.warn(message, stacklevel=callers_level())
     return images
 
 
-def _callers_level() -> int:
+def callers_level() -> int:
     """The `stacklevel` of the first frame outside of this package and asyncio, as seen by the function that warns."""
     frame, level = inspect.currentframe(), 0
     while frame is not None and frame.f_code.co_filename.startswith(OURS):

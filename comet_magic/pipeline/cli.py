@@ -1,15 +1,13 @@
-"""`python -m comet_magic dataset`: the pipeline in a terminal."""
+"""The command `python -m comet_magic dataset`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..money import parse_dollars
-from ..request import WireOptions
-from .dataset import generate_dataset
+from ..request import WireOptions, parse_dollars
+from .dataset import REDO, generate_dataset
 from .dataset_plan import plan
 from .expand import typed
-from .job import REDO
 
 if TYPE_CHECKING:
     import argparse
@@ -22,16 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="a .csv, .tsv, .jsonl or .parquet file")
     parser.add_argument("out", help="the folder of the dataset; run it again to go on where it ended")
     parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="the column of the prompts")
-    parser.add_argument("--plan", action="store_true", help="what it would do and cost; nothing is sent")
-    parser.add_argument("--max-cost", metavar="USD", help="what all runs of this dataset may cost together")
+    parser.add_argument(
+        "--plan", action="store_true", help="print what it would do and cost; nothing is sent"
+    )
+    parser.add_argument(
+        "--max-cost", metavar="USD", help="the most that all runs of this dataset may cost together"
+    )
     parser.add_argument("--max-in-flight", type=int, metavar="N", help="calls side by side (default 8)")
-    parser.add_argument("--max-per-minute", type=float, metavar="N", help="pictures a minute at the most")
+    parser.add_argument("--max-per-minute", type=float, metavar="N", help="at most so many pictures a minute")
     parser.add_argument("--price-per-image", metavar="USD", help="for a model whose price is not known")
     parser.add_argument("--dedupe", action="store_true", help="equal rows share one picture")
     parser.add_argument(
-        "--redo", choices=REDO, help="run just the rows that ended so; unknown may bill twice"
+        "--redo", choices=REDO, help="send only the rows that ended so; unknown may be billed twice"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
     for name in WireOptions.__annotations__:
         if name not in _OF_A_ROW:
             flag = f"--{name.replace('_', '-')}"
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Makes the dataset, or tells the plan; 0 when every row has ended, 1 when some are open."""
+    """Make the dataset, or print the plan; gives 0 if every row has ended, 1 if some remain."""
     options = _options(arguments)
     if arguments.plan:
         print(plan(arguments.source, arguments.out, **options))

@@ -1,4 +1,4 @@
-"""What a dataset would cost, before anything is sent."""
+"""The plan of a dataset: what it would do and cost, before anything is sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ..archive import Copy, Reader
 from ..money import Price, dollars
 from ..text import counted
-from .job import DatasetJob, DatasetOptions, Redo, read_job
+from .dataset import DatasetJob, DatasetOptions, Redo, read_job
 from .row_status import should_send, status_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .expand import Row
 
 
-BATCH = 20_000  # rows; the ledger is quicker with many neighbours at once
+BATCH = 20_000  # rows; the ledger answers many keys at once more quickly
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class DatasetPlan:
 
     Attributes:
         rows: pictures asked for.
-        duplicates: rows that ask for what an earlier one asks for.
-        done: pictures that are there.
-        ended: rows that were refused, failed or are unknown, by outcome; they are left alone without `redo`.
+        duplicates: rows whose request an earlier row has too.
+        done: pictures that exist.
+        ended: rows that were refused, failed or are unknown, by status; they are sent only with `redo`.
         invalid: rows that break a rule, by reason; they will fail without being sent.
         to_generate: pictures to be paid for.
         price: of those, from the least to the most.
         unpriced: how many of those have no known price.
-        at_risk: calls whose outcome a crash can leave unknown, at the most.
-        at_risk_price: the most that those can cost in micro-USD, None where unknown.
+        at_risk: at most so many calls are left unknown if the run is killed.
+        at_risk_price: the most that those can cost in micro-USD, None if unknown.
         max_cost: the limit in micro-USD, or None.
     """
 
@@ -84,7 +84,7 @@ def plan(
     max_per_minute: float | None = None,
     **options: Unpack[DatasetOptions],
 ) -> DatasetPlan:
-    """What `generate_dataset` would do with the same arguments; nothing is sent, no key is needed.
+    """What `generate_dataset` would do with the same arguments; nothing is sent, and no key is needed.
 
     A generator is used up by this: plan a list, a frame or a file.
 
@@ -113,9 +113,9 @@ class _Tally:
         with self._job.expander as expander:
             for batch in self._job.source.batches(BATCH):
                 rows = list(expander.read(batch))
-                slots = self._archive.copies(row.key for row in rows if row.key)
+                copies = self._archive.copies(row.key for row in rows if row.key)
                 for row in rows:
-                    self._count(row, slots.get((row.key, row.copy)))
+                    self._count(row, copies.get((row.key, row.copy)))
         at_risk = min(self._job.in_flight, self._to_generate)
         return DatasetPlan(
             rows=self._rows,
@@ -131,17 +131,17 @@ class _Tally:
             max_cost=self._job.max_cost,
         )
 
-    def _count(self, row: Row, slot: Copy | None) -> None:
+    def _count(self, row: Row, copy: Copy | None) -> None:
         self._rows += 1
         if row.template is None:
             self._invalid[str(row.problem)] += 1
-        elif slot is not None and slot.outcome == "done":
+        elif copy is not None and copy.outcome == "done":
             self._done += 1
-        elif should_send(slot, self._job.redo):
+        elif should_send(copy, self._job.redo):
             if not row.shares_earlier:
                 self._pay(row.template.estimate(row.prompt))
-        elif slot is not None:
-            self._ended[status_of(slot)] += 1
+        elif copy is not None:
+            self._ended[status_of(copy)] += 1
 
     def _pay(self, price: Price) -> None:
         self._to_generate += 1

@@ -1,4 +1,4 @@
-"""A dataset in other forms: parquet, tar shards, a plain folder; here or at any address that fsspec knows."""
+"""A dataset in other formats: parquet, tar shards or a plain folder; on this machine or at an address of fsspec."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 Format = Literal["parquet", "webdataset", "folder"]
 SHARD = 512 << 20  # bytes of pictures in one file
 GROUP = 64 << 20  # bytes of pictures in one row group of a parquet file
-MetadataRow = dict[str, Any]
+Record = dict[str, Any]
 
 
 class Place(Protocol):
-    """Where files are written, whole or not at all."""
+    """A place for files that are written whole or not at all."""
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A file for writing, there under its name once it is closed without an error."""
+        """A file for writing; it has its name once it is closed without an error."""
 
 
 class Folder:
@@ -39,7 +39,7 @@ class Folder:
         self._folder = folder
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A file beside it, which takes its name at the end."""
+        """A temporary file in the same folder, which takes the name at the end."""
         return replaced(self._folder / name)
 
 
@@ -71,15 +71,17 @@ class Address:
 
 
 def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) -> list[str]:
-    """Write the dataset of a folder in another form; gives the names of what was written.
+    """Write the dataset of a folder in another format; gives the names of the files written.
 
     Raises:
-        ConfigurationError: the form is unknown, or a library is missing.
-        SaveError: a picture cannot be read, or the place refuses.
+        ConfigurationError: the format is unknown, or a library is missing.
+        SaveError: a picture cannot be read, or a file cannot be written.
     """
     writers = {"parquet": _parquet, "webdataset": _webdataset, "folder": _folder}
     if form not in writers:
-        raise ConfigurationError(f"format is {clean(form, limit=40)}; {', '.join(writers)} are taken")
+        raise ConfigurationError(
+            f"format is {clean(form, limit=40)}; format must be parquet, webdataset or folder"
+        )
     place: Place = Address(str(to)) if "://" in str(to) else Folder(Path(to).expanduser())
     problem = ""
     try:
@@ -89,7 +91,7 @@ def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) ->
     raise SaveError(f"the export to {clean(to)} failed: {problem}", outcome="not_sent")
 
 
-def _bytes(folder: Path, record: MetadataRow) -> bytes | None:
+def _bytes(folder: Path, record: Record) -> bytes | None:
     return inside(folder, record["file_name"]).read_bytes() if record["file_name"] else None
 
 
@@ -97,7 +99,7 @@ def _bytes(folder: Path, record: MetadataRow) -> bytes | None:
 
 
 def _folder(folder: Path, place: Place) -> Iterator[str]:
-    """The pictures under their names, once each, and then the metadata that tells of them."""
+    """The pictures under their names, once each, and then `metadata.jsonl`."""
     seen = set()
     for record in read_records(folder):
         name, data = record["file_name"], _bytes(folder, record)
@@ -115,7 +117,7 @@ def _folder(folder: Path, place: Place) -> Iterator[str]:
 
 
 def _webdataset(folder: Path, place: Place) -> Iterator[str]:
-    """Shards of `000000000.png` and `000000000.json`, numbered by the row."""
+    """Shards that hold `000000000.png` and `000000000.json`, numbered by row."""
     samples = ((number, record) for number, record in enumerate(read_records(folder)) if record["file_name"])
     for name, shard in _shards(folder, samples, "data-{:05d}.tar"):
         # USTAR has no times beyond seconds and no owners' names: the same rows give the same bytes.
@@ -137,13 +139,13 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _shards(
-    folder: Path, samples: Iterable[tuple[int, MetadataRow]], name: str
-) -> Iterator[tuple[str, Iterator[tuple[int, MetadataRow, bytes]]]]:
-    """The samples in shards that are filled one after the other, each with its name."""
+    folder: Path, samples: Iterable[tuple[int, Record]], name: str
+) -> Iterator[tuple[str, Iterator[tuple[int, Record, bytes]]]]:
+    """The samples in shards of at most 512 MB of pictures, each with its name; one after the other."""
     remaining = iter(samples)
     first = next(remaining, None)
 
-    def fill() -> Iterator[tuple[int, MetadataRow, bytes]]:
+    def fill() -> Iterator[tuple[int, Record, bytes]]:
         nonlocal first
         size = 0
         while first is not None and size < SHARD:
@@ -163,9 +165,9 @@ def _shards(
 
 
 def _parquet(folder: Path, place: Place) -> Iterator[str]:
-    """Shards whose column `image` holds the pictures' bytes; every row is there, with or without one."""
+    """Shards with all rows; the column `image` holds the bytes of the picture, if there is one."""
     try:
-        import pyarrow  # noqa: F401 - asked before anything is written
+        import pyarrow  # noqa: F401 - looked for before anything is written
     except ImportError:
         problem = ConfigurationError("pyarrow is not installed", hint="pip install 'comet-magic[data]'")
     else:

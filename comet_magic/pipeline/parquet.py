@@ -1,4 +1,4 @@
-"""Parquet with picture bytes, in the shape that `datasets` loads as an `Image` feature without being told."""
+"""Parquet files with picture bytes, in the shape that `datasets` loads as an `Image` feature by itself."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..text import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-BATCH = 1000  # rows whose types are looked at together
+BATCH = 1000  # rows whose types are found together
 # https://huggingface.co/docs/datasets/about_dataset_features#image-feature
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 OUTER = ("cost", "width", "height")
 
 
 def wide_schema(records: Iterable[dict[str, Any]]) -> Any:
-    """One schema for all rows; a column whose rows do not agree is text.
+    """One schema for all rows; a column with values of several types is text.
 
     Raises:
-        ConfigurationError: a column holds what parquet cannot.
+        ConfigurationError: parquet cannot hold a value of a column.
     """
     types: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
@@ -71,7 +71,7 @@ def _common(one: Any, other: Any) -> Any:
 
 
 def _settled(name: str, kind: Any) -> Any:
-    """The type of a column in which nothing was found is the one it would have."""
+    """A column without any value gets the type that its values would have."""
     if pa.types.is_null(kind):
         return pa.int64() if name in OUTER else pa.string()
     return kind
@@ -85,7 +85,7 @@ def _feature(kind: Any) -> dict[str, str]:
 def write_shard(
     file: BinaryIO, schema: Any, samples: Iterable[tuple[int, dict[str, Any], bytes]], *, group: int
 ) -> None:
-    """One file, in row groups of so many bytes of pictures."""
+    """Write one file, in row groups of `group` bytes of pictures."""
     with parquet.ParquetWriter(file, schema, compression={"image.bytes": "none"}) as writer:
         for rows in _groups(samples, group):
             try:
@@ -115,7 +115,7 @@ def _groups(
 
 
 def _fitting(row: dict[str, Any], schema: Any) -> dict[str, Any]:
-    """The row with a text wherever the column is of text."""
+    """The row, with values of text columns as text."""
     fitted = dict(row)
     for field in schema:
         value = fitted.get(field.name)

@@ -1,4 +1,4 @@
-"""What a dataset holds: counts, money, rows, failures, pictures. Read from disk at every question."""
+"""The report of a dataset: counts, money, rows, failures, pictures. Each property reads the disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..archive import Reader, Spend
 from ..errors import ConfigurationError
 from ..files import from_here, native
-from ..money import dollars
+from ..request import dollars
 from ..text import clean, counted
 from .row_index import RowIndex
 from .row_status import ROW_STATUSES, in_words
@@ -32,22 +32,22 @@ def open_dataset(out: str | os.PathLike[str]) -> Dataset:
     """The dataset in a folder, also while another process works on it.
 
     Args:
-        out: the folder that `generate_dataset` was given.
+        out: the folder that was given to `generate_dataset`.
 
     Raises:
-        ConfigurationError: there is not a dataset.
+        ConfigurationError: there is no dataset in the folder.
     """
     folder = native(Path(out).expanduser()).absolute()
     with RowIndex(folder) as index:
         if index.latest() is None:
             raise ConfigurationError(
-                f"{clean(folder)} is not a dataset", hint="generate_dataset(source, out) makes one."
+                f"there is no dataset in {clean(folder)}", hint="generate_dataset(source, out) makes one."
             )
     return Dataset(folder)
 
 
 class Dataset:
-    """A dataset on disk; each question reads it as it is then."""
+    """A dataset on disk; each property reads it anew."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,16 +66,16 @@ class Dataset:
         return run is not None and run.state == "complete"
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The rows in the order of their source, one mapping each; nothing is held.
+        """The rows in the order of their source, one mapping each, read as they are asked for.
 
-        A column of the source that has a name of ours, or one that would be taken for a picture, is kept as
-        `<name>_source`.
+        A column of the source whose name has a meaning here, such as `cost` or `image`, is kept as `<name>_source`;
+        no two columns share a name.
         """
         return read_records(self.folder)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows by outcome; `open` are those that no run has ended."""
+        """Rows by status; `open` are those that no run has ended."""
         found = Counter(record["outcome"] for record in self.records())
         return {name: found[name] for name in ROW_STATUSES}
 
@@ -86,17 +86,17 @@ class Dataset:
 
     @property
     def cost(self) -> int:
-        """What is known to be spent, in micro-USD."""
+        """The money known to be spent, in micro-USD."""
         return self.spend.spent
 
     @property
     def bound(self) -> int:
-        """The most that can have been spent, with what is uncertain and in flight, in micro-USD."""
+        """The most that can have been spent, with unknown calls and those in flight, in micro-USD."""
         return self.spend.bound
 
     @property
     def rows(self) -> pd.DataFrame:
-        """A frame with a line for each row: the source's columns, outcome, file, cost, error..."""
+        """A pandas frame with a line for each row: the source's columns, outcome, file, cost, error..."""
         pandas = _pandas()
         frame: pd.DataFrame = pandas.DataFrame(list(self.records()), columns=None if len(self) else COLUMNS)
         return frame
@@ -112,7 +112,7 @@ class Dataset:
         return dict(reasons.most_common())
 
     def to_frame(self) -> pd.DataFrame:
-        """`rows` with a column `image`, whose pictures are opened when asked for."""
+        """`rows` with a column `image`, whose pictures are read when somebody looks at them."""
         frame = self.rows
         images = [
             LazyImage(self.folder, name) if isinstance(name, str) else None for name in frame["file_name"]
@@ -125,7 +125,7 @@ class Dataset:
 
         Raises:
             InvalidRequestError: there are no pictures.
-            SaveError: one is gone.
+            SaveError: the file of one cannot be read.
         """
         from ..images import Images
 
@@ -134,7 +134,7 @@ class Dataset:
         return Images(pictures).sheet(columns, width)
 
     def export(self, to: str | os.PathLike[str], *, format: Format) -> list[str]:  # noqa: A002 - the word for it
-        """Write the dataset in another form; the same dataset gives the same bytes.
+        """Write the dataset in another format; the same dataset gives the same bytes.
 
         Args:
             to: a folder, or its address for fsspec (`s3://bucket/name`, `memory://name`).
@@ -142,11 +142,11 @@ class Dataset:
                 rows that have a picture), or `folder` (pictures and `metadata.jsonl`).
 
         Returns:
-            The names of what was written, in order.
+            The names of the files written, in order.
 
         Raises:
             ConfigurationError: the format is unknown, or a library for it is missing.
-            SaveError: the place refuses.
+            SaveError: a file cannot be written.
         """
         from .exports import export_records
 
@@ -158,7 +158,7 @@ class Dataset:
         lines = [
             f"{counted(sum(counts.values()), 'row')} in {clean(from_here(self.folder))}",
             in_words(counts),
-            f"{dollars(spend.spent)} spent, {dollars(spend.bound)} at the most",
+            f"{dollars(spend.spent)} spent, {dollars(spend.bound)} at most",
         ]
         lines += [f"{count:,} x {clean(reason, limit=200)}" for reason, count in self._worst().items()]
         return "\n".join(lines)

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..archive import Copy
-    from .job import Redo
+    from .dataset import Redo
     from .row_index import IndexedRow, RunState
 
 ROW_STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
+_WORDS = {"open": "remaining", "over_budget": "over budget", "equal": "shared"}
 _NOT_ENDED = frozenset({"open", "over_budget", "cancelled"})
 
 
@@ -55,5 +56,6 @@ def ends_run(error: CometError) -> bool:
 
 
 def in_words(counts: Mapping[str, int]) -> str:
-    """Rows by status, those that are 0 left out: "2 done, 1 refused"."""
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing yet"
+    """Rows by status, those that are 0 left out: "2 done, 1 refused, 7 remaining"."""
+    words = (f"{count:,} {_WORDS.get(name, name)}" for name, count in counts.items() if count)
+    return ", ".join(words) or "nothing yet"

@@ -6,38 +6,50 @@ Rows are read by one thread in batches, and no faster than calls are made, so me
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import anyio
 from anyio.to_thread import run_sync
 
 from ..archive import CopyTaken
-from ..errors import BudgetExceededError, SaveError
+from ..client.batch import BatchCore
+from ..client.core import configure
+from ..client.loop_thread import LoopHandle, unwrapped
+from ..errors import BudgetExceededError, CallAbandoned, CometError, SaveError
 from ..files import make_private_folder
+from ..request import dollars
+from ..text import counted
+from .progress import Status, make_display
+from .report import Dataset, open_dataset
 from .row_index import RowIndex, RunState
-from .row_status import ends_run, should_send, status_after, status_of
+from .row_status import ends_run, in_words, should_send, status_after, status_of
 from .rows import write_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
+    from pathlib import Path
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from ..archive import Archive, Copy
     from ..client.job import RunningCall
+    from ..dask import Workers
     from ..images import Picture
     from ..protocol.decisions import RowStatus
     from ..request import ImageRequest
+    from .dataset import DatasetJob
     from .expand import Row
-    from .job import DatasetJob
     from .source import Record
 
     Settled = RowStatus | Literal["equal", "claimed_by_others"]
 
 REFRESH = 30.0  # seconds between two writings of the metadata
 LOOK = 0.5  # seconds between two looks at the source or at rows of other processes
+STEP = 0.02  # seconds between two looks while waiting, so that an interrupt acts at once
 ToSend = tuple["Row", "Copy | None"]
 
 
@@ -52,7 +64,7 @@ class Maker(Protocol):
         """Send one request; pictures and errors are in the call."""
 
     async def refetch(self, call_id: str) -> bool:
-        """Fetch the missing pictures of a paid call; nothing is sent. Whether that worked."""
+        """Fetch the missing pictures of a paid call, without sending anything; whether they are there now."""
 
     async def recover(self, *, again: bool = False) -> None:
         """Finish the calls that dead processes left."""
@@ -104,10 +116,19 @@ class Runner:
         self.error = self.error or error
         self.stop()
 
+    def begin(self) -> None:
+        """Make the folder and begin the run in its index; waits for the disk.
+
+        Raises:
+            ConfigurationError: the folder or its index cannot be used.
+        """
+        make_private_folder(self.job.folder)
+        with RowIndex(self.job.folder) as index:
+            self._number = index.begin(vendor=self.job.base.vendor, size=self.job.source.size)
+
     async def run(self) -> None:
         """Make what is to be made; the result is in `counts` and `error`, and on disk."""
         with self._index, self.job.expander:
-            await run_sync(self._begin)
             try:
                 with anyio.CancelScope() as self._scope:
                     await self._maker.recover()
@@ -121,10 +142,6 @@ class Runner:
             finally:
                 with anyio.CancelScope(shield=True):
                     await run_sync(self._end)
-
-    def _begin(self) -> None:
-        make_private_folder(self.job.folder)
-        self._number = self._index.begin(vendor=self.job.base.vendor, size=self.job.source.size)
 
     def _end(self) -> None:
         self._index.end(self._number, "complete" if self._state == "running" else self._state)
@@ -171,13 +188,14 @@ class Runner:
     async def _read(self, reader: ThreadPoolExecutor, send: MemoryObjectSendStream[ToSend]) -> None:
         """Hand out the rows to send; once the run is halted, a source that may be endless is read no further."""
         batches = self.job.source.batches()
+        endless = self.job.source.endless
         async with send:
-            while not self._read_enough():
+            while not (endless and self.halted):
                 reading = asyncio.wrap_future(reader.submit(self._read_batch, batches))
-                while not (reading.done() or self._read_enough()):
+                while not reading.done():
                     await asyncio.wait({reading}, timeout=LOOK)
-                if not reading.done():
-                    return
+                    if endless and self.halted and not reading.done():
+                        return
                 fault = reading.exception()
                 if fault is not None:  # of the source; the calls in flight are finished all the same
                     self._halt(fault)
@@ -187,9 +205,6 @@ class Runner:
                     return
                 for one in to_send:
                     await send.send(one)
-
-    def _read_enough(self) -> bool:
-        return self.halted and self.job.source.endless
 
     def _read_batch(self, batches: Iterator[list[Record]]) -> list[ToSend] | None:
         """Expand, index and look up some more rows; gives those to send, or None at the end of the source."""
@@ -215,10 +230,10 @@ class Runner:
 
     def _look_up(self, rows: list[Row]) -> list[ToSend]:
         """The rows to send, with what the ledger has of each; the others are settled."""
-        slots = self._maker.archive.copies(row.key for row in rows if row.key)
+        copies = self._maker.archive.copies(row.key for row in rows if row.key)
         to_send: list[ToSend] = []
         for row in rows:
-            found = slots.get((row.key, row.copy))
+            found = copies.get((row.key, row.copy))
             if row.problem is not None:
                 self._settle(row, "over_budget" if row.template else "failed")
             elif row.shares_earlier:
@@ -240,7 +255,7 @@ class Runner:
             self._settle(row, self._heed(await self._pay(row, redo=redo)))
 
     async def _pay(self, row: Row, *, redo: bool) -> RunningCall:
-        """The call; if money is short, it waits for what the calls in flight give back."""
+        """Make the call; if money is short, wait for what the calls in flight give back."""
         assert row.template is not None  # noqa: S101 - a row without a request is never sent
         request = row.template.request(row.prompt)
         while True:
@@ -294,3 +309,144 @@ def _status_of(found: Copy | None) -> Settled:
     if found is None:
         return "open"
     return "claimed_by_others" if found.outcome == "open" else status_of(found)
+
+
+class DatasetRun:
+    """A run as seen by the thread that waits for it.
+
+    Attributes:
+        interrupts: how often the run was interrupted. After the first, nothing more is sent; after the second, the
+            calls in flight are cancelled. Any thread may count it up.
+    """
+
+    def __init__(self, job: DatasetJob, *, cluster: Any, progress: bool) -> None:
+        self.interrupts = self._obeyed = 0
+        self._job = job
+        self._cluster = cluster
+        self._progress = progress
+        self._ended = False
+        self._fetching: set[Future[Any]] = set()  # paid pictures still on their way when the run has ended
+
+    def report(self) -> Dataset:
+        """Run to the end; gives the report, or raises what ended the run."""
+        with self:
+            while not (self._ended or self.interrupts):
+                if time.monotonic() >= self._next_look:
+                    self._show()
+                time.sleep(STEP)
+        fault = self._future.exception()
+        if fault is not None:
+            raise unwrapped(fault)
+        error = self._runner.error
+        if error is not None:
+            raise self._explained(error) if isinstance(error, CometError) else error
+        dataset = open_dataset(self._job.folder)
+        if self.interrupts:
+            raise self._interrupted(dataset)
+        return dataset
+
+    def __enter__(self) -> Self:
+        folder = self._job.folder.absolute()
+        self._core = BatchCore(
+            configure({**self._job.client, "archive": folder}),
+            max_cost=self._job.max_cost,
+            per_minute=self._job.per_minute,
+        )
+        self._workers = _workers(self._core, folder, self._cluster)
+        self._runner = Runner(self._job, self._workers or self._core)
+        try:
+            self._runner.begin()
+        except CometError:
+            self._let_go()
+            raise
+        self._display = make_display(shown=self._progress)
+        self._next_look = time.monotonic() + self._display.every
+        self._loop = LoopHandle()
+        self._future: Future[None] = self._loop.portal.start_task_soon(self._runner.run)
+        self._future.add_done_callback(self._end)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.interrupts += interrupted
+        if kind is not None and not interrupted:  # such as an output that takes no more progress
+            self._runner.stop()
+        self._drain(shown=kind is None or interrupted)
+        self._let_go()
+        self._loop.release()
+        return interrupted  # `report` tells of it
+
+    def _end(self, _: object) -> None:
+        """The run has ended; called on the engine's thread, which no interrupt reaches."""
+        self._fetching.update(self._core.jobs)
+        for job in tuple(self._fetching):
+            job.add_done_callback(self._fetching.discard)
+        self._ended = True
+
+    def _drain(self, *, shown: bool) -> None:
+        """Wait for the end of the run and for paid pictures still on their way, unless it is cancelled.
+
+        An interrupt is counted and passed on, at whatever moment it comes; the waiting goes on.
+        """
+        while not self._ended or (self._fetching and self.interrupts < 2):
+            try:
+                if self._obeyed < min(self.interrupts, 2):
+                    self._obeyed += 1
+                    self._obey()
+                if shown and time.monotonic() >= self._next_look:
+                    self._show()
+                # Nothing that takes a lock in Python: an interrupt within would leave it locked for ever.
+                time.sleep(STEP)
+            except KeyboardInterrupt:
+                self.interrupts += 1
+        if shown:
+            self._show()
+        self._display.close()
+
+    def _obey(self) -> None:
+        """Pass one interrupt on to the run."""
+        self._runner.stop()
+        if self._obeyed == 1:
+            self._display.say("stopping: calls in flight are finished first; interrupt again to cancel them")
+        else:
+            self._loop.portal.start_task_soon(self._runner.cancel)
+
+    def _show(self) -> None:
+        spend = self._core.archive.spend(self._job.base.vendor)
+        counts = dict(self._runner.counts)
+        self._display.show(Status(counts, self._job.source.size, spend, self._runner.awaited))
+        self._next_look = time.monotonic() + self._display.every
+
+    def _let_go(self) -> None:
+        if self._workers is not None:
+            self._workers.close()
+        self._core.close()
+        self._core.archive.close()
+
+    def _explained(self, error: CometError) -> CometError:
+        """The error that ended the run, with the pictures that the disk refused and the number of open rows."""
+        if self._runner.unsaved:
+            from ..images import Images
+
+            error.images = Images(self._runner.unsaved)
+        count = open_dataset(self._job.folder).counts["open"]
+        if count:
+            rows = counted(count, "row remains", "rows remain")
+            error.hint = f"{error.hint} {rows}; run it again to go on.".strip()
+        return error
+
+    def _interrupted(self, dataset: Dataset) -> CallAbandoned:
+        spend = self._core.archive.spend(self._job.base.vendor)
+        return CallAbandoned(
+            f"stopped: {in_words(dataset.counts)}; {dollars(spend.bound)} spent at most",
+            outcome="unknown" if spend.uncertain else "billed",
+            hint="Run it again: it goes on where it ended, and nothing that exists is paid for again.",
+        )
+
+
+def _workers(core: BatchCore, folder: Path, cluster: Any) -> Workers | None:
+    if cluster is None:
+        return None
+    from ..dask import Workers
+
+    return Workers(core, folder, cluster)

@@ -1,4 +1,4 @@
-"""Rows from whatever holds them: frames, lists, files, generators. Read in batches, never held whole."""
+"""The rows of a source: a frame, a list, a file or a generator. Read in batches, never held whole."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Source:
-    """A table that is read once, in its order.
+    """A table that is read once, from its first row to its last.
 
     Attributes:
         size: how many rows it has, None if only reading it tells.
@@ -37,7 +37,10 @@ class Source:
     endless: bool = False
 
     def batches(self, size: int = BATCH) -> Iterator[list[Record]]:
-        """The rows, so many at a time; a slow source's one by one, and a failing one's until it fails."""
+        """The rows in lists of at most `size`; what a slow source has given is handed on after 0.1 s.
+
+        If the source fails, the rows before the fault come first.
+        """
         batch: list[Record] = []
         try:
             until = time.monotonic() + LINGER
@@ -58,13 +61,13 @@ def read_source(source: Any, *, prompt: str) -> Source:
     Args:
         source: a pandas or pyarrow frame; a path that ends in .csv, .tsv, .jsonl or .parquet; or any iterable of
             texts or mappings.
-        prompt: the column that holds the prompts.
+        prompt: the column of the prompts.
 
     Raises:
-        ConfigurationError: it is not a table, cannot be read, or has no such column.
+        ConfigurationError: the source is not a table or cannot be read. The column is looked for with the first row.
     """
     if isinstance(source, (str, os.PathLike)):
-        opened = _of_file(Path(os.path.expanduser(source)))  # noqa: PTH111 - a home that nobody has is told as a file
+        opened = _of_file(Path(os.path.expanduser(source)))  # noqa: PTH111 - a home that does not exist is named as a file
     elif _is(source, "pandas", "DataFrame"):
         opened = Source(len(source), _of_frame(source))
     elif _is(source, "pyarrow", "Table"):
@@ -74,13 +77,13 @@ def read_source(source: Any, *, prompt: str) -> Source:
         opened = Source(size, _of_rows(source, prompt), endless=size is None)
     else:
         raise ConfigurationError(
-            f"the source is of type {type(source).__name__}; it must be a frame, a list, an iterable of rows or a path"
+            f"source must be a frame, a path or an iterable of rows, not {type(source).__name__}"
         )
     return replace(opened, records=_with_column(opened.records, prompt))
 
 
 def _is(value: object, module: str, name: str) -> bool:
-    """Whether it is an instance of a class of a library, which is not imported for the question."""
+    """Whether a value is an instance of a library's class; the library is not imported to find out."""
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(value, kind)
 
@@ -92,7 +95,7 @@ def _with_column(records: Iterator[Record], prompt: str) -> Iterator[Record]:
     if prompt not in first:
         there = ", ".join(str(name) for name in first) or "none"
         raise ConfigurationError(
-            f"there is no column {clean(prompt, limit=80)}; there are: {clean(there, limit=300)}",
+            f"there is no column {clean(prompt, limit=80)}; the columns are: {clean(there, limit=300)}",
             hint="Name the column of the prompts: prompt='caption', or --prompt-column caption.",
         )
     yield first
@@ -107,7 +110,7 @@ def _of_rows(rows: Iterable[Any], prompt: str) -> Iterator[Record]:
             yield row
         else:
             raise ConfigurationError(
-                f"row {number} is of type {type(row).__name__}; it must be a text or a mapping"
+                f"row {number} is of type {type(row).__name__}; a row must be a text or a mapping"
             )
 
 
@@ -127,18 +130,18 @@ def _of_arrow(batches: Iterable[Any]) -> Iterator[Record]:
 def _of_file(path: Path) -> Source:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ConfigurationError(f"{clean(path)} is not a table; {', '.join(SUFFIXES)} are read")
+        raise ConfigurationError(f"{clean(path)} is not a table; its name must end in {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise ConfigurationError(f"there is no file {clean(path)}")
     if suffix == ".parquet":
         return _of_parquet(path)
     if suffix in (".csv", ".tsv"):
-        return Source(None, _told(path, _of_csv(path, "\t" if suffix == ".tsv" else ",")))
-    return Source(None, _told(path, _of_jsonl(path)))
+        return Source(None, _named(path, _of_csv(path, "\t" if suffix == ".tsv" else ",")))
+    return Source(None, _named(path, _of_jsonl(path)))
 
 
-def _told(path: Path, records: Iterator[Record]) -> Iterator[Record]:
-    """The rows of a file; what is wrong with it is said by its name."""
+def _named(path: Path, records: Iterator[Record]) -> Iterator[Record]:
+    """The rows of a file; an error names the file."""
     problem = ""
     try:
         yield from records
@@ -167,7 +170,7 @@ def _of_jsonl(path: Path) -> Iterator[Record]:
             if line.strip():
                 record = json.loads(line)
                 if not isinstance(record, dict):
-                    message = f"line {number} is no JSON object"
+                    message = f"line {number} is not a JSON object"
                     raise ValueError(message)
                 yield record
 
@@ -181,7 +184,7 @@ def _of_parquet(path: Path) -> Source:
         try:
             file = parquet.ParquetFile(path)
             records = _of_arrow(file.iter_batches(batch_size=BATCH))
-            return Source(file.metadata.num_rows, _told(path, records))
+            return Source(file.metadata.num_rows, _named(path, records))
         except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
             problem = clean(error, limit=200)
     hint = "pip install 'comet-magic[data]'" if "installed" in problem else ""
@@ -192,10 +195,10 @@ def _of_parquet(path: Path) -> Source:
 
 
 def plain(value: Any) -> Any:
-    """A value of a column as JSON holds it; None for what counts as missing there.
+    """A value of a column as JSON can hold it; NaN, infinities, NaT and NA become None.
 
     Raises:
-        ConfigurationError: it is bytes.
+        ConfigurationError: the value is bytes.
     """
     kind = type(value)
     if kind in (str, int, bool) or value is None:

@@ -22,7 +22,6 @@ from comet_magic.errors import (
 from comet_magic.pipeline import (
     Dataset,
     agenerate_dataset,
-    dataset,
     generate_dataset,
     open_dataset,
     plan,
@@ -162,7 +161,7 @@ def test_an_unknown_row_is_sent_again_only_after_saying_what_that_may_cost(
     make(["one", "LOST c"])
 
     with pytest.warns(
-        UserWarning, match=r"1 call of unknown outcome is sent .* billed twice \(\$0.04 at the most\)"
+        UserWarning, match=r"1 call of unknown outcome is sent .* billed twice \(\$0.04 at most\)"
     ):
         make(["one", "LOST c"], redo="unknown")
 
@@ -532,10 +531,10 @@ def test_an_awaited_run_leaves_the_callers_loop_free(
 
         monkeypatch.setattr(module, name, watched)
 
-    watch(dataset.time, "sleep")
-    watch(dataset, "open_dataset")
-    watch(dataset, "make_display")
-    watch(dataset, "BatchCore")
+    watch(runner.time, "sleep")
+    watch(runner, "open_dataset")
+    watch(runner, "make_display")
+    watch(runner, "BatchCore")
     endpoint.delay = 0.1
 
     async def main() -> None:
@@ -601,7 +600,11 @@ def test_cancelling_the_await_lets_calls_in_flight_finish(endpoint: Endpoint, tm
             "max_per_minute is 0; it must be a number of requests above 0",
         ),
         ({"max_per_minute": "5"}, ConfigurationError, "max_per_minute is '5'"),
-        ({"cluster": 5}, ConfigurationError, "cluster is of type int; a scheduler's address"),
+        (
+            {"cluster": 5},
+            ConfigurationError,
+            "cluster must be a distributed.Client or a scheduler's address, not int",
+        ),
         ({"model": "gpt-image-2", "size": "7x7"}, InvalidRequestError, "size is 7x7"),
         ({"max_in_flight": 0}, ConfigurationError, "max_in_flight is 0"),
     ],

@@ -173,7 +173,7 @@ def test_a_number_that_parquet_cannot_hold_is_told(make: Callable[..., Dataset],
 @pytest.mark.parametrize(
     ("to", "form", "error", "words"),
     [
-        ("out", "zip", ConfigurationError, "format is zip; parquet, webdataset, folder are taken"),
+        ("out", "zip", ConfigurationError, "format is zip; format must be parquet, webdataset or folder"),
         ("nosuch://bucket/x", "folder", ConfigurationError, "cannot be written"),
         ("taken/out", "folder", SaveError, "the export to"),
     ],

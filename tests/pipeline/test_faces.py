@@ -73,7 +73,7 @@ def test_rows_that_are_left_make_the_command_fail(table: Path, capsys: pytest.Ca
 
 def test_an_error_is_told_in_lines_on_stderr(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(table, "--prompt-column", "nothing") == 1
-    assert "there is no column nothing; there are: caption, label" in capsys.readouterr().err
+    assert "there is no column nothing; the columns are: caption, label" in capsys.readouterr().err
 
 
 def test_the_command_takes_the_parameters_of_pictures(

@@ -9,8 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from comet_magic.pipeline import generate_dataset, open_dataset
-from comet_magic.pipeline.dataset import STEP
 from comet_magic.pipeline.row_index import RowIndex
+from comet_magic.pipeline.runner import STEP
 from tests.pipeline.conftest import settings
 from tests.pipeline.maker import kill, rows_of, start_maker, told
 

@@ -153,7 +153,7 @@ def test_a_report_says_all_at_a_glance(make: Make) -> None:
 
     assert text.startswith("5 rows in dataset\n")
     assert "1 done, 2 refused, 1 failed, 1 unknown" in text
-    assert "$0.04 spent, $0.08 at the most" in text
+    assert "$0.04 spent, $0.08 at most" in text
     assert "2 x ContentPolicyError moderation_blocked" in text
 
 
@@ -169,7 +169,7 @@ def test_a_folder_elsewhere_is_told_whole(
 
 
 def test_a_folder_without_a_dataset_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="is not a dataset"):
+    with pytest.raises(ConfigurationError, match="there is no dataset in"):
         open_dataset(tmp_path)
 
     assert list(tmp_path.iterdir()) == []

@@ -14,8 +14,8 @@ from comet_magic.client.batch import BatchCore
 from comet_magic.client.core import configure
 from comet_magic.client.loop_thread import LoopHandle
 from comet_magic.errors import AmbiguousError, CometError
-from comet_magic.pipeline import dataset, generate_dataset, open_dataset
-from comet_magic.pipeline.job import read_job
+from comet_magic.pipeline import generate_dataset, open_dataset, runner
+from comet_magic.pipeline.dataset import read_job
 from comet_magic.pipeline.runner import Runner
 from tests.pipeline.conftest import settings
 from tests.pipeline.endpoint import Endpoint
@@ -48,7 +48,7 @@ class GivesOutLate(Endpoint):
 def test_a_run_waits_for_paid_pictures_that_are_still_fetched(
     rows: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, sleep = 0, dataset.time.sleep
+    looks, sleep = 0, runner.time.sleep
 
     def look(seconds: float) -> None:
         """Let the picture come once the run has ended and is still waited for."""
@@ -63,7 +63,7 @@ def test_a_run_waits_for_paid_pictures_that_are_still_fetched(
         endpoint.until(lambda seen: seen.downloading == 1)
         kill(killed)
         endpoint.urls = False
-        monkeypatch.setattr(dataset.time, "sleep", look)
+        monkeypatch.setattr(runner.time, "sleep", look)
 
         generate_dataset(rows, tmp_path / "set", **settings(endpoint))
         made = len(list((tmp_path / "set").glob("images/*/*.png")))
@@ -111,15 +111,16 @@ def test_a_row_that_its_lost_worker_has_finished_by_the_end_of_the_run_is_done(
         ["one", "two"], folder, prompt="prompt", dedupe=False, redo=None, max_per_minute=None, options=options
     )
     core = LosesWorkers(endpoint, folder)
-    runner = Runner(job, core)
+    run = Runner(job, core)
+    run.begin()
     loop = LoopHandle()
     try:
-        loop.portal.call(runner.run)
+        loop.portal.call(run.run)
     finally:
         core.close()
         core.archive.close()
         loop.release()
 
-    assert runner.error is None
-    assert runner.counts["unknown"] == 1  # what it was when its worker was given up
+    assert run.error is None
+    assert run.counts["unknown"] == 1  # what it was when its worker was given up
     assert open_dataset(folder).counts["done"] == endpoint.paid == 2

@@ -127,13 +127,13 @@ def test_an_empty_table_has_no_rows() -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ([{"text": "a"}], "there is no column prompt; there are: text"),
+        ([{"text": "a"}], "there is no column prompt; the columns are: text"),
         ([5], "row 0 is of type int"),
         (["a", None], "row 1 is of type NoneType"),
-        (5, "the source is of type int"),
-        ({"prompt": ["a"]}, "the source is of type dict"),
-        (b"rows.csv", "the source is of type bytes"),
-        ("rows.xlsx", "rows.xlsx is not a table; .csv"),
+        (5, "source must be a frame, a path or an iterable of rows, not int"),
+        ({"prompt": ["a"]}, "source must be .* not dict"),
+        (b"rows.csv", "source must be .* not bytes"),
+        ("rows.xlsx", "rows.xlsx is not a table; its name must end in .csv"),
         ("rows.csv", "there is no file rows.csv"),
     ],
 )
@@ -147,7 +147,7 @@ def test_what_is_no_table_is_told(source: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("rows.jsonl", b'{"prompt": "a"}\n[1]\n', "line 2 is no JSON object"),
+        ("rows.jsonl", b'{"prompt": "a"}\n[1]\n', "line 2 is not a JSON object"),
         ("rows.jsonl", b'{"prompt": "a"}\n{"prompt', "rows.jsonl cannot be read"),
         ("rows.csv", b"prompt\na,b,c\n", "line 2 has 2 values too many"),
         ("rows.tsv", b"prompt\tlabel\na\t1\nb\t2\t3\n", "line 3 has 1 value too many"),
