@@ -10,7 +10,7 @@ from ..archive import Copy, Reader
 from ..money import Price, dollars
 from ..text import counted
 from .dataset import DatasetJob, DatasetOptions, Redo, read_job
-from .row_status import should_send, status_of
+from .rows import should_send, status_of
 
 if TYPE_CHECKING:
     import os

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..money import dollars
 from ..text import counted
-from .row_status import in_words
+from .rows import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,7 @@ from ..files import from_here, native
 from ..request import dollars
 from ..text import clean, counted
 from .row_index import RowIndex
-from .row_status import ROW_STATUSES, in_words
-from .rows import COLUMNS, LazyImage, read_records
+from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, read_records
 
 if TYPE_CHECKING:
     import os

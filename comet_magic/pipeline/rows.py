@@ -1,4 +1,4 @@
-"""The rows of a dataset with all that is known of them, as mappings, as `metadata.jsonl`, and as pictures."""
+"""The rows of a dataset: the status of each, all that is known of it, `metadata.jsonl`, and its picture."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from ..archive import Reader
-from ..errors import SaveError
+from ..errors import BudgetExceededError, CometError, SaveError
 from ..files import inside, native, replaced
+from ..protocol import decisions
+from ..protocol.decisions import RowStatus
 from ..settings import Settings
 from ..text import clean
 from .row_index import RowIndex
-from .row_status import row_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from PIL.Image import Image
 
     from ..archive import Copy
     from ..images import Images, Picture
+    from .dataset import Redo
     from .row_index import IndexedRow, RunState
 
 NAME = "metadata.jsonl"
@@ -34,16 +36,67 @@ LAST = (
     *("sha256", "error", "code", "message"),
 )
 COLUMNS = (*FIRST, *LAST)
-# `image` is the picture itself in a frame and in parquet; the others name one to who loads the folder.
+# `image` is the picture itself in a frame and in parquet; `datasets` takes the others for names of pictures.
 # https://huggingface.co/docs/datasets/image_dataset#imagefolder
 _PICTURES = re.compile(r"image|(.*_)?file_names?", re.DOTALL)
+
+ROW_STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
+_WORDS = {"open": "remaining", "over_budget": "over budget", "equal": "shared"}
+_NOT_ENDED = frozenset({"open", "over_budget", "cancelled"})
+
+
+# --- status: decided from the ledger and the one decision table, without I/O
+
+
+def should_send(copy: Copy | None, redo: Redo | None) -> bool:
+    """Whether a run sends a row: one that no run has ended, or with `redo` only those that ended so."""
+    if copy is None:
+        return redo is None
+    if copy.outcome == "open":  # its call is running, here or in another process
+        return False
+    status = status_of(copy)
+    return redo is None if status in _NOT_ENDED else status == redo
+
+
+def status_of(copy: Copy) -> RowStatus:
+    """What a row is by the last call for it."""
+    return decisions.row_status(copy.outcome, copy.error)
+
+
+def row_status(row: IndexedRow, copy: Copy | None, state: RunState) -> RowStatus:
+    """What a person sees of a row: `open` if no run has ended it."""
+    if row.error is not None:
+        return "over_budget" if row.error == BudgetExceededError.__name__ else "failed"
+    status = "open" if copy is None else status_of(copy)
+    return "over_budget" if status == "open" and state == "over_budget" else status
+
+
+def status_after(error: CometError | None) -> RowStatus:
+    """What a row is after a call that ended with this error, as the ledger will have it."""
+    if error is None:
+        return "done"
+    return "over_budget" if isinstance(error, BudgetExceededError) else decisions.row_after(error)
+
+
+def ends_run(error: CometError) -> bool:
+    """Whether a call's error ends the run: the key, the account, a setting or the disk is at fault, and no row."""
+    return type(error).__name__ in (*decisions.ENDS_RUN, "SaveError")
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Rows by status, those that are 0 left out: "2 done, 1 refused, 7 remaining"."""
+    words = (f"{count:,} {_WORDS.get(name, name)}" for name, count in counts.items() if count)
+    return ", ".join(words) or "nothing yet"
+
+
+# --- records
 
 
 def read_records(folder: Path) -> Iterator[dict[str, Any]]:
     """Every row, in the order of its source.
 
-    `file_name` is relative to the folder, None where there is no picture; `parameters` is JSON, so that it is a
-    text in every format; `cost` is in micro-USD; `created` is UTC.
+    `file_name` is relative to the folder, None if there is no picture; `parameters` is JSON, so that it is a text in
+    every format; `cost` is in micro-USD; `created` is in UTC.
     """
     archive = Reader(folder)
     with RowIndex(folder) as index:
@@ -97,7 +150,7 @@ def _time(ended: float | None) -> str | None:
 
 
 def write_metadata(folder: Path) -> None:
-    """Put `metadata.jsonl` beside the pictures, whole; the same rows give the same bytes.
+    """Write `metadata.jsonl` into the folder; the same rows give the same bytes.
 
     Raises:
         OSError: the disk refuses.
@@ -124,10 +177,10 @@ def json_line(record: dict[str, Any]) -> bytes:
 
 @dataclass(frozen=True)
 class LazyImage:
-    """A picture by its file; a cell of a frame.
+    """A picture of a dataset that is read when somebody looks at it; a cell of a frame.
 
     Attributes:
-        folder: the dataset's; what leads out of it is not opened.
+        folder: the dataset's; a name that leads out of it is not opened.
         name: relative to the folder, with slashes.
     """
 
@@ -153,7 +206,12 @@ class LazyImage:
         raise SaveError(problem, outcome="not_sent")
 
     def picture(self) -> Picture:
-        """Its bytes, checked, with what they tell."""
+        """The picture with its type and size, checked.
+
+        Raises:
+            SaveError: the file is gone or cannot be read.
+            BadImageError: it is not a whole picture.
+        """
         from ..images import Picture, check_picture
 
         data = self.data

@@ -25,8 +25,7 @@ from ..text import counted
 from .progress import Status, make_display
 from .report import Dataset, open_dataset
 from .row_index import RowIndex, RunState
-from .row_status import ends_run, in_words, should_send, status_after, status_of
-from .rows import write_metadata
+from .rows import ends_run, in_words, should_send, status_after, status_of, write_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

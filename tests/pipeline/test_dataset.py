@@ -206,7 +206,7 @@ def test_a_wrong_key_or_an_empty_account_stops_the_run_at_once(
 
     report = open_dataset(tmp_path / "dataset")
     assert len(endpoint.asked) <= 11 + 8
-    assert "rows are open; run it again" in caught.value.hint
+    assert "rows remain; run it again" in caught.value.hint
     assert report.counts["done"] == endpoint.paid
     assert report.counts["open"] == 211 - endpoint.paid
     assert len(report) == 211

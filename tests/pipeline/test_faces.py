@@ -68,7 +68,7 @@ def test_a_plan_is_printed_and_nothing_is_sent(
 
 def test_rows_that_are_left_make_the_command_fail(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(table, "--max-cost", "$0.04", "--quiet", "--max-in-flight", "1") == 1
-    assert "1 done, 1 over_budget" in capsys.readouterr().out
+    assert "1 done, 1 over budget" in capsys.readouterr().out
 
 
 def test_an_error_is_told_in_lines_on_stderr(table: Path, capsys: pytest.CaptureFixture[str]) -> None:

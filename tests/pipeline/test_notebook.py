@@ -43,7 +43,7 @@ def test_it_runs_from_a_plan_to_a_sheet_without_key_and_network(
     done = [bar.split("|")[2].split()[0] for bar in bars]
     assert done[0] in ("4/12", "5/12", "6/12")
     assert done[1:] == ["12/12", "13/13"]
-    assert re.search(r"stopped: [456] done, [876] open; ", told(notebook))
+    assert re.search(r"stopped: [456] done, [876] remaining; ", told(notebook))
     assert "12 done, 1 refused" in told(notebook)
     assert "1 x ContentPolicyError moderation_blocked" in told(notebook)
     assert [
