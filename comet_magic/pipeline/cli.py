@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..request import WireOptions, parse_dollars
+from ..money import parse_dollars
+from ..request import WireOptions
 from .dataset import REDO, generate_dataset
 from .dataset_plan import plan
 from .expand import typed

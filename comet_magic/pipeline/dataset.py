@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from ..archive import Reader
 from ..client.api import callers_level
 from ..errors import ConfigurationError
-from ..request import WireOptions, dollars, parse_dollars, total
+from ..money import dollars, parse_dollars, total
+from ..request import WireOptions
 from ..request.checks import check_names
 from ..settings import (
     DATASET_IN_FLIGHT,

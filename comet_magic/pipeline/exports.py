@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Format = Literal["parquet", "webdataset", "folder"]
 SHARD = 512 << 20  # bytes of pictures in one file
 GROUP = 64 << 20  # bytes of pictures in one row group of a parquet file
-Record = dict[str, Any]
+MetadataRow = dict[str, Any]
 
 
 class Place(Protocol):
@@ -91,7 +91,7 @@ def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) ->
     raise SaveError(f"the export to {clean(to)} failed: {problem}", outcome="not_sent")
 
 
-def _bytes(folder: Path, record: Record) -> bytes | None:
+def _bytes(folder: Path, record: MetadataRow) -> bytes | None:
     return inside(folder, record["file_name"]).read_bytes() if record["file_name"] else None
 
 
@@ -139,13 +139,13 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _shards(
-    folder: Path, samples: Iterable[tuple[int, Record]], name: str
-) -> Iterator[tuple[str, Iterator[tuple[int, Record, bytes]]]]:
+    folder: Path, samples: Iterable[tuple[int, MetadataRow]], name: str
+) -> Iterator[tuple[str, Iterator[tuple[int, MetadataRow, bytes]]]]:
     """The samples in shards of at most 512 MB of pictures, each with its name; one after the other."""
     remaining = iter(samples)
     first = next(remaining, None)
 
-    def fill() -> Iterator[tuple[int, Record, bytes]]:
+    def fill() -> Iterator[tuple[int, MetadataRow, bytes]]:
         nonlocal first
         size = 0
         while first is not None and size < SHARD:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..archive import Reader, Spend
 from ..errors import ConfigurationError
 from ..files import from_here, native
-from ..request import dollars
+from ..money import dollars
 from ..text import clean, counted
 from .row_index import RowIndex
 from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, read_records

@@ -20,7 +20,7 @@ from ..client.core import configure
 from ..client.loop_thread import LoopHandle, unwrapped
 from ..errors import BudgetExceededError, CallAbandoned, CometError, SaveError
 from ..files import make_private_folder
-from ..request import dollars
+from ..money import dollars
 from ..text import counted
 from .progress import Status, make_display
 from .report import Dataset, open_dataset

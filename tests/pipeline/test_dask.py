@@ -282,12 +282,12 @@ def test_a_worker_that_cannot_make_pictures_stops_the_run(
 def test_a_server_that_refuses_the_workers_is_given_time_by_the_driver(
     workers: Workers, fresh: Endpoint, tmp_path: Path
 ) -> None:
-    fresh.rate, fresh.retry_after, fresh.delay = 10, 0.3, 0.0
+    fresh.rate, fresh.retry_after, fresh.delay = 3, 0.3, 0.0
 
-    report = generate_dataset(rows_of(25), tmp_path / "set", cluster=workers[0], **settings(fresh))
+    report = generate_dataset(rows_of(12), tmp_path / "set", cluster=workers[0], **settings(fresh))
 
-    assert report.counts["done"] == fresh.paid == 25
-    assert 0 < len(fresh.crowded) < 25
+    assert report.counts["done"] == fresh.paid == 12
+    assert fresh.crowded != []
 
 
 def test_what_workers_finish_after_a_second_interrupt_is_found_by_the_next_run(
