@@ -9,7 +9,7 @@
     ENDS_RUN                                names of the errors that end a run: no row is at fault
 
 A paid request is sent again only if there is positive reason to believe that no work began. The server can say so
-itself: `x-should-retry: true` makes any answer but a 2xx one without work, `false` forbids to send it again.
+itself: `x-should-retry: true` means that no work began, whatever the status (not for 2xx); `false` forbids a retry.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..errors import CometError, Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled", "over_budget"]
+CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled"]
 RowStatus = Literal["done", "refused", "failed", "unknown", "over_budget", "cancelled", "open"]
 
 
@@ -261,7 +261,6 @@ _STATES: dict[str, CallStatus] = {
     "received": "open",
     "unknown": "unknown",
     "cancelled": "cancelled",
-    "over_budget": "over_budget",
 }
 
 
@@ -281,7 +280,7 @@ def call_status(state: str, error: str | None, *, picture: bool) -> CallStatus:
 
 
 def row_status(status: CallStatus, error: str | None) -> RowStatus:
-    """What the row of a dataset is, by the status and the error of its last call.
+    """The status of a dataset's row, by the status and the error of its last call.
 
     A call that failed before any work began, by no fault of the row, leaves the row open.
     """
@@ -289,14 +288,14 @@ def row_status(status: CallStatus, error: str | None) -> RowStatus:
 
 
 def row_after(error: CometError) -> RowStatus:
-    """What the row of a dataset becomes whose call ended with this error."""
+    """What a row of a dataset becomes if its call ends with this error."""
     if error.outcome == "unknown":
         return "unknown"
     return "failed" if error.outcome == "billed" else _NO_WORK.get(type(error).__name__, "failed")
 
 
 def table_text() -> str:
-    """The table as plain text, one line a row, under what each part has in common."""
+    """The table as plain text: a line for each row, below a title for those with the same evidence."""
     parts = groupby(TABLE, key=lambda row: f"sent: {row.sent}; work began: {row.began}")
     lines: list[tuple[str, ...]] = [("", "outcome", "again", "row", "error")]
     for title, rows in parts:
