@@ -20,7 +20,7 @@ from .client.core import configure
 from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, InvalidRequestError
 from .request import ImageRequest
-from .request.checks import check_names
+from .request.checks import check_names, shown
 from .settings import ClientOptions, hide_keys, resolve_base_url
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def generate_one(
         CometError: as the call ended.
     """
     hide_keys(client)
+    if not isinstance(redo, bool):
+        raise InvalidRequestError(f"redo is {shown(redo)}; it must be True or False", param="redo")
     asked = _checked(request)
     archive = WorkerArchive(Path(store).expanduser(), store_prompts=client.get("store_prompts", True))
     key = asked.key(resolve_base_url(client.get("base_url")).vendor)

@@ -35,6 +35,16 @@ def test_one_picture_is_made_once_however_often_it_is_asked_for(endpoint: Endpoi
     assert endpoint.paid == 1
 
 
+@pytest.mark.parametrize("redo", ["no", 0, None])
+def test_nothing_is_paid_twice_by_a_word_that_is_not_true(
+    endpoint: Endpoint, tmp_path: Path, redo: object
+) -> None:
+    with pytest.raises(InvalidRequestError, match=r"redo is .*; it must be True or False") as caught:
+        generate_one(request(), tmp_path, redo=redo, base_url=endpoint.base_url, **KEY)
+    assert caught.value.param == "redo"
+    assert endpoint.paid == 0
+
+
 def test_another_copy_is_another_picture(endpoint: Endpoint, tmp_path: Path) -> None:
     paths = {
         generate_one(request(), tmp_path, copy=copy, base_url=endpoint.base_url, **KEY)["path"]
