@@ -255,11 +255,13 @@ def test_a_call_keeps_what_was_asked_its_parents_its_inputs_and_its_seconds(tmp_
     asked = {"size": "9:16", "prompt": "NIGHT"}
     call = claim(archive, ImageRequest("at night"), asked=asked, parents=[parent.key], inputs=inputs)
     keep(archive, call)
-    archive.settle(call, "done", cost=1, seconds=12.5)
+    archive.settle(call, "done", cost=1)
     entry = archive.history()[0]
 
     assert (entry.asked, entry.parents) == (asked, (parent.key,))
-    assert (entry.inputs, entry.seconds, entry.session) == (inputs, 12.5, "s")
+    assert (entry.inputs, entry.session) == (inputs, "s")
+    assert entry.seconds is not None
+    assert entry.seconds > 0
     archive.close()
     (folder / "ledger.sqlite").unlink()
     archive.repair()
@@ -267,6 +269,36 @@ def test_a_call_keeps_what_was_asked_its_parents_its_inputs_and_its_seconds(tmp_
     assert (again.asked, again.parents, again.inputs, again.seconds, again.session) == (
         *(entry.asked, entry.parents, entry.inputs, entry.seconds, entry.session),
     )
+    archive.close()
+
+
+def test_a_star_stays_on_its_picture_until_it_is_taken_off(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "cometimg")
+    call = buy(archive, ImageRequest("boat", n=2))
+
+    archive.star(call.key, 1)
+    keep(archive, call, 1, data=archive.load(archive.stored(call.key)[0]))
+    archive.settle(call, "done", cost=20_000)
+
+    assert [picture.starred for picture in archive.stored(call.key)] == [True, False]
+    archive.star(call.key, 1, on=False)
+    assert [picture.starred for picture in archive.history()[0].pictures] == [False, False]
+    archive.close()
+
+
+def test_the_last_decision_counts_and_can_be_taken_back(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "cometimg")
+    keys = [buy(archive, ImageRequest(prompt)).key for prompt in ("boat", "ship")]
+    assert archive.decisions() == {}
+
+    archive.decide([(key, 0) for key in keys], "keep")
+    archive.decide([(keys[0], 0)], "reject", "blurred")
+
+    assert archive.decisions() == {(keys[0], 0): ("reject", "blurred"), (keys[1], 0): ("keep", None)}
+    archive.undo_decision()
+    assert archive.decisions() == {(key, 0): ("keep", None) for key in keys}
+    archive.undo_decision()
+    assert archive.decisions() == {}
     archive.close()
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
+    from .records import Decided
+
 _KEYS_AT_ONCE = 5_000  # so that a plan of a hundred thousand rows never holds the ledger for long
 _PICTURE = """key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt, unpasted,
     request_id, cost, starred IS NOT NULL"""
@@ -129,6 +131,13 @@ class Reader:
                 brief = copy_of_row((key, copy, state, call_id, place, *rest[:3]))
                 found[key, copy] = Copy(*brief[:8], *rest[3:])
         return found
+
+    def decisions(self) -> dict[tuple[str, int], tuple[Decided, str | None]]:
+        """The decision that counts for each copy that one was made for, and its reason, by key and copy."""
+        query = "SELECT key, copy, decision, reason, MAX(number) FROM decisions GROUP BY key, copy"
+        return {
+            (key, copy): (decision, reason) for key, copy, decision, reason, _ in self._ledger.rows(query)
+        }
 
     # --- calls
 

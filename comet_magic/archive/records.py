@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..protocol import CallStatus
     from ..request import ImageRequest
 
+Decided = Literal["keep", "reject"]
 Settled = Literal["done", "rejected", "unknown", "cancelled"]
 State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled"]
 
@@ -181,7 +182,7 @@ class Entry:
         asked: the options as a person gave them, {} where nothing was adapted.
         parents: keys of the calls whose pictures went in.
         inputs: the pictures that went in.
-        seconds: from sending to the whole answer, None where unknown.
+        seconds: from its claim to its end, None where unknown.
         cost: micro-USD, None where unknown; `bound` is then the most it can be.
         error: the name of the error's class, or None.
     """

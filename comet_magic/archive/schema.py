@@ -36,7 +36,7 @@ _CALLS = """CREATE TABLE calls (
     created REAL NOT NULL,
     received REAL,
     ended REAL,
-    seconds REAL,           -- from sending to the whole answer
+    seconds REAL,           -- from its claim to its end, by a clock that does not jump
     attempts INTEGER NOT NULL DEFAULT 0,
     reserved INTEGER,       -- micro-USD, NULL where the price is unknown
     cost INTEGER,           -- micro-USD, NULL where it is unknown

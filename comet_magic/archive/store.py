@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError, ConfigurationError
@@ -20,11 +21,11 @@ from .recovery import Recovery
 from .repair import believe_another, repair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..request import ImageRequest
-    from .records import InputFile, Settled
+    from .records import Decided, InputFile, Settled
 
 _IN_MEMORY = "memory"
 _UNLIMITED = Budget()
@@ -52,6 +53,7 @@ class Archive(Reader, ForkHooks):
         self._lock = threading.Lock()
         self._owner: ProcessLock | None = None
         self._pending: dict[str, dict[int, StoredPicture]] = {}
+        self._began: dict[str, float] = {}  # when each open call was claimed
 
     def __repr__(self) -> str:
         return f"Archive({clean(self.folder)})"
@@ -99,7 +101,10 @@ class Archive(Reader, ForkHooks):
             *(asked, parents, inputs),
         )
         with self._ledger.transaction(create=True) as connection:
-            return claims.claim(connection, wanted, budget=budget, copies=copies, redo=redo)
+            claimed = claims.claim(connection, wanted, budget=budget, copies=copies, redo=redo)
+        with self._lock:
+            self._began[claimed.id] = time.monotonic()
+        return claimed
 
     def raw_answer(self, call: Claim) -> RawAnswer:
         """Where the raw answer of a call goes as it arrives: its file, or memory where there is not a folder."""
@@ -187,7 +192,6 @@ class Archive(Reader, ForkHooks):
         usage: Mapping[str, Any] | None = None,
         attempts: int | None = None,
         request_id: str | None = None,
-        seconds: float | None = None,
     ) -> None:
         """The end of a call: its state, its money and its pictures in one transaction, durable when this returns.
 
@@ -199,13 +203,12 @@ class Archive(Reader, ForkHooks):
             usage: as the server reported it.
             attempts: how often it was sent.
             request_id: of the server, where the error does not tell it.
-            seconds: from sending to the whole answer.
 
         Raises:
             OSError: the receipt or the ledger cannot be written.
         """
         with self._lock:
-            kept = self._pending.get(call.id, {})
+            kept, began = self._pending.get(call.id, {}), self._began.pop(call.id, None)
         pictures = tuple(kept[index] for index in sorted(kept))
         facts = {
             "cost": cost,
@@ -213,7 +216,7 @@ class Archive(Reader, ForkHooks):
             "attempts": attempts if attempts is not None else (error.attempts or None if error else None),
             "request_id": _cleaned((error.request_id if error else None) or request_id),
             "status": error.status_code if error else None,
-            "seconds": seconds,
+            "seconds": None if began is None else time.monotonic() - began,
         }
         failure: OSError | None = None
         with self._after_paying(), self._ledger.transaction() as connection:
@@ -233,6 +236,38 @@ class Archive(Reader, ForkHooks):
 
     def _keep_receipt(self, folder: Path, receipt: Mapping[str, Any]) -> None:
         layout.append_receipt(folder, receipt)
+
+    # --- what a person thinks of a picture ------------------------------------------------------------
+
+    def star(self, key: str, copy: int, *, on: bool = True) -> None:
+        """Put a star on a picture, or take it off.
+
+        Raises:
+            ConfigurationError: the ledger cannot be written.
+        """
+        with self._ledger.transaction() as connection:
+            query = "UPDATE pictures SET starred = ? WHERE key = ? AND copy = ? AND path IS NOT NULL"
+            connection.execute(query, (time.time() if on else None, key, copy))
+
+    def decide(self, copies: Iterable[tuple[str, int]], decision: Decided, reason: str | None = None) -> None:
+        """Keep or reject copies, each a key and its copy index; what was decided before can be brought back.
+
+        Raises:
+            ConfigurationError: the ledger cannot be written.
+        """
+        with self._ledger.transaction() as connection:
+            number = 1 + connection.execute("SELECT COALESCE(MAX(number), 0) FROM decisions").fetchone()[0]
+            rows = [(key, copy, number, decision, reason, time.time()) for key, copy in copies]
+            connection.executemany("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def undo_decision(self) -> None:
+        """Take back what was decided last.
+
+        Raises:
+            ConfigurationError: the ledger cannot be written.
+        """
+        with self._ledger.transaction() as connection:
+            connection.execute("DELETE FROM decisions WHERE number = (SELECT MAX(number) FROM decisions)")
 
     # --- what a crash left ----------------------------------------------------------------------------
 
