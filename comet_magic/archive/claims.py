@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..request import ImageRequest
     from .records import Budget, InputFile, State, StoredPicture
 
-_WORDS = ("prompt", "words", "template")  # what a person wrote; it is kept only where prompts are
+_WORDS = ("prompt", "words", "template")  # what a person wrote is kept only if prompts are kept
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def claim(
     copies: Sequence[int] | None,
     redo: bool,
 ) -> Claim:
-    """A row for the call, its copies and its money, or the reason why not.
+    """Claim a call: add its row, take its copies, reserve its money.
 
     Raises:
         CopyTaken: a copy that was named is not free.
@@ -194,7 +194,7 @@ def settle(
     error: CometError | None = None,
     pictures: Sequence[StoredPicture] = (),
 ) -> None:
-    """The end of a call: state, money and pictures together. `facts` are columns; None leaves one as it was."""
+    """Settle a call: state, money and pictures together. `facts` are columns; None leaves a column as it was."""
     query = "SELECT number, state, reserved, cost, vendor, day, session FROM calls WHERE id = ?"
     number, old_state, reserved, old_cost, *account = _only(connection, query, (call_id,))
     cost = facts.get("cost")
@@ -218,7 +218,7 @@ def settle(
 
 
 def record(connection: sqlite3.Connection, number: int, picture: StoredPicture) -> None:
-    """A picture that is on disk; its address loses its query, and a star stays."""
+    """Record a picture that is on disk; its address loses its query, and a star stays."""
     place = (picture.key, picture.copy)
     found = connection.execute(
         "SELECT url, starred FROM pictures WHERE key = ? AND copy = ?", place

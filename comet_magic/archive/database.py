@@ -21,7 +21,7 @@ _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
 def open_to_write(path: Path, busy: float = BUSY, *, private: bool = True) -> sqlite3.Connection:
-    """A connection that writes ahead; the file is made where there is none.
+    """A connection that writes ahead; the file is made if there is none.
 
     Args:
         path: the file.
@@ -46,7 +46,7 @@ def open_to_write(path: Path, busy: float = BUSY, *, private: bool = True) -> sq
 
 
 def open_to_read(path: Path, busy: float = BUSY) -> sqlite3.Connection:
-    """A connection that changes nothing, also where nothing can be written.
+    """A connection that changes nothing, also if nothing can be written.
 
     Raises:
         ConfigurationError: it is a link.

@@ -1,4 +1,4 @@
-"""Before a fork, files are closed; after it, a child begins anew: locks and signs of life are its parent's."""
+"""Fork hooks: close files before a fork, reset locks in the child."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import weakref
 
 
 class ForkHooks:
-    """What has state that must not go through a fork as it is."""
+    """An object with state that must not pass through a fork as it is."""
 
     def before_fork(self) -> None:
-        """Called in the thread that forks."""
+        """Runs before a fork, in the thread that forks."""
 
     def after_fork_in_parent(self) -> None:
-        """Called in that thread, after it."""
+        """Runs after the fork, in that thread."""
 
     def after_fork_in_child(self) -> None:
-        """Called in the child, whose only thread it is."""
+        """Runs in the child, in its only thread."""
 
 
 _watched: weakref.WeakSet[ForkHooks] = weakref.WeakSet()
@@ -25,7 +25,7 @@ _forking = threading.local()
 
 
 def watch(one: ForkHooks) -> None:
-    """Have an object told of every fork of this process, for as long as it lives."""
+    """Run the hooks of an object at every fork of this process, for as long as the object lives."""
     _watched.add(one)
 
 

@@ -1,4 +1,4 @@
-"""The archive's folder: where each file lies, pictures put and checked, receipts written and read. No ledger."""
+"""The files of an archive's folder: their names, pictures written and checked, receipts written and read."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ _NAME = re.compile(r".*-(?P<key>[0-9a-f]{10})\.(?P<copy>\d+)(?:-\d+)?\.(?:png|jp
 
 
 def picture_name(key: str, copy: int, mime: str, prompt: str | None) -> str:
-    """Where a picture belongs, relative to the folder; the same for the same request on every machine."""
+    """The name of a picture, relative to the folder; a request gets the same name on every machine."""
     return f"images/{key[:2]}/{slug(prompt or '')}-{key[:10]}.{copy}{SUFFIX[mime]}"
 
 
 def receipt_name(key: str, copy: int) -> str:
-    """Where the receipt of a worker's answer lies, named after the first picture it brought."""
+    """The name of a worker's receipt, after the first picture of its answer."""
     return f"receipts/{key[:2]}/{key}.{copy}.json"
 
 
 def raw_answer_name(call_id: str) -> str:
-    """Where the raw answer of a call lies until its pictures are safe, relative to the folder."""
+    """The name of a call's raw answer, which is there until its pictures are safe."""
     return f"spool/{call_id}.body"
 
 
@@ -69,7 +69,7 @@ def parsed_name(name: str) -> tuple[str, int] | None:
 
 
 def must_be_there(folder: Path) -> None:
-    """Nothing is put into a folder that somebody removed: nobody would find it there.
+    """Refuse to write into a folder that somebody removed: nobody would find the file.
 
     Raises:
         FileNotFoundError: it is gone.
@@ -79,7 +79,7 @@ def must_be_there(folder: Path) -> None:
 
 
 def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
-    """Bring a picture under its name, or beside it where that is taken by another; gives the name it got.
+    """Write a picture; add -2, -3... if the name holds other bytes; give the name used.
 
     Raises:
         OSError: the folder is gone, the disk is full, and the like.
@@ -102,7 +102,7 @@ def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
 
 
 def _in_its_folder(folder: Path, name: str, write: Callable[[Path], None]) -> None:
-    """Write a file of the archive; the folder it lies in is made where it is the first one there."""
+    """Write a file of the archive; make its folder if it is the first one in it."""
     wanted = PurePosixPath(name)
     path = inside(folder, str(wanted.parent)) / wanted.name  # a link under the very name is not followed
     try:
@@ -147,7 +147,7 @@ def digest_of(data: bytes) -> str:
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
-    """What the folder has under names of this pattern, in order; nothing that is, or lies behind, a link."""
+    """The files under names of this pattern, in order, without links and what lies behind links."""
     return [path for path in sorted(native(folder).glob(pattern)) if not is_linked(folder, path)]
 
 
@@ -213,13 +213,13 @@ def has_receipts(folder: Path) -> bool:
 
 
 def find_receipt(folder: Path, key: str, copy: int) -> dict[str, Any]:
-    """The receipt in a file, of the answer whose first picture was this copy; {} where there is none."""
+    """A worker's receipt by the first copy of its answer; {} if there is none."""
     name = receipt_name(key, copy)
     return _parsed(inside(folder, name)) if is_there(folder, name) else {}
 
 
 def receipts(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every receipt and where it stands, of the log and of files; {} for one that is none."""
+    """Every receipt with its place, from the log and from files; {} for one that cannot be read."""
     if is_there(folder, RECEIPTS):
         with inside(folder, RECEIPTS).open("rb") as file:
             number = 0
@@ -245,7 +245,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _receipt_in(text: bytes) -> dict[str, Any]:
-    """A receipt by the ledger's names of its facts; {} where the text is not one. Version 1 is that of 0.1."""
+    """A receipt under the ledger's names of columns; {} if the text is none. Version 1 is that of 0.1."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

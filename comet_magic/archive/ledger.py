@@ -46,7 +46,7 @@ class Ledger(ForkHooks):
         """All of what is done inside, durable at the end, or nothing of it; alone among all processes.
 
         Args:
-            create: make the ledger where there is none.
+            create: make the ledger if there is none.
             synced: False leaves it to the next transaction to make this one durable.
 
         Raises:
@@ -68,7 +68,7 @@ class Ledger(ForkHooks):
                 raise
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        """What a query finds, as tuples; nothing where there is no ledger yet.
+        """What a query finds, as tuples; nothing if there is no ledger yet.
 
         Raises:
             ConfigurationError: the ledger cannot be opened or read.

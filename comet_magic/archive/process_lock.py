@@ -45,7 +45,7 @@ _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
 class ProcessLock(ForkHooks):
-    """This process's sign of life in one archive; it ends with the process, with `close`, or with the object."""
+    """A lock in one archive that shows that this process lives; its end, or `close`, frees the lock."""
 
     def __init__(self, archive: Path) -> None:
         folder = inside(archive, OWNERS)
@@ -57,15 +57,15 @@ class ProcessLock(ForkHooks):
 
     @property
     def holds(self) -> bool:
-        """Whether it stands: not after a fork, nor when somebody removed the folder."""
+        """Whether the lock is held: not after a fork, nor if somebody removed the folder."""
         return self._end.alive and self._path.exists()
 
     def close(self) -> None:
-        """End the sign of life; the calls of this owner count as left behind."""
+        """Release the lock; the open calls of this process count as left behind."""
         self._end()
 
     def after_fork_in_child(self) -> None:
-        """Let go of the descriptor only; a child that shared the lock would keep its parent alive for ever."""
+        """Close the descriptor only: a child that shared the lock would keep its parent alive for ever."""
         self._end()
 
 

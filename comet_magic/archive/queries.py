@@ -54,9 +54,9 @@ _HERE = Copy("", 0, "done", "", "", None, None, None)
 
 
 class Reader:
-    """What is in the archive of a folder, or of this process's memory; nothing where there is none.
+    """Reads the archive of a folder, or of this process's memory; without one every answer is empty.
 
-    Every question raises ConfigurationError where the ledger cannot be read.
+    Every question raises ConfigurationError if the ledger cannot be read.
     """
 
     def __init__(self, folder: Path | str | None) -> None:
@@ -186,7 +186,7 @@ class Reader:
         return self._entries(condition, (model, start, words.strip(), -1 if limit is None else limit))
 
     def entry(self, call_id: str) -> Entry | None:
-        """The call whose id begins so, or None where none or several do."""
+        """The call whose id begins so, or None if none or several do."""
         if not call_id.isalnum():
             return None
         found = self._entries("WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", (call_id.lower(),))
@@ -352,7 +352,7 @@ def history(
     since: date | datetime | None = None,
     archive: str | os.PathLike[str] = DEFAULT_ARCHIVE,
 ) -> History:
-    """The calls of an archive, newest first; nothing is made where there is none.
+    """The calls of an archive, newest first; nothing is made if there is none.
 
     Args:
         words: only those whose prompt holds all of these words.

@@ -1,4 +1,4 @@
-"""The raw answer of a paid call: on disk as it arrives, in memory only where the disk refuses.
+"""The raw answer of a paid call: on disk as it arrives, in memory only if the disk refuses.
 
 Nothing is parsed before it is here, so a crash or a fault of ours leaves the paid bytes behind. It is not synced: a
 process that is killed loses nothing of it; a machine that loses power may, and then the call is listed as unknown.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PIECE = 256 * 1024
-SMALL = 1024 * 1024  # bytes that need no file where nothing is kept on disk anyway
+SMALL = 1024 * 1024  # bytes that need no file if nothing is kept on disk anyway
 LARGEST_PAGE = 1024 * 1024  # a larger body is pictures, whose base64 repeats nothing
 LARGEST = 1 << 30  # bytes that a raw answer may unpack to when it is looked through
 
@@ -90,7 +90,7 @@ class RawAnswer:
             self._file = None
 
     def keep(self) -> Path | None:
-        """Move the body to where it stays, without a key that the server repeated; None where the disk refuses."""
+        """Move the body to `rescue`, without a key that the server repeated; None if the disk refuses."""
         self._store()
         self.close()
         if not self.on_disk or self.path is None:

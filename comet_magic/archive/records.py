@@ -53,9 +53,9 @@ class Claim:
         id: 32 hexadecimal digits; names the file of its raw answer.
         key: the hash of what was asked.
         copies: the copy index of each picture asked for.
-        request: what was asked; None where prompts are not kept and the call was read back.
+        request: what was asked; None if prompts are not kept and the call was read back.
         vendor: whom the money is counted for.
-        reserved: micro-USD set aside, None where the price is unknown.
+        reserved: micro-USD set aside, None if the price is unknown.
     """
 
     id: str
@@ -74,8 +74,8 @@ class StoredPicture:
         path: relative to the archive's folder, with slashes.
         position: which picture of its call it was, from 0.
         size: bytes.
-        unpasted: the file with the bytes that came, where the picture is a pasted one.
-        cost: micro-USD: the call's cost shared among its pictures, None where unknown.
+        unpasted: the file with the bytes that came, if the picture is a pasted one.
+        cost: micro-USD: the call's cost shared among its pictures, None if unknown.
         starred: whether a person put a star on it.
     """
 
@@ -114,8 +114,8 @@ class Copy(NamedTuple):
 
     Attributes:
         call_id: of the call that it was last claimed by.
-        path: relative to the archive's folder, with slashes; None where the picture is not here.
-        cost: micro-USD: the call's cost shared among its pictures, None where unknown.
+        path: relative to the archive's folder, with slashes; None if the picture is not here.
+        cost: micro-USD: the call's cost shared among its pictures, None if unknown.
         ended: seconds since 1970.
     """
 
@@ -143,7 +143,7 @@ class OpenCall:
 
     Attributes:
         alive: a living process is at it.
-        bound: the most it can have cost in micro-USD, None where the price is unknown.
+        bound: the most it can have cost in micro-USD, None if the price is unknown.
         urls: addresses (without their queries) of paid pictures that are not here.
     """
 
@@ -179,11 +179,11 @@ class Entry:
     """One call in the history.
 
     Attributes:
-        asked: the options as a person gave them, {} where nothing was adapted.
+        asked: the options as a person gave them, {} if nothing was adapted.
         parents: keys of the calls whose pictures went in.
         inputs: the pictures that went in.
-        seconds: from its claim to its end, None where unknown.
-        cost: micro-USD, None where unknown; `bound` is then the most it can be.
+        seconds: from its claim to its end, None if unknown.
+        cost: micro-USD, None if unknown; `bound` is then the most it can be.
         error: the name of the error's class, or None.
     """
 
@@ -219,7 +219,7 @@ class Spend:
     """Money in micro-USD.
 
     Attributes:
-        spent: settled calls; where only a bound is known, the bound.
+        spent: settled calls; the bound, if only that is known.
         reserved: calls in flight.
         uncertain: the most that calls of unknown outcome can have cost; budgets count it as spent.
         calls: how many calls are counted.

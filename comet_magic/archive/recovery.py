@@ -1,4 +1,4 @@
-"""What a crash left: the open rows of dead processes. Quick, for every opening; `repair` looks at everything."""
+"""Recovery after a crash: the open calls of dead processes are settled. It is quick; `repair` looks at every file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recovery:
-    """The ledger and the folder of one archive, as seen by the process that cleans up."""
+    """Cleans up one archive on behalf of this process."""
 
     ledger: Ledger
     folder: Path
     token: str  # the owner that takes over what a dead one left
 
     def reconcile(self) -> list[Orphan]:
-        """Settle what can be settled without the network; what needs it becomes this process's own."""
+        """Settle the open calls of dead processes; those that need the network become this process's and are given."""
         orphans = []
         rows = self.ledger.rows("SELECT id, owner FROM calls WHERE state IN ('claimed', 'received')")
         alive = {owner: owner == self.token or is_alive(self.folder, owner, clear=True) for _, owner in rows}
@@ -42,21 +42,21 @@ class Recovery:
         return [orphan for orphan in orphans if orphan]
 
     def _adopt_late(self) -> None:
-        """A worker elsewhere may have finished a call that was given up here."""
+        """Settle calls that a worker finished after they were given up here."""
         for (call_id,) in self.ledger.rows("SELECT DISTINCT id FROM slots WHERE state = 'unknown'"):
             call = queries.find_claim(self.ledger, call_id)
             if call is not None:
                 self.adopt(call)
 
     def adopt(self, call: Claim) -> bool:
-        """Whether a receipt proves the call done; then it is settled so."""
+        """Settle a call as done if a worker's receipt proves it; whether one does."""
         receipt = self._receipt_of(call)
         if receipt:
             self._settle_by_receipt(call, receipt)
         return bool(receipt)
 
     def _take_over(self, call_id: str, owner: str) -> bool:
-        """One process takes a call, whoever else looks at the same time."""
+        """Make a dead process's call ours; False if another process was quicker."""
         with self.ledger.transaction() as connection:
             cursor = connection.execute(
                 """UPDATE calls SET owner = ? WHERE id = ? AND owner = ?
@@ -84,7 +84,7 @@ class Recovery:
         return None
 
     def orphan(self, call: Claim) -> Orphan:
-        """What is needed to finish a call."""
+        """A call with what is on disk to finish it."""
         name = layout.raw_answer_name(call.id)
         path = inside(self.folder, name) if layout.is_there(self.folder, name) else None
         return Orphan(
@@ -104,7 +104,7 @@ class Recovery:
             claims.settle(connection, call.id, "done", facts=receipt, pictures=pictures)
 
     def _pictures_on_disk(self, call: Claim) -> Iterator[StoredPicture]:
-        """Files under the names that this call's pictures would get: whole, for a name is given last."""
+        """Pictures under the names of this call's pictures. A file gets its name last, so they are whole."""
         for position, copy in enumerate(call.copies):
             pattern = f"images/{call.key[:2]}/*-{call.key[:10]}.{copy}.*"
             for path in layout.files(self.folder, pattern):
@@ -115,7 +115,7 @@ class Recovery:
 
 
 def pictures_in(receipt: dict[str, Any]) -> Iterator[StoredPicture]:
-    """The pictures that a receipt tells of."""
+    """The pictures of a receipt."""
     for facts in receipt["pictures"]:
         yield StoredPicture(key=receipt["key"], call_id=receipt["id"], **facts)
 

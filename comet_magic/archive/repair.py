@@ -1,4 +1,4 @@
-"""The whole folder looked at, by hand: every receipt, every picture, every temporary file."""
+"""Repair, by hand: every receipt, picture and temporary file of the folder is looked at."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _settle_open(recovery: Recovery, findings: _Findings) -> None:
 
 
 def _read_receipts(recovery: Recovery, findings: _Findings) -> None:
-    """Every answer that a receipt proves has its row and its pictures."""
+    """Bring back the rows and the pictures that receipts prove."""
     proved = []
     for name, receipt in layout.receipts(recovery.folder):
         if receipt:
@@ -91,7 +91,7 @@ def _believe(recovery: Recovery, receipt: dict[str, Any], findings: _Findings) -
 
 
 def believe_another(recovery: Recovery, call: Claim) -> bool:
-    """Whether another call's receipt holds the picture that this one, never sent, was for; then that one has it."""
+    """Cancel a call that was never sent if another call's receipt has its picture; whether one has."""
     receipt = layout.find_receipt(recovery.folder, call.key, call.copies[0])
     if not receipt or receipt["id"] == call.id:
         return False
@@ -102,7 +102,7 @@ def believe_another(recovery: Recovery, call: Claim) -> bool:
 
 
 def _row_of(connection: sqlite3.Connection, receipt: dict[str, Any]) -> int:
-    """The number of the receipt's call, which is done now; its row is made where it was lost."""
+    """Settle a receipt's call as done and give its number; a lost row is inserted first."""
     found = connection.execute("SELECT number, state FROM calls WHERE id = ?", (receipt["id"],)).fetchone()
     if found is None:
         texts = {name: claims.packed(receipt[name]) for name in layout.JSON}
@@ -114,7 +114,7 @@ def _row_of(connection: sqlite3.Connection, receipt: dict[str, Any]) -> int:
 
 
 def _adopt(connection: sqlite3.Connection, number: int, picture: StoredPicture) -> bool:
-    """Whether the picture got its place; another picture keeps the place it has."""
+    """Record a picture unless another one has its place; whether it was recorded."""
     holder = connection.execute(
         "SELECT call, path, free FROM slots WHERE key = ? AND copy = ?", (picture.key, picture.copy)
     ).fetchone()
@@ -128,7 +128,7 @@ def _adopt(connection: sqlite3.Connection, number: int, picture: StoredPicture) 
 
 
 def _adopt_pictures(recovery: Recovery, findings: _Findings) -> None:
-    """A picture without a receipt belongs to the call that asked for its copy and never got it."""
+    """Give each picture that no row names to the call that asked for its copy and never got it."""
     known = {path for (path,) in recovery.ledger.rows("SELECT path FROM pictures WHERE path != ''")}
     for path in sorted((recovery.folder / "images").glob("*/*")):
         name = layout.relative(recovery.folder, path)
@@ -160,7 +160,7 @@ def _adopt_file(recovery: Recovery, path: Path) -> bool:
 
 
 def _check_pictures(recovery: Recovery, findings: _Findings) -> None:
-    """Whether every picture of the ledger is where it was put, as it was put."""
+    """Find pictures whose file is gone or changed; one whose file is gone loses its place."""
     gone = []
     for path, sha256 in recovery.ledger.rows("SELECT path, sha256 FROM pictures WHERE path != ''"):
         if not layout.is_there(recovery.folder, path):

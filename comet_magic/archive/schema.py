@@ -20,10 +20,10 @@ _CALLS = """CREATE TABLE calls (
     key TEXT NOT NULL,
     vendor TEXT NOT NULL,
     model TEXT NOT NULL,
-    prompt TEXT,            -- NULL where prompts are not kept
+    prompt TEXT,            -- NULL if prompts are not kept
     prompt_sha256 TEXT NOT NULL,
     request TEXT NOT NULL,  -- JSON object, without the prompt
-    asked TEXT,             -- JSON object: the options as a person gave them, NULL where nothing was adapted
+    asked TEXT,             -- JSON object: the options as a person gave them, NULL if nothing was adapted
     copies TEXT NOT NULL,   -- JSON list of the copy index of each picture asked for
     parents TEXT,           -- JSON list: the keys of the calls whose pictures went in, NULL for none
     inputs TEXT,            -- JSON list of {role, sha256, mime}: files inputs/<ab>/<sha256>.<ext>, NULL for none
@@ -38,8 +38,8 @@ _CALLS = """CREATE TABLE calls (
     ended REAL,
     seconds REAL,           -- from its claim to its end, by a clock that does not jump
     attempts INTEGER NOT NULL DEFAULT 0,
-    reserved INTEGER,       -- micro-USD, NULL where the price is unknown
-    cost INTEGER,           -- micro-USD, NULL where it is unknown
+    reserved INTEGER,       -- micro-USD, NULL if the price is unknown
+    cost INTEGER,           -- micro-USD, NULL if it is unknown
     request_id TEXT,
     status INTEGER,
     usage TEXT,             -- JSON object
@@ -53,15 +53,15 @@ _PICTURES = """CREATE TABLE pictures (
     call INTEGER NOT NULL REFERENCES calls (number),
     position INTEGER NOT NULL,
     url TEXT,               -- with its query only until the picture is here
-    path TEXT,              -- NULL until the picture is here; '' where nothing is kept on disk
+    path TEXT,              -- NULL until the picture is here; '' if nothing is kept on disk
     mime TEXT,
     width INTEGER,
     height INTEGER,
     size INTEGER,           -- bytes
     sha256 TEXT,
     revised_prompt TEXT,
-    unpasted TEXT,          -- unpasted/<ab>/<sha256>.<ext>: the bytes that came, where the picture is pasted
-    starred REAL,           -- when, NULL where it is not
+    unpasted TEXT,          -- unpasted/<ab>/<sha256>.<ext>: the bytes that came, if the picture is pasted
+    starred REAL,           -- when, NULL if it is not
     PRIMARY KEY (key, copy)
 ) WITHOUT ROWID"""
 _MONEY = """CREATE TABLE money (        -- micro-USD; always the sum over calls
@@ -122,7 +122,7 @@ _KEPT_PICTURES = (
 
 
 def ready_to_read(connection: sqlite3.Connection, path: str) -> bool:
-    """Prepare a connection for questions: version 1 looks like version 2; False where there are no tables yet.
+    """Prepare a connection for questions: version 1 looks like version 2; False if there are no tables yet.
 
     Raises:
         ConfigurationError: the ledger is newer than this, or not one of ours.

@@ -1,4 +1,4 @@
-"""The archive as its users see it: one folder, one ledger, and nothing said before it is on disk."""
+"""The archive: calls are claimed, their pictures stored and their ends settled, on disk before anyone is told."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _UNLIMITED = Budget()
 
 
 class Archive(Reader, ForkHooks):
-    """A folder with a ledger, the original bytes and a receipt per answer; without a folder, a ledger in memory.
+    """An archive in a folder (ledger, pictures, receipts), or in memory if there is no folder.
 
-    Making one touches nothing; the folder is made by the first claim, and questions to an archive that is not
-    there find nothing. Safe to use from many threads, from many processes, and after a fork.
+    Making the object touches nothing: the first claim makes the folder, and questions to an archive that does not
+    exist find nothing. Safe to use from many threads, from many processes, and after a fork.
 
     Args:
         folder: where the archive is, or None to keep nothing on disk.
@@ -49,7 +49,7 @@ class Archive(Reader, ForkHooks):
         watch(self)
 
     def after_fork_in_child(self) -> None:
-        """Begin with nothing at work: in a child, the calls in flight are its parent's."""
+        """Forget the calls in flight: they are the parent's."""
         self._lock = threading.Lock()
         self._owner: ProcessLock | None = None
         self._pending: dict[str, dict[int, StoredPicture]] = {}
@@ -75,18 +75,18 @@ class Archive(Reader, ForkHooks):
         parents: Sequence[str] = (),
         inputs: Sequence[InputFile] = (),
     ) -> Claim:
-        """A call that may be sent: row, copies and money are durable when this returns.
+        """Claim a call, so that it may be sent: its row, copies and money are durable when this returns.
 
         Args:
             request: what will be asked.
             vendor: whom the money is counted for.
-            reserve: the most it may cost in micro-USD, None where that is unknown.
+            reserve: the most it may cost in micro-USD, None if that is unknown.
             budget: limits that all spending and all calls in flight must keep, exactly.
             session: whose spending the session's limit counts.
             copies: the copies to make; None takes the next free ones.
             redo: also take named copies that are uncertain, or whose address is still known.
-            call_id: the call's id where another process has given it one.
-            asked: the options as a person gave them, where they were adapted.
+            call_id: the call's id if another process has given it one.
+            asked: the options as a person gave them, if they were adapted.
             parents: keys of the calls whose pictures go in.
             inputs: the pictures that go in, as `store_input` gave them.
 
@@ -107,7 +107,7 @@ class Archive(Reader, ForkHooks):
         return claimed
 
     def raw_answer(self, call: Claim) -> RawAnswer:
-        """Where the raw answer of a call goes as it arrives: its file, or memory where there is not a folder."""
+        """The raw answer of a call, to be written as it arrives: a file, or memory if there is no folder."""
         if self.folder is None:
             return RawAnswer()
         try:
@@ -154,7 +154,7 @@ class Archive(Reader, ForkHooks):
         sha256: str,
         revised_prompt: str | None = None,
     ) -> Path | None:
-        """Put a picture of the answer under its final name, whole and durable; None where nothing is kept.
+        """Store a picture under its final name, whole and durable, and give its path; None without a folder.
 
         A file given as `part` is moved. Storing the same bytes again gives the same path.
 
@@ -193,16 +193,16 @@ class Archive(Reader, ForkHooks):
         attempts: int | None = None,
         request_id: str | None = None,
     ) -> None:
-        """The end of a call: its state, its money and its pictures in one transaction, durable when this returns.
+        """Settle a call: its state, money and pictures in one transaction, durable when this returns.
 
         Args:
             call: as it was claimed.
             state: done (billed), rejected, unknown (counted as spent), or cancelled (never sent).
-            cost: micro-USD, None where unknown: then what was reserved counts.
+            cost: micro-USD, None if unknown: then what was reserved counts.
             error: what went wrong; a done call may have one.
             usage: as the server reported it.
             attempts: how often it was sent.
-            request_id: of the server, where the error does not tell it.
+            request_id: of the server, if the error does not tell it.
 
         Raises:
             OSError: the receipt or the ledger cannot be written.
@@ -272,10 +272,10 @@ class Archive(Reader, ForkHooks):
     # --- what a crash left ----------------------------------------------------------------------------
 
     def reconcile(self) -> list[Orphan]:
-        """Settle the open calls of dead processes; gives those that this process must finish, unpaid.
+        """Settle the open calls of dead processes; give those that this process must finish, without paying again.
 
-        A receipt makes a call done, also one that was given up; files are adopted, and a call that left nothing
-        becomes unknown.
+        A worker's receipt makes a call done, also one that was given up; pictures on disk are adopted; a call that
+        left nothing becomes unknown.
         """
         self._restore()
         if self.folder is None or (all(call.alive for call in self.open_calls()) and not self.uncertain()):
@@ -283,15 +283,15 @@ class Archive(Reader, ForkHooks):
         return self._recovery(self.folder).reconcile()
 
     def adopt(self, call: Claim) -> bool:
-        """Whether a receipt on disk proves that a call was answered; then it is settled so."""
+        """Settle a call as done if a worker's receipt proves that it was answered; whether it does."""
         return self.folder is not None and self._recovery(self.folder).adopt(call)
 
     def adopt_another(self, call: Claim) -> bool:
-        """Whether the picture of a call that was never sent is there from another one; then this is cancelled."""
+        """Cancel a call that was never sent if a receipt shows that another made its picture; whether one does."""
         return self.folder is not None and believe_another(self._recovery(self.folder), call)
 
     def orphan(self, call_id: str) -> Orphan | None:
-        """What is known to finish the call whose id begins so: its raw answer, the addresses of its pictures."""
+        """The call whose id begins so, with what is on disk to finish it; None if there is no such call."""
         entry = self.entry(call_id)
         call = queries.find_claim(self._ledger, entry.id) if entry else None
         return self._recovery(self.folder).orphan(call) if call and self.folder else None
@@ -306,7 +306,7 @@ class Archive(Reader, ForkHooks):
         return repair(self._recovery(self.folder)) if self.folder else Repair()
 
     def close(self) -> None:
-        """Close the ledger and end this process's sign of life; the archive can be used again."""
+        """Close the ledger and release this process's lock; the archive can be used again."""
         with self._lock:
             owner, self._owner = self._owner, None
         self._ledger.close()
@@ -317,7 +317,7 @@ class Archive(Reader, ForkHooks):
         return Recovery(self._ledger, folder, self._ready())
 
     def _restore(self) -> None:
-        """Make the ledger again from the receipts, where somebody removed it."""
+        """Make the ledger again from the receipts if somebody removed it."""
         if self.folder and not self._ledger.exists and layout.has_receipts(self.folder):
             self.repair()
 

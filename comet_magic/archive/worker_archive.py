@@ -1,4 +1,4 @@
-"""An archive's folder seen from a worker: files are shared, the ledger stays with the process that sent it."""
+"""The archive as a worker of a cluster uses it: it shares the folder's files, and the driver has the ledger."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class WorkerArchive(Archive):
-    """Writes pictures, receipts and raw answers where the archive has them; its own ledger is in memory.
+    """Writes pictures, receipts and raw answers into a shared folder; its own ledger is in memory.
 
-    A mark on disk says that a call was begun, so that whoever is asked to make it again knows.
+    A mark on disk says that a call was begun, so that nobody sends it again unasked.
 
     Args:
         folder: of the archive, on a disk that all workers share.
@@ -45,7 +45,7 @@ class WorkerArchive(Archive):
         return "worker"
 
     def finished(self, key: str, copy: int) -> dict[str, Any] | None:
-        """What the receipt of a copy says of its picture, if that is there; None otherwise."""
+        """The facts of a finished picture from its receipt; None if the receipt or the picture is missing."""
         receipt = layout.find_receipt(self._shared, key, copy)
         for picture in receipt.get("pictures", ()):
             if picture["copy"] == copy and layout.is_there(self._shared, picture["path"]):
@@ -54,7 +54,7 @@ class WorkerArchive(Archive):
         return None
 
     def begin(self, call_id: str) -> bool:
-        """Mark a call as begun, durably; False where it was begun before."""
+        """Mark a call as begun, durably; False if it was begun before."""
         self._ready()
         make_folder(inside(self._shared, "spool"))
         mark = self._mark(call_id)
@@ -69,7 +69,7 @@ class WorkerArchive(Archive):
         return self._mark(call_id).exists()
 
     def unmark(self, call_id: str) -> None:
-        """The call has an end that is known: nothing was done, or its receipt is there."""
+        """Remove the mark of a call whose end is known."""
         self._mark(call_id).unlink(missing_ok=True)
 
     def _mark(self, call_id: str) -> Path:
