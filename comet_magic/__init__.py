@@ -12,33 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .errors import (
-    AmbiguousError,
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadImageError,
-    BadRequestError,
-    BadResponseError,
-    BudgetExceededError,
-    CallAbandoned,
-    CometError,
-    ConfigurationError,
-    ContentPolicyError,
-    DownloadError,
-    InvalidRequestError,
-    MissingKeyError,
-    NotFoundError,
-    PartialResultError,
-    PermissionDeniedError,
-    QuotaError,
-    RateLimitError,
-    SaveError,
-    ServerError,
-    TooLargeError,
-    UnsafeURLError,
-)
+from . import errors
+from .errors import *  # noqa: F403 - exactly the names of `errors.__all__`
 
 if TYPE_CHECKING:
     from .archive import history, spend
@@ -51,52 +26,11 @@ if TYPE_CHECKING:
     from .sandbox import start_sandbox
 
 __version__ = "0.1.0"
-__all__ = [
-    "APIConnectionError",
-    "APIStatusError",
-    "APITimeoutError",
-    "AmbiguousError",
-    "AsyncClient",
-    "AuthenticationError",
-    "BadImageError",
-    "BadRequestError",
-    "BadResponseError",
-    "BudgetExceededError",
-    "CallAbandoned",
-    "Client",
-    "CometError",
-    "ConfigurationError",
-    "ContentPolicyError",
-    "DownloadError",
-    "ImageRequest",
-    "Images",
-    "InvalidRequestError",
-    "MissingKeyError",
-    "NotFoundError",
-    "PartialResultError",
-    "PermissionDeniedError",
-    "QuotaError",
-    "RateLimitError",
-    "SaveError",
-    "ServerError",
-    "TooLargeError",
-    "UnsafeURLError",
-    "__version__",
-    "agenerate",
-    "agenerate_dataset",
-    "generate",
-    "generate_dataset",
-    "generate_one",
-    "history",
-    "load_ipython_extension",
-    "open_dataset",
-    "panel",
-    "plan",
-    "read_metadata",
-    "spend",
-    "start_sandbox",
-    "unload_ipython_extension",
-]
+__all__ = ["AsyncClient", "Client", "ImageRequest", "Images", "__version__", "agenerate"]
+__all__ += ["agenerate_dataset", "generate", "generate_dataset", "generate_one", "history"]
+__all__ += ["load_ipython_extension", "open_dataset", "panel", "plan", "read_metadata", "spend"]
+__all__ += ["start_sandbox", "unload_ipython_extension"]
+__all__ += errors.__all__
 
 _LATE = {
     "AsyncClient": "client",
@@ -174,7 +108,7 @@ def _tell_of_open_calls() -> None:
     archive = Archive(folder)
     try:
         count = len(archive.uncertain()) + sum(not call.alive for call in archive.open_calls())
-    except CometError as problem:
+    except errors.CometError as problem:
         # Not raised: the magics work, and with one of them another folder can be set.
         print(f"{problem}. {problem.hint}")
         return

@@ -17,53 +17,7 @@
     ├── SaveError                the disk refused; the pictures are in `images`
     └── CallAbandoned            the waiting was stopped by the user (also a KeyboardInterrupt)
 
-What becomes of a call, and of its row in a dataset. `outcome` says what is known of the money, `again` whether the
-same request is sent again by itself (within the limits of attempts and time), `row` what the row becomes: an `open`
-one is sent by the next run. A code in the server's error is stronger than the status. `x-should-retry: false` forbids
-to send again; `true` asks for it, whatever the status, except for 2xx.
-
-                                                                  outcome   again  row          error
-    sent: no; work began: no
-      a rule of the model or of the call is broken                not_sent  no     failed       InvalidRequestError
-      a limit on money                                            not_sent  no     over_budget  BudgetExceededError
-      a setting or a folder that cannot be used                   not_sent  no     open         ConfigurationError
-      no key was found                                            not_sent  no     open         MissingKeyError
-      stopped by the user before it was sent                      not_sent  no     cancelled    CallAbandoned
-      no connection, or a proxy refused to make one               not_sent  yes    open         APIConnectionError
-      the server's certificate is not trusted                     not_sent  no     open         APIConnectionError
-      the proxy asks for a name and a password (407)              not_sent  no     open         APIConnectionError
-    sent: partly; work began: no
-      the connection broke before the request was out             not_sent  yes    open         APIConnectionError
-      time ran out before the request was out                     not_sent  no     open         APITimeoutError
-    sent: yes; work began: no
-      no money or quota left (402)                                rejected  no     open         QuotaError
-      refused by moderation                                       rejected  no     refused      ContentPolicyError
-      too many requests (429)                                     rejected  yes    open         RateLimitError
-      the key is not accepted (401)                               rejected  no     open         AuthenticationError
-      the key may not do this (403)                               rejected  no     open         PermissionDeniedError
-      no such model                                               rejected  no     failed       NotFoundError
-      no such route, or a redirect (3xx, 404, 405)                rejected  no     failed       BadRequestError
-      the server did not begin (408, 425, 521, 523, 525, 526)     rejected  yes    open         ServerError
-      the server says when to retry (503, 529 with Retry-After)   rejected  yes    open         ServerError
-      the server calls the request wrong; any other (4xx)         rejected  no     failed       BadRequestError
-      any other fault, with x-should-retry: true                  rejected  yes    open         ServerError
-    sent: yes; work began: perhaps
-      time ran out, or the server fell silent                     unknown   no     unknown      APITimeoutError
-      the connection broke before the answer                      unknown   no     unknown      AmbiguousError
-      a stream was cut                                            unknown   no     unknown      AmbiguousError
-      the edge stopped waiting for the work (524)                 unknown   no     unknown      AmbiguousError
-      any other fault, as a bare 500, 502, 503 or 504             unknown   no     unknown      AmbiguousError
-      an error inside an answer of success (2xx)                  unknown   no     unknown      ServerError
-    sent: yes; work began: yes
-      an answer of success was cut                                billed    no     failed       AmbiguousError
-      a whole answer without usable pictures                      billed    no     failed       BadResponseError
-      a picture that is broken                                    billed    no     failed       BadImageError
-      an answer or a picture above a limit of size                billed    no     failed       TooLargeError
-      a picture that could not be fetched                         billed    no     failed       DownloadError
-      a picture's address that must not be fetched                billed    no     failed       UnsafeURLError
-      some pictures of several failed                             billed    no     failed       PartialResultError
-      the disk refused the pictures                               billed    no     failed       SaveError
-      all pictures arrived                                        billed    no     done
+`help(comet_magic.protocol.decisions)` prints what becomes of a call, and of its row in a dataset, with each of them.
 
 Nothing here imports anything of ours, does I/O, or decides what happens next.
 """
@@ -74,6 +28,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+__all__ = ["APIConnectionError", "APIStatusError", "APITimeoutError", "AmbiguousError"]
+__all__ += ["AuthenticationError", "BadImageError", "BadRequestError", "BadResponseError"]
+__all__ += ["BudgetExceededError", "CallAbandoned", "CometError", "ConfigurationError"]
+__all__ += ["ContentPolicyError", "DownloadError", "InvalidRequestError", "MissingKeyError"]
+__all__ += ["NotFoundError", "PartialResultError", "PermissionDeniedError", "QuotaError"]
+__all__ += ["RateLimitError", "SaveError", "ServerError", "TooLargeError", "UnsafeURLError"]
 
 Outcome = Literal["not_sent", "rejected", "unknown", "billed"]
 

@@ -5,6 +5,7 @@ A new model is one entry of `MODELS`; the newest of a family comes first. Facts 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -65,28 +66,19 @@ TAKES_FIVE = _gpt_image(GPT_SIZES, FIVE)
 TAKES_THREE = _gpt_image(GPT_SIZES, THREE)
 TAKES_OLD = _gpt_image(GPT_OLD_SIZES, THREE)
 
+_PRINTED = Tariff(date="2026-11-22", grade="B", source=GUIDE)
 # USD 5, 8 and 30 per million tokens: the vendor's list, https://developers.openai.com/api/docs/pricing
-LIST_2_5 = Tariff(
-    date="2026-11-22",
-    grade="B",
-    source=GUIDE,
-    text_in=5_000_000,
-    image_in=8_000_000,
-    image_out=30_000_000,
-    tokens=Formula((("low", 16), ("medium", 24), ("high", 48), ("xhigh", 64), ("max", 96))),
+_RATES = replace(_PRINTED, text_in=5_000_000, image_in=8_000_000, image_out=30_000_000)
+LIST_2_5 = replace(
+    _RATES, tokens=Formula((("low", 16), ("medium", 24), ("high", 48), ("xhigh", 64), ("max", 96)))
 )
 # The rates are published, the token counts are not: the price is known from the answer's usage only.
-LIST_2_6 = Tariff(
-    date="2026-11-22",
-    grade="A",
-    source="https://developers.openai.com/api/docs/models/gpt-image-2.6-sunburst",
-    text_in=5_000_000,
-    image_in=8_000_000,
-    image_out=30_000_000,
+LIST_2_6 = replace(
+    _RATES, grade="A", source="https://developers.openai.com/api/docs/models/gpt-image-2.6-sunburst"
 )
 # CometAPI's own: 80 % of the vendor's list; the rate of input pictures follows from that.
-COMET_2 = Tariff(
-    date="2026-11-22",
+COMET_2 = replace(
+    _PRINTED,
     grade="A",
     source="https://api.cometapi.com/api/models",
     text_in=4_000_000,
@@ -99,29 +91,18 @@ OLD_TOKENS = Table(
     (SQUARE, TALL, WIDE),
     (("low", (272, 408, 400)), ("medium", (1056, 1584, 1568)), ("high", (4160, 6240, 6208))),
 )
-COMET_1_5 = Tariff(
-    date="2026-11-22",
-    grade="B",
+COMET_1_5 = replace(
+    _PRINTED,
     source="https://www.cometapi.com/models/openai/gpt-image-1-5/",
     text_in=6_400_000,
     image_in=6_400_000,
     image_out=25_600_000,
     tokens=OLD_TOKENS,
 )
-LIST_1 = Tariff(
-    date="2026-11-22",
-    grade="B",
-    source=GUIDE,
-    text_in=5_000_000,
-    image_in=10_000_000,
-    image_out=40_000_000,
-    tokens=OLD_TOKENS,
-)
+LIST_1 = replace(_PRINTED, text_in=5_000_000, image_in=10_000_000, image_out=40_000_000, tokens=OLD_TOKENS)
 # The printed prices are some 340 tokens above what the table of tokens gives; CometAPI's pages disagree.
-LIST_MINI = Tariff(
-    date="2026-11-22",
-    grade="B",
-    source=GUIDE,
+LIST_MINI = replace(
+    _PRINTED,
     text_in=2_000_000,
     image_in=2_500_000,
     image_out=8_000_000,
@@ -135,21 +116,10 @@ LIST_MINI = Tariff(
     ),
 )
 DALLE_3_SIZES = ("1024x1024", "1792x1024", "1024x1792")
-LIST_DALLE_3 = Tariff(
-    date="2026-11-22",
-    grade="B",
-    source=GUIDE,
-    printed=Table(
-        DALLE_3_SIZES, (("standard", (40_000, 80_000, 80_000)), ("hd", (80_000, 120_000, 120_000)))
-    ),
-)
+_DALLE_3 = Table(DALLE_3_SIZES, (("standard", (40_000, 80_000, 80_000)), ("hd", (80_000, 120_000, 120_000))))
+LIST_DALLE_3 = replace(_PRINTED, printed=_DALLE_3)
 DALLE_2_SIZES = ("1024x1024", "512x512", "256x256")
-LIST_DALLE_2 = Tariff(
-    date="2026-11-22",
-    grade="B",
-    source=GUIDE,
-    printed=Table(DALLE_2_SIZES, (("standard", (20_000, 18_000, 16_000)),)),
-)
+LIST_DALLE_2 = replace(_PRINTED, printed=Table(DALLE_2_SIZES, (("standard", (20_000, 18_000, 16_000)),)))
 # One customer's bill of February 2026; CometAPI publishes none.
 LOGGED_QWEN = Tariff(date="2026-02-05", grade="C", source=COMET, flat=40_000)
 

@@ -1,6 +1,6 @@
 """What becomes of a call, and of its row in a dataset: one table, and the functions that look things up in it.
 
-    TABLE                                   all rows, as printed by `help(comet_magic.errors)`
+    TABLE                                   all rows; `table_text()` is below
     NO_CONNECTION.error("host is down")     the error of a row: class, outcome, hint and `retryable` as the row says
     decide(503, headers, ["slow_down"])     the row of an answer that is not a picture: by code, else by status
     call_status(state, error, picture=...)  what a person sees of a call in the ledger
@@ -10,6 +10,8 @@
 
 A paid request is sent again only if there is positive reason to believe that no work began. The server can say so
 itself: `x-should-retry: true` means that no work began, whatever the status (not for 2xx); `false` forbids a retry.
+A code in the server's error is stronger than the status. `again`: the same request is sent again by itself, within the
+limits of attempts and time. `row`: what the row of a dataset becomes; an `open` one is sent by the next run.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import errors
@@ -317,3 +320,6 @@ def _statuses(row: Decision) -> str:
     words = [f"{hundred // 100}xx" for hundred in whole] + [str(status) for status in others]
     end = " with Retry-After" if row.with_retry_after else ""
     return f" ({', '.join(words)}{end})" if words else ""
+
+
+__doc__ = f"{__doc__}\n{indent(table_text(), '    ', bool)}\n"
