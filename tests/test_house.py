@@ -1,4 +1,4 @@
-"""The rules of the house: who may import what, how large things get, and which names are public."""
+"""The rules of the house: imports, sizes, names and words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGE = Path(comet_magic.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 
-# Each module, or package of that name, and what of ours it may know. Nothing else, so no circles.
+# What each module or package may import of ours, and nothing else, so there are no circles.
 FLOORS: dict[str, set[str]] = {
     "errors": set(),
     "text": {"errors"},
@@ -66,7 +66,7 @@ FLOORS: dict[str, set[str]] = {
     "doctor": {"files", "locations", "client", "archive", "settings", "errors", "text", "addresses"},
     "__main__": {"sandbox", "pipeline", "doctor", "errors"},
 }
-HOSTS = {  # packages that only some modules may know
+HOSTS = {  # packages that only some modules may import
     "httpx": {"client"},
     "IPython": {"notebook"},
     "ipywidgets": {"notebook"},
@@ -183,7 +183,7 @@ def test_nothing_is_swallowed_and_nothing_is_left_to_do(path: Path) -> None:
 
 
 def rooms_of_classes() -> dict[str, set[str]]:
-    """The rooms in which each public class, or name of a type, is defined; the panel is a room to be rebuilt."""
+    """The files in which each class or alias of a type is defined; those of the panel are left out."""
     found: dict[str, set[str]] = {}
     for path in FILES:
         for node in TREES[path].body if not path.is_relative_to(PANEL) else ():

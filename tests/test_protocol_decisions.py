@@ -64,6 +64,11 @@ def test_the_error_of_a_row_says_what_the_row_says(row: Decision) -> None:
     assert (str(error), error.request_id) == ("so it was", "req_1")
 
 
+def test_the_own_outcome_of_an_error_is_that_of_one_of_its_rows() -> None:
+    for kind in {row.kind for row in TABLE} - {None}:
+        assert kind.outcome in {row.outcome for row in TABLE if row.kind is kind}
+
+
 def test_every_row_is_in_the_table_once() -> None:
     assert sorted(NAMES) == sorted(BY_NAME)
     assert len(set(TABLE)) == len(TABLE)
