@@ -15,6 +15,7 @@ from PIL import Image
 
 from comet_magic.archive import Archive, Budget, Claim, CopyTaken, RawAnswer, Spend
 from comet_magic.archive.ledger import Ledger
+from comet_magic.archive.schema import ready_to_read
 from comet_magic.errors import (
     AmbiguousError,
     BudgetExceededError,
@@ -906,3 +907,20 @@ def test_a_closed_archive_can_be_used_again(archive: Archive, folder: Path) -> N
     buy(archive)
 
     assert len(archive.history()) == 2
+
+
+def test_a_ledger_that_another_process_makes_just_now_is_ours(tmp_path: Path) -> None:
+    path = tmp_path / "archive" / "ledger.sqlite"
+    path.parent.mkdir()
+    path.touch()
+    other = Archive(path.parent)
+
+    def make_meanwhile(statement: str) -> None:
+        if "sqlite_master" in statement and not other.open_calls():
+            claim(other)
+
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.set_trace_callback(make_meanwhile)
+    assert ready_to_read(connection, str(path))
+    connection.close()
+    other.close()

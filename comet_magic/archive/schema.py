@@ -160,16 +160,19 @@ def ready_to_write(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _checked_version(connection: sqlite3.Connection, path: str) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    # In one statement, because another process may be making the tables just now. A trigger or a view of a stranger
+    # would be run by what is asked here.
+    rows = connection.execute(
+        "SELECT user_version, type, name FROM pragma_user_version LEFT JOIN sqlite_master"
+        " ON type != 'index' AND name NOT LIKE 'sqlite_%'"
+    ).fetchall()
+    version, found = int(rows[0][0]), {(kind, name) for _, kind, name in rows if name}
     if version > VERSION:
         raise ConfigurationError(
             f"the archive {path} was written by a newer comet_magic",
             hint="Upgrade with: pip install -U comet-magic; or name another folder for the archive.",
         )
-    # A trigger or a view would be run by what is asked here.
-    query = "SELECT type, name FROM sqlite_master WHERE type != 'index' AND name NOT LIKE 'sqlite_%'"
-    found = connection.execute(query).fetchall()
-    if version < 0 or set(found) != _OURS[version]:
+    if version < 0 or found != _OURS[version]:
         raise ConfigurationError(f"{path} is not a ledger of comet_magic", hint="Name another folder.")
     return version
 
