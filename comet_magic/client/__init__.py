@@ -15,7 +15,7 @@ vendor          free questions: catalogue and balance
 from __future__ import annotations
 
 from .api import AsyncClient, Client
-from .core import Plan
+from .core import Plan, picture_of
 from .default import agenerate, close_shared_client, generate, shared_client
 from .events import Arrived, Preview, Progress
 from .job import Abandoned, CallView, Job, wait
@@ -36,6 +36,7 @@ __all__ = [
     "agenerate",
     "close_shared_client",
     "generate",
+    "picture_of",
     "reachable",
     "shared_client",
     "wait",

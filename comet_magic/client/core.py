@@ -208,7 +208,7 @@ class Core(ForkHooks):
         if options.get("reuse") and plan.requests:
             self._takeover.await_request(plan.first)
             plan = self.plan(prompt, options)
-        reused = [self.load(stored) for stored in plan.reused]
+        reused = [picture_of(self.archive, stored, cost=0) for stored in plan.reused]
         calls = [RunningCall(index, request) for index, request in enumerate(plan.requests)]
         return self.launch(self.new_job(calls, plan.first, plan.price, options, reused=reused))
 
@@ -363,34 +363,32 @@ class Core(ForkHooks):
         """
         return self._takeover.fetch(call_id)
 
-    def load(self, stored: StoredPicture) -> Picture:
-        """A picture of the archive, as it came.
-
-        Raises:
-            SaveError: its file is gone or damaged.
-        """
-        try:
-            data = self.archive.load(stored)
-        except OSError as fault:
-            problem = SaveError(
-                f"{stored.path} of the archive cannot be read: {clean(fault.strerror or fault)}",
-                outcome="not_sent",
-            )
-        else:
-            return Picture(
-                data=data,
-                mime=stored.mime,
-                width=stored.width,
-                height=stored.height,
-                sha256=stored.sha256,
-                path=str(self.archive.path_of(stored)),
-                revised_prompt=stored.revised_prompt,
-                request_id=stored.request_id,
-                cost=0,
-                reused=True,
-            )
-        raise problem
-
 
 def _micro(amount: float | None, name: str) -> int | None:
     return None if amount is None else parse_dollars(amount, name=name)
+
+
+def picture_of(archive: Archive, stored: StoredPicture, *, cost: int | None) -> Picture:
+    """A picture read from the archive, whole as it came; `cost` is in micro-USD.
+
+    Raises:
+        SaveError: its file is gone or damaged.
+    """
+    try:
+        data = archive.load(stored)
+    except OSError as fault:
+        reason = clean(fault.strerror or fault)
+    else:
+        return Picture(
+            data=data,
+            mime=stored.mime,
+            width=stored.width,
+            height=stored.height,
+            sha256=stored.sha256,
+            path=str(archive.path_of(stored)),
+            revised_prompt=stored.revised_prompt,
+            request_id=stored.request_id,
+            cost=cost,
+            reused=True,
+        )
+    raise SaveError(f"{stored.path} of the archive cannot be read: {reason}", outcome="not_sent")

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from ..archive import Archive, Entry, OpenCall, StoredPicture
+    from ..archive import Archive, Entry, OpenCall
     from ..catalog import Model
     from ..client import Abandoned, Client, Job
-    from ..images import Images, Picture
+    from ..images import Images
     from ..settings import BaseURL
     from ..text import Secret
 
@@ -355,41 +355,18 @@ def images_of(archive: Archive, entry: Entry) -> Images:
     """The pictures of a call, read from the archive.
 
     Raises:
-        ConfigurationError: a file is gone or damaged.
+        SaveError: a file is gone or damaged.
     """
+    from ..client import picture_of
     from ..images import Images
 
     return Images(
-        [_read_picture(archive, stored) for stored in entry.pictures],
+        [picture_of(archive, stored, cost=stored.cost) for stored in entry.pictures],
         prompt=entry.prompt or "",
         model=entry.model,
         created=int(entry.created.timestamp()),
         usage=entry.usage,
         cost=entry.cost,
-    )
-
-
-def _read_picture(archive: Archive, stored: StoredPicture) -> Picture:
-    from ..images import Picture
-
-    problem = ""
-    try:
-        data = archive.load(stored)
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise ConfigurationError(f"{stored.path} of the archive cannot be read: {problem}")
-    return Picture(
-        data=data,
-        mime=stored.mime,
-        width=stored.width,
-        height=stored.height,
-        path=str(archive.path_of(stored)),
-        revised_prompt=stored.revised_prompt,
-        request_id=stored.request_id,
-        cost=stored.cost,
-        sha256=stored.sha256,
-        reused=True,
     )
 
 
