@@ -106,6 +106,11 @@ def without_keys(data: bytes) -> bytes:
     return _hide_live(data.decode("latin-1")).encode("latin-1", "replace")
 
 
+def hide_keys(text: str) -> str:
+    """The text with every live key in it hidden, whatever its form; nothing else is changed."""
+    return _hide_live(text)
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """A number with its noun: "1 picture", "2,000 pictures"; `many` is `one` plus an s by default."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"

@@ -34,7 +34,7 @@ FLOORS: dict[str, set[str]] = {
     "locations": set(),
     "settings": {"errors", "text", "addresses", "locations"},
     "request": {"catalog", "errors", "money"},
-    "protocol": {"text", "errors"},
+    "protocol": {"text", "errors", "formats"},
     "images": {"files", "formats", "text", "errors", "request", "catalog", "money"},
     "archive": {
         "locations",

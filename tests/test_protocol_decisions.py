@@ -134,14 +134,25 @@ def test_a_bare_fault_of_the_server_is_unknown(status: int) -> None:
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 503, 999])
 @pytest.mark.parametrize("code", CODES)
 def test_a_code_is_stronger_than_a_status_and_means_that_no_work_began(code: str, status: int) -> None:
-    assert decide(status, {}, [None, code]) is CODES[code]
+    assert decide(status, {}, [code]) is CODES[code]
     assert CODES[code].began == "no"
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_code_inside_an_answer_of_success_leaves_the_bill_open(code: str) -> None:
+def test_inside_an_answer_of_success_only_moderation_and_an_empty_account_are_a_refusal(code: str) -> None:
     row = decide(200, {"x-should-retry": "true"}, [code])
-    assert (row.kind, row.outcome, row.again, row.row) == (CODES[code].kind, "unknown", False, "unknown")
+
+    assert (row.kind, row.again) == (CODES[code].kind, False)
+    if CODES[code] in (decisions.QUOTA, decisions.POLICY):
+        assert (row.outcome, row.row) == ("rejected", CODES[code].row)
+    else:
+        assert (row.outcome, row.row) == ("unknown", "unknown")
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_what_counts_work_is_billed_whatever_it_says(status: int) -> None:
+    row = decide(status, {"x-should-retry": "true"}, ["moderation_blocked"], worked=True)
+    assert (row.kind, row.outcome, row.again) == (decisions.POLICY.kind, "billed", False)
 
 
 def test_a_server_can_only_open_what_was_uncertain() -> None:

@@ -194,20 +194,20 @@ def test_words_of_any_length_become_a_short_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("text", "said"),
     [
-        (b"<html><title> Just\n a moment </title><p>x", "a web page instead of an answer: Just a moment"),
-        (b" <TITLE class='a'>Bad gateway</TITLE>", "a web page instead of an answer: Bad gateway"),
-        (b"<html><b>bad</b>gateway", "a web page instead of an answer: bad gateway"),
-        (b"<title></title><p>bad", "a web page instead of an answer: bad"),
-        (b"  upstream <gone>  ", "upstream <gone>"),
-        (b"  ", "no text"),
-        (b"\xff", "\ufffd"),
-        (b"a" * 5000, "a" * 4096),
+        ("<html><title> Just\n a moment </title><p>x", "a web page instead of an answer: Just a moment"),
+        (" <TITLE class='a'>Bad gateway</TITLE>", "a web page instead of an answer: Bad gateway"),
+        ("<html><b>bad</b>gateway", "a web page instead of an answer: bad gateway"),
+        ("<title></title><p>bad", "a web page instead of an answer: bad"),
+        ("  upstream <gone>  ", "upstream <gone>"),
+        ("  ", "no text"),
+        ("\ufffd", "\ufffd"),
+        ("a" * 5000, "a" * 4096),
     ],
 )
-def test_a_body_that_is_no_json_says_its_title_or_its_text(body: bytes, said: str) -> None:
-    assert prose(body) == said
+def test_a_body_that_is_no_json_says_its_title_or_its_text(text: str, said: str) -> None:
+    assert prose(text) == said
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import CometError
-from ..protocol import StreamReader, decisions, read_preview, refusal_of, request_id_of, retry_after
+from ..protocol import StreamCollector, StreamReader, decisions, read_preview, refusal_of, request_id_of
 from ..text import clean
 from .transport import HTTPFault, SendProgress, announced, error_of, silent
 
@@ -75,8 +75,7 @@ async def _exchange(core: Core, flight: InFlight, progress: SendProgress) -> Rec
     try:
         if 200 <= response.status_code < 300:
             return await _answer(response, headers, flight, core.settings)
-        error = refusal_of(response.status_code, headers, await _beginning(response))
-        return error.with_facts(retry_after=retry_after(headers, now=time.time()))
+        return refusal_of(response.status_code, headers, await _beginning(response), now=time.time())
     finally:
         await response.aclose()
 
@@ -102,7 +101,6 @@ async def _answer(
     if announced(headers) > largest:
         return _too_large(largest)
     live = _LiveStream(flight, settings, largest) if stream else None
-    begins: int | None = None
     try:
         async for piece in response.aiter_raw():
             problem = _keep(flight, piece)
@@ -110,13 +108,14 @@ async def _answer(
                 problem = _too_large(largest)
             if problem is not None:
                 return problem
-            begins = live.feed(piece) if live else None
-            if begins is not None:
+            if live is not None and live.ended(piece):
                 break
     except HTTPFault as fault:
-        return _cut(fault, flight.raw.size, stream=stream)
+        if live is None or not live.collector.has_pictures:
+            return _cut(fault, flight.raw.size, stream=stream)
     except CometError as error:
         return error
+    begins = live.collector.begins if live else None
     return Received(response.status_code, headers, stream, begins or 0)
 
 
@@ -149,16 +148,17 @@ class _LiveStream:
         self._largest_picture = settings.max_image_bytes
         self._reader = StreamReader(largest=largest)
         self._numbers = count()
+        self.collector = StreamCollector(
+            largest_picture=settings.max_image_bytes, wanted=max(1, flight.call.request.n)
+        )
 
-    def feed(self, piece: bytes) -> int | None:
-        """Where in the body the event begins that decides, once it has come; 0 where the stream just ends."""
+    def ended(self, piece: bytes) -> bool:
+        """Take the next piece; whether nothing that follows is needed."""
         for event in self._reader.feed(piece):
-            if event.kind == "end":  # the events before it say what it is the end of
-                return 0
-            if event.kind in ("completed", "error"):
-                return event.begins
-            if event.kind == "partial":
+            if event.is_preview:
                 preview = read_preview(event, largest_picture=self._largest_picture)
                 if preview is not None:
                     self._flight.show_preview(preview, next(self._numbers))
-        return None
+            elif self.collector.take(event):
+                return True
+        return False

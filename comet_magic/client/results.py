@@ -82,9 +82,10 @@ class ResultWriter:
                 stream=answer.stream,
                 largest=settings.max_response_bytes * 10,
                 largest_picture=settings.max_image_bytes,
+                wanted=max(1, flight.call.request.n),
             )
         except CometError as error:
-            error.request_id = error.request_id or request_id_of(answer.headers)
+            error.request_id = request_id_of(answer.headers) or error.request_id
             error.status_code = error.status_code or answer.status
             raise
         except FileNotFoundError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..errors import BadImageError
 from . import jpeg, png, webp
 from .container import CUT, broken
+from .foreign import FileKind, foreign_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,12 @@ def sniff(data: bytes) -> str | None:
     return None
 
 
+def kind_of(data: bytes) -> FileKind | None:
+    """The kind of picture or other file by its first bytes, also one that is not opened; None if it is not known."""
+    mime = sniff(data)
+    return FileKind(mime.partition("/")[2].upper(), SUFFIX[mime]) if mime else foreign_kind(data)
+
+
 def check_picture(data: bytes, *, max_pixels: int) -> tuple[str, int, int]:
     """Check the container of a picture, and give its MIME type, width and height. Pixels are not decoded.
 
@@ -58,7 +65,9 @@ def check_picture(data: bytes, *, max_pixels: int) -> tuple[str, int, int]:
     """
     mime = sniff(data)
     if mime is None:
-        raise BadImageError("the bytes are not a PNG, JPEG or WEBP image")
+        kind = foreign_kind(data)
+        what = f" but {kind.name}, which is not opened" if kind else ""
+        raise BadImageError(f"the bytes are not a PNG, JPEG or WEBP image{what}")
     try:
         return mime, *_FORMATS[mime].check(data, max_pixels)
     except (struct.error, IndexError):

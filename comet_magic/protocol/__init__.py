@@ -1,14 +1,15 @@
-"""The wire without I/O: replies, stream events, refusals, and the decision whether a request is sent again.
+"""The wire without I/O: answers, stream events, refusals, and the decision whether a request is sent again.
 
 No socket, no clock, no random numbers: bytes and times are arguments.
 """
 
 from __future__ import annotations
 
-from .answer import is_complete, read_answer
+from .answer import Reply, StreamCollector, is_complete, read_answer, read_preview
+from .content_encoding import decoded
 from .decisions import TABLE, CallStatus, Decision, RowStatus, call_status, decide, row_status, should_retry
+from .pictures import ReplyItem
 from .refusal import refusal_of, request_id_of
-from .reply import Reply, ReplyItem, read_reply
 from .retry import (
     Retries,
     RetryBudget,
@@ -17,7 +18,7 @@ from .retry import (
     backoff,
     retry_after,
 )
-from .sse import StreamEvent, StreamReader, read_preview, read_stream
+from .sse import StreamEvent, StreamReader
 
 __all__ = [
     "TABLE",
@@ -30,16 +31,16 @@ __all__ = [
     "RetryPolicy",
     "RetryVerdict",
     "RowStatus",
+    "StreamCollector",
     "StreamEvent",
     "StreamReader",
     "backoff",
     "call_status",
     "decide",
+    "decoded",
     "is_complete",
     "read_answer",
     "read_preview",
-    "read_reply",
-    "read_stream",
     "refusal_of",
     "request_id_of",
     "retry_after",

@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .. import errors
 from ..errors import CometError, Outcome
+from .wording import A_RATE, EMPTY_ACCOUNT, MAYBE_EMPTY_ACCOUNT, MODERATION, spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import re
+    from collections.abc import Mapping, Sequence
 
 CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled"]
 RowStatus = Literal["done", "refused", "failed", "unknown", "over_budget", "cancelled", "open"]
@@ -47,6 +49,7 @@ class Decision:
         hint: what a person can do about it, or "".
         ends_run: whether it ends the run of a dataset: the key, the account or a setting is at fault.
         codes: words in the `code` or `type` of the server's error; they are stronger than the status.
+        says: what its codes and words say otherwise, at any status.
         statuses: HTTP statuses that mean this; the first row that has a status counts.
         with_retry_after: the statuses mean this only if the answer has a `Retry-After`.
     """
@@ -60,6 +63,7 @@ class Decision:
     hint: str = ""
     ends_run: bool = False
     codes: tuple[str, ...] = ()
+    says: re.Pattern[str] | None = None
     statuses: frozenset[int] = frozenset()
     with_retry_after: bool = False
 
@@ -129,12 +133,14 @@ QUOTA = Decision(
         *("organization_spend_limit_exceeded", "project_spend_limit_exceeded"),
         *("organization_usage_limit_exceeded", "billing_hard_limit_reached"),
     ),
+    says=EMPTY_ACCOUNT,
     statuses=frozenset({402}),
 )
 POLICY = Decision(
     *("refused by moderation", errors.ContentPolicyError, "refused"),
     hint="Change the prompt; the same one will be refused again.",
     codes=("moderation_blocked", "content_policy_violation"),
+    says=MODERATION,
 )
 RATE_LIMIT = Decision(
     *("too many requests", errors.RateLimitError, "open"),
@@ -201,7 +207,7 @@ EDGE_GAVE_UP = _uncertain(
 )
 FAULT = _uncertain("any other fault, as a bare 500, 502, 503 or 504", errors.AmbiguousError)
 ERROR_INSIDE = _uncertain(
-    *("an error inside an answer of success", errors.ServerError), statuses=frozenset(range(200, 300))
+    *("any other error inside an answer of success", errors.ServerError), statuses=frozenset(range(200, 300))
 )
 
 # ── An answer of success ───────────────────────────────────────────────────────────────────────────
@@ -226,27 +232,79 @@ TABLE: tuple[Decision, ...] = (
     *(ANSWER_CUT, NO_PICTURES, BAD_PICTURE, TOO_LARGE, NOT_FETCHED, UNSAFE_ADDRESS, PARTIAL, NOT_SAVED, DONE),
 )
 
+# Codes that many different faults have: what the words say plainly is stronger.
+_VAGUE = frozenset(
+    {
+        *RATE_LIMIT.codes,
+        *FORBIDDEN.codes,
+        *(
+            "invalid_request",
+            "invalid_request_error",
+            "image_generation_user_error",
+            "convert_request_failed",
+        ),
+    }
+)
 _BY_CODE = {code: row for row in TABLE for code in row.codes}
 _NO_WORK = {row.kind.__name__: row.row for row in TABLE if row.kind and row.began == "no"}
 ENDS_RUN = frozenset(row.kind.__name__ for row in TABLE if row.kind and row.ends_run)
 
 
-def decide(status: int, headers: Mapping[str, str], words: Iterable[str | None] = ()) -> Decision:
+def decide(
+    status: int,
+    headers: Mapping[str, str],
+    codes: Sequence[str] = (),
+    text: str = "",
+    *,
+    wait: bool = False,
+    worked: bool = False,
+) -> Decision:
     """The row of an answer that is not a picture.
 
     Args:
         status: the HTTP status; a 2xx one means an error inside an answer of success.
         headers: names in lower case.
-        words: what the server's error says as `code` and `type`, the strongest first.
+        codes: what the server's error says as `code` and `type`, the strongest first.
+        text: all its words.
+        wait: whether it names a time to wait.
+        worked: whether it counts work, so that it is billed whatever it says.
     """
-    by_code = next((_BY_CODE[word] for word in words if word in _BY_CODE), None)
-    if 200 <= status < 300:
-        return replace(ERROR_INSIDE, kind=by_code.kind, hint=by_code.hint) if by_code else ERROR_INSIDE
-    row = by_code or _by_status(status, asked_to_wait=bool(headers.get("retry-after")))
-    told = should_retry(headers)
+    wait = wait or bool(headers.get("retry-after"))
+    by_words = _by_words(codes, text, guess=status == 429 and not wait)
+    inside = 200 <= status < 300
+    row = _inside(by_words) if inside else by_words or _by_status(status, asked_to_wait=wait)
+    if worked:
+        return replace(row, began="yes", again=False)
+    told = None if inside else should_retry(headers)
     if told and row.outcome == "unknown":
         return SAYS_RETRY
     return row if told is None else replace(row, again=told)
+
+
+def is_known(code: str) -> bool:
+    """Whether the table has this code."""
+    return code in _BY_CODE
+
+
+def _inside(row: Decision | None) -> Decision:
+    """A row inside an answer of success: an empty account and moderation refuse, of others nobody knows."""
+    if row is None or row in (QUOTA, POLICY):
+        return row or ERROR_INSIDE
+    return replace(ERROR_INSIDE, kind=row.kind, hint=row.hint)
+
+
+def _by_words(codes: Sequence[str], text: str, *, guess: bool) -> Decision | None:
+    known = [code for code in codes if code in _BY_CODE]
+    plain = next((code for code in known if code not in _VAGUE), None)
+    if plain is not None:
+        return _BY_CODE[plain]
+    said = spoken(codes, text)
+    for row in (POLICY, QUOTA):
+        if row.says is not None and row.says.search(said):
+            return row
+    if guess and not known and MAYBE_EMPTY_ACCOUNT.search(said) and not A_RATE.search(said):
+        return QUOTA
+    return _BY_CODE[known[0]] if known else None
 
 
 def _by_status(status: int, *, asked_to_wait: bool) -> Decision:

@@ -1,4 +1,4 @@
-"""Read server-sent events piece by piece, in linear time.
+"""Server-sent events, read piece by piece at a cost that grows with the bytes and nothing else.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
@@ -9,55 +9,55 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import AmbiguousError, BadResponseError, CometError, ServerError, TooLargeError
-from .reply import DocumentReader, Reply, envelope_error, reply_of
+from ..errors import TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _BOM = b"\xef\xbb\xbf"
-_ERROR = re.compile(rb'"error"\s*:\s*(?!null)\S')
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_PREVIEW = re.compile(rb'"type"\s*:\s*"[\w.]*\.partial_image"|"partial_image_(?:index|b64)"\s*:')
+
+
+def looks_like_a_stream(beginning: bytes, *, labelled: bool = False) -> bool:
+    """Whether a body is a stream of events: its first bytes are believed before its label."""
+    beginning = beginning[:64].lstrip(_BOM + b" \r\n")
+    return beginning.startswith(_FIELDS) or (labelled and beginning[:1] not in (b"{", b"[", b"<"))
 
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """One event: its name (or ""), its data, and the offset in the stream at which it begins."""
+    """One event: its name (or ""), its data, and how many bytes of the stream come before it."""
 
     name: str
     data: bytes | bytearray
     begins: int = 0
 
     @property
-    def kind(self) -> str:
-        """`partial`, `completed`, `error`, `end` or `other`: by name, else by the first bytes of the data."""
-        if self.data.strip() == b"[DONE]":
-            return "end"
-        if self.name == "error":
-            return "error"
-        for name in (self.name.encode(), self._type()):  # the name may be a mere "message"
-            if name.endswith(b".partial_image"):
-                return "partial"
-            if name.endswith(b".completed"):
-                return "completed"
-        return "error" if _ERROR.search(self.data[:2048]) else "other"
+    def is_end(self) -> bool:
+        """Whether it says that nothing follows."""
+        return self.data.strip() == b"[DONE]"
 
-    def _type(self) -> bytes:
-        # in every event seen, `type` comes before the picture; searching the base64 would take long
-        head = self.data[:512] + b" " + self.data[-512:]
-        for known in (b"image_generation.partial_image", b"image_generation.completed"):
-            if b'"' + known + b'"' in head:
-                return known
-        return b""
+    @property
+    def is_preview(self) -> bool:
+        """Whether it shows an unfinished picture: by name, else by the first and last bytes of the data."""
+        # these members stand beside the picture in every event seen; a search through base64 is not worth it
+        ends = self.data[:512] + b" " + self.data[-512:]
+        return self.name.endswith(".partial_image") or _PREVIEW.search(ends) is not None
 
 
 class StreamReader:
-    """Takes pieces, gives whole events; a line or an event may have at most `largest` bytes."""
+    """Feeds on pieces, gives whole events; a line or an event may not pass `largest` bytes.
+
+    Lines of plain JSON between the events, up to the next blank line, count as an event of their own.
+    """
 
     def __init__(self, *, largest: int) -> None:
         self._largest = largest
         self._line = bytearray()
         self._name = ""
         self._data: list[bytearray] = []
+        self._bare = False  # whether the lines of the open event are plain JSON
         self._held = 0
         self._fed = 0
         self._begins = 0  # of the next event
@@ -65,10 +65,10 @@ class StreamReader:
         self._skip_newline = False
 
     def feed(self, piece: bytes) -> Iterator[StreamEvent]:
-        """Take the next piece; gives the events that it completes."""
+        """The events that this piece completes."""
         start, before = 0, self._fed
         self._fed += len(piece)
-        if self._skip_newline and piece[:1] == b"\n":  # the second half of a CRLF between two pieces
+        if self._skip_newline and piece[:1] == b"\n":  # the second half of a CRLF that was cut
             start = 1
             self._begins += self._begins == before
         self._skip_newline = False if piece else self._skip_newline
@@ -98,7 +98,7 @@ class StreamReader:
 
     def finish(self) -> Iterator[StreamEvent]:
         """The event that the end of the stream completes, if any."""
-        for _ in range(2):  # an unfinished line, then the blank one that never came
+        for _ in range(2):  # an open line, then the blank one that never came
             event = self._take_line()
             if event is not None:
                 yield event
@@ -114,9 +114,14 @@ class StreamReader:
             self._first, line = False, line.removeprefix(_BOM)
         if not line:
             return self._take_event()
+        self._bare = line.startswith((b"{", b"[")) or (self._bare and not line.startswith(_FIELDS))
+        if self._bare:
+            self._held += len(line)
+            self._data.append(line)
+            return None
         colon = line.find(b":")
         name = line if colon < 0 else line[:colon]
-        del line[: len(name) + 1]  # the rest may be a whole picture: do not copy it
+        del line[: len(name) + 1]  # what is left may be a whole picture, and is not copied
         if line[:1] == b" ":
             del line[:1]
         if name == b"data":
@@ -128,65 +133,7 @@ class StreamReader:
 
     def _take_event(self) -> StreamEvent | None:
         data, name = self._data, self._name
-        self._data, self._name, self._held = [], "", 0
+        self._data, self._name, self._held, self._bare = [], "", 0, False
         if not data:
             return None
         return StreamEvent(name, b"\n".join(data) if len(data) > 1 else data[0], self._begins)
-
-
-def read_preview(event: StreamEvent, *, largest_picture: int) -> bytes | None:
-    """The picture of a partial event, or None if it has none that can be read."""
-    reader = DocumentReader(largest_picture=largest_picture)
-    try:
-        reader.feed(event.data)
-        document = reader.finish()
-    except CometError:
-        return None
-    sink = reader.picture(document.get("b64_json")) if isinstance(document, dict) else None
-    data = sink.finish() if sink else b""
-    return data if sink and not sink.error and data else None
-
-
-def read_final(event: StreamEvent, *, largest_picture: int) -> Reply:
-    """The reply in a completed event.
-
-    Raises:
-        CometError: it is an error event, or the reply cannot be used.
-    """
-    reader = DocumentReader(largest_picture=largest_picture)
-    reader.feed(event.data)
-    document = reader.finish()
-    if event.kind == "error":
-        told = document if isinstance(document, dict) else {}
-        error = envelope_error(told if told.get("error") else {"error": told or {"message": str(document)}})
-        raise AmbiguousError(str(error), request_id=error.request_id) if type(error) is ServerError else error
-    return reply_of(document, reader)
-
-
-def read_stream(pieces: Iterable[bytes], *, largest: int, largest_picture: int) -> Reply:
-    """The reply in a whole stream: in its completed event, or in a plain answer sent as an event.
-
-    Raises:
-        AmbiguousError: the stream ended before it was complete.
-        CometError: the error of its error event.
-    """
-    reader = StreamReader(largest=largest)
-    last: StreamEvent | None = None
-    for event in _events(reader, pieces):
-        kind = event.kind
-        if kind in ("completed", "error"):
-            return read_final(event, largest_picture=largest_picture)
-        if kind == "other" and b'"data"' in event.data[:4096]:
-            last = event
-    if last is not None:
-        try:
-            return read_final(last, largest_picture=largest_picture)
-        except BadResponseError:
-            pass
-    raise AmbiguousError("the stream ended before the picture was complete")
-
-
-def _events(reader: StreamReader, pieces: Iterable[bytes]) -> Iterator[StreamEvent]:
-    for piece in pieces:
-        yield from reader.feed(piece)
-    yield from reader.finish()

@@ -95,7 +95,6 @@ ADDRESSES = (
             "ftp",
             "gopher",
             "javascript",
-            "data",
             "relative",
             "scheme-relative",
             "empty-host",
@@ -137,6 +136,7 @@ ADDRESSES = (
             "percent-host",
         )
     ),
+    Row("F:url-data", "BadImageError", keeps=RESCUE),
     unsafe("metadata", doors=True),
     unsafe("trap-two", doors=True),
     Row("F:url-one-trap", "PartialResultError", n=2, gets=1, images=1),

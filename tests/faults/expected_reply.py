@@ -22,26 +22,23 @@ def either(name: str, **facts: object) -> Row:
 ANSWERS = (
     useless("html-200", says=("Sign in",), hides=("<script",), outcome="billed|unknown", doors=True),
     useless("html-echo-key", outcome="billed|unknown"),
-    useless("json-echo-key"),
+    Row("F:json-echo-key", "ServerError", "unknown", keeps=RESCUE),
     Row("F:empty-200", "BadResponseError", "billed|unknown"),
     Row("F:blank-200", "BadResponseError", "billed|unknown"),
     *(
         useless(f"json-{name}")
         for name in (
             "null",
-            "array",
             "string",
             "number",
             "true",
-            "trailing",
             "deep",
             "deep-objects",
             "single-quotes",
-            "comments",
-            "lines",
         )
     ),
-    useless("json-truncated", doors=True),
+    *(Row(f"F:json-{name}") for name in ("array", "trailing", "comments", "lines")),
+    Row("F:json-truncated", doors=True),  # cut behind its picture
     *(
         either(f"json-{name}")
         for name in (
@@ -59,7 +56,7 @@ ANSWERS = (
     ),
     Row("F:error-in-200", "ServerError", "unknown", says=("upstream failed",), doors=True),
     Row("F:error-string-in-200", "ServerError", "unknown"),
-    Row("F:error-policy-in-200", "ContentPolicyError", "unknown|rejected|billed", charged=1),
+    Row("F:error-policy-in-200", "ContentPolicyError", "rejected", charged=1),
     Row("F:error-null-in-200"),
     either("error-beside-data"),
     *(
@@ -76,10 +73,10 @@ ANSWERS = (
             "item-nulls",
             "item-blanks",
             "b64-number",
-            "b64-list",
             "url-number",
         )
     ),
+    Row("F:data-b64-list", "BadImageError", keeps=RESCUE),
     useless("data-empty", doors=True),
     useless("data-flood", mib=500),
     Row("F:data-object", "ok|BadResponseError"),
@@ -132,10 +129,10 @@ ANSWERS = (
         for name in (
             "br-unasked",
             "zstd-unasked",
-            "odd-encoding",
             "gzip-corrupt",
         )
     ),
+    Row("F:odd-encoding"),
     either("gzip-unasked"),
     either("deflate-unasked"),
     Row("F:gzip-tail", mib=150),
@@ -204,7 +201,7 @@ STREAMS = (
     events(
         "error-policy",
         "ContentPolicyError",
-        outcome="unknown|billed|rejected",
+        outcome="rejected",
         charged=1,
         says=("safety system",),
     ),

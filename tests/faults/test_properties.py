@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from comet_magic import CometError
 from comet_magic.images import check_picture
-from comet_magic.protocol import read_reply, read_stream, refusal_of
+from comet_magic.protocol import read_answer, refusal_of
 from tests.examples import fewer
 from tests.faults import pictures
 from tests.faults.scenarios.status import REFUSALS
@@ -67,7 +67,7 @@ def test_a_flipped_stream_gives_pictures_or_one_of_our_errors(
 ) -> None:
     data = flipped(stream, flips)
     pieces = [data[at : at + cut] for at in range(0, len(data), cut)]
-    only_ours(lambda: read_stream(pieces, largest=100_000, largest_picture=100_000))
+    only_ours(lambda: read_answer(pieces, stream=True, largest=100_000, largest_picture=100_000))
 
 
 @given(flips=FLIPS, cut=st.integers(1, 50))
@@ -76,7 +76,7 @@ def test_a_flipped_reply_gives_pictures_or_one_of_our_errors(
 ) -> None:
     data = flipped(REPLY, flips)
     pieces = [data[at : at + cut] for at in range(0, len(data), cut)]
-    only_ours(lambda: read_reply(pieces, largest_picture=100_000))
+    only_ours(lambda: read_answer(pieces, largest=100_000, largest_picture=100_000))
 
 
 @fewer
