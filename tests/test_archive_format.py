@@ -156,7 +156,7 @@ archive.close()
 
 def test_killed_while_it_is_brought_up_the_ledger_is_of_one_version(old: Path, tmp_path: Path) -> None:
     before, seen = told(Reader(old))[3:], set()
-    for step in range(2, 30, 3):
+    for step in range(2, 46, 4):
         folder = Path(shutil.copytree(old, tmp_path / str(step)))
         start(
             f"""

@@ -31,22 +31,8 @@ if TYPE_CHECKING:
 _KEYS_AT_ONCE = 5_000  # so that a plan of a hundred thousand rows never holds the ledger for long
 _PICTURE = """key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt, unpasted,
     request_id, cost, starred IS NOT NULL"""
-_ENTRY = (
-    *("number", "id", "key", "created", "ended", "vendor", "model", "prompt", "request", "asked", "parents"),
-    *(
-        "inputs",
-        "seconds",
-        "state",
-        "cost",
-        "reserved",
-        "request_id",
-        "usage",
-        "attempts",
-        "session",
-        "error",
-    ),
-    *("code", "message"),
-)
+_ENTRY = """number, id, key, created, ended, vendor, model, prompt, request, asked, parents, inputs, seconds, state,
+    cost, reserved, request_id, usage, attempts, session, error, code, message"""
 
 
 # A picture that is here, which most are, needs no look at its call.
@@ -193,9 +179,10 @@ class Reader:
         return found[0] if len(found) == 1 else None
 
     def _entries(self, condition: str, values: tuple[Any, ...]) -> list[Entry]:
-        query = f"SELECT {', '.join(_ENTRY)} FROM calls {condition}"  # noqa: S608 - our own columns
+        query = f"SELECT {_ENTRY} FROM calls {condition}"  # noqa: S608 - our own columns
         with self._damage_told():
-            rows = [dict(zip(_ENTRY, row, strict=True)) for row in self._ledger.rows(query, values)]
+            names = [name.strip() for name in _ENTRY.split(",")]
+            rows = [dict(zip(names, row, strict=True)) for row in self._ledger.rows(query, values)]
             pictures = self._pictures_of([row["number"] for row in rows])
             return [_entry(row, tuple(pictures.get(row["number"], ()))) for row in rows]
 

@@ -110,15 +110,6 @@ _OURS = {
     1: {("table", "calls"), ("table", "pictures"), ("table", "money"), ("view", "slots"), ("view", "kept")},
     2: {("table", "calls"), ("table", "pictures"), ("table", "money"), ("table", "decisions")},
 }
-_KEPT_CALLS = (
-    *("number", "id", "key", "vendor", "model", "prompt", "prompt_sha256", "request", "copies", "owner"),
-    *("host", "pid", "session", "day", "created", "received", "ended", "attempts", "reserved", "cost"),
-    *("request_id", "status", "usage", "error", "code", "message"),
-)
-_KEPT_PICTURES = (
-    *("key", "copy", "call", "position", "url", "path", "mime", "width", "height", "size", "sha256"),
-    "revised_prompt",
-)
 
 
 def ready_to_read(connection: sqlite3.Connection, path: str) -> bool:
@@ -195,14 +186,12 @@ def _bring_up(connection: sqlite3.Connection, version: int) -> None:
         connection.execute(_MONEY)
     for statement in (_CALLS, _PICTURES, _DECISIONS, _OPEN, _OF_CALL):
         connection.execute(statement)
-    if version == 1:
-        calls, pictures = ", ".join(_KEPT_CALLS), ", ".join(_KEPT_PICTURES)
-        # What there was no money for was never sent.
-        connection.execute(
-            f"""INSERT INTO calls ({calls}, state) SELECT {calls},
-            CASE state WHEN 'over_budget' THEN 'cancelled' ELSE state END FROM former_calls"""  # noqa: S608 - our own names
-        )
-        connection.execute(f"INSERT INTO pictures ({pictures}) SELECT {pictures} FROM former_pictures")  # noqa: S608
-        connection.execute("DROP TABLE former_pictures")
-        connection.execute("DROP TABLE former_calls")
+    for table in ("calls", "pictures") if version == 1 else ():
+        query = f"SELECT name FROM pragma_table_info('former_{table}') WHERE name != 'run'"  # noqa: S608 - our own names
+        columns = ", ".join(name for (name,) in connection.execute(query))
+        connection.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM former_{table}")  # noqa: S608
+    # What there was no money for was never sent.
+    connection.execute("UPDATE calls SET state = 'cancelled' WHERE state = 'over_budget'")
+    for table in ("pictures", "calls"):
+        connection.execute(f"DROP TABLE IF EXISTS former_{table}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
