@@ -179,11 +179,15 @@ def _archive(folder: Path | None) -> Iterator[Finding]:
     if problem:
         advice = f"name another folder: {ARCHIVE_VARIABLE}, archive= or %config CometMagics.archive"
         yield Finding("bad", problem, advice)
+    archive = Archive(folder)
     if not (folder / "ledger.sqlite").is_file():
-        if not problem:
+        if archive.has_lost_ledger:
+            yield Finding(
+                "note", f"the ledger of {clean(folder)} is gone", "--repair makes it from the receipts"
+            )
+        elif not problem:
             yield Finding("ok", f"no archive yet; the first picture makes {clean(folder)}")
         return
-    archive = Archive(folder)
     yield Finding("ok", f"archive {clean(folder)}: {counted(archive.spend().calls, 'call')}")
     uncertain = len(archive.uncertain())
     archive.close()

@@ -106,8 +106,12 @@ def test_the_archive_is_looked_at_and_a_damaged_picture_is_named_by_a_repair(rep
     with Sandbox() as sandbox, cm.Client(base_url=sandbox.base_url, api_key="sandbox") as client:
         images = client.generate("a boat", model="dall-e-2", size="256x256")
     assert "cometimg: 1 call\n" in report()[1]
-    (tmp_path / "cometimg" / "ledger.sqlite").unlink()
+    for path in (tmp_path / "cometimg").glob("ledger.sqlite*"):
+        path.unlink()
+    assert "the ledger of cometimg is gone" in report()[1]
+    assert not (tmp_path / "cometimg" / "ledger.sqlite").exists()
     assert "pictures adopted: 1\n" in report("--repair")[1]
+    assert "cometimg: 1 call\n" in report()[1]
     assert report("--repair")[0] == 0
     Path(images.paths[0]).write_bytes(b"damaged")
     status, text = report("--repair")

@@ -39,7 +39,8 @@ class Ledger(ForkHooks):
     @property
     def exists(self) -> bool:
         """Whether there is anything to read; asking makes nothing."""
-        return self._connection is not None if self.path is None else self.path.exists()
+        with self._faults_told():
+            return self._connection is not None if self.path is None else self.path.exists()
 
     @contextlib.contextmanager
     def transaction(self, *, create: bool = False, synced: bool = True) -> Iterator[sqlite3.Connection]:

@@ -318,7 +318,7 @@ class Archive(Reader, ForkHooks):
 
     def _restore(self) -> None:
         """Make the ledger again from the receipts if somebody removed it."""
-        if self.folder and not self._ledger.exists and layout.has_receipts(self.folder):
+        if self.has_lost_ledger:
             self.repair()
 
     def _ready(self) -> str:
