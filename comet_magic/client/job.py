@@ -338,5 +338,5 @@ def interrupted(job: Job, what: Abandoned) -> CallAbandoned:
         f"stopped after {seconds:.0f} s; "
         f"{requests} already sent, will be billed{bound} and {runs_on} in the background",
         outcome="unknown",
-        hint=f"The pictures will be in {where}; %cometimg_status shows them, %cometimg_cancel drops them.",
+        hint=f"The pictures will be in {where}; %cometimg_status shows them, %cometimg_cancel cancels them.",
     )
