@@ -174,36 +174,27 @@ def resolve_base_url(given: str | None = None) -> BaseURL:
     """
     if given is not None:
         return _base_url(given, "argument")
+    return _environment_base() or _base_url(DEFAULT_BASE_URL, "default")
+
+
+def _environment_base() -> BaseURL | None:
     named = os.environ.get(BASE_URL_VARIABLE, "").strip()
-    if named:
-        return _base_url(named, BASE_URL_VARIABLE)
-    return _base_url(DEFAULT_BASE_URL, "default")
+    return _base_url(named, BASE_URL_VARIABLE) if named else None
 
 
 def _base_url(text: str, source: str) -> BaseURL:
     if not isinstance(text, str):
         raise ConfigurationError(f"base_url is {_shown(text)}; it must be an address")
     text = text.strip()
-    hint = f"a base URL is like {DEFAULT_BASE_URL}"
     shown = clean_url(text) or "empty"
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if (
-        not host
-        or port == 0
-        or parts.scheme not in ("http", "https")
-        or parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-    ):
-        raise ConfigurationError(
-            f"base_url is {shown}; it must be an address such as {DEFAULT_BASE_URL}", hint=hint
-        )
-    if not text.isprintable() or " " in text or "\\" in text:
-        raise ConfigurationError(f"base_url is {shown}; it must not contain spaces or backslashes", hint=hint)
+    strange = not text.isprintable() or any(sign in text for sign in " \\?#")
+    if strange or not host or port == 0 or "@" in parts.netloc or parts.scheme not in ("http", "https"):
+        raise ConfigurationError(f"base_url is {shown}; it must be an address such as {DEFAULT_BASE_URL}")
     loopback = is_loopback_url(text)
     if parts.scheme == "http" and not loopback:
         raise ConfigurationError(
@@ -306,34 +297,27 @@ def find_key(given: Secret | None, base: BaseURL) -> Key:
 
 
 def _found_key(given: Secret | None, base: BaseURL) -> Key:
+    if given is not None and not isinstance(given, Secret):
+        raise ConfigurationError("api_key is not a text", hint="Pass the key itself, or set COMETAPI_KEY.")
     if given is not None:
         return Key(check_key(given.reveal(), "the argument"), "argument")
     if base.origin in _logins:
         return Key(_logins[base.origin], "%cometimg_login")
-    if base.source == "argument" and base.origin not in (VENDOR_ORIGIN, _environment_origin()):
+    own = _environment_base()
+    if base.source == "argument" and base.origin not in (VENDOR_ORIGIN, own and own.origin):
         return Key(None, "withheld")
-    return _environment_key() or _keyring_key(base) or _dotenv_key() or Key(None, "none")
-
-
-def _environment_origin() -> str | None:
-    named = os.environ.get(BASE_URL_VARIABLE, "").strip()
-    return _base_url(named, BASE_URL_VARIABLE).origin if named else None
-
-
-def _environment_key() -> Key | None:
-    return _from_mapping(os.environ, "{}")
+    return _from_mapping(os.environ, "{}") or _keyring_key(base) or _dotenv_key() or Key(None, "none")
 
 
 def _from_mapping(values: Any, source: str, notices: tuple[str, ...] = ()) -> Key | None:
     for name in KEY_VARIABLES:
         value = (values.get(name) or "").strip()
         if value:
-            alias = (
-                (f"{name} works too, but the vendor's name for it is COMETAPI_KEY",)
-                if name != KEY_VARIABLES[0]
-                else ()
+            where, notice = (
+                source.format(name),
+                f"{name} works too, but the vendor's name for it is COMETAPI_KEY",
             )
-            where = source.format(name)
+            alias = () if name == KEY_VARIABLES[0] else (notice,)
             return Key(check_key(value, where), where, notices + alias)
     return None
 
@@ -374,13 +358,10 @@ def _dotenv_key() -> Key | None:
 
 
 def find_dotenv(start: Path) -> Path | None:
-    """The nearest `.env` from a folder upwards, not above the git root or home; None if there is none."""
+    """The nearest `.env` from a folder upwards to the git root or home, or None; without these only in the folder."""
+    folders = [start, *start.parents]
     ends = [
-        folder for folder in (start, *start.parents) if (folder / ".git").exists() or folder == Path.home()
+        place for place, folder in enumerate(folders) if (folder / ".git").exists() or folder == Path.home()
     ]
-    for folder in (start, *start.parents):
-        if (folder / ".env").is_file():
-            return folder / ".env"
-        if not ends or folder == ends[0]:
-            return None
-    return None
+    inside = folders[: ends[0] + 1] if ends else folders[:1]
+    return next((folder / ".env" for folder in inside if (folder / ".env").is_file()), None)

@@ -35,6 +35,7 @@ def key(given: str | None = None, base_url: str | None = None) -> tuple[str | No
         ("https://api.cometapi.com", "https://api.cometapi.com/v1", "cometapi"),
         ("https://api.cometapi.com/v1/", "https://api.cometapi.com/v1", "cometapi"),
         ("https://API.cometapi.com/v1/images/generations", "https://api.cometapi.com/v1", "cometapi"),
+        ("https://gateway.example/@team/v1", "https://gateway.example/@team/v1", "gateway.example"),
         ("https://gateway.example/openai/v1", "https://gateway.example/openai/v1", "gateway.example"),
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000/v1", "sandbox"),
         ("http://localhost:8000/v1", "http://localhost:8000/v1", "sandbox"),
@@ -168,6 +169,12 @@ def test_what_no_header_may_hold_is_no_key_and_is_not_repeated(value: str) -> No
     with pytest.raises(ConfigurationError) as caught:
         key(value)
     assert value.strip() == "" or value not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [5, True, b"sk-settings-0123456789abcdef"])
+def test_a_key_that_is_no_text_is_refused_and_not_repeated(given: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"^api_key is not a text$"):
+        find_key(given, resolve_base_url())  # type: ignore[arg-type]
 
 
 def test_a_line_break_at_its_end_is_cut_from_a_key() -> None:
