@@ -111,7 +111,7 @@ class _Tally:
 
     def plan(self) -> DatasetPlan:
         with self._job.expander as expander:
-            for batch in self._job.source.batches(BATCH):
+            for batch, _ in self._job.source.batches(BATCH):
                 rows = list(expander.read(batch))
                 copies = self._archive.copies(row.key for row in rows if row.key)
                 for row in rows:

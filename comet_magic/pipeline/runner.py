@@ -196,26 +196,25 @@ class Runner:
                     if endless and self.halted and not reading.done():
                         return
                 fault = reading.exception()
-                if fault is not None:  # of the source; the calls in flight are finished all the same
+                if fault is not None:  # of the source; the calls in flight are finished anyway
                     self._halt(fault)
                     return
-                to_send = reading.result()
-                if to_send is None:
-                    return
+                to_send, last = reading.result()
                 for one in to_send:
                     await send.send(one)
+                if last:
+                    return
 
-    def _read_batch(self, batches: Iterator[list[Record]]) -> list[ToSend] | None:
-        """Expand, index and look up some more rows; gives those to send, or None at the end of the source."""
-        batch = next(batches, None)
+    def _read_batch(self, batches: Iterator[tuple[list[Record], bool]]) -> tuple[list[ToSend], bool]:
+        """Expand, index and look up some more rows; gives those to send, and whether they are the last."""
+        batch, last = next(batches)
         if not self._reading:  # a slow source gave it when the run was over
-            return None
-        if batch is None:
-            self._index.replace_former(self._number)
-            return None
+            return [], True
         rows = [self._within_budget(row) for row in self.job.expander.read(batch)]
         self._index.add(self._number, rows, prompt=self.job.prompt)
-        return self._look_up(rows)
+        if last:
+            self._index.replace_former(self._number)
+        return self._look_up(rows), last
 
     def _within_budget(self, row: Row) -> Row:
         if self.job.max_cost is None or row.template is None or row.template.estimate(row.prompt).known:

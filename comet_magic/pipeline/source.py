@@ -36,23 +36,26 @@ class Source:
     records: Iterator[Record]
     endless: bool = False
 
-    def batches(self, size: int = BATCH) -> Iterator[list[Record]]:
-        """The rows in lists of at most `size`; what a slow source has given is handed on after 0.1 s.
+    def batches(self, size: int = BATCH) -> Iterator[tuple[list[Record], bool]]:
+        """The rows in lists of at most `size`, each with whether it is the last; that one may be empty.
 
-        If the source fails, the rows before the fault come first.
+        What a slow source has given is handed on after 0.1 s. If the source fails, the rows before the fault come
+        first, and no list is the last.
         """
         batch: list[Record] = []
+        last = False
         try:
             until = time.monotonic() + LINGER
             for record in self.records:
                 batch.append(record)
                 if len(batch) == size or time.monotonic() > until:
                     whole, batch = batch, []
-                    yield whole
+                    yield whole, False
                     until = time.monotonic() + LINGER
+            last = True
         finally:
-            if batch:
-                yield batch
+            if batch or last:
+                yield batch, last
 
 
 def read_source(source: Any, *, prompt: str) -> Source:

@@ -68,7 +68,7 @@ SOURCES = {
 
 def items_of(source: Any, prompt: str = "prompt", **defaults: Any) -> list[Any]:
     items = Expander({"model": "gpt-image-2", **defaults}, prompt=prompt, vendor="sandbox")
-    return [item for batch in read_source(source, prompt=prompt).batches() for item in items.read(batch)]
+    return [item for batch, _ in read_source(source, prompt=prompt).batches() for item in items.read(batch)]
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -95,7 +95,13 @@ def test_texts_are_prompts() -> None:
 def test_a_large_table_comes_in_batches() -> None:
     batches = list(read_source([str(n) for n in range(BATCH * 2 + 1)], prompt="prompt").batches())
 
-    assert [len(batch) for batch in batches] == [BATCH, BATCH, 1]
+    assert [(len(batch), last) for batch, last in batches] == [(BATCH, False), (BATCH, False), (1, True)]
+
+
+def test_a_table_that_fills_its_batches_ends_with_an_empty_one() -> None:
+    batches = list(read_source([str(n) for n in range(BATCH)], prompt="prompt").batches())
+
+    assert [(len(batch), last) for batch, last in batches] == [(BATCH, False), (0, True)]
 
 
 def test_a_slow_source_is_handed_on_row_by_row() -> None:
@@ -104,7 +110,7 @@ def test_a_slow_source_is_handed_on_row_by_row() -> None:
             time.sleep(0.11)
             yield str(number)
 
-    assert [len(batch) for batch in read_source(slow(), prompt="prompt").batches()] == [1, 1, 1]
+    assert [len(batch) for batch, _ in read_source(slow(), prompt="prompt").batches()] == [1, 1, 1, 0]
 
 
 def test_what_a_failing_source_gave_before_is_not_lost() -> None:
@@ -115,7 +121,8 @@ def test_what_a_failing_source_gave_before_is_not_lost() -> None:
 
     batches = read_source(failing(), prompt="prompt").batches()
 
-    assert len(next(batches)) == 2
+    given, last = next(batches)
+    assert (len(given), last) == (2, False)
     with pytest.raises(LookupError):
         next(batches)
 
