@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from .request import ImageRequest
 
 MESSAGE = 300  # characters of an error on its way to the driver
-_TOLD = ("outcome", "code", "param", "request_id", "status_code", "attempts", "retry_after", "retryable")
+_FACTS = ("outcome", "code", "param", "request_id", "status_code", "attempts", "retry_after", "retryable")
 
 
-def perform_on_worker(order: Mapping[str, Any]) -> dict[str, Any] | None:
+def perform_on_worker(arguments: Mapping[str, Any]) -> dict[str, Any] | None:
     """What a worker runs; gives None, or the error as a mapping of less than a kilobyte."""
     try:
-        generate_one(**order)
+        generate_one(**arguments)
     except CometError as error:
-        told = {name: getattr(error, name) for name in _TOLD}
-        return {"kind": type(error).__name__, "message": clean(error, limit=MESSAGE), **told}
+        facts = {name: getattr(error, name) for name in _FACTS}
+        return {"kind": type(error).__name__, "message": clean(error, limit=MESSAGE), **facts}
     return None
 
 
@@ -68,13 +68,13 @@ class Workers:
         self._own = isinstance(cluster, str)
         self._client = _connected(cluster) if self._own else cluster
         self._threads = ThreadPoolExecutor(core.settings.max_in_flight, "comet_magic-dask")
-        self._depot = WorkerArchive(folder)
+        self._marks = WorkerArchive(folder)
         given = {
             field.name: getattr(core.settings, field.name)
             for field in fields(core.settings)
             if field.name not in ("archive", "max_attempts", "max_cost", "max_cost_session", "max_cost_day")
         }
-        self._order = {**given, "store": str(folder), "base_url": core.base.url, "max_attempts": 1}
+        self._arguments = {**given, "store": str(folder), "base_url": core.base.url, "max_attempts": 1}
 
     @property
     def archive(self) -> Archive:
@@ -114,9 +114,9 @@ class Workers:
         """Have a worker send a claimed request once; the error that it ended with, or None."""
         assert claim.request is not None  # noqa: S101 - it was claimed here
         (copy,) = claim.copies
-        order = {**self._order, "request": claim.request.to_dict(), "copy": copy, "call_id": claim.id}
+        arguments = {**self._arguments, "request": claim.request.to_dict(), "copy": copy, "call_id": claim.id}
         task = self._client.submit(
-            perform_on_worker, order, key=f"comet-{uuid.uuid4().hex}", pure=False, retries=0
+            perform_on_worker, arguments, key=f"comet-{uuid.uuid4().hex}", pure=False, retries=0
         )
         try:
             ended = await self._ended(self._threads.submit(task.result))
@@ -127,7 +127,7 @@ class Workers:
             told = ended.result()
             return None if told is None else _error(told)
         what = clean(f"{type(fault).__name__}: {fault}", limit=MESSAGE)
-        if self._depot.begun(claim.id):
+        if self._marks.begun(claim.id):
             return AmbiguousError(f"the worker was lost ({what})")
         return ConfigurationError(
             f"the workers cannot make pictures ({what})", hint="Is comet_magic installed on every worker?"
@@ -160,4 +160,4 @@ def _connected(address: str) -> Any:
 def _error(told: Mapping[str, Any]) -> CometError:
     kind = getattr(errors, told["kind"], CometError)
     error: CometError = kind(told["message"])
-    return error.with_facts(**{name: told[name] for name in _TOLD})
+    return error.with_facts(**{name: told[name] for name in _FACTS})

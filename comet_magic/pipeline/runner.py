@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .expand import Row
     from .source import Record
 
-    Settled = RowStatus | Literal["equal", "claimed_by_others"]
+    SettledStatus = RowStatus | Literal["equal", "claimed_by_others"]
 
 REFRESH = 30.0  # seconds between two writings of the metadata
 LOOK = 0.5  # seconds between two looks at the source or at rows of other processes
@@ -270,7 +270,7 @@ class Runner:
                 return call
             await paid.wait()
 
-    def _heed(self, call: RunningCall) -> Settled:
+    def _heed(self, call: RunningCall) -> SettledStatus:
         """What the row is after its call; an error that ends the run halts it."""
         error = call.errors[0] if call.errors else None
         if isinstance(error, CopyTaken):
@@ -282,7 +282,7 @@ class Runner:
             self._halt(error)
         return status_after(error)
 
-    def _settle(self, row: Row, status: Settled) -> None:
+    def _settle(self, row: Row, status: SettledStatus) -> None:
         """The one place that says what became of a row in this run."""
         if status == "claimed_by_others":
             self._claimed_by_others.append(row)
@@ -302,7 +302,7 @@ class Runner:
         self.awaited = 0
 
 
-def _status_of(found: Copy | None) -> Settled:
+def _status_of(found: Copy | None) -> SettledStatus:
     """What the ledger says of a row that is not sent."""
     if found is None:
         return "open"

@@ -95,7 +95,7 @@ def delegated(
         loop.release()
 
 
-def test_a_worker_whose_disk_is_another_leaves_its_call_in_doubt(endpoint: Endpoint, tmp_path: Path) -> None:
+def test_a_worker_whose_disk_is_another_leaves_its_call_unknown(endpoint: Endpoint, tmp_path: Path) -> None:
     async def elsewhere(claim: Claim) -> CometError | None:
         return None
 

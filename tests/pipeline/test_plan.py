@@ -28,7 +28,7 @@ def test_a_plan_needs_no_key_and_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_plan_tells_duplicates_invalid_rows_and_what_can_be_in_doubt(tmp_path: Path) -> None:
+def test_a_plan_tells_duplicates_invalid_rows_and_what_is_at_risk(tmp_path: Path) -> None:
     told = plan(["a", "a", "b", "", "\0"], tmp_path / "set", max_in_flight=2, max_cost=5.0, **MODEL)
 
     assert (told.rows, told.duplicates, told.to_generate) == (5, 1, 3)

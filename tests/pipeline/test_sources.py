@@ -275,7 +275,7 @@ def test_equal_requests_are_numbered_and_others_are_not() -> None:
     assert [item.copy for item in items] == [0, 0, 1, 0, 2]
 
 
-def test_deduplicated_rows_are_twins_of_the_first() -> None:
+def test_deduplicated_rows_share_the_first() -> None:
     items = Expander({}, prompt="prompt", vendor="sandbox", dedupe=True)
 
     found = list(items.read([{"prompt": "a"}, {"prompt": "a"}, {"prompt": "b"}]))

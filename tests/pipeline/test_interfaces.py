@@ -1,4 +1,4 @@
-"""The pipeline by its other doors: a terminal, a frame, a bar."""
+"""The pipeline from a terminal and from a frame, and its progress."""
 
 from __future__ import annotations
 
@@ -117,9 +117,9 @@ def test_the_names_of_the_pipeline_are_public() -> None:
         assert name in comet_magic.__all__
 
 
-def test_the_doors_of_a_dataset_take_the_same_arguments_with_the_same_defaults() -> None:
-    doors = (comet_magic.generate_dataset, comet_magic.agenerate_dataset, comet_magic.plan)
-    makes, awaits, plans = (dict(inspect.signature(door).parameters) for door in doors)
+def test_the_functions_of_a_dataset_take_the_same_arguments_with_the_same_defaults() -> None:
+    functions = (comet_magic.generate_dataset, comet_magic.agenerate_dataset, comet_magic.plan)
+    makes, awaits, plans = (dict(inspect.signature(function).parameters) for function in functions)
 
     assert awaits == makes
     assert plans == {name: taken for name, taken in makes.items() if name not in ("cluster", "progress")}
