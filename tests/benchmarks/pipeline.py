@@ -98,7 +98,7 @@ def planned(folder: str, *, rows: int, done: int = 0) -> Sample:
     prompts, sample = table(rows), Sample()
     with measured(sample):
         told = plan(prompts, folder, prompt="caption", base_url=NOWHERE)
-    if (told.done, told.to_pay) != (done, rows - done):
+    if (told.done, told.to_generate) != (done, rows - done):
         raise AssertionError(told)
     return sample
 
