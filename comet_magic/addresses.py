@@ -18,7 +18,7 @@ from .errors import UnsafeURLError
 
 IPAddress = IPv4Address | IPv6Address
 
-_LONGEST = 8192
+_LONGEST = 65_536
 _LONGEST_NAME = 253
 DEFAULT_PORTS: dict[str, int] = {"https": 443, "http": 80}
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -26,8 +26,8 @@ _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _PARTS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<target>[^#]*)", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\[\]:@%]+)(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-# Blanks, controls, backslashes and lone surrogates.
-_UNFIT = re.compile(r"[\x00-\x20\\\x7f-\x9f\ud800-\udfff]")
+# Controls, backslashes and lone surrogates.
+_UNFIT = re.compile(r"[\x00-\x1f\\\x7f-\x9f\ud800-\udfff]")
 # https://url.spec.whatwg.org/#ends-in-a-number-checker
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
@@ -184,7 +184,8 @@ def _split(url: str) -> tuple[str, str, str]:
     if len(url) > _LONGEST:
         raise _refused(url, f"the address has {len(url)} characters; it may have {_LONGEST}")
     if _UNFIT.search(url):
-        raise _refused(url, "the address contains a blank, a backslash or a control character")
+        raise _refused(url, "the address contains a backslash or a control character")
+    url = url.strip(" ")
     parts = _PARTS.match(url)
     if parts is None:
         raise _refused(url, "the address has no scheme and host; it must begin with https://")

@@ -881,6 +881,34 @@ def test_a_raw_answer_can_be_kept_for_good(either: Archive) -> None:
         assert not answer.path.exists()
 
 
+@pytest.mark.parametrize(
+    ("body", "suffix"),
+    [
+        (b'{"data": []}', ".json"),
+        (b" \n[1]", ".json"),
+        (b"<!DOCTYPE html><p>no", ".html"),
+        (b"event: error\ndata: {}\n\n", ".txt"),
+        (b"GIF89a", ".gif"),
+        (b"\xff\xfe\x01", ".body"),
+    ],
+)
+def test_a_raw_answer_is_kept_under_the_ending_of_its_kind(
+    archive: Archive, body: bytes, suffix: str
+) -> None:
+    kept = answered(archive, claim(archive), body).keep()
+    assert kept is not None
+    assert (kept.suffix, kept.read_bytes()) == (suffix, body)
+
+
+def test_a_picture_that_is_not_opened_is_kept_beside_the_raw_answer(archive: Archive) -> None:
+    answer = answered(archive, claim(archive), b"{}")
+    kept = answer.keep_part(1, b"GIF89a", ".gif")
+    assert kept is not None
+    assert (kept.name.endswith(".1.gif"), kept.read_bytes()) == (True, b"GIF89a")
+    assert answer.keep_part(1, b"other", ".gif") == kept  # the first stays
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
 def test_in_memory_nothing_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     archive = Archive(None)

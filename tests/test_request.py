@@ -583,3 +583,29 @@ def test_options_are_the_parameters_of_the_wire_and_those_of_the_call():
     names = {member.name for member in fields(ImageRequest)}
     assert names == {*catalog.WIRE_PARAMETERS, "extra"}
     assert set(Options.__annotations__) == (names - {"prompt"}) | CALL_OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("options", "arrived", "words"),
+    [
+        ({}, ("image/png", 64, 64), ""),
+        ({"size": "1024x1024"}, ("image/png", 1024, 1024), ""),
+        ({"size": "1024x1024"}, ("image/png", 1254, 1254), "1254x1254 arrived, 1024x1024 was requested"),
+        ({"output_format": "webp"}, ("image/png", 64, 64), "png arrived, webp was requested"),
+        (
+            {"size": "1024x1024", "output_format": "jpeg"},
+            ("image/png", 64, 64),
+            "64x64 png arrived, 1024x1024 jpeg was requested",
+        ),
+        ({"size": "auto"}, ("image/webp", 64, 64), ""),
+    ],
+)
+def test_a_picture_that_differs_from_what_was_requested_is_told_in_words(options, arrived, words):
+    assert ImageRequest("a boat", model="gpt-image-2", **options).difference(*arrived) == words
+
+
+@pytest.mark.parametrize(
+    ("asked", "mime"), [("jpg", "image/jpeg"), ("JPEG", "image/jpeg"), ("url", "image/png")]
+)
+def test_formats_by_other_names_are_the_same(asked, mime):
+    assert ImageRequest("a boat", model="some-other-model", output_format=asked).difference(mime, 1, 1) == ""

@@ -17,8 +17,9 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..files import inside, make_folder, open_no_follow, place, write_all
-from ..protocol import is_complete
+from ..files import inside, make_folder, open_no_follow, place, write_all, write_whole
+from ..formats import kind_of
+from ..protocol import is_complete, looks_like_a_stream
 from ..text import without_keys
 
 if TYPE_CHECKING:
@@ -101,6 +102,20 @@ class RawAnswer:
         except OSError:
             return None
 
+    def keep_part(self, index: int, data: bytes, suffix: str) -> Path | None:
+        """Write a picture of the answer, of a kind that is not opened, to `rescue`; None if the disk refuses."""
+        if self.path is None or self._temporary is not None:
+            return None
+        try:
+            rescue = inside(self.path.parent.parent, "rescue")
+            make_folder(rescue)
+            part = rescue / f"{self.path.stem}.{index}{suffix}"
+            with contextlib.suppress(FileExistsError):
+                write_whole(part, without_keys(data) if suffix in (".html", ".svg") else data)
+        except OSError:
+            return None
+        return part
+
     def drop(self) -> None:
         """Remove the body: its pictures are safe elsewhere."""
         self.close()
@@ -145,9 +160,22 @@ class RawAnswer:
             return path
         rescue = inside(path.parent.parent, "rescue")
         make_folder(rescue)
+        kept = rescue / f"{path.stem}{_suffix(path)}"
         with contextlib.suppress(FileExistsError):
-            place(path, rescue / path.name)
-        return rescue / path.name
+            place(path, kept)
+        return kept
+
+
+def _suffix(path: Path) -> str:
+    """How the name of a raw answer ends, by its first bytes."""
+    with path.open("rb") as file:
+        beginning = file.read(4096)
+    kind = kind_of(beginning)
+    if kind is not None:
+        return kind.suffix
+    if beginning.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"{", b"[")):
+        return ".json"
+    return ".txt" if looks_like_a_stream(beginning) else ".body"
 
 
 def is_whole(path: Path) -> bool:

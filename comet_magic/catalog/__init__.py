@@ -3,6 +3,7 @@
     MODELS, DEFAULT_MODEL, WIRE_PARAMETERS, SIZE_WORDS, RATIOS
     find(model_id) -> Model           by id, snapshot or family; else an unknown model
     resolve_size(model, "16:9") -> "1536x864"
+    edges("1536x864") -> (1536, 864)
     output_tokens(model, size, quality) -> int | None
     suggest(word, words) -> the word that was probably meant, or None
     model_table() -> the table as Markdown; square_price(model) -> what one square picture costs
@@ -19,7 +20,7 @@ from .markdown import model_table, square_price
 from .model import Model
 from .prices import Tariff
 from .rules import Boolean, Choice, Interval, Rule, Text, suggest
-from .sizes import FreeSize, SizeList
+from .sizes import FreeSize, SizeList, edges
 from .table import MODELS
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "SizeList",
     "Tariff",
     "Text",
+    "edges",
     "find",
     "model_table",
     "output_tokens",

@@ -10,7 +10,9 @@ from urllib.parse import urljoin
 import anyio
 
 from ..addresses import PictureURL, check_ip, parse_picture_url
-from ..errors import CometError, DownloadError, UnsafeURLError
+from ..errors import BadResponseError, CometError, DownloadError, TooLargeError, UnsafeURLError
+from ..formats import foreign_kind, sniff
+from ..protocol import decoded
 from ..text import clean_url
 from .transport import LOCATION, DownloadTransport, HTTPFault, announced, body_of
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     import httpx
 
 AGAIN = "It is paid for: %cometimg_history --fetch ID tries again while its address lives."
+OPENED = "image/png, image/jpeg, image/webp"
+ACCEPTED = f"{OPENED}, */*;q=0.1"  # for image/* a server that chooses by it sends AVIF
 MOST_TRIES = 4
 MOST_HOPS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -47,18 +51,27 @@ async def download(
         UnsafeURLError: the address, or one it leads to, must not be fetched.
         DownloadError: it does not give the picture; `urls` holds the address.
     """
-    problem = f"took longer than {seconds:g} s"
+    problem, body = f"took longer than {seconds:g} s", b""
     with anyio.move_on_after(seconds):
         for number in range(MOST_TRIES):
             if number:
                 await anyio.sleep(pause * 2 ** (number - 1))
+            accept = OPENED if body else ACCEPTED
             try:
-                return await _follow(url, base_url=base_url, transport=transport, largest=largest)
+                found = await _follow(url, accept, base_url=base_url, transport=transport, largest=largest)
+                if body or foreign_kind(found) is None:
+                    return found if sniff(found) or not body else body
+                body = found  # of a kind that is not opened: ask once more, for the kinds that are
             except _Transient as fault:
                 problem = str(fault)
             except CometError as error:
-                error.urls = (url,)
-                raise
+                if not body:
+                    error.urls = (url,)
+                    raise
+            if body and accept == OPENED:
+                break
+    if body:
+        return body
     raise DownloadError(
         f"the picture at {clean_url(url)} could not be fetched: {problem}",
         hint=AGAIN,
@@ -66,11 +79,13 @@ async def download(
     )
 
 
-async def _follow(url: str, *, base_url: str, transport: DownloadTransport, largest: int) -> bytes:
+async def _follow(
+    url: str, accept: str, *, base_url: str, transport: DownloadTransport, largest: int
+) -> bytes:
     address = url
     for _ in range(MOST_HOPS + 1):
         target = parse_picture_url(address, base_url=base_url)
-        response = await _first_answer(target, await _addresses(target, base_url), transport)
+        response = await _first_answer(target, await _addresses(target, base_url), transport, accept)
         try:
             location = response.headers.get(LOCATION)
             if location is not None and response.status_code in _REDIRECTS:
@@ -83,13 +98,13 @@ async def _follow(url: str, *, base_url: str, transport: DownloadTransport, larg
 
 
 async def _first_answer(
-    target: PictureURL, addresses: Sequence[str], transport: DownloadTransport
+    target: PictureURL, addresses: Sequence[str], transport: DownloadTransport, accept: str
 ) -> httpx.Response:
     """The answer of the first of these addresses that gives one, tried in turn."""
     problem = "no such host"
     for ip in addresses:
         try:
-            return await transport.get(target, ip)
+            return await transport.get(target, ip, accept)
         except HTTPFault as fault:
             problem = type(fault).__name__
     raise _Transient(problem)
@@ -133,13 +148,23 @@ async def _body(response: httpx.Response, url: str, largest: int) -> bytes:
         )
     if status != 200:
         raise _Transient(f"HTTP {status}")
-    if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise DownloadError(f"the picture at {clean_url(url)} came compressed, which was not asked for")
     if announced(response.headers) <= largest:
         try:
             body = await body_of(response, largest)
         except HTTPFault as fault:
             raise _Transient(type(fault).__name__) from None
+        if not body:
+            raise _Transient("an answer without a byte")
         if len(body) <= largest:
-            return body
+            return _unpacked(body, response.headers.get("content-encoding", ""), largest)
     raise DownloadError(f"the picture at {clean_url(url)} is larger than max_image_bytes, {largest}")
+
+
+def _unpacked(body: bytes, encoding: str, largest: int) -> bytes:
+    try:
+        return b"".join(decoded([body], encoding=encoding, largest=largest))
+    except TooLargeError:
+        problem = f"it unpacks to more than max_image_bytes, {largest}"
+    except BadResponseError as error:
+        problem = str(error)
+    raise DownloadError(f"the picture could not be read: {problem}")

@@ -237,7 +237,10 @@ class Job(futures.Future[Images]):
         pictures, created = list(self.reused), None
         errors: list[CometError] = []
         usages: list[dict[str, Any]] = []
+        notice = ""
         for call in self.parts:
+            for one in call.pictures:
+                notice = notice or call.request.difference(one.mime, one.width, one.height)
             pictures += call.pictures
             errors += call.errors
             usages += [call.usage] if call.usage else []
@@ -249,6 +252,7 @@ class Job(futures.Future[Images]):
             created=created,
             usage=_sum_usage(usages),
             cost=total(call.cost for call in self.parts),
+            notice=notice,
         )
         return _one_error(errors, images) if errors else images
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import CometError, DownloadError, SaveError, UnsafeURLError
+from ..formats import kind_of
 from ..images import Picture, check_picture
 from ..protocol import read_answer, request_id_of
 from ..request import cost_of
@@ -140,7 +141,13 @@ class ResultWriter:
         if item.error is not None:
             raise item.error
         data = item.data or b""
-        mime, width, height = check_picture(data, max_pixels=self._settings.max_image_pixels)
+        try:
+            mime, width, height = check_picture(data, max_pixels=self._settings.max_image_pixels)
+        except CometError as error:
+            kind = kind_of(data)
+            kept = flight.raw.keep_part(index, data, kind.suffix) if kind else None
+            error.rescue_path = str(kept) if kept else None
+            raise
         facts = {"mime": mime, "width": width, "height": height, "revised_prompt": item.revised_prompt}
         picture = Picture(data=data, request_id=flight.call.request_id, **facts)  # type: ignore[arg-type]
         try:
@@ -185,7 +192,7 @@ class ResultWriter:
         if lost and state in ("done", "unknown") and flight.raw.size:
             kept = flight.raw.keep()
             for error in failures:
-                error.rescue_path = str(kept) if kept else None
+                error.rescue_path = error.rescue_path or (str(kept) if kept else None)
         else:
             flight.raw.drop()
         return failures[0] if failures else errors[0]

@@ -214,7 +214,7 @@ class DownloadTransport:
         self._proxy = usable_proxy(proxy, "download_proxy")
         self._connect_timeout = connect_timeout
 
-    async def get(self, url: PictureURL, ip: str) -> httpx.Response:
+    async def get(self, url: PictureURL, ip: str, accept: str) -> httpx.Response:
         """GET once from a checked address of the host; the body is still unread."""
         proxy = None if is_this_machine(ip) else self._proxy
         connection = Connection(f"{url.scheme}:", proxy, self._connect_timeout)
@@ -224,7 +224,7 @@ class DownloadTransport:
         return await connection.send(
             "GET",
             httpx.URL(scheme=url.scheme, host=literal, port=url.port, raw_path=url.target.encode("ascii")),
-            {"Host": host if url.port == default_port else f"{host}:{url.port}", "Accept": "image/*"},
+            {"Host": host if url.port == default_port else f"{host}:{url.port}", "Accept": accept},
             sni_hostname=url.host,
         )
 

@@ -18,7 +18,7 @@ from .retry import (
     backoff,
     retry_after,
 )
-from .sse import StreamEvent, StreamReader
+from .sse import StreamEvent, StreamReader, looks_like_a_stream
 
 __all__ = [
     "TABLE",
@@ -39,6 +39,7 @@ __all__ = [
     "decide",
     "decoded",
     "is_complete",
+    "looks_like_a_stream",
     "read_answer",
     "read_preview",
     "refusal_of",

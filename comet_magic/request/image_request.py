@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
-from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, find, resolve_size
+from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, edges, find, resolve_size
 from ..errors import InvalidRequestError
 from ..money import Price
 from .checks import check_extra, check_model, check_names, check_prompt, check_value
@@ -223,6 +223,18 @@ class ImageRequest:
         )
         unpriced = "" if self.estimate().known else f"the price of {self.model} is not known before the call"
         return tuple(notice for notice in (spec.notice, retired, refused, unpriced) if notice)
+
+    def difference(self, mime: str, width: int, height: int) -> str:
+        """In words, how a picture differs from the size and the format that were requested; "" if it does not."""
+        wanted = edges(self.size)
+        kind, asked = mime.removeprefix("image/"), (self.output_format or "").lower().replace("jpg", "jpeg")
+        pairs = [
+            (self.size, f"{width}x{height}", wanted is None or wanted == (width, height)),
+            (asked, kind, asked == kind or asked not in ("png", "jpeg", "webp")),
+        ]
+        requested = " ".join(str(one) for one, _, same in pairs if not same)
+        arrived = " ".join(one for _, one, same in pairs if not same)
+        return f"{arrived} arrived, {requested} was requested" if requested else ""
 
     @property
     def mime_hint(self) -> str:

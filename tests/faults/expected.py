@@ -28,7 +28,9 @@ svg-script png-text-bomb webp-ok mime-mismatch revised-xss revised-markdown revi
 url-metadata-name url-private url-mapped url-trap-six url-userinfo url-crlf url-metadata url-trap-two
 url-one-trap url-redirect-trap url-redirect-loop url-tls-selfsigned url-ok url-cookie url-redirect-ok
 url-500-then-ok url-range-ignored url-one-gone url-403-expired url-bomb url-endless url-gzip-bomb
-url-drip json-own-mark data-flood b64-escaped gzip-tail sse-message sse-null-error url-surrogate
+url-drip json-own-mark data-flood 429-balance 500-nested-moderation 429-delay-in-body uri-in-url
+one-refused only-refused sse-responses sse-ark url-odd-encoding url-negotiated url-empty-then-ok url-space
+b64-escaped gzip-tail sse-message sse-null-error url-surrogate
 """
 DECISIONS = frozenset(NAMES.split())
 

@@ -126,7 +126,6 @@ ADDRESSES = (
             "crlf",
             "nul",
             "surrogate",
-            "space",
             "tab-in-host",
             "unicode",
             "ideographic-dots",
@@ -167,8 +166,13 @@ DOWNLOADS = (
             "amp",
             "signed",
             "slow-ok:1",
+            "space",
+            "long",
+            "odd-encoding",
+            "gzip-unasked",
         )
     ),
+    fetched("negotiated", 2),
     fetched("jpeg", suffix=".jpg"),
     fetched("redirect-ok", 2),
     fetched("redirect-relative", 2),
@@ -176,7 +180,7 @@ DOWNLOADS = (
     fetched("signed-redirect", 2),
     *(
         fetched(f"{kind}-then-ok", 2)
-        for kind in ("500", "502", "404", "429", "503", "reset", "close", "truncated")
+        for kind in ("500", "502", "404", "429", "503", "empty", "reset", "close", "truncated")
     ),
     fetched("500-then-ok:3", 4),
     Row("F:url-range-ignored", gets=(2, 4)),
@@ -187,10 +191,9 @@ DOWNLOADS = (
     gone("signed-404", (1, 4)),
     *(gone(name, (2, 4)) for name in ("404", "429", "500", "503", "garbage", "truncated")),
     *(gone(name, (1, 4)) for name in ("400", "451", "304")),
-    *(
-        gone(name, (1, 4), "DownloadError|BadImageError|BadResponseError", keeps=())
-        for name in ("204", "206", "empty", "html", "svg", "gzip-unasked")
-    ),
+    gone("empty", 4),
+    *(gone(name, 2, "BadImageError", keeps=RESCUE) for name in ("svg", "avif")),
+    *(gone(name, (1, 4), "DownloadError|BadImageError", keeps=()) for name in ("204", "206", "html")),
     gone("bomb", 1, "TooLargeError", keeps=(), mib=100),
     gone("endless", (1, 4), "DownloadError|TooLargeError", client=SMALL, mib=30, sent_mib=64),
     gone("cl-huge", (1, 4), "DownloadError|TooLargeError"),

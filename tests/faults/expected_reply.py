@@ -88,6 +88,10 @@ ANSWERS = (
     Row("F:data-more", images=3),
     Row("F:data-more", n=2, images=4),
     Row("F:data-both", gets=0),
+    *(Row(f"F:{name}", doors=True) for name in ("uri-in-url", "picture-as-body", "images-member")),
+    Row("F:one-refused", "PartialResultError", n=2, images=1, says=("sensitive information",)),
+    Row("F:only-refused", "ContentPolicyError", charged=1, says=("sensitive information",)),
+    useless("task", says=("a task instead of pictures (task task-7351",), hides=("filtered",)),
     *(
         Row(f"F:{name}", "BadImageError", keeps=RESCUE)
         for name in ("truncated-b64", "b64-bad-chars", "b64-html", "json-own-mark")
@@ -187,6 +191,8 @@ STREAMS = (
             "ignored",
         )
     ),
+    *(events(name) for name in ("responses", "bare", "retry-first", "error-false", "no-completed-name")),
+    events("ark", gets=1),
     events("completed-hang"),
     lost("cut", keeps=PARTIAL, doors=True),
     lost("cut-in-completed", keeps=PARTIAL),

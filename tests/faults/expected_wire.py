@@ -160,6 +160,10 @@ FINAL = (
     Row("F:429-credit", "QuotaError"),
     Row("F:429-spend", "QuotaError"),
     Row("F:429-no-retry", "RateLimitError"),
+    Row("F:429-balance", "QuotaError", code="1113", doors=True),
+    Row("F:400-arrearage", "QuotaError", same_id=False),
+    Row("F:500-nested-moderation", "ContentPolicyError", code="moderation_blocked", says=("safety system",)),
+    Row("F:502-frame", "ContentPolicyError", code="moderation_blocked"),
     Row("F:300-choices", "BadRequestError"),
     Row("F:301-html", "BadRequestError", says=("/v1",), doors=True),
     Row("F:302-without-location", "BadRequestError"),
@@ -185,6 +189,7 @@ RESENT = (
     Row("F:429,times=1", posts=2, gaps=1.0),
     Row("F:429-date,times=1", posts=2, gaps=1.0),
     Row("F:429-skewed-date,times=1", posts=2, gaps=1.0),
+    Row("F:429-delay-in-body,times=1", posts=2, gaps=1.2),
     Row("F:429-ms", "RateLimitError", posts=3, gaps=0.1),
     *(
         Row(f"F:429-{kind}", "RateLimitError", posts=3)

@@ -66,7 +66,6 @@ UNSAFE: dict[str, Callable[[Exchange], str]] = {
     "url-crlf": lambda x: x.url() + " HTTP/1.1\r\nX-Injected: 1\r\nX-Rest: ",
     "url-nul": lambda x: x.url() + "\x00.png",
     "url-surrogate": lambda x: x.url() + "\ud800.png",
-    "url-space": lambda x: " " + x.url(),
     "url-tab-in-host": lambda x: f"http://127.0.\t0.2:{port(x, 'two')}/0.png",
     "url-unicode": lambda x: f"http://①②⑦.⓪.⓪.②:{port(x, 'two')}/0.png",
     "url-ideographic-dots": lambda x: f"http://127。0。0。2:{port(x, 'two')}/0.png",
@@ -89,6 +88,8 @@ answered_with("url-tls-selfsigned", lambda x: x.server.tls_url.removesuffix("/v1
 answered_with("url-signed", lambda x: x.url(name="url-ok", query=SIGNED))
 answered_with("url-signed-404", lambda x: x.url(name="url-404", query=SIGNED))
 answered_with("url-signed-redirect", lambda x: x.url(query=SIGNED))
+answered_with("url-space", lambda x: " " + x.url(name="url-ok", query="?name=my boat.png") + " ")
+answered_with("url-long", lambda x: x.url(name="url-ok", query="?" + "a" * 50_000))
 answered_with("url-dead", lambda x: x.server.dead_url.removesuffix("/v1") + "/0.png")
 answered_with("url-name", lambda x: f"http://rebind.test:{port(x)}/0.png")
 answered_with(
@@ -185,6 +186,24 @@ async def nothing(x: Exchange) -> None:
     await serve(x, b"")
 
 
+@hosted("url-odd-encoding")
+async def odd_encoding(x: Exchange) -> None:
+    """What object stores leave in this header."""
+    await serve(x, Content_Encoding="UTF-8")
+
+
+@hosted("url-negotiated")
+async def negotiated(x: Exchange) -> None:
+    """Another kind for whoever takes any."""
+    avif = b"\0\0\0 ftypavif\0\0\0\0avifmif1" + bytes(40)
+    await serve(x, avif if "*" in x.head.headers["accept"] else None)
+
+
+@hosted("url-avif")
+async def other_kind(x: Exchange) -> None:
+    await serve(x, b"\0\0\0 ftypavif\0\0\0\0avifmif1" + bytes(40))
+
+
 @hosted("url-disposition")
 async def named(x: Exchange) -> None:
     await serve(
@@ -244,6 +263,7 @@ async def close_at_once(x: Exchange) -> None:
 
 first_fails("500", lambda x: x.reply(b"", 500))
 first_fails("502", lambda x: x.reply(b"", 502))
+first_fails("empty", lambda x: serve(x, b""))
 first_fails("404", lambda x: x.reply(b"", 404))
 first_fails("429", lambda x: x.reply(b"", 429, headers=[("Retry-After", "0")]))
 first_fails(

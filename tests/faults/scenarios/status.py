@@ -111,6 +111,17 @@ REFUSALS: dict[str, Refusal] = {
     "429-quota": Refusal(429, error("You exceeded your quota", "insufficient_quota", "insufficient_quota")),
     "429-credit": Refusal(429, error("credit is used up", "credit_balance_exhausted", "insufficient_quota")),
     "429-spend": Refusal(429, error("limit of spending", "organization_spend_limit_exceeded")),
+    "429-balance": Refusal(429, error("余额不足或无可用资源包,请充值。", "1113")),
+    "400-arrearage": Refusal(
+        400, {"code": "Arrearage", "message": "Access denied", "request_id": "f9fdb027"}
+    ),
+    "500-nested-moderation": Refusal(500, error(json.dumps(BLOCKED), "bad_response_status_code")),
+    "502-frame": Refusal(
+        502, f"event: error\ndata: {json.dumps(BLOCKED)}\n\n".encode(), ctype="text/event-stream"
+    ),
+    "429-delay-in-body": Refusal(
+        429, [error("You exceeded your current quota.") | {"details": [{"retryDelay": "1.2s"}]}]
+    ),
     "451": Refusal(451, error("not available in your country", "unavailable")),
     "500": Refusal(500, error("internal error", "internal_error"), charged=True),
     "500-empty": Refusal(500, b"", charged=True),

@@ -117,6 +117,20 @@ GOOD: dict[str, Callable[[Exchange], str]] = {
         COMPLETED, final(x, b64_json="data:image/png;base64," + coded(x.picture()))
     ),
     "sse-huge-id": lambda x: "id: " + "i" * 500_000 + "\n" + whole(x),
+    "sse-responses": lambda x: (
+        event("response.image_generation_call.partial_image", {"partial_image_b64": coded(x.picture(100))})
+        + event("response.image_generation_call.completed", {"item_id": "ig_1"})
+        + event("response.output_item.done", {"item": {"result": coded(x.picture())}})
+    ),
+    "sse-bare": lambda x: ": keepalive\n\n" + json.dumps(x.envelope()) + "\n",
+    "sse-retry-first": lambda x: "retry: 3000\nid: 1\n" + whole(x),
+    "sse-error-false": lambda x: lines({"type": "keepalive", "error": False}) + whole(x),
+    "sse-no-completed-name": lambda x: event("", {"data": [{"image": coded(x.picture())}]}),
+    "sse-ark": lambda x: (
+        event("image_generation.partial_succeeded", {"image_index": 0, "url": x.url(name="url-ok")})
+        + event("image_generation.completed", {"usage": {"generated_images": 1}})
+        + "data: [DONE]\n\n"
+    ),
     # Streams without a picture, or with one that cannot be used.
     "sse-no-completed": partials,
     "sse-only-done": lambda _: "data: [DONE]\n\n",
