@@ -6,7 +6,7 @@ import struct
 import subprocess
 import sys
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -339,16 +339,6 @@ class TestWhatItKnows:
         assert three.cost_usd == 0.00006
         assert Images([]).cost is None
         assert Images([]).cost_usd is None
-
-    def test_takes_a_price_where_both_ends_meet(self):
-        @dataclass(frozen=True)
-        class Ends:
-            low: int | None
-            high: int | None
-
-        assert Images([], cost=Ends(5, 5)).cost == 5
-        assert Images([], cost=Ends(5, 6)).cost is None
-        assert Images([], cost=Ends(None, None)).cost is None
 
     def test_can_get_one_more_sentence(self, three):
         noted = three.with_notice("sandbox picture: set COMETAPI_KEY for real ones")

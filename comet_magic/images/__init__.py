@@ -1,9 +1,8 @@
 """From bytes to PIL pictures, and how they show and save themselves."""
 
 from ..formats import check_picture
-from .decode import decoded
+from .decode import decoded, preview
 from .picture import Picture
-from .preview import preview
 from .result import Images, bundle, caption, cost_words
 from .saving import obstacle, read_metadata
 

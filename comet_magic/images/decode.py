@@ -1,4 +1,4 @@
-"""Open and decode pictures with Pillow.
+"""Open, decode, scale and encode pictures with Pillow.
 
 The PNG, JPEG and WEBP decoders are used by their classes, and no other can be reached. No setting of Pillow is
 changed or relied upon, so many threads may do this at once.
@@ -7,6 +7,7 @@ changed or relied upon, so many threads may do this at once.
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from typing import TYPE_CHECKING, TypeVar
@@ -29,17 +30,10 @@ RAISED = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError),
     *(RuntimeError, SyntaxError, TypeError, ValueError, Warning, struct.error, zlib.error),
 )
-
-
-def open_untrusted(data: bytes, *, max_pixels: int) -> ImageFile:
-    """Check and open a picture; its pixels are decoded when they are asked for.
-
-    Raises:
-        BadImageError: it is no PNG, JPEG or WEBP, it is damaged, or Pillow cannot open it.
-        TooLargeError: it has more than `max_pixels` pixels.
-    """
-    mime, width, height = check_picture(data, max_pixels=max_pixels)
-    return _opened(data, mime, (width, height), "")
+# Below the 89 million at which Pillow begins to warn.
+_MOST_PIXELS = 64_000_000
+EDGE = 1024
+_SMALLEST_EDGE = 128
 
 
 def open_trusted(picture: Picture) -> ImageFile:
@@ -87,11 +81,10 @@ def decoded(picture: Picture, edge: int) -> Image:
     Raises:
         BadImageError: the picture is damaged; the error names its file.
     """
-    return shrunk(open_trusted(picture), edge, picture.name)
+    return _shrunk(open_trusted(picture), edge, picture.name)
 
 
-def shrunk(image: ImageFile, edge: int, name: str = "") -> Image:
-    """Decode a freshly opened picture as `decoded` does; `name` is its file, for errors."""
+def _shrunk(image: ImageFile, edge: int, name: str) -> Image:
     # A JPEG is decoded at a half, a quarter or an eighth; other formats ignore this.
     image.draft(None, (edge, edge))
     return smaller(displayable(image, name), edge)
@@ -133,3 +126,40 @@ def guarded(work: Callable[[], T], name: str = "") -> T:
     except (*RAISED, DecompressionBombError) as error:
         reason = clean(error, limit=120) or type(error).__name__
     raise broken(reason, name)
+
+
+def preview(data: bytes, edge: int) -> tuple[bytes, str]:
+    """A small version for the screen and its MIME type: JPEG, or PNG if any part is transparent.
+
+    Args:
+        data: any png, jpeg or webp; it is checked here.
+        edge: its longest edge will be at most this many pixels.
+
+    Raises:
+        BadImageError: it cannot be opened or decoded.
+        TooLargeError: it has too many pixels.
+    """
+    mime, width, height = check_picture(data, max_pixels=_MOST_PIXELS)
+    image = _opened(data, mime, (width, height), "")
+    return guarded(lambda: encoded(_shrunk(image, edge, "")))
+
+
+def fitting(image: Image, max_bytes: int, *, edge: int = EDGE) -> tuple[bytes, str, Image]:
+    """A preview of at most about `max_bytes`: the file, its MIME type, and its pixels."""
+    image = smaller(image, edge)
+    data, mime = encoded(image)
+    if len(data) <= max_bytes or edge <= _SMALLEST_EDGE:
+        return data, mime, image
+    # Bytes grow with the area; 0.9 because a small picture has more detail per pixel.
+    scale = 0.9 * math.sqrt(max_bytes / len(data))
+    return fitting(image, max_bytes, edge=max(_SMALLEST_EDGE, int(max(image.size) * scale)))
+
+
+def encoded(image: Image) -> tuple[bytes, str]:
+    """Encode an RGB or RGBA picture for the screen: JPEG, or PNG if any part is transparent."""
+    out = io.BytesIO()
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
+        image.save(out, "PNG")
+        return out.getvalue(), "image/png"
+    image.convert("RGB").save(out, "JPEG", quality=85)
+    return out.getvalue(), "image/jpeg"

@@ -1,43 +1,70 @@
-"""Show pictures in a notebook: one small image in one format, and one caption.
+"""The PIL pictures of a call: where each came from, how it looks now, and how a notebook shows it.
 
-Text of servers and users goes into `text/plain` and the alternative text only.
+The origin is kept on the PIL object, not beside the list, so that no list operation can mix it up. A PIL picture
+without an origin is the user's own. A notebook gets one small image in one format, and one caption; text of servers
+and users goes into `text/plain` and the alternative text only.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import weakref
+import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadImageError
-from ..money import dollars
+from ..money import dollars, total
 from ..text import clean
-from .origin import cost_of, described, opened, pixels, unedited
-from .preview import EDGE, GAP, contact_sheet, encoded, fitting, no_repr
+from .decode import (
+    EDGE,
+    RAISED,
+    decoded,
+    displayable,
+    encoded,
+    fitting,
+    guarded,
+    open_trusted,
+    smaller,
+    unreadable,
+)
+from .picture import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from PIL.Image import Image
 
-    from .picture import Facts, Picture
+    from .picture import Facts
 
+_PNG_MODES = frozenset({"1", "L", "LA", "P", "I;16", "RGB", "RGBA"})
+Look = tuple[tuple[int, int], str, int]
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 # nbconvert shows no webp. https://github.com/jupyter/nbconvert/blob/main/nbconvert/exporters/html.py
 _SHOWN = ("image/png", "image/jpeg")
 MOST_BYTES = 300_000
 _ON_SCREEN = 640
+GAP = 8
+_PAPER = "white"
 
 
-class NotebookRepr:
-    """The `_repr_mimebundle_` of one PIL picture: one format, and the picture as it looks now."""
+class Origin:
+    """The origin of a PIL picture, which is also its `_repr_mimebundle_`: it shows the picture as it looks now.
+
+    Attributes:
+        picture: as it arrived.
+        facts: of its call.
+        look: size, mode and checksum of the pixels that arrived; None until they are decoded.
+    """
 
     def __init__(self, image: Image, picture: Picture, facts: Facts) -> None:
         # A strong reference would be a cycle, and keep the pixels until the garbage collector runs.
         self._image = weakref.ref(image)
-        self._picture = picture
-        self._facts = facts
+        self.picture = picture
+        self.facts = facts
+        self.look: Look | None = None
 
     def __call__(
         self,
@@ -45,20 +72,147 @@ class NotebookRepr:
         exclude: object = None,  # noqa: ARG002
     ) -> Bundle:
         """The MIME bundle, as IPython asks for it."""
-        return show((self._image() or opened(self._picture, self._facts),), self._facts)
+        return show((self._image() or opened(self.picture, self.facts),), self.facts)
 
 
-def with_notebook_repr(picture: Picture, facts: Facts) -> Image:
-    """Open a picture as a PIL picture that knows its origin, and shows itself in a notebook in one format.
+def opened(picture: Picture, facts: Facts | None) -> Image:
+    """Open a picture without decoding its pixels; if Pillow cannot open it, loading its pixels raises OSError.
 
-    This belongs to the object: its copies, its pickles and what its methods give are plain PIL pictures.
+    With facts it knows its origin, and shows itself in a notebook in one format. This belongs to the object: its
+    copies, its pickles and what its methods give are plain PIL pictures.
+
+    Args:
+        picture: as it arrived.
+        facts: of its call; None for a picture of the user's own.
     """
-    image = opened(picture, facts)
-    # Pillow's own methods would add a PNG and a JPEG.
-    image.__dict__.update(
-        _repr_mimebundle_=NotebookRepr(image, picture, facts), _repr_png_=no_repr, _repr_jpeg_=no_repr
-    )
+    image: Image
+    try:
+        image = open_trusted(picture)
+    except BadImageError as error:  # it is paid for: it can be saved, and the other pictures can be used
+        image = unreadable(picture, str(error))
+    if facts is not None:
+        # Pillow's own methods would add a PNG and a JPEG.
+        image.__dict__.update(
+            _repr_mimebundle_=Origin(image, picture, facts), _repr_png_=no_repr, _repr_jpeg_=no_repr
+        )
     return image
+
+
+def origin_of(image: Image) -> Origin | None:
+    """The origin of a PIL picture; None for one of the user's own, also if it was derived from a provider's."""
+    found: Origin | None = image.__dict__.get("_repr_mimebundle_")
+    return found
+
+
+def load_pixels(image: Image) -> Image:
+    """Decode the pixels of a picture, and give the picture back.
+
+    Raises:
+        BadImageError: they are damaged; the error names the file.
+    """
+    origin = origin_of(image)
+    if origin is None:
+        guarded(image.load)
+    elif _is_decoded(image):  # perhaps in part: after a fault, Pillow keeps what it has decoded
+        _look_at_arrival(origin)
+    else:
+        origin.look = guarded(lambda: _look(image), origin.picture.name)
+    return image
+
+
+def unedited(image: Image) -> Picture | None:
+    """The picture that arrived, if the PIL picture still shows it; None if it was edited, or is the user's own."""
+    origin = origin_of(image)
+    if origin is None:
+        return None
+    picture = origin.picture
+    if image.size == (picture.width, picture.height) and not _is_decoded(image):
+        return picture
+    try:
+        return picture if _look(image) == _look_at_arrival(origin) else None
+    except (*RAISED, BadImageError):  # damaged, or closed by the user
+        return picture
+
+
+def pixels(image: Image, edge: int) -> Image:
+    """The picture as RGB or RGBA, its longest edge at most this long.
+
+    Pixels that are decoded already are used; others are decoded as far as needed, and not kept.
+
+    Raises:
+        BadImageError: they are damaged; the error names the file.
+    """
+    picture, origin = unedited(image), origin_of(image)
+    if picture is None or (_is_decoded(image) and origin is not None and origin.look is not None):
+        return smaller(displayable(image), edge)
+    return decoded(picture, edge)
+
+
+def arrived(image: Image) -> Picture:
+    """The picture that arrived as this PIL picture; a picture of the user's own as a PNG file."""
+    origin = origin_of(image)
+    return origin.picture if origin else _as_png(image)
+
+
+def current(image: Image) -> Picture:
+    """The picture as it looks now: the provider's bytes, or a PNG file if it was edited or is the user's own."""
+    return unedited(image) or _as_png(image)
+
+
+def described(image: Image) -> Picture:
+    """The picture that arrived as this PIL picture; for one of the user's own, its size and no bytes."""
+    origin = origin_of(image)
+    return origin.picture if origin else Picture(b"", "image/png", *image.size, cost=0)
+
+
+def cost_of(images: Iterable[Image], facts: Facts) -> int | None:
+    """The cost of these pictures in micro-USD; None if any part is unknown.
+
+    Args:
+        images: each is counted once; the user's own cost nothing.
+        facts: of the call whose pictures they are; its cost is taken if all of its pictures are here.
+    """
+    origins = [
+        origin for image in {id(image): image for image in images}.values() if (origin := origin_of(image))
+    ]
+    own = [origin.picture.cost for origin in origins if origin.facts == facts]
+    others = [origin.picture.cost for origin in origins if origin.facts != facts]
+    return total([facts.cost if len(own) == facts.pictures else total(own), *others])
+
+
+def _as_png(image: Image) -> Picture:
+    out = io.BytesIO()
+    guarded(lambda: (image if image.mode in _PNG_MODES else displayable(image)).save(out, "PNG"))
+    return replace(
+        described(image),
+        data=out.getvalue(),
+        mime="image/png",
+        width=image.width,
+        height=image.height,
+        path=None,
+        sha256="",
+    )
+
+
+def _look_at_arrival(origin: Origin) -> Look:
+    """How the picture looked before anybody could edit it; decoded once more if this is not known."""
+    if origin.look is None:
+        fresh = open_trusted(origin.picture)
+        origin.look = guarded(lambda: _look(fresh), origin.picture.name)
+    return origin.look
+
+
+def _look(image: Image) -> Look:
+    checksum = zlib.crc32(image.tobytes())
+    return image.size, image.mode, checksum
+
+
+def _is_decoded(image: Image) -> bool:
+    """Whether Pillow has decoded the pixels, or some of them."""
+    return getattr(image, "_im", image) is not None
+
+
+# --- in a notebook
 
 
 def show(
@@ -147,3 +301,38 @@ def _where(images: Sequence[Image]) -> str:
     names = [name for image in images if (name := described(image).name)]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{names[0]}{more}" if names else ""
+
+
+def contact_sheet(images: Sequence[Image], *, columns: int, width: int) -> Image:
+    """All pictures side by side on white, in rows, in their order.
+
+    Args:
+        images: at least one.
+        columns: pictures in a row.
+        width: of the sheet, in pixels.
+
+    Raises:
+        BadImageError: one is damaged; the error names its file.
+    """
+    from PIL import Image as Pillow
+
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    gap = min(GAP, width // (4 * columns))
+    across = (width - gap * (columns - 1)) // columns
+    down = max(1, round(across * max(image.height / image.width for image in images)))
+    sheet = Pillow.new("RGB", (width, rows * (down + gap) - gap), _PAPER)
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        scale = min(1.0, across / image.width, down / image.height)
+        small = pixels(image, max(1, round(max(image.size) * scale)))
+        left = column * (across + gap) + (across - small.width) // 2
+        top = row * (down + gap) + (down - small.height) // 2
+        sheet.paste(small, (left, top), small if small.mode == "RGBA" else None)
+    # A plain Pillow picture shows itself as PNG and as JPEG; this one as JPEG only.
+    sheet.__dict__["_repr_png_"] = no_repr
+    return sheet
+
+
+def no_repr() -> None:
+    """The `_repr_png_` and `_repr_jpeg_` of a picture that is not shown in that format."""

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from ..errors import ConfigurationError, InvalidRequestError
 from ..money import MILLION
 from ..text import counted
-from .display import MOST_BYTES, Bundle, describe, price_words, show, with_notebook_repr
-from .origin import arrived, cost_of, current, described, load_pixels, opened, origin_of
+from .display import (
+    MOST_BYTES,
+    Bundle,
+    arrived,
+    contact_sheet,
+    cost_of,
+    current,
+    describe,
+    described,
+    load_pixels,
+    opened,
+    origin_of,
+    price_words,
+    show,
+)
 from .picture import Facts, Picture
-from .preview import contact_sheet
 from .saving import File, save_pictures
 
 if TYPE_CHECKING:
@@ -22,15 +34,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from PIL.Image import Image
-
-
-class Range(Protocol):
-    """A price with two ends, in micro-USD."""
-
-    @property
-    def low(self) -> int | None: ...
-    @property
-    def high(self) -> int | None: ...
 
 
 class Images(list["Image"]):
@@ -59,13 +62,13 @@ class Images(list["Image"]):
         model: str = "",
         created: int | None = None,
         usage: Mapping[str, Any] | None = None,
-        cost: int | Range | None = None,
+        cost: int | None = None,
         notice: str = "",
     ) -> None:
-        self._facts = Facts(prompt, model, created, usage, _exact(cost), notice, len(pictures))
+        self._facts = Facts(prompt, model, created, usage, cost, notice, len(pictures))
         # Set by the magic that has shown these pictures already: whether that was in the running cell.
         self._shown: Callable[[], bool] | None = None
-        super().__init__(with_notebook_repr(picture, self._facts) for picture in pictures)
+        super().__init__(opened(picture, self._facts) for picture in pictures)
 
     # ── What is known ──────────────────────────────────────────────────────────────────────────────
 
@@ -155,7 +158,7 @@ class Images(list["Image"]):
 
     def with_notice(self, notice: str) -> Images:
         """The same pictures with one more sentence in every caption."""
-        return _restored(self._now(), self._facts, notice)
+        return _restored(self._now(notice=notice), replace(self._facts, notice=notice))
 
     def save(self, path: str | os.PathLike[str], *, metadata: bool = True) -> list[Path]:
         """Write the pictures as they came, or as PNG if you changed them; gives the paths.
@@ -198,11 +201,13 @@ class Images(list["Image"]):
         Raises:
             ConfigurationError: pandas is not installed.
         """
-        pandas = _pandas()
-        if pandas is None:
-            raise ConfigurationError("pandas is not installed", hint="pip install 'comet-magic[data]'")
-        frame: pd.DataFrame = pandas.DataFrame([_row(image) for image in self], columns=_COLUMNS)
-        return frame
+        try:
+            import pandas as pd
+        except ImportError:
+            pass
+        else:
+            return pd.DataFrame([_row(image) for image in self], columns=_COLUMNS)
+        raise ConfigurationError("pandas is not installed", hint="pip install 'comet-magic[data]'")
 
     # ── How it behaves ─────────────────────────────────────────────────────────────────────────────
 
@@ -221,12 +226,12 @@ class Images(list["Image"]):
 
     __copy__ = copy
 
-    def _now(self) -> tuple[File, ...]:
-        """Each picture as a file with the facts of its call; a picture that is here twice gives the same file twice."""
+    def _now(self, **changes: Any) -> tuple[File, ...]:
+        """Each picture as a file with the facts of its call, these changed; one that is here twice gives one file."""
         files: dict[int, File] = {}
         for image in self:
             origin = origin_of(image)
-            files[id(image)] = (current(image), origin.facts if origin else None)
+            files[id(image)] = (current(image), replace(origin.facts, **changes) if origin else None)
         return tuple(files[id(image)] for image in self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -286,18 +291,10 @@ def _row(image: Image) -> list[Any]:
     return [image, *call, size, *(getattr(picture, name) for name in _COLUMNS[4:])]
 
 
-def _restored(files: Sequence[File], facts: Facts, notice: str | None = None) -> Images:
-    """Make the list again from its files, perhaps with another notice; a file without facts is the user's own."""
-    images = {id(file): _again(*file, notice) for file in files}
-    return _listed(
-        (images[id(file)] for file in files), facts if notice is None else replace(facts, notice=notice)
-    )
-
-
-def _again(picture: Picture, facts: Facts | None, notice: str | None) -> Image:
-    if facts is None:
-        return opened(picture, None)
-    return with_notebook_repr(picture, facts if notice is None else replace(facts, notice=notice))
+def _restored(files: Sequence[File], facts: Facts) -> Images:
+    """Make the list again from its files; a file without facts is the user's own."""
+    images = {id(file): opened(*file) for file in files}
+    return _listed((images[id(file)] for file in files), facts)
 
 
 def _listed(images: Iterable[Image], facts: Facts) -> Images:
@@ -306,17 +303,3 @@ def _listed(images: Iterable[Image], facts: Facts) -> Images:
     listed._facts = facts  # noqa: SLF001 - a second way to make one
     listed.extend(images)
     return listed
-
-
-def _exact(cost: int | Range | None) -> int | None:
-    if cost is None or isinstance(cost, int):
-        return cost
-    return cost.low if cost.low == cost.high else None
-
-
-def _pandas() -> Any:
-    try:
-        import pandas as pd
-    except ImportError:
-        return None
-    return pd
