@@ -379,7 +379,17 @@ def test_the_wrong_method_is_told_the_right_one(sandbox, http):
 def test_a_method_nobody_has_is_refused_in_the_envelope(sandbox, http):
     answer = http.request("BREW", f"{sandbox.base_url}/models")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (405, "invalid_request")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert answer.json()["error"]["type"] == "comet_api_error"
+
+
+@pytest.mark.parametrize(("path", "status"), [("/models", 200), ("/images/generations", 405)])
+def test_head_answers_as_get_without_the_body(sandbox, http, path, status):
+    answers = [http.request(method, sandbox.base_url + path) for method in ("HEAD", "GET")]
+
+    assert [answer.status_code for answer in answers] == [status] * 2
+    assert answers[0].content == b""
+    assert answers[0].headers["content-type"] == answers[1].headers["content-type"]
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(sandbox, http):
@@ -389,19 +399,53 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(sandbox, http):
     assert answer.headers["connection"] == "close"
 
 
-def test_a_body_without_a_length_is_refused(sandbox, http):
-    answer = http.post(f"{sandbox.base_url}/images/generations", content=iter([b"{}"]))
+def test_a_body_may_come_in_chunks(sandbox, http):
+    body = json.dumps(QUICK).encode()
+    answer = http.post(f"{sandbox.base_url}/images/generations", content=iter([body[:9], body[9:]]))
 
-    assert answer.status_code == 411
+    assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("length", ["\xb2", "-1", "9" * 5000])
-def test_a_length_that_is_none_is_refused(sandbox, length):
+@pytest.mark.parametrize(
+    "head", ["content-length: \xb2", "content-length: -1", f"content-length: {'9' * 5000}"]
+)
+def test_a_length_that_is_none_is_refused(sandbox, head):
     with open_raw(sandbox) as connection:
-        connection.sendall(f"POST / HTTP/1.1\r\ncontent-length: {length}\r\n\r\n".encode("latin-1"))
+        connection.sendall(f"POST / HTTP/1.1\r\nhost: sandbox\r\n{head}\r\n\r\n".encode("latin-1"))
         answer = connection.makefile("rb").read()
 
-    assert answer.startswith(b"HTTP/1.1 411 ")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"code": "invalid_request"' in answer
+
+
+def test_a_chunk_that_is_none_is_refused_and_logged(sandbox):
+    head = raw_post().partition(b"content-length")[0]
+    with open_raw(sandbox) as connection:
+        connection.sendall(head + b"transfer-encoding: chunked\r\n\r\nbanana\r\n")
+        answer = connection.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert sandbox.log[0].status == 400
+
+
+def test_a_client_that_asks_first_is_told_to_send_its_body(sandbox):
+    head, _, body = raw_post(extra="expect: 100-continue\r\n").partition(b"\r\n\r\n")
+    with open_raw(sandbox) as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 100"
+        connection.sendall(body)
+
+        assert sandbox.until(lambda log: log[0].status == 200)
+
+
+def test_a_stream_to_http_1_0_ends_with_the_connection_and_has_no_chunks(sandbox):
+    fields = {"model": "gpt-image-2", "prompt": "boat", "stream": True, "output_format": "jpeg"}
+    with open_raw(sandbox) as connection:
+        connection.sendall(raw_post(fields).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+
+    assert b"transfer-encoding" not in head.lower()
+    assert [name for name, _ in events(body.decode())] == ["image_generation.completed"]
 
 
 def test_noise_on_the_port_is_answered_in_the_envelope(sandbox):

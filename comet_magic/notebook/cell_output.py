@@ -81,6 +81,12 @@ def can_update(shell: Any) -> bool:
     )
 
 
+def shows_value(shell: Any) -> bool:
+    """Whether the value of a cell is being shown now, and not what somebody gave to `display`."""
+    hook = shell.displayhook
+    return hook.msg is not None if hasattr(hook, "msg") else getattr(hook, "is_active", True)
+
+
 class CallProgress:
     """The latest events of a running call.
 
@@ -181,7 +187,9 @@ class CellOutput:
                 print(data["text/plain"])
         if self._updates or self._quiet:
             count = self.shell.execution_count
-            images._shown = lambda: bool(self.shell.execution_count == count)  # noqa: SLF001 - made for this
+            images._shown = lambda: (  # noqa: SLF001 - made for this
+                self.shell.execution_count == count and shows_value(self.shell)
+            )
 
     def show_of_failed_cell(self, images: Images) -> None:
         """Show pictures of a cell that is about to fail, and set `_` and `Out[n]` as if it had returned them."""

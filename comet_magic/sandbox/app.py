@@ -18,7 +18,6 @@ from .error_replies import GATEWAY, ErrorReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from email.message import Message
 
     from ..catalog import Model
 
@@ -32,7 +31,7 @@ class HTTPRequest:
 
     method: str
     target: str
-    headers: Message
+    headers: Mapping[str, str]
     body: bytes
     request_id: str
     now: float
@@ -106,7 +105,7 @@ class App:
             # The words of the gateway CometAPI resembles.
             raise ErrorReply(404, f"Invalid URL ({request.method} {path})", code="")
         method, handler = _ROUTES[path]
-        if request.method != method:
+        if request.method not in (method, "HEAD" if method == "GET" else method):
             message = f"Method {request.method} is not allowed here"
             raise ErrorReply(405, message, type=GATEWAY, code="", headers={"allow": method})
         if path.startswith("/v1/"):

@@ -1,4 +1,4 @@
-"""Plain HTTP/1.1 on loopback: the listener, and the connection of one client.
+"""Plain HTTP on loopback: the listener, and the connection of one client; h11 reads and writes the protocol.
 
 It knows nothing of pictures: the callable that the listener is given answers the requests.
 """
@@ -6,22 +6,23 @@ It knows nothing of pictures: the callable that the listener is given answers th
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import socketserver
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler
+from email.utils import formatdate
+from http.client import responses
 from typing import TYPE_CHECKING, Any
+
+import h11
 
 from .error_replies import GATEWAY, ErrorReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 # Room for 32,000 characters of prompt in any spelling, and for reference pictures inside the body.
 LARGEST_BODY = 16 * 2**20
-_LENGTH = re.compile(r"[0-9]{1,18}")
 _IDLE_SECONDS = 120.0
 _POLL_SECONDS = 0.25
 
@@ -100,41 +101,54 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             super().handle_error(request, client_address)
 
 
-class ClientConnection(BaseHTTPRequestHandler):
-    """One connection: reads requests, writes responses, notices when the client leaves."""
+class ClientConnection(socketserver.BaseRequestHandler):
+    """One connection: reads requests, writes responses, notices when the client leaves.
 
-    protocol_version = "HTTP/1.1"
-    server_version = "comet-magic-sandbox"
-    sys_version = ""
-    timeout = _IDLE_SECONDS
-    disable_nagle_algorithm = True
+    Attributes:
+        method: of the request that is being answered, as are `target` and `headers`.
+        headers: values by names in lower case.
+    """
+
+    request: socket.socket
     server: Listener
-    _unread = False
+    method = target = ""
+    headers: Mapping[str, str]
 
-    def _serve(self) -> None:
-        self.server.serve(self)
+    def handle(self) -> None:
+        """Serve the requests of this connection, one after the other, until either side ends it."""
+        self.request.settimeout(_IDLE_SECONDS)
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._http = h11.Connection(h11.SERVER)
+        with contextlib.suppress(ClientLeft):
+            try:
+                self._serve_requests()
+            except ErrorReply as error:
+                self.send(error.status, {"content-type": error.content_type}, [error.body("none")])
+        self._drain()
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - the base's names
+    def _serve_requests(self) -> None:
+        while isinstance(head := self._receive(), h11.Request):
+            self.method, self.target = head.method.decode(), head.target.decode()
+            self.headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
+            self.server.serve(self)
+            if not self._http.our_state is self._http.their_state is h11.DONE:
+                return
+            self._http.start_next_cycle()
 
     def read_body(self) -> bytes:
         """The body of the request.
 
         Raises:
-            ErrorReply: its length is missing, not a number, or too large.
+            ErrorReply: it is too large, or not sent as HTTP demands.
             ClientLeft: it ended early.
         """
-        length = self.headers.get("content-length", "0")
-        if "transfer-encoding" in self.headers or not _LENGTH.fullmatch(length):
-            self._unread = self.close_connection = True
-            raise ErrorReply(411, "The length of the body is missing", type=GATEWAY, code="invalid_request")
-        if int(length) > LARGEST_BODY:
-            self._unread = self.close_connection = True
-            message = f"Request entity too large: {length} bytes; the limit is {LARGEST_BODY}"
-            raise ErrorReply(413, message, type=GATEWAY, code="")
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            self._leave()
-        return body
+        body = bytearray()
+        while isinstance(event := self._receive(), h11.Data):
+            body += event.data
+            if len(body) > LARGEST_BODY:
+                message = f"Request entity too large; the limit is {LARGEST_BODY} bytes"
+                raise ErrorReply(413, message, type=GATEWAY, code="")
+        return bytes(body)
 
     def wait(self, seconds: float) -> None:
         """Wait; with 0 only look whether the client is still there.
@@ -142,89 +156,79 @@ class ClientConnection(BaseHTTPRequestHandler):
         Raises:
             ClientLeft: the client closed the connection.
         """
-        self.connection.settimeout(max(seconds, 0.0))
+        self.request.settimeout(max(seconds, 0.0))
         try:
             # Only looks: the bytes of the next request stay in the socket.
-            there = self.connection.recv(1, socket.MSG_PEEK)
+            there = self.request.recv(1, socket.MSG_PEEK)
         except (TimeoutError, BlockingIOError):
             return
         except ConnectionError:
             there = b""
         finally:
-            self.connection.settimeout(self.timeout)
+            self.request.settimeout(_IDLE_SECONDS)
         if not there:
-            self._leave()
+            raise ClientLeft
         self.server.closing.wait(seconds)
 
-    def send(self, status: int, headers: Mapping[str, str], body: bytes, *, cut: bool = False) -> None:
-        """Send a response; with `cut`, announce its whole length and close halfway."""
-        with self._noticing():
-            self._head(status, {**headers, "content-length": str(len(body))})
-            self.wfile.write(body[: len(body) // 2] if cut else body)
-        if cut:
-            self.break_off()
-        elif self._unread:
-            self._drain()
+    def send(
+        self, status: int, headers: Mapping[str, str], pieces: Iterable[bytes], *, cut: bool = False
+    ) -> None:
+        """Send a response piece by piece, as chunks if no header tells its length.
 
-    def open_stream(self, status: int, headers: Mapping[str, str]) -> None:
-        """Send the head of a response whose length is not known."""
-        with self._noticing():
-            self._head(status, {**headers, "cache-control": "no-cache", "transfer-encoding": "chunked"})
-
-    def write(self, piece: bytes) -> None:
-        """Send one piece of a stream."""
-        with self._noticing():
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-
-    def end_stream(self) -> None:
-        """End a stream, so that the client knows that it is whole."""
-        with self._noticing():
-            self.wfile.write(b"0\r\n\r\n")
+        With `cut` the connection is closed halfway through the first piece.
+        """
+        common = {"server": "comet-magic-sandbox", "date": formatdate(usegmt=True)}
+        if self._http.their_state in (h11.SEND_BODY, h11.ERROR):  # the rest of the request stays unread
+            common["connection"] = "close"
+        self._write(
+            h11.Response(
+                status_code=status,
+                headers=[*{**common, **headers}.items()],
+                reason=responses.get(status, "").encode(),
+            )
+        )
+        for piece in pieces if self.method != "HEAD" else ():
+            self._write(h11.Data(piece[: len(piece) // 2] if cut else piece))
+            if cut:
+                return self.break_off()
+        return self._write(h11.EndOfMessage())
 
     def break_off(self) -> None:
-        """Close the connection without a response."""
-        self.close_connection = True
-        _shut(self.connection)
+        """Close the connection without a response, or in the middle of one."""
+        _shut(self.request)
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """Answer what is not an HTTP request with an error in the vendor's envelope."""
-        self.close_connection = True
-        error = ErrorReply(
-            405 if code == 501 else code, message or "Bad request", type=GATEWAY, code="invalid_request"
-        )
-        with contextlib.suppress(ClientLeft):
-            self.send(error.status, {"content-type": "application/json"}, error.body("none"))
+    def _receive(self) -> object:
+        """The next event of the request."""
+        try:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                if self._http.they_are_waiting_for_100_continue:
+                    self._write(h11.InformationalResponse(status_code=100, headers=[]))
+                data = self.request.recv(65536)
+                if not data:
+                    raise ClientLeft
+                self._http.receive_data(data)
+        except (ConnectionError, TimeoutError):
+            raise ClientLeft from None
+        except h11.RemoteProtocolError as error:
+            problem = ErrorReply(error.error_status_hint, str(error), type=GATEWAY, code="invalid_request")
+        else:
+            return event
+        raise problem
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's signature
-        """Write nothing; the sandbox keeps its own log."""
-
-    def _head(self, status: int, headers: Mapping[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        if self.close_connection:
-            self.send_header("connection", "close")
-        self.end_headers()
+    def _write(self, event: h11.Event) -> None:
+        try:
+            self.request.sendall(self._http.send(event) or b"")
+        except (ConnectionError, TimeoutError):
+            raise ClientLeft from None
 
     def _drain(self) -> None:
         """Read what the client still sends, so that it gets the response and not a reset."""
-        self.connection.settimeout(0.5)
+        self.request.settimeout(0.5)
         with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
+            self.request.shutdown(socket.SHUT_WR)
             for _ in range(4 * LARGEST_BODY // 65536):
-                if not self.connection.recv(65536):
+                if not self.request.recv(65536):
                     break
-
-    @contextlib.contextmanager
-    def _noticing(self) -> Iterator[None]:
-        try:
-            yield
-        except (ConnectionError, TimeoutError):
-            self._leave()
-
-    def _leave(self) -> None:
-        self.close_connection = True
-        raise ClientLeft
 
 
 def _shut(connection: socket.socket) -> None:

@@ -54,4 +54,4 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _report(served: Served) -> None:
-    print(served, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{served}\n")  # one write: several connections report at once

@@ -18,7 +18,7 @@ from .connection import ClientConnection, ClientLeft, Listener
 from .error_replies import CHARGED_STATUSES, ErrorReply, injected_error, too_fast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
 # Painting takes CPU that the notebook needs too, however many connections there are.
@@ -58,15 +58,13 @@ class Served:
         return f"{self.method} {self.path!r:.80} {self.status or '-'} {self.model or '-'!r:.80} {end}"
 
 
-def start_sandbox(
-    *,
-    port: int = 0,
-    delay: float = 0.0,
-    rate: float | None = None,
-    fail: str | int | Sequence[str | int] | None = None,
-    url_lifetime: float = 3600.0,
-) -> Sandbox:
-    """A sandbox that serves until it is closed; a context manager.
+class Sandbox:
+    """A sandbox that serves from now until it is closed; a context manager.
+
+    Attributes:
+        base_url: the base URL for clients, with `/v1`.
+        log: one entry per request so far, in order of arrival.
+        spent: play money charged so far, in micro-USD.
 
     Args:
         port: the port on 127.0.0.1; 0 takes a free one.
@@ -75,10 +73,7 @@ def start_sandbox(
         fail: failures to simulate: `"500"` (always), `"429:2"` (the first two), `"500@0.2"` (a fifth), or a
             list with one status or name per request. Names: hang, cut, drop, empty, moderation, quota.
         url_lifetime: seconds for which the URL of a picture works.
-
-    Returns:
-        A sandbox: `.base_url` is for clients, `.log` has one entry per request, `.spent` is the play money charged, in
-        micro-USD.
+        report: called with each entry of the log when its request has ended.
 
     Raises:
         ConfigurationError: the port is taken, or a value cannot be used.
@@ -93,11 +88,6 @@ def start_sandbox(
         >>> [entry.status for entry in sandbox.log]
         [429, 200]
     """
-    return Sandbox(port=port, delay=delay, rate=rate, fail=fail, url_lifetime=url_lifetime)
-
-
-class Sandbox:
-    """A running sandbox: an address for clients, and a log of what it served."""
 
     def __init__(
         self,
@@ -120,16 +110,7 @@ class Sandbox:
         self._changed = threading.Condition()
         self._render_slots = threading.BoundedSemaphore(RENDER_SLOTS)
         self._spent = 0
-        try:
-            self._listener = Listener(port, self._serve)
-        except (OSError, OverflowError) as problem:
-            reason = str(problem)
-        else:
-            reason = ""
-        if reason:
-            raise ConfigurationError(
-                f"port {port} cannot be used: {reason}", hint="Choose another port, or 0 for a free one."
-            )
+        self._listener = _listen(port, self._serve)
         self._root = f"http://127.0.0.1:{self._listener.port}"
         self._app = App(secret=secrets.token_bytes(32), root=self._root, url_lifetime=url_lifetime)
         self._listener.start()
@@ -167,8 +148,8 @@ class Sandbox:
         started = time.monotonic()
         request_id = f"{time.strftime('%Y%m%d%H%M%S')}{time.time_ns() % 10**9:09d}{secrets.token_hex(4)}"
         entry = Served(
-            connection.command,
-            connection.path.partition("?")[0],
+            connection.method,
+            connection.target.partition("?")[0],
             request_id,
             idempotency_key=connection.headers.get("idempotency-key"),
         )
@@ -195,7 +176,7 @@ class Sandbox:
         try:
             body = connection.read_body()
             request = HTTPRequest(
-                connection.command, connection.path, connection.headers, body, request_id, time.time()
+                connection.method, connection.target, connection.headers, body, request_id, time.time()
             )
             response = self._app.answer(request, spent=self._spent)
             self._amend(index, prompt=response.prompt, model=response.model)
@@ -235,31 +216,31 @@ class Sandbox:
             return connection.break_off()
         while fault == fault_injection.HANG:
             connection.wait(60)
-        pause = self._delay / response.steps if response.steps else 0.0
+        cut = fault == fault_injection.CUT
+        pieces = self._pieces(connection, response, heartbeats=response.streams and not cut)
+        headers = dict(response.headers)
         if response.streams:
-            self._amend(index, status=response.status)
-            return self._stream(connection, response, pause, fault)
-        connection.wait(pause)
-        body = self._painted(connection, response)
+            headers["cache-control"] = "no-cache"
+        else:
+            body = b"".join(pieces)
+            pieces = iter([body])
+            headers["content-length"] = str(len(body))
         # Before the last byte leaves: a client that has the response may read the log at once.
         self._amend(index, status=response.status)
-        connection.send(response.status, response.headers, body, cut=fault == fault_injection.CUT)
-        return None
+        return connection.send(response.status, headers, pieces, cut=cut)
 
-    def _stream(self, connection: ClientConnection, response: HTTPResponse, pause: float, fault: str) -> None:
-        connection.open_stream(response.status, response.headers)
-        for _ in range(response.steps):
-            until = time.monotonic() + pause
-            while (left := until - time.monotonic()) > 0:
+    def _pieces(
+        self, connection: ClientConnection, response: HTTPResponse, *, heartbeats: bool
+    ) -> Iterator[bytes]:
+        """The body of a response, each piece after its share of the delay."""
+        for _ in range(response.steps or 1):
+            left = self._delay / response.steps if response.steps else 0.0
+            while left > 0:
                 connection.wait(min(left, _HEARTBEAT_EVERY))
-                if left > _HEARTBEAT_EVERY:
-                    connection.write(_HEARTBEAT)
-            event = self._painted(connection, response)
-            connection.write(event[: len(event) // 2] if fault == fault_injection.CUT else event)
-            if fault == fault_injection.CUT:
-                return connection.break_off()
-        connection.end_stream()
-        return None
+                left -= _HEARTBEAT_EVERY
+                if heartbeats and left > 0:
+                    yield _HEARTBEAT
+            yield self._painted(connection, response)
 
     def _painted(self, connection: ClientConnection, response: HTTPResponse) -> bytes:
         """The next piece of the response, made when a render slot is free."""
@@ -284,3 +265,16 @@ class Sandbox:
 
     def __repr__(self) -> str:
         return f"<Sandbox {self.base_url}, {len(self.log)} served>"
+
+
+def _listen(port: int, serve: Callable[[ClientConnection], None]) -> Listener:
+    try:
+        return Listener(port, serve)
+    except (OSError, OverflowError) as problem:
+        reason = str(problem)
+    raise ConfigurationError(
+        f"port {port} cannot be used: {reason}", hint="Choose another port, or 0 for a free one."
+    )
+
+
+start_sandbox = Sandbox

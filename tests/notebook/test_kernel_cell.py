@@ -110,6 +110,16 @@ def test_quiet_shows_nothing_and_returns_the_pictures(kernel: Kernel) -> None:
     assert kernel.value("boats is _") is True
 
 
+@pytest.mark.parametrize(("flags", "shown"), [("-q", 1), ("", 2)])
+def test_what_display_is_given_is_shown_also_in_the_cell_that_made_it(
+    kernel: Kernel, flags: str, shown: int
+) -> None:
+    ran = kernel.run(f"x = %cometimg {SMALL} {flags} a boat\ndisplay(x)\nx")
+
+    assert ran.status == "ok", ran.error
+    assert [output.pictures for output in ran.shown] == [["image/png"]] * shown
+
+
 def test_a_loop_shows_each_picture_once(kernel: Kernel) -> None:
     ran = kernel.run(f"for color in ('red', 'blue'):\n    %cometimg {SMALL} a {{color}} boat")
 
