@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from dataclasses import dataclass
@@ -69,10 +68,8 @@ class Display(Protocol):
         """The run has ended."""
 
 
-def make_display(*, shown: bool) -> Display:
-    """A bar for a notebook or a terminal, lines for a file or a pipe, or nothing."""
-    if not shown:
-        return Silence()
+def make_display() -> Display:
+    """A bar for a notebook or a terminal, lines for a file or a pipe."""
     if _in_notebook():
         return NotebookBar()
     return Bar() if sys.stderr.isatty() else Lines()
@@ -82,21 +79,6 @@ def _in_notebook() -> bool:
     """Whether this process is a kernel; nothing is imported to find out."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None) is not None
-
-
-class Silence:
-    """Shows nothing."""
-
-    every = math.inf
-
-    def show(self, status: Status) -> None:
-        """Nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
 
 
 class Lines:

@@ -6,6 +6,7 @@ Rows are read by one thread in batches, and no faster than calls are made, so me
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -357,8 +358,8 @@ class DatasetRun:
         except CometError:
             self._let_go()
             raise
-        self._display = make_display(shown=self._progress)
-        self._next_look = time.monotonic() + self._display.every
+        self._display = make_display() if self._progress else None
+        self._next_look = time.monotonic() + (self._display.every if self._display else math.inf)
         self._loop = LoopHandle()
         self._future: Future[None] = self._loop.portal.start_task_soon(self._runner.run)
         self._future.add_done_callback(self._end)
@@ -397,19 +398,22 @@ class DatasetRun:
                 time.sleep(STEP)
             except KeyboardInterrupt:
                 self.interrupts += 1
-        if shown:
-            self._show()
-        self._display.close()
+        if self._display is not None:
+            if shown:
+                self._show()
+            self._display.close()
 
     def _obey(self) -> None:
         """Pass one interrupt on to the run."""
         self._runner.stop()
-        if self._obeyed == 1:
+        if self._obeyed == 1 and self._display is not None:
             self._display.say("stopping: calls in flight are finished first; interrupt again to cancel them")
-        else:
+        if self._obeyed == 2:
             self._loop.portal.start_task_soon(self._runner.cancel)
 
     def _show(self) -> None:
+        if self._display is None:
+            return
         spend = self._core.archive.spend(self._job.base.vendor)
         counts = dict(self._runner.counts)
         self._display.show(Status(counts, self._job.source.size, spend, self._runner.awaited))

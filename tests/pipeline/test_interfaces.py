@@ -17,7 +17,7 @@ import comet_magic.pandas
 from comet_magic.__main__ import main
 from comet_magic.archive import Spend
 from comet_magic.pipeline import progress
-from comet_magic.pipeline.progress import Bar, Lines, Silence, Status, make_display
+from comet_magic.pipeline.progress import Bar, Lines, Status, make_display
 from tests.pipeline.conftest import settings
 from tests.pipeline.maker import rows_of
 from tests.processes import start
@@ -156,17 +156,6 @@ def test_plain_lines_tell_rate_and_time_left(capsys: pytest.CaptureFixture[str])
     assert last.startswith("6 rows, ")
 
 
-def test_silence_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    display = make_display(shown=False)
-
-    assert isinstance(display, Silence)
-    display.show(status(1))
-    display.say("a word")
-    display.close()
-
-    assert capsys.readouterr() == ("", "")
-
-
 def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -174,9 +163,9 @@ def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines(monkeypatch: pytest.MonkeyP
 
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert isinstance(make_display(shown=True), Lines)
+    assert isinstance(make_display(), Lines)
     monkeypatch.setattr(sys, "stderr", Terminal())
-    bar = make_display(shown=True)
+    bar = make_display()
     assert isinstance(bar, Bar)
     bar.close()
 
