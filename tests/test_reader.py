@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import io
 import json
@@ -657,3 +658,35 @@ def test_a_key_that_the_server_repeats_stays_nowhere_in_what_is_read() -> None:
     error = failed({"created": 1, "note": f"https://x.example/{key}"})
     assert key not in f"{reply}{error.urls}{error}"
     assert secret.reveal() == key
+
+
+# ── Texts of strangers ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" * 39 + "!",
+        "retry in " + "1s" * 2000 + "!",
+        "![" * 500_000,
+        "data:;" * 200_000,
+        "<" * 4000,
+        "{" * 100_000,
+    ],
+    ids=lambda text: text[:10],
+)
+def test_no_text_of_a_server_takes_long_to_read(text: str) -> None:
+    for body in (
+        {"error": {"message": text, "retryDelay": text}},
+        {"data": [{"url": "", "image": text}]},
+        text,
+    ):
+        assert isinstance(refused(429, body), errors.CometError)
+        with contextlib.suppress(errors.CometError):
+            read(body)
+
+
+def test_a_wide_document_is_walked_within_bounds() -> None:
+    body = {"a": [[{"b": 1}] * 20_000] * 30}
+    assert type(failed(body)) is errors.BadResponseError

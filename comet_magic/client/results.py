@@ -59,7 +59,7 @@ class ResultWriter:
     def _read(self, flight: InFlight, answer: Received) -> tuple[Reply, int | None, OSError | None]:
         call, fault = flight.call, None
         reply = self._parsed(flight, answer)
-        cost = cost_of(call.request, reply.usage, len(reply.items), self._core.price_per_image)
+        cost = cost_of(call.request, reply.usage, reply.count, self._core.price_per_image)
         urls = [item.url for item in reply.items]
         if any(urls):
             try:

@@ -67,6 +67,11 @@ class Reply:
     created: int | None = None
     usage: Mapping[str, Any] | None = None
 
+    @property
+    def count(self) -> int:
+        """How many pictures were made, also damaged ones; what the server refused is none."""
+        return sum(not isinstance(item.error, APIStatusError) for item in self.items)
+
 
 def read_answer(
     pieces: Iterable[bytes],
@@ -228,7 +233,9 @@ def read_documents(reader: DocumentReader) -> Reply:
     """
     documents = reader.documents()
     content = content_of(documents, reader)
-    items = content.items or (() if reader.is_whole else tuple(_loose(reader)))
+    items = content.items
+    if not items and reader.all_pictures() and not reader.is_whole:
+        items = tuple(_loose(reader))
     if not items:
         raise _nothing_in(documents, reader.text, content.usage)
     if reader.is_cut:

@@ -28,6 +28,7 @@ MOST_NODES = 20_000
 MOST_URLS = 100
 LONGEST_URL = 65_537  # characters; one more than are fetched
 _DEEPEST = 40
+_LONGEST_WORDS = 65_536  # characters of a text in which addresses and `data:` URIs are looked for
 _LONGEST_REVISED = 65_536  # characters
 
 _OTHERS = re.compile(  # names of what was sent, of what is not finished, and of other things
@@ -130,12 +131,13 @@ class PictureFinder:
             return [item for item in items if item.error or item.data]
         if _is_place(text, name):
             return [_place(text, revised)]
-        return [_place(url, revised) for url in _MARKDOWN.findall(text)[:MOST_ENTRIES]]
+        return [_place(url, revised) for url in _MARKDOWN.findall(text[:_LONGEST_WORDS])]
 
     def _short(self, text: str, name: str) -> list[Base64Sink]:
         """The pictures that a text holds as base64 or `data:` URIs that were too short to be taken out."""
         coded = _CODED.search(name) is not None
-        uris = _DATA_URI.findall(text) if "data:" in text[:4096].lower() else []
+        whole = _DATA_URI.match(text)
+        uris = [whole.groups()] if whole else _DATA_URI.findall(text[:_LONGEST_WORDS])
         if uris:
             return [self._of_uri(*uri) for uri in uris]
         if _ADDRESS.match(text.lstrip()) or is_nothing(text):

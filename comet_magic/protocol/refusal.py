@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 LARGEST_REFUSAL = 1 << 20  # bytes that a packed one may unpack to
-MOST_NODES = 20_000  # members of a document that are looked at
+MOST_NODES = 5_000  # members of a document that are looked at
 _DEEPEST = 20
 _LONGEST_JSON = 1 << 20  # characters of JSON inside a text
 _LONGEST_WORDS = 4000  # characters of words that are weighed
@@ -74,9 +74,11 @@ _WAITS = {
     **dict.fromkeys(("retryafterms", "retrydelayms", "retryaftermilliseconds"), 0.001),
 }
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milli|s|m|h|)[a-z]*", re.IGNORECASE)
-_SPANS = re.compile(r"(?:\d+(?:\.\d+)?\s*[a-z]*\s*)+", re.IGNORECASE)
+# Possessive: a stranger's text must not make them try every way to divide it.
+_SPANS = re.compile(r"(?:\d++(?:\.\d++)?\s*+[a-z]*+\s*+)++", re.IGNORECASE)
 _WAIT_WORDS = re.compile(
-    r"\b(?:retry|again|wait)\b[^.\d]{0,20}?((?:\d+(?:\.\d+)?\s*(?:ms|milli|s|m|h)[a-z]*\s*)+)", re.IGNORECASE
+    r"\b(?:retry|again|wait)\b[^.\d]{0,20}?((?:\d++(?:\.\d++)?\s*+(?:ms|milli|s|m|h)[a-z]*+\s*+)++)",
+    re.IGNORECASE,
 )
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001, "milli": 0.001}
 _FLAGS = ("filtered", "flagged", "nsfw", "blocked", "hasnsfwconcepts", "nsfwcontentdetected")
@@ -238,6 +240,8 @@ def members(documents: Iterable[Any], *, faulty: bool = False) -> Iterator[Membe
             return
         member = queue.popleft()
         yield member
+        if len(queue) > MOST_NODES:
+            continue
         if isinstance(member.value, dict):
             inside = member.faulty or _fails(_plain(member.value))
             for name, value in _plain(member.value).items():

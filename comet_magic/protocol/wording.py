@@ -26,8 +26,8 @@ EMPTY_ACCOUNT = re.compile(
     rf"\b{_LACK}\b[^.;<>]{{0,40}}\b{_MONEY}\b|\b{_MONEY}\b[^.;<>]{{0,40}}\b{_LACKS}"
     r"|\barrear|\boverdue\b|\brecharg|\btop(?:ping)?[ -]?up\b|\bspend(?:ing)?[ -](?:limit|cap)|\bpast due\b"
     r"|\bbilling (?:hard )?limit|\bunpaid (?:bill|invoice|balance)|\bpayment required"
-    r"|<[^>]*\b(?:billing|payment required|insufficient (?:\w+ )?quota|quota (?:not enough|insufficient))\b"
-    r"|<[^>]*\bpre consume token quota"
+    r"|<[^<>]{0,120}\b(?:billing|payment required|insufficient (?:\w+ )?quota|quota (?:not enough|insufficient))\b"
+    r"|<[^<>]{0,120}\bpre consume token quota"
     r"|余额|餘額|欠费|欠費|充值|儲值|逾期|额度(?:不足|已用|耗尽|用尽)|額度(?:不足|已用|用盡)|资源包|(?:点数|积分|账户)不足|账号?欠",
     re.IGNORECASE,
 )
@@ -47,8 +47,8 @@ MODERATION = re.compile(
     r"|(?:contain|includ|involv)\w*[^.]{0,30}\b(?:sensitive|inappropriate|harmful|prohibited|unsafe|offensive|illegal)"
     r"|sensitive (?:content|information|words?|material|images?)|(?:inappropriate|prohibited) (?:content|material)"
     r"|data inspection|responsible ?ai|\bnsfw\b|flagged (?:as|for|by)|content (?:was|has been|is) (?:blocked|filtered)"
-    r"|<[^>]*(?:safety|moderation|sensitive|prohibited|blocklist|risk (?:control|detect)|nsfw|unsafe|inspection)"
-    r"|<[^>]*prompt block"
+    r"|<[^<>]{0,120}(?:safety|moderation|sensitive|prohibited|blocklist|risk (?:control|detect)|nsfw|unsafe|inspection)"
+    r"|<[^<>]{0,120}prompt block"
     r"|敏感(?:内容|信息|词|內容|資訊)|违规|違規|违反[^。]{0,20}(?:政策|规定)|审核(?:不|未)通过|審核(?:不|未)通過|内容安全|安全审核"
     r"|安全策略|不当内容|不合规|涉黄|涉政",
     re.IGNORECASE,
@@ -59,4 +59,5 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_.\-/]+")
 def spoken(codes: Iterable[str | None], text: str) -> str:
     """Codes and words as one text for the patterns of this module."""
     parts = (f"<{_CAMEL.sub(' ', code)}>" for code in codes if code)
-    return f"{' '.join(parts)} {' '.join(text.split())}"
+    words = text.translate(str.maketrans("<>", "  ")).split()
+    return f"{' '.join(parts)} {' '.join(words)}"
