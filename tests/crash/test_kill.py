@@ -35,10 +35,10 @@ def moments(dice: random.Random, seconds: float, *, requests: int, pictures: int
 @pytest.mark.parametrize(
     ("way", "runs", "full"),
     [
-        ("bodies", 11, 90),
-        ("addresses", 9, 80),
-        ("addresses in one answer", 9, 60),
-        ("streams", 9, 60),
+        ("bodies", 6, 90),
+        ("addresses", 4, 80),
+        ("addresses in one answer", 4, 60),
+        ("streams", 4, 60),
         ("27 MB", 2, 10),
     ],
 )
