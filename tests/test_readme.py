@@ -57,9 +57,9 @@ def test_both_languages_name_the_same_things_in_each_row_of_their_tables() -> No
 
 def test_every_flag_and_magic_that_is_named_exists() -> None:
     commands = "".join(map(inspect.getsource, (doctor, dataset_command, serve)))
-    known = {flag.spelling for magic in flags.ABOUT for flag in flags.flags_of(magic)}
+    known = {flag.spelling for magic in flags.USAGE for flag in flags.flags_of(magic)}
     known |= set(re.findall(r"--[a-z][a-z-]+", commands))
-    magics = {*flags.ABOUT, "cometimg_panel"}
+    magics = {*flags.USAGE, "cometimg_panel"}
     for name in re.findall(r"(?<![\w-])--[a-z][a-z-]+", README):
         assert name in known, name
     for name in re.findall(r"%(cometimg\w*)", README):

@@ -785,13 +785,3 @@ def test_without_a_command_the_usage_is_shown(capsys, monkeypatch):
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "usage" in capsys.readouterr().err
-
-
-def test_the_package_loads_its_server_when_one_is_started():
-    code = "import sys, comet_magic.sandbox as s; assert 'http.server' not in sys.modules; s.start_sandbox().close()"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=ENVIRONMENT)
-
-
-def test_the_package_has_no_other_names():
-    with pytest.raises(AttributeError, match="nothing"):
-        _ = comet_magic.sandbox.nothing

@@ -1,6 +1,6 @@
 """Reads the text after a magic's name into flags and the rest.
 
-Each magic has one list of flags, which makes its parser, its help and its completion. Quotes are read as a shell
+Each magic has one list of flags, from which it is read, explained and completed. Quotes are read as a shell
 reads them, but only among the flags: a prompt stays as typed.
 """
 
@@ -16,18 +16,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from IPython.core.error import UsageError
-from IPython.core.magic_arguments import MagicArgumentParser
 
 from .. import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 KEY_ADVICE = (
     "this cell contains what looks like an API key, so nothing was done with it: delete the cell (its text is "
     "saved with the notebook), rotate the key at the vendor, and give the new one to %cometimg_login"
 )
-Kind = Literal["text", "name", "path", "integer", "number", "switch", "pair"]
+Kind = Literal["text", "name", "integer", "number", "switch", "pair"]
 
 
 @dataclass(frozen=True)
@@ -75,15 +74,18 @@ def refuse_key(*texts: str) -> None:
         raise usage_error(KEY_ADVICE)
 
 
-def split_flags(
+def read_flags(
     line: str, flags: Sequence[Flag], *, magic: str, verbatim: bool = False
-) -> tuple[list[str], str]:
-    """Split a line into its flags, as `--flag=value` words, and the rest.
+) -> tuple[dict[str, Any], str]:
+    """The value of each flag of a line, None if it was not given, and the rest of the line.
 
     With `verbatim` the rest begins at the first word that is not a flag, and stays exactly as typed. Without, words
     may come between the flags, and `#` begins a comment. `--` ends the flags in both cases.
+
+    Raises:
+        UsageError: one line with the fix.
     """
-    argv: list[str] = []
+    values: dict[str, Any] = dict.fromkeys(flag.name for flag in flags)
     words: list[str] = []
     end = len(line)
     position = _skip(line, 0)
@@ -91,59 +93,22 @@ def split_flags(
         head = re.match(r"\S+", line[position:])
         plain = head is None or not head[0].startswith("-") or head[0] == "-"
         if verbatim and plain:
-            return argv, line[position:]
+            return values, line[position:]
         if line[position] == "#":
             break
         word, position = _word(line, position)
         if word == "--":
-            return argv, " ".join([*words, line[position:]]).strip()
+            return values, " ".join([*words, line[position:]]).strip()
         if plain:
             words.append(word)
             continue
         flag, value = _match(word, flags, magic)
         if flag.takes_value and value is None:
             value, position = _value(line, position, flag, flags)
-        argv.append(flag.spelling if value is None else f"{flag.spelling}={value}")
+        read = True if value is None else _read(value, flag)
+        values[flag.name] = [*(values[flag.name] or ()), read] if flag.kind == "pair" else read
         position = _skip(line, position)
-    return argv, " ".join(words)
-
-
-def parse_flags(argv: Sequence[str], parser: Any) -> dict[str, Any]:
-    """The value of each flag, None if it was not given."""
-    values: dict[str, Any] = vars(parser.parse_args(list(argv)))
-    return values
-
-
-def make_parser(magic: str, flags: Sequence[Flag], *, description: str, usage_line: str) -> Any:
-    """The parser of a magic; its `format_help()` is the text that `--help` and `?` show."""
-    make: Any = MagicArgumentParser  # partly typed
-    parser = make(magic, usage=_escape(usage_line), description=description)
-    parser.allow_abbrev = False
-    parser.color = False  # Python 3.14 colours help if it thinks that it runs in a terminal
-    groups: dict[str, Any] = {}
-    for flag in flags:
-        if flag.group not in groups:
-            groups[flag.group] = parser.add_argument_group(flag.group)
-        group = groups[flag.group]
-        spellings = [*([flag.short] if flag.short else []), flag.spelling]
-        if not flag.takes_value:
-            group.add_argument(
-                *spellings, dest=flag.name, action="store_const", const=True, help=_escape(flag.help)
-            )
-            continue
-        group.add_argument(
-            *spellings,
-            dest=flag.name,
-            action="append" if flag.kind == "pair" else "store",
-            type=_reader(flag),
-            metavar=flag.metavar or flag.name.upper(),
-            help=_escape(flag.help),
-        )
-    return parser
-
-
-def _escape(sentence: str) -> str:
-    return sentence.replace("%", "%%")
+    return values, " ".join(words)
 
 
 def _skip(line: str, position: int) -> int:
@@ -217,15 +182,18 @@ def _unknown(spelled: str, named: str, flags: Sequence[Flag], magic: str) -> Usa
     )
 
 
-def _reader(flag: Flag) -> Callable[[str], Any]:
-    readers: dict[Kind, Callable[[str, Flag], Any]] = {
-        "integer": _integer,
-        "number": _number,
-        "pair": _pair,
-        "name": _identifier,
-    }
-    read = readers.get(flag.kind, _text)
-    return lambda word: read(word, flag)
+def _read(word: str, flag: Flag) -> Any:
+    match flag.kind:
+        case "integer":
+            return _integer(word, flag)
+        case "number":
+            return _number(word, flag)
+        case "pair":
+            return _pair(word, flag)
+        case "name":
+            return _identifier(word, flag)
+        case _:
+            return _text(word, flag)
 
 
 def _text(word: str, flag: Flag) -> str:

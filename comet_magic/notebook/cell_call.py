@@ -11,8 +11,8 @@ from ..client import wait
 from ..errors import CometError
 from ..request import requests_of
 from ..text import clean
-from . import arguments, flags
-from .arguments import refuse_key, usage_error
+from . import flags
+from .arguments import read_flags, refuse_key, usage_error
 from .cell_output import CellOutput, print_notices
 from .prompt import fill
 from .session import session
@@ -105,8 +105,7 @@ def parse_cell(line: str, body: str | None) -> TypedCell:
     """
     refuse_key(line, body or "")
     magic = "%cometimg" if body is None else "%%cometimg"
-    argv, rest = arguments.split_flags(line, flags.flags_of("cometimg"), magic=magic, verbatim=body is None)
-    values = arguments.parse_flags(argv, flags.parser_of("cometimg"))
+    values, rest = read_flags(line, flags.flags_of("cometimg"), magic=magic, verbatim=body is None)
     if body is not None and rest:
         raise usage_error(
             f"unexpected text after the flags: {rest[:40]}; put the prompt of %%cometimg on the next line"

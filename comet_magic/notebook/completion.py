@@ -68,12 +68,12 @@ def _find(spelling: str, flags: tuple[Flag, ...]) -> Flag | None:
 
 
 def _in_prompt(before: str, flags: tuple[Flag, ...], magic: str) -> bool:
-    from .arguments import split_flags
+    from .arguments import read_flags
 
     if re.search(r"(?:^|\s)--\s", before):
         return True
     try:
-        return bool(split_flags(before, flags, magic=magic, verbatim=True)[1])
+        return bool(read_flags(before, flags, magic=magic, verbatim=True)[1])
     except UsageError:
         return True
 

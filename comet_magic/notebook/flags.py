@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .arguments import Flag, make_parser, parse_flags, refuse_key, split_flags
+from .arguments import Flag, read_flags, refuse_key
 
 if TYPE_CHECKING:
     from .arguments import Kind
 
+HELP = Flag("help", "show this text", "switch")
 INLINE = ("auto", "full", "preview", "none")
 HELP_BEFORE_RULES = {  # what the rules of the catalog do not say
     "size": "square, portrait, landscape, a ratio such as 16:9, or ",
@@ -39,17 +41,15 @@ CELL_FLAGS = (
     Flag(
         "save",
         "also save here: a folder if it exists or ends in a slash, else a file; never overwrites",
-        "path",
     ),
     Flag("reuse", "reuse earlier results of the same request (free); pay only for the rest", "switch"),
     Flag("dry_run", "show the exact request and its price; send nothing", "switch"),
     Flag("max_cost", "refuse the call if it could cost more, in USD", "number", "", "USD"),
     Flag("timeout", "seconds for the whole call", "number", "", "S"),
-    Flag("prompt_file", "read the prompt from a text file", "path", "", "PATH"),
+    Flag("prompt_file", "read the prompt from a text file", metavar="PATH"),
     Flag("no_interpolate", "leave {names} in the prompt as they are", "switch"),
-    Flag("help", "show this text", "switch"),
+    HELP,
 )
-HELP = Flag("help", "show this text", "switch")
 FLAGS = {
     "cometimg_models": (Flag("refresh", "ask the vendor for today's models and prices", "switch"), HELP),
     "cometimg_login": (Flag("keyring", "also keep the key in this system's keyring", "switch"), HELP),
@@ -64,31 +64,13 @@ FLAGS = {
         HELP,
     ),
 }
-CELL_ABOUT = """\
-Turn a prompt into pictures: %%cometimg takes the text below its line, %cometimg the rest of its own line.
-Flags come first; -- ends them. {name}, {name.attr} and {name[0]} are filled in from the notebook, other
-braces stay as they are. The pictures come back as Images, a list of PIL pictures. IPython reads a line that
-ends in ? as a question about it: put such a prompt into a %%cometimg cell.
-"""
-ABOUT = {
-    "cometimg": ("cometimg [flags] prompt …", CELL_ABOUT),
-    "cometimg_models": ("cometimg_models [name] [flags]", "What each model takes and costs."),
-    "cometimg_login": (
-        "cometimg_login [flags]",
-        "Prompt for the key without showing it; it is kept until the kernel ends.",
-    ),
-    "cometimg_status": (
-        "cometimg_status [flags]",
-        "Key source, base URL, archive, spend; what is running or uncertain.",
-    ),
-    "cometimg_cancel": (
-        "cometimg_cancel",
-        "Cancel what is still running; what was already sent may still be billed.",
-    ),
-    "cometimg_history": (
-        "cometimg_history [words or ID] [flags]",
-        "What was made, newest first; with an ID, the pictures of that call.",
-    ),
+USAGE = {  # what follows the name of each magic
+    "cometimg": "[flags] prompt …",
+    "cometimg_models": "[name] [flags]",
+    "cometimg_login": "[flags]",
+    "cometimg_status": "[flags]",
+    "cometimg_cancel": "",
+    "cometimg_history": "[words or ID] [flags]",
 }
 
 
@@ -134,26 +116,35 @@ def _explain(rules: dict[str, Any]) -> str:
     return "; ".join(f"{rule} ({ids[0]}{more[rule]})" for rule, ids in models.items())
 
 
-@cache
-def parser_of(magic: str) -> Any:
-    """The argument parser of a magic."""
-    usage_line, description = ABOUT[magic]
-    return make_parser(magic, flags_of(magic), description=description, usage_line=usage_line)
-
-
-def read_line(magic: str, line: str) -> tuple[str, dict[str, Any]]:
-    """The words of a small magic's line, and the value of each flag.
+def read_line(magic: str, line: str) -> tuple[dict[str, Any], str]:
+    """The value of each flag of a small magic's line, and its words.
 
     Raises:
         UsageError: one line with the fix; a key is refused without being repeated.
     """
     refuse_key(line)
-    argv, words = split_flags(line, flags_of(magic), magic=f"%{magic}")
-    return words, parse_flags(argv, parser_of(magic))
+    return read_flags(line, flags_of(magic), magic=f"%{magic}")
 
 
 @cache
 def help_of(magic: str) -> str:
-    """The text that `--help` and `?` show."""
-    text: str = parser_of(magic).format_help()
+    """The text that `--help` and `?` show: the magic's docstring, and its flags."""
+    from IPython.core.magic_arguments import MagicArgumentParser
+
+    from .magic import CometMagics
+
+    make: Any = MagicArgumentParser  # partly typed
+    about = inspect.cleandoc(getattr(CometMagics, magic).__doc__)
+    parser = make(magic, usage=f"{magic} {USAGE[magic]}".strip(), description=about, add_help=False)
+    parser.color = False  # Python 3.14 colours help if it thinks that it runs in a terminal
+    groups: dict[str, Any] = {}
+    for flag in flags_of(magic):
+        if flag.group not in groups:
+            groups[flag.group] = parser.add_argument_group(flag.group)
+        shape = (
+            {"metavar": flag.metavar or flag.name.upper()} if flag.takes_value else {"action": "store_true"}
+        )
+        spellings = [spelling for spelling in (flag.short, flag.spelling) if spelling]
+        groups[flag.group].add_argument(*spellings, help=flag.help.replace("%", "%%"), **shape)
+    text: str = parser.format_help()
     return text

@@ -19,6 +19,7 @@ from IPython.core.magic import (
 from traitlets import Bool, Float, Integer, Unicode, observe
 
 from ..errors import CometError, InvalidRequestError
+from .arguments import KEY_ADVICE, usage_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,7 @@ def _command(method: Any) -> Any:
     def magic(self: Any, line: str) -> Any:
         from .flags import help_of, read_line
 
-        words, values = read_line(method.__name__, line)
+        values, words = read_line(method.__name__, line)
         if values["help"]:
             print(help_of(method.__name__))
             return None
@@ -73,15 +74,9 @@ def _command(method: Any) -> Any:
     return no_var_expand(line_magic(_with_help(magic)))
 
 
-def _usage_error(message: str) -> Exception:
-    from .arguments import usage_error
-
-    return usage_error(message)
-
-
 def _refuse_words(magic: str, words: str) -> None:
     if words:
-        raise _usage_error(f"{magic} takes flags only, not {words.split(maxsplit=1)[0][:40]}")
+        raise usage_error(f"{magic} takes flags only, not {words.split(maxsplit=1)[0][:40]}")
 
 
 @magics_class
@@ -118,14 +113,19 @@ class CometMagics(Magics):
     def cometimg(
         self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None
     ) -> Images | None:
-        """Turn a prompt into pictures; `%cometimg?` lists the flags."""
+        """Turn a prompt into pictures: %%cometimg takes the text below its line, %cometimg the rest of its own line.
+
+        Flags come first; -- ends them. {name}, {name.attr} and {name[0]} are filled in from the notebook, other
+        braces stay as they are. The pictures come back as Images, a list of PIL pictures. IPython reads a line that
+        ends in ? as a question about it: put such a prompt into a %%cometimg cell.
+        """
         from .cell_call import run_cell
 
         try:
             return run_cell(self, line, cell, local_ns or {})
         except InvalidRequestError as error:
             problem = ". ".join(filter(None, (str(error), error.hint)))
-        raise _usage_error(problem)
+        raise usage_error(problem)
 
     def display_settings(self, inline: str | None) -> dict[str, Any]:
         """How pictures are shown: `inline` as the cell says or else the setting, and `max_bytes`."""
@@ -133,9 +133,9 @@ class CometMagics(Magics):
 
         chosen = inline or self.inline
         if chosen not in INLINE:
-            raise _usage_error(f"CometMagics.inline is {chosen}; it takes {', '.join(INLINE)}")
+            raise usage_error(f"CometMagics.inline is {chosen}; it takes {', '.join(INLINE)}")
         if self.inline_max_kb < 1:
-            raise _usage_error(f"CometMagics.inline_max_kb is {self.inline_max_kb}; it takes 1 or more")
+            raise usage_error(f"CometMagics.inline_max_kb is {self.inline_max_kb}; it takes 1 or more")
         return {"inline": chosen, "max_bytes": self.inline_max_kb * 1000}
 
     def client_settings(self) -> dict[str, Any]:
@@ -152,12 +152,11 @@ class CometMagics(Magics):
 
     @_command
     def cometimg_login(self, words: str, values: Mapping[str, Any]) -> None:
-        """Prompt for the key without showing it."""
+        """Prompt for the key without showing it; it is kept until the kernel ends."""
         from . import commands
-        from .arguments import KEY_ADVICE
 
         if words:
-            raise _usage_error(f"%cometimg_login takes no key on its line. If that was one: {KEY_ADVICE}")
+            raise usage_error(f"%cometimg_login takes no key on its line. If that was one: {KEY_ADVICE}")
         commands.login(self.base_url, keep=bool(values["keyring"]))
 
     @_command
@@ -170,7 +169,7 @@ class CometMagics(Magics):
 
     @_command
     def cometimg_cancel(self, words: str, values: Mapping[str, Any]) -> None:  # noqa: ARG002 - as every command
-        """Cancel what is still running."""
+        """Cancel what is still running; what was already sent may still be billed."""
         from . import commands
 
         _refuse_words("%cometimg_cancel", words)
@@ -185,7 +184,7 @@ class CometMagics(Magics):
             return commands.show_history(words, values, shell=self.shell, settings=self.client_settings())
         except InvalidRequestError as error:
             problem = str(error)
-        raise _usage_error(problem)
+        raise usage_error(problem)
 
     @no_var_expand
     @line_magic

@@ -27,7 +27,12 @@ BALANCE_USD = 10.0
 
 @dataclass(frozen=True)
 class HTTPRequest:
-    """One request as it came; `now` is the Unix time at which it came, in seconds."""
+    """One request as it came.
+
+    Attributes:
+        now: the Unix time at which it came, in seconds.
+        spent: the play money charged before it, in micro-USD.
+    """
 
     method: str
     target: str
@@ -35,6 +40,7 @@ class HTTPRequest:
     body: bytes
     request_id: str
     now: float
+    spent: int
 
 
 @dataclass(frozen=True)
@@ -90,14 +96,14 @@ class App:
     root: str
     url_lifetime: float
 
-    def answer(self, request: HTTPRequest, *, spent: int) -> HTTPResponse:
-        """The response to a request; `spent` is the play money charged so far, in micro-USD."""
+    def answer(self, request: HTTPRequest) -> HTTPResponse:
+        """The response to a request."""
         try:
-            return self._route(request)(request, spent)
+            return self._route(request)(request)
         except ErrorReply as error:
             return error_response(error, request.request_id)
 
-    def _route(self, request: HTTPRequest) -> Callable[[HTTPRequest, int], HTTPResponse]:
+    def _route(self, request: HTTPRequest) -> Callable[[HTTPRequest], HTTPResponse]:
         path = request.target.partition("?")[0]
         if path.startswith(signed_urls.FOLDER):
             path = signed_urls.FOLDER
@@ -112,7 +118,7 @@ class App:
             _require_key(request)
         return partial(handler, self)
 
-    def _generations(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
+    def _generations(self, request: HTTPRequest) -> HTTPResponse:
         fields = generation.parse(request.body)
         seen: dict[str, Any] = {
             name: value for name in ("prompt", "model") if isinstance(value := fields.get(name), str)
@@ -132,18 +138,18 @@ class App:
         expires = int(now + self.url_lifetime)
         return self.root + signed_urls.signed_path(spec, secret=self.secret, expires=expires)
 
-    def _picture(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
+    def _picture(self, request: HTTPRequest) -> HTTPResponse:
         spec = signed_urls.spec_at(request.target, secret=self.secret, now=request.now)
         return HTTPResponse(200, spec.file(), spec.mime, paints=True)
 
-    def _models(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
+    def _models(self, request: HTTPRequest) -> HTTPResponse:  # noqa: ARG002 - as every route
         return _json({"object": "list", "data": [_listed(model) for model in MODELS]})
 
-    def _catalogue(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
+    def _catalogue(self, request: HTTPRequest) -> HTTPResponse:  # noqa: ARG002 - as every route
         rows = [_catalogued(model) for model in MODELS]
         return _json({"success": True, "page": 0, "page_size": len(rows), "total": len(rows), "data": rows})
 
-    def _subscription(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
+    def _subscription(self, request: HTTPRequest) -> HTTPResponse:  # noqa: ARG002 - as every route
         limit = {
             "hard_limit_usd": BALANCE_USD,
             "soft_limit_usd": BALANCE_USD,
@@ -151,13 +157,13 @@ class App:
         }
         return _json({"object": "billing_subscription", "has_payment_method": True, **limit})
 
-    def _usage(self, request: HTTPRequest, spent: int) -> HTTPResponse:  # noqa: ARG002 - as every route
-        cents = spent * 100 / MILLION
+    def _usage(self, request: HTTPRequest) -> HTTPResponse:
+        cents = request.spent * 100 / MILLION
         return _json({"object": "list", "total_usage": cents})
 
 
 # https://apidoc.cometapi.com/overview/models, https://apidoc.cometapi.com/tools/balance-api
-_ROUTES: dict[str, tuple[str, Callable[[App, HTTPRequest, int], HTTPResponse]]] = {
+_ROUTES: dict[str, tuple[str, Callable[[App, HTTPRequest], HTTPResponse]]] = {
     GENERATIONS: ("POST", App._generations),  # noqa: SLF001 - its own table
     "/v1/models": ("GET", App._models),  # noqa: SLF001
     "/api/models": ("GET", App._catalogue),  # noqa: SLF001

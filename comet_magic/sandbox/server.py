@@ -176,9 +176,15 @@ class Sandbox:
         try:
             body = connection.read_body()
             request = HTTPRequest(
-                connection.method, connection.target, connection.headers, body, request_id, time.time()
+                connection.method,
+                connection.target,
+                connection.headers,
+                body,
+                request_id,
+                now=time.time(),
+                spent=self._spent,
             )
-            response = self._app.answer(request, spent=self._spent)
+            response = self._app.answer(request)
             self._amend(index, prompt=response.prompt, model=response.model)
             if response.steps:
                 response, fault = self._inject_fault(response, request)

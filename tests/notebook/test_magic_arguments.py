@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
 from comet_magic.catalog import MODELS, WIRE_PARAMETERS
-from comet_magic.notebook import arguments
-from comet_magic.notebook.flags import ABOUT, flags_of, help_of, parser_of, wire_flags
+from comet_magic.notebook.arguments import read_flags
+from comet_magic.notebook.flags import USAGE, flags_of, help_of, wire_flags
 
 KEY = "sk-" + "abcDEF0123456789" * 2
 
 
 def read(line: str, *, verbatim: bool = True) -> tuple[dict[str, Any], str]:
-    argv, rest = arguments.split_flags(line, flags_of("cometimg"), magic="%cometimg", verbatim=verbatim)
-    values = arguments.parse_flags(argv, parser_of("cometimg"))
+    values, rest = read_flags(line, flags_of("cometimg"), magic="%cometimg", verbatim=verbatim)
     return {name: value for name, value in values.items() if value is not None}, rest
 
 
@@ -122,7 +121,7 @@ def test_every_parameter_of_the_table_has_a_flag_and_the_help_says_what_each_mod
     assert "low, medium, high or auto" in " ".join(text.split())
 
 
-@pytest.mark.parametrize("magic", sorted(ABOUT))
+@pytest.mark.parametrize("magic", sorted(USAGE))
 def test_each_magic_explains_itself_with_every_flag(magic: str) -> None:
     text = help_of(magic)
 
