@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import CometError
-from ..protocol import StreamCollector, StreamReader, decisions, read_preview, refusal_of, request_id_of
+from ..protocol import (
+    StreamCollector,
+    StreamReader,
+    decisions,
+    looks_like_a_stream,
+    read_preview,
+    refusal_of,
+    request_id_of,
+)
 from ..text import clean
 from .transport import HTTPFault, SendProgress, announced, error_of, silent
 
@@ -30,18 +38,20 @@ PATH = "/images/generations"
 
 @dataclass(frozen=True)
 class Received:
-    """A whole 2xx answer, its body in the raw answer.
+    """A 2xx answer, its body in the raw answer.
 
     Attributes:
         headers: names in lower case.
         stream: whether it is labelled as a stream.
         begins: of a stream, the bytes before the event that decides.
+        cut: the error if it is cut and holds no whole picture; None if it is whole.
     """
 
     status: int
     headers: Mapping[str, str]
     stream: bool
     begins: int = 0
+    cut: CometError | None = None
 
 
 async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received | CometError:
@@ -101,8 +111,11 @@ async def _answer(
     if announced(headers) > largest:
         return _too_large(largest)
     live = _LiveStream(flight, settings, largest) if stream else None
+    cut: CometError | None = None
     try:
         async for piece in response.aiter_raw():
+            if live is None and not flight.raw.size and looks_like_a_stream(piece):
+                live = _LiveStream(flight, settings, largest)
             problem = _keep(flight, piece)
             if problem is None and flight.raw.size > largest:
                 problem = _too_large(largest)
@@ -111,12 +124,13 @@ async def _answer(
             if live is not None and live.ended(piece):
                 break
     except HTTPFault as fault:
-        if live is None or not live.collector.has_pictures:
-            return _cut(fault, flight.raw.size, stream=stream)
+        cut = _cut(fault, flight.raw.size, stream=live is not None)
+        if not (live.collector.has_pictures if live else flight.raw.size):
+            return cut
     except CometError as error:
         return error
     begins = live.collector.begins if live else None
-    return Received(response.status_code, headers, stream, begins or 0)
+    return Received(response.status_code, headers, stream, begins or 0, cut)
 
 
 def _keep(flight: InFlight, piece: bytes) -> CometError | None:

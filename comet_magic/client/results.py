@@ -13,7 +13,7 @@ import anyio
 from ..errors import CometError, DownloadError, SaveError, UnsafeURLError
 from ..formats import kind_of
 from ..images import Picture, check_picture
-from ..protocol import read_answer, request_id_of
+from ..protocol import ReplyItem, read_answer, request_id_of
 from ..request import cost_of
 from ..text import clean
 from .download import download
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..archive import Settled
-    from ..protocol import Reply, ReplyItem
+    from ..protocol import Reply
     from .core import Core
     from .exchange import Received
     from .run_call import InFlight
@@ -59,6 +59,8 @@ class ResultWriter:
     def _read(self, flight: InFlight, answer: Received) -> tuple[Reply, int | None, OSError | None]:
         call, fault = flight.call, None
         reply = self._parsed(flight, answer)
+        if answer.cut is not None and reply.count < call.request.n:
+            reply = replace(reply, items=(*reply.items, ReplyItem(error=answer.cut)))
         cost = cost_of(call.request, reply.usage, reply.count, self._core.price_per_image)
         urls = [item.url for item in reply.items]
         if any(urls):
@@ -88,7 +90,9 @@ class ResultWriter:
         except CometError as error:
             error.request_id = request_id_of(answer.headers) or error.request_id
             error.status_code = error.status_code or answer.status
-            raise
+            if answer.cut is None:
+                raise
+            problem: CometError = answer.cut
         except FileNotFoundError:
             raise
         except OSError as fault:

@@ -231,6 +231,18 @@ async def gzip_where_asked_for(x: Exchange) -> None:
         await x.deliver()
 
 
+@scenario("cut-behind-picture")
+async def cut_behind_a_picture(x: Exchange) -> None:
+    """The connection breaks within the second picture."""
+    x.charge()
+    body = text(x).encode()
+    await x.send(x.headers(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]))
+    second = body.index(b"b64_json", body.index(b"b64_json") + 1)
+    await x.send(body[: second + 200])
+    await asyncio.sleep(0.05)
+    x.close()
+
+
 @scenario("b64-huge-junk")
 async def megabytes_of_bad_base64(x: Exchange) -> None:
     x.charge()

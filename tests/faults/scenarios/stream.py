@@ -241,6 +241,23 @@ async def completed_and_open(x: Exchange) -> None:
     await x.hold(5)
 
 
+@scenario("sse-unlabelled-hang")
+async def unlabelled_and_open(x: Exchange) -> None:
+    """A stream under another label, whose connection stays open after the picture."""
+    x.charge()
+    await x.chunked(ctype="application/json")
+    await x.chunk(whole(x).encode())
+    x.counts.delivered += 1
+    await x.hold(5)
+
+
+@scenario("sse-ark-cut")
+async def cut_after_a_part(x: Exchange) -> None:
+    await begin(x, event("image_generation.partial_succeeded", {"url": x.url(name="url-ok")}))
+    await asyncio.sleep(0.05)
+    x.close()
+
+
 @scenario("sse-endless-line")
 async def endless_line(x: Exchange) -> None:
     await begin(x, "data: ")

@@ -43,7 +43,7 @@ LONG = {
     "F:401": "Check the key",
     "F:502-html": "a web page instead of an answer",
     "F:close-no-response": "was lost",
-    "F:truncated-body": "was cut",
+    "F:truncated-chunked": "was cut",
     "F:error-in-200": "the server reported an error in its answer",
     "F:data-empty": "contains no pictures",
     "F:b64-odd-length": "base64",
