@@ -71,7 +71,7 @@ class Settings:
         archive: folder of the archive; None keeps nothing on disk.
         store_prompts: False keeps only the hash of a prompt in the ledger.
         max_cost: limit of one call, USD.
-        max_cost_session: limit of this client, USD.
+        max_cost_session: limit of all clients of this process at one vendor and in one archive, USD.
         max_cost_day: limit of the archive in a day, USD.
         price_per_image: USD, for models whose price is unknown.
         download_proxy: proxy for picture downloads from other machines; the environment's is not used for them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,33 @@ def test_the_parts_of_a_call_that_there_is_money_for_are_made(
     assert len(caught.value.images) == charged(server, "parts") == 10
     assert len(caught.value.errors) == 20
     assert client.spend().bound == 400_000
+
+
+def test_a_session_lasts_as_long_as_the_process_whatever_settings_change(
+    server: FaultServer, new_client: Callable[..., Client]
+) -> None:
+    refused = 0
+    for number in range(20):
+        with new_client(max_cost_session=TEN, timeout=100 + number) as client:
+            refused += len(refusals([client.submit(f"setting {number}", **SMALL)]))
+
+    assert refused == 10
+    assert client.spend().spent == 10 * PRICE
+
+
+def test_a_forked_child_has_a_session_of_its_own(new_client: Callable[..., Client]) -> None:
+    client = new_client(max_cost_session=PRICE / 1e6)
+    client.generate("parent", **SMALL)
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(int(client.spend().spent != 0))
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+
+    assert status == 0
+    assert client.spend().spent == PRICE
 
 
 @pytest.mark.parametrize("where", ["call", "client"])

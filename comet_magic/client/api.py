@@ -126,7 +126,7 @@ class _BaseClient:
         return checked(await finished(job), options)
 
     def spend(self) -> Spend:
-        """What this client's session has spent at its vendor, with its upper bound."""
+        """What this process has spent at this client's vendor in its archive, with its upper bound."""
         return self._core.archive.spend(vendor=self.vendor, session=self._core.session)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -103,7 +105,6 @@ class Core(ForkHooks):
     """The working part of one client; made for any thread, and again by each forked child.
 
     Attributes:
-        session: the id under which the ledger counts this client's spending.
         limiter: how many calls are in flight, and how fast they follow each other.
         policy: how often and how patiently a call is sent again.
         retry_budget: how many repeats all calls together may still make.
@@ -124,7 +125,6 @@ class Core(ForkHooks):
         self.price_per_image = _micro(settings.price_per_image, "price_per_image")
         self._max_cost = _micro(settings.max_cost, "max_cost")
         self.policy = RetryPolicy(max_attempts=settings.max_attempts, base_delay=settings.retry_base_delay)
-        self.session = uuid.uuid4().hex
         self.api = APITransport(self.base, secret, connect_timeout=settings.connect_timeout)
         self.pictures = DownloadTransport(
             proxy=settings.download_proxy, connect_timeout=settings.connect_timeout
@@ -146,6 +146,11 @@ class Core(ForkHooks):
 
     def _new_limiter(self) -> Limiter:
         return Limiter(self.settings.max_in_flight)
+
+    @property
+    def session(self) -> str:
+        """The id under which the ledger counts what this process spends, whatever clients it makes."""
+        return _session_of(os.getpid())
 
     def __repr__(self) -> str:
         return f"<{self.base.vendor} at {self.base.url}, key: {self.key.source}>"
@@ -362,6 +367,11 @@ class Core(ForkHooks):
             InvalidRequestError: there is no such call, or nothing of it can be fetched.
         """
         return self._takeover.fetch(call_id)
+
+
+@cache
+def _session_of(process: int) -> str:  # noqa: ARG001 - a forked child has a session of its own
+    return uuid.uuid4().hex
 
 
 def _micro(amount: float | None, name: str) -> int | None:

@@ -340,7 +340,7 @@ def interrupted(job: Job, what: Abandoned) -> CallAbandoned:
     where = f"{job.folder}/images" if job.folder else "memory only: there is no archive"
     return CallAbandoned(
         f"stopped after {seconds:.0f} s; "
-        f"{requests} already sent, will be billed{bound} and {runs_on} in the background",
+        f"{requests} already sent, may be billed{bound} and {runs_on} in the background",
         outcome="unknown",
         hint=f"The pictures will be in {where}; %cometimg_status shows them, %cometimg_cancel cancels them.",
     )

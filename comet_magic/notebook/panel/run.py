@@ -91,7 +91,7 @@ def stop_message(run: PanelRun) -> str:
     before = "it was" if what.cancelled == 1 else "they were"
     cancelled = f" {what.cancelled} more cancelled before {before} sent." if what.cancelled else ""
     return (
-        f"Stopped after {run.elapsed}. {requests} already sent, will be billed{bound} and {runs_on} "
+        f"Stopped after {run.elapsed}. {requests} already sent, may be billed{bound} and {runs_on} "
         f"will appear in the gallery.{cancelled}"
     )
 

@@ -223,7 +223,7 @@ def test_stop_frees_the_panel_at_once_and_the_picture_comes_late(
 
     assert until(lambda: not shown.button("Generate").disabled)
     assert until(
-        lambda: "1 request was already sent, will be billed (at most $0.016)" in shown.words("comet-status")
+        lambda: "1 request was already sent, may be billed (at most $0.016)" in shown.words("comet-status")
     )
     assert until(lambda: "comet-late" not in shown.hidden)
     assert shown.panel.wait(WAIT)
