@@ -107,7 +107,7 @@ def _tell_of_open_calls() -> None:
 
     archive = Archive(folder)
     try:
-        count = len(archive.uncertain()) + sum(not call.alive for call in archive.open_calls())
+        count = len(archive.doubtful())
     except errors.CometError as problem:
         # Not raised: the magics work, and with one of them another folder can be set.
         print(f"{problem}. {problem.hint}")

@@ -24,7 +24,7 @@ from .text import clean, counted
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 Severity = Literal["ok", "note", "bad"]
 MARKS: dict[Severity, str] = {"ok": "ok  ", "note": "note", "bad": "BAD "}
@@ -66,17 +66,11 @@ def examine(archive: str = DEFAULT_ARCHIVE) -> Iterator[Finding]:
     """All findings, one after the other."""
     yield from _packages()
     yield from _front_ends()
-    yield from _said(_key)
-    yield from _said(_server)
-    yield from _said(lambda: _archive(archive_folder(archive)))
-
-
-def _said(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """The findings of one check; an error of ours becomes a finding."""
-    try:
-        yield from look()
-    except CometError as error:
-        yield Finding("bad", str(error), error.hint)
+    for findings in (_key(), _server(), _archive(archive_folder(archive))):
+        try:
+            yield from findings
+        except CometError as error:
+            yield Finding("bad", str(error), error.hint)
 
 
 def _packages() -> Iterator[Finding]:
@@ -189,7 +183,7 @@ def _archive(folder: Path | None) -> Iterator[Finding]:
             yield Finding("ok", f"no archive yet; the first picture makes {clean(folder)}")
         return
     yield Finding("ok", f"archive {clean(folder)}: {counted(archive.spend().calls, 'call')}")
-    uncertain = len(archive.uncertain())
+    uncertain = len(archive.doubtful())
     archive.close()
     if uncertain:
         said = f"{counted(uncertain, 'call')} may be billed without a picture"

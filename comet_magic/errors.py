@@ -192,12 +192,9 @@ class ContentPolicyError(APIStatusError):
     @property
     def money(self) -> str:
         """Whether it is billed, in a sentence."""
-        refused = self.outcome == "rejected"
-        return (
-            "The server refused it; some providers bill that, so it may be billed."
-            if refused
-            else super().money
-        )
+        if self.outcome != "rejected":
+            return super().money
+        return "The server refused it; some providers bill that, so it may be billed."
 
 
 class RateLimitError(APIStatusError):
@@ -208,46 +205,38 @@ class ServerError(APIStatusError):
     """The server says that it did not begin."""
 
 
-class BadResponseError(CometError):
+class _BilledError(CometError):
+    """The answer arrived, and what came after it failed."""
+
+    outcome: Outcome = "billed"
+
+
+class BadResponseError(_BilledError):
     """A whole answer without usable pictures."""
 
-    outcome: Outcome = "billed"
 
-
-class BadImageError(CometError):
+class BadImageError(_BilledError):
     """A picture that is broken, or not PNG, JPEG or WEBP."""
 
-    outcome: Outcome = "billed"
 
-
-class TooLargeError(CometError):
+class TooLargeError(_BilledError):
     """An answer or a picture above a size limit."""
 
-    outcome: Outcome = "billed"
 
-
-class UnsafeURLError(CometError):
+class UnsafeURLError(_BilledError):
     """The picture's address must not be fetched."""
 
-    outcome: Outcome = "billed"
 
-
-class DownloadError(CometError):
+class DownloadError(_BilledError):
     """The picture could not be fetched from its address."""
 
-    outcome: Outcome = "billed"
 
-
-class PartialResultError(CometError):
+class PartialResultError(_BilledError):
     """Some pictures failed; the others are in `images`, the failures in `errors`."""
 
-    outcome: Outcome = "billed"
 
-
-class SaveError(CometError):
+class SaveError(_BilledError):
     """The disk refused; the pictures are in `images` and can be saved elsewhere."""
-
-    outcome: Outcome = "billed"
 
 
 class CallAbandoned(CometError, KeyboardInterrupt):  # noqa: N818 - it is an interrupt, not a fault

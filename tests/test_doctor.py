@@ -169,3 +169,16 @@ def test_every_finding_has_its_own_words() -> None:
     findings = list(doctor.examine())
     assert len({finding.what for finding in findings}) == len(findings)
     assert all(finding.advice for finding in findings if finding.severity == "bad")
+
+
+def test_a_call_that_a_dead_process_left_open_is_counted(report, tmp_path: Path) -> None:
+    code = (
+        "import os, sys, comet_magic as cm; from comet_magic.archive import Archive; "
+        "request = cm.ImageRequest('a boat'); "
+        "Archive(sys.argv[1]).claim(request, vendor='sandbox', reserve=None); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "left")], check=True, timeout=60)
+
+    _, text = report("--archive", str(tmp_path / "left"))
+
+    assert "1 call may be billed without a picture" in text

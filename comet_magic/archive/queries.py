@@ -140,6 +140,10 @@ class Reader:
         """The calls that may have been billed and brought nothing."""
         return self._unsettled("= 'unknown'")
 
+    def doubtful(self) -> list[OpenCall]:
+        """The uncertain calls, and those that a dead process left open."""
+        return [*self.uncertain(), *(call for call in self.open_calls() if not call.alive)]
+
     def _unsettled(self, states: str) -> list[OpenCall]:
         query = f"""SELECT id, created, state, vendor, model, prompt, copies, reserved, request_id, owner
             FROM calls WHERE state IN ('claimed', 'received', 'unknown') AND state {states} ORDER BY number"""  # noqa: S608

@@ -278,7 +278,7 @@ class Archive(Reader, ForkHooks):
         left nothing becomes unknown.
         """
         self._restore()
-        if self.folder is None or (all(call.alive for call in self.open_calls()) and not self.uncertain()):
+        if self.folder is None or not self.doubtful():
             return []
         return self._recovery(self.folder).reconcile()
 

@@ -182,7 +182,7 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
     running = list(_running_rows(session.jobs(client)))
     if running:
         display_bundle(table(("running", "for", "state", "can cost", "request id"), running))
-    uncertain = [_uncertain_row(call) for call in _uncertain_calls(client.archive)]
+    uncertain = [_uncertain_row(call) for call in client.archive.doubtful()]
     if uncertain:
         head = ("uncertain since", "model", "can cost", "request id", "prompt")
         note = (
@@ -235,11 +235,6 @@ def _running_rows(jobs: Iterable[Job]) -> Iterator[tuple[str, ...]]:
             state = f"{call.state}, in the background" if job.abandoned else call.state
             elapsed = duration(time.monotonic() - job.started)
             yield call.request.model, elapsed, state, _at_most(call.reserved), call.request_id or ""
-
-
-def _uncertain_calls(archive: Archive) -> list[OpenCall]:
-    """Calls whose answer was lost, and those that a dead process left open."""
-    return [*archive.uncertain(), *(call for call in archive.open_calls() if not call.alive)]
 
 
 def _uncertain_row(call: OpenCall) -> tuple[str, ...]:

@@ -79,19 +79,15 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         if self._crash:
             raise self._crash
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve one connection to its end."""
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection to its end, in a thread of its own."""
         with self._lock:
-            if self.closing.is_set():
-                return
             self._open[request] = threading.current_thread()
-        super().finish_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        """End one connection; a handler's thread does this last, after a crash was recorded."""
-        super().shutdown_request(request)
+            if self.closing.is_set():
+                _shut(request)
+        super().process_request_thread(request, client_address)
         with self._lock:
-            self._open.pop(request, None)
+            del self._open[request]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep a handler's crash for `close`; a client that went away is not a crash."""

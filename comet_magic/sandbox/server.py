@@ -19,7 +19,6 @@ from .error_replies import CHARGED_STATUSES, ErrorReply, injected_error, too_fas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
 
 # Painting takes CPU that the notebook needs too, however many connections there are.
 RENDER_SLOTS = 2
@@ -264,9 +263,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
