@@ -78,13 +78,14 @@ def check_prompt(spec: Model, prompt: object) -> None:
 def check_value(spec: Model, name: str, value: object) -> None:
     """Check that the model takes this parameter and this value."""
     rule = spec.parameters.get(name)
+    openable = name != "output_format" or value not in ("gif", "svg")
+    if rule is not None and openable and rule.admits(value):
+        return
     said, hint = f"{name} is {shown(value)}; {spec.id} takes {rule or f'no {name}'}", ""
     if rule is None:
         hint = _NOT_TAKEN.get(name, "")
-    elif name == "output_format" and value in ("gif", "svg"):
-        said, hint = f"output_format is {value}; it must be png, jpeg or webp", ""
-    elif rule.admits(value):
-        return
+    elif not openable:
+        said = f"output_format is {value}; it must be png, jpeg or webp"
     else:
         near, hint = _nearest(rule, value)
         said += near

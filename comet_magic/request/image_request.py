@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from itertools import product, starmap
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, edges, find, resolve_size
 from ..errors import InvalidRequestError
@@ -114,8 +115,7 @@ class ImageRequest:
 
     def _set(self) -> list[tuple[str, Any]]:
         """The parameters that are set, except model, prompt and extra, in wire order."""
-        pairs = ((name, getattr(self, name)) for name in WIRE_PARAMETERS[2:])
-        return [(name, value) for name, value in pairs if value is not None]
+        return [(name, value) for name in WIRE_PARAMETERS[2:] if (value := getattr(self, name)) is not None]
 
     def body(self) -> dict[str, Any]:
         """The JSON that is sent: only what is set; `n` only if it is not 1."""
@@ -127,7 +127,9 @@ class ImageRequest:
 
     def _facts(self) -> dict[str, Any]:
         facts = {"model": self.model, "prompt": self.prompt, **dict(self._set())}
-        return {name: value for name, value in facts.items() if name != "n" or value != 1}
+        if self.n == 1:
+            del facts["n"]
+        return facts
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
@@ -175,30 +177,23 @@ class ImageRequest:
 
         `price_per_image`, also in micro-USD, is used if the table has no price.
         """
-        tariff = self.spec.price
-        costs = [tariff.picture(*variant) if tariff else None for variant in self.variants()]
-        known = [cost for cost in costs if cost is not None]
-        if tariff is None or len(known) < len(costs):
-            each, beside = [price_per_image], 0
-        else:
-            each, beside = [*known], self._beside(tariff)
-        prices = [cost for cost in each if cost is not None]
-        if not prices:
+        tariff, prices, beside = self.spec.price, self.picture_prices(), 0
+        if tariff and prices:
+            beside = self._beside(tariff)
+        elif price_per_image is None:
             return Price(None, None)
+        else:
+            prices = {price_per_image}
         return Price(min(prices) * self.n + beside, max(prices) * self.n * self._in_sequence() + beside)
 
-    @property
-    def lowest_picture(self) -> int | None:
-        """Micro-USD of the cheapest picture that the server may choose, without its prompt; None if unknown."""
-        tariff = self.spec.price
-        costs = [tariff.picture(*variant) if tariff else None for variant in self.variants()]
-        return min((cost for cost in costs if cost is not None), default=None)
-
-    def variants(self) -> list[tuple[str, str]]:
-        """Each (size, quality) that the server may choose; "" if the model has no such parameter."""
-        sizes = self.spec.auto_sizes if self.size in (None, "auto") else (self.size,)
-        words = self.spec.auto_qualities if self.quality in (None, "auto") else (self.quality,)
-        return [(size or "", word or "") for size in sizes or ("",) for word in words or ("",)]
+    def picture_prices(self) -> set[int]:
+        """Micro-USD of each picture that the server may choose, without its prompt; empty if one is unknown."""
+        spec = self.spec
+        sizes = spec.auto_sizes if self.size in (None, "auto") else (self.size,)
+        words = spec.auto_qualities if self.quality in (None, "auto") else (self.quality,)
+        variants = product(sizes or ("",), words or ("",))  # "" if the model has no such parameter
+        prices = set(starmap(spec.price.picture, variants)) if spec.price else {None}
+        return set() if None in prices else cast("set[int]", prices)
 
     def _beside(self, tariff: Tariff) -> int:
         """Micro-USD of the prompt and the previews."""
@@ -226,15 +221,15 @@ class ImageRequest:
 
     def difference(self, mime: str, width: int, height: int) -> str:
         """In words, how a picture differs from the size and the format that were requested; "" if it does not."""
-        wanted = edges(self.size)
         kind, asked = mime.removeprefix("image/"), (self.output_format or "").lower().replace("jpg", "jpeg")
-        pairs = [
-            (self.size, f"{width}x{height}", wanted is None or wanted == (width, height)),
-            (asked, kind, asked == kind or asked not in ("png", "jpeg", "webp")),
-        ]
-        requested = " ".join(str(one) for one, _, same in pairs if not same)
-        arrived = " ".join(one for _, one, same in pairs if not same)
-        return f"{arrived} arrived, {requested} was requested" if requested else ""
+        requested, arrived = [], []
+        if edges(self.size) not in (None, (width, height)):
+            requested.append(str(self.size))
+            arrived.append(f"{width}x{height}")
+        if asked in ("png", "jpeg", "webp") and asked != kind:
+            requested.append(asked)
+            arrived.append(kind)
+        return f"{' '.join(arrived)} arrived, {' '.join(requested)} was requested" if requested else ""
 
     @property
     def mime_hint(self) -> str:

@@ -34,8 +34,9 @@ def requests_of(prompt: str, options: Mapping[str, Any]) -> tuple[ImageRequest, 
         raise InvalidRequestError(f"n is {shown(count)}; a call takes 1 to {MOST_PICTURES}", param="n")
     one = ImageRequest(prompt, **given)
     most = 1 if one.stream else one.spec.n.high
-    parts = [min(most, count - start) for start in range(0, count, most)]
-    return tuple(one if part == 1 else replace(one, n=part) for part in parts)
+    whole, rest = divmod(count, most)
+    requests = (one if most == 1 else replace(one, n=most),) * whole
+    return (*requests, replace(one, n=rest)) if rest else requests
 
 
 def cost_of(
@@ -52,9 +53,10 @@ def cost_of(
     tariff = request.spec.price
     counted = tariff.of_usage(usage) if tariff else None
     if counted is not None:
-        return counted if 2 * counted >= (request.lowest_picture or 0) * images else None
+        lowest = min(request.picture_prices(), default=0)
+        return counted if 2 * counted >= lowest * images else None
     each = price_per_image
     if tariff and not tariff.by_tokens:
-        printed = {tariff.picture(*variant) for variant in request.variants()}
+        printed = request.picture_prices()
         each = printed.pop() if len(printed) == 1 else price_per_image
     return None if each is None else each * images
