@@ -11,15 +11,16 @@ import os
 import socket
 import time
 import uuid
-from dataclasses import dataclass
 from datetime import date
+from itertools import chain, count, filterfalse, islice
+from operator import sub
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BudgetExceededError, ConfigurationError
 from ..money import dollars
 from ..protocol import call_status
 from ..text import clean, clean_url
-from .records import Claim, Copy, CopyTaken
+from .records import Claim, Copy, CopyTaken, is_place
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,84 +28,68 @@ if TYPE_CHECKING:
 
     from ..errors import CometError
     from ..request import ImageRequest
-    from .records import Budget, InputFile, State, StoredPicture
-
-_WORDS = ("prompt", "words", "template")  # what a person wrote is kept only if prompts are kept
-
-
-@dataclass(frozen=True)
-class ClaimRequest:
-    """What is to be claimed, for whom, and by which process."""
-
-    request: ImageRequest
-    vendor: str
-    reserve: int | None
-    session: str
-    owner: str
-    store_prompts: bool
-    id: str = ""  # "" for a new one
-    asked: Mapping[str, Any] | None = None
-    parents: Sequence[str] = ()
-    inputs: Sequence[InputFile] = ()
+    from .records import Budget, State, StoredPicture
 
 
 def claim(
     connection: sqlite3.Connection,
-    wanted: ClaimRequest,
+    request: ImageRequest,
     *,
+    vendor: str,
+    reserve: int | None,
     budget: Budget,
+    session: str,
     copies: Sequence[int] | None,
     redo: bool,
+    call_id: str,
+    owner: str,
+    store_prompts: bool,
 ) -> Claim:
-    """Claim a call: add its row, take its copies, reserve its money.
+    """Claim a call: add its row, take its copies, reserve its money. `Archive.claim` explains the parameters.
 
     Raises:
         CopyTaken: a copy that was named is not free.
         BudgetExceededError: it would pass a limit.
     """
-    key = wanted.request.key(wanted.vendor)
-    chosen = _next_free(connection, key, wanted.request.n) if copies is None else tuple(copies)
+    key = request.key(vendor)
+    chosen = _next_free(connection, key, request.n) if copies is None else tuple(copies)
     if copies is not None:
         _must_be_free(connection, key, chosen, redo=redo)
-    account = (wanted.vendor, date.today().isoformat(), wanted.session)
-    _must_fit(connection, account, budget=budget, reserve=wanted.reserve)
-    claimed = Claim(wanted.id or uuid.uuid4().hex, key, chosen, wanted.request, wanted.vendor, wanted.reserve)
-    number = insert(connection, _row(wanted, claimed, day=account[1]))
-    connection.executemany(
-        "INSERT OR REPLACE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)",
-        [(key, copy, number, position) for position, copy in enumerate(chosen)],
-    )
+    account = (vendor, date.today().isoformat(), session)
+    _must_fit(connection, account, budget=budget, reserve=reserve)
+    claimed = Claim(call_id or uuid.uuid4().hex, key, chosen, request, vendor, reserve)
+    facts = request.to_dict()
+    prompt = facts.pop("prompt")
+    row = {
+        "id": claimed.id,
+        "key": key,
+        "vendor": vendor,
+        "model": request.model,
+        "prompt": prompt if store_prompts else None,
+        "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest(),
+        "request": json.dumps(facts),
+        "copies": json.dumps(chosen),
+        "owner": owner,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "session": session,
+        "day": account[1],
+        "created": time.time(),
+        "reserved": reserve,
+        **dict.fromkeys(("asked", "parents", "inputs")),
+    }
+    number = insert(connection, row)
+    for position, copy in enumerate(chosen):
+        _take(connection, key, copy, number, position)
     return claimed
 
 
-def _row(wanted: ClaimRequest, claimed: Claim, *, day: str) -> dict[str, Any]:
-    request = wanted.request.to_dict()
-    prompt = request.pop("prompt")
-    asked = {
-        name: value
-        for name, value in (wanted.asked or {}).items()
-        if wanted.store_prompts or name not in _WORDS
-    }
-    return {
-        "id": claimed.id,
-        "key": claimed.key,
-        "vendor": wanted.vendor,
-        "model": wanted.request.model,
-        "prompt": prompt if wanted.store_prompts else None,
-        "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest(),
-        "request": json.dumps(request),
-        "asked": packed(asked or None),
-        "copies": json.dumps(claimed.copies),
-        "parents": packed(list(wanted.parents) or None),
-        "inputs": packed([one._asdict() for one in wanted.inputs] or None),
-        "owner": wanted.owner,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "session": wanted.session,
-        "day": day,
-        "created": time.time(),
-        "reserved": wanted.reserve,
-    }
+def _take(connection: sqlite3.Connection, key: str, copy: int, number: int, position: int) -> None:
+    """Give a copy to a call; it has no picture yet."""
+    connection.execute(
+        "INSERT OR REPLACE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)",
+        (key, copy, number, position),
+    )
 
 
 def insert(connection: sqlite3.Connection, row: Mapping[str, Any]) -> int:
@@ -121,11 +106,10 @@ def insert(connection: sqlite3.Connection, row: Mapping[str, Any]) -> int:
     return int(cursor.lastrowid or 0)
 
 
-def _next_free(connection: sqlite3.Connection, key: str, count: int) -> tuple[int, ...]:
+def _next_free(connection: sqlite3.Connection, key: str, wanted: int) -> tuple[int, ...]:
     query = "SELECT copy FROM slots WHERE key = ? AND NOT free"
-    taken = {copy for (copy,) in connection.execute(query, (key,))}
-    free = (copy for copy in range(len(taken) + count) if copy not in taken)
-    return tuple(copy for copy, _ in zip(free, range(count), strict=False))
+    taken = set(chain.from_iterable(connection.execute(query, (key,))))
+    return tuple(islice(filterfalse(taken.__contains__, count()), wanted))
 
 
 def _must_be_free(connection: sqlite3.Connection, key: str, copies: Sequence[int], *, redo: bool) -> None:
@@ -147,10 +131,11 @@ def _must_be_free(connection: sqlite3.Connection, key: str, copies: Sequence[int
 
 
 def copy_of_row(row: Sequence[Any]) -> Copy:
-    """A copy as a row of (key, copy, state, id, path, error, code, message) tells of it."""
-    key, copy, state, call_id, path, error, code, message = row
-    outcome = "done" if path is not None else call_status(state, error, picture=False)
-    return Copy(key, copy, outcome, call_id or "", path, error, code, message)
+    """A copy as a row of (key, copy, state, id, path, error, code, message, facts of the picture...) tells of it."""
+    key, copy, state, call_id, path, error, code, message, *facts = row
+    place = path if is_place(path) else None
+    outcome = "done" if place is not None else call_status(state, error, picture=False)
+    return Copy(key, copy, outcome, call_id, place, error, code, message, *facts)
 
 
 def receive(
@@ -178,10 +163,7 @@ def copy_at(connection: sqlite3.Connection, claimed: Claim, position: int) -> in
     if own is not None:
         return int(own)
     (copy,) = _next_free(connection, claimed.key, 1)
-    connection.execute(
-        "INSERT OR REPLACE INTO pictures (key, copy, call, position) VALUES (?, ?, ?, ?)",
-        (claimed.key, copy, number, position),
-    )
+    _take(connection, claimed.key, copy, number, position)
     return copy
 
 
@@ -219,31 +201,24 @@ def settle(
 
 def record(connection: sqlite3.Connection, number: int, picture: StoredPicture) -> None:
     """Record a picture that is on disk; its address loses its query, and a star stays."""
-    place = (picture.key, picture.copy)
-    found = connection.execute(
-        "SELECT url, starred FROM pictures WHERE key = ? AND copy = ?", place
-    ).fetchone()
-    url, starred = found or (None, None)
+    query = "SELECT url, starred FROM pictures WHERE key = ? AND copy = ?"
+    url, starred = connection.execute(query, (picture.key, picture.copy)).fetchone() or (None, None)
     connection.execute(
         """INSERT OR REPLACE INTO pictures (key, copy, call, position, url, path, mime, width, height, size,
-            sha256, revised_prompt, unpasted, starred) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (
-            *(*place, number, picture.position, clean_url(url) if url else None, picture.path, picture.mime),
-            *(picture.width, picture.height, picture.size, picture.sha256, picture.revised_prompt),
-            *(picture.unpasted, starred),
-        ),
+            sha256, revised_prompt, unpasted, starred)
+        VALUES (:key, :copy, :call, :position, :url, :path, :mime, :width, :height, :size,
+            :sha256, :revised_prompt, :unpasted, :starred)""",
+        {**vars(picture), "call": number, "url": clean_url(url) if url else None, "starred": starred},
     )
 
 
 def row_of(connection: sqlite3.Connection, call_id: str) -> dict[str, Any]:
     """A call's row by its columns."""
-    cursor = connection.execute("SELECT * FROM calls WHERE id = ?", (call_id,))
-    names = [column[0] for column in cursor.description]
-    return dict(zip(names, cursor.fetchone(), strict=True))
+    return dict(_only(connection, "SELECT * FROM calls WHERE id = ?", (call_id,)))
 
 
-def _only(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> Sequence[Any]:
-    row: Sequence[Any] | None = connection.execute(query, values).fetchone()
+def _only(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> sqlite3.Row:
+    row: sqlite3.Row | None = connection.execute(query, values).fetchone()
     if row is None:
         raise ConfigurationError("the ledger does not know this call", hint="Was it removed and made again?")
     return row
@@ -283,7 +258,6 @@ def _move_money(
     connection: sqlite3.Connection, account: tuple[str, str, str], *, old: _Weight, new: _Weight
 ) -> None:
     """Change the sums of a vendor, day and session from one weight of a call to another."""
-    change = [after - before for before, after in zip(old, new, strict=True)]
     connection.execute(
         """INSERT INTO money (vendor, day, session, spent, reserved, uncertain, calls, unpriced)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -291,7 +265,7 @@ def _move_money(
             spent = spent + excluded.spent, reserved = reserved + excluded.reserved,
             uncertain = uncertain + excluded.uncertain, calls = calls + excluded.calls,
             unpriced = unpriced + excluded.unpriced""",
-        (*account, *change),
+        (*account, *map(sub, new, old)),
     )
 
 

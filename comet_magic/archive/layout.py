@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from functools import partial
+from operator import attrgetter, itemgetter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from ..formats import SUFFIX
 from .records import is_call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from .records import StoredPicture
 
@@ -90,7 +90,7 @@ def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
         ending = wanted.suffix if number == 1 else f"-{number}{wanted.suffix}"
         candidate = str(wanted.with_name(wanted.stem + ending))
         try:
-            _in_its_folder(folder, candidate, partial(_put_once, part=part))
+            _put_once(_to_write(folder, candidate), part)
         except FileExistsError:
             if matches(folder, candidate, sha256):
                 if isinstance(part, Path):
@@ -101,16 +101,13 @@ def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
             return candidate
 
 
-def _in_its_folder(folder: Path, name: str, write: Callable[[Path], None]) -> None:
-    """Write a file of the archive; make its folder if it is the first one in it."""
+def _to_write(folder: Path, name: str) -> Path:
+    """Where a new file of the archive is to be written; its own folder is made if it is the first one in it."""
     wanted = PurePosixPath(name)
     path = inside(folder, str(wanted.parent)) / wanted.name  # a link under the very name is not followed
-    try:
-        write(path)
-    except FileNotFoundError:
-        must_be_there(folder)
-        make_folder(path.parent)
-        write(path)
+    must_be_there(folder)
+    make_folder(path.parent)
+    return path
 
 
 def _put_once(final: Path, part: Path | bytes) -> None:
@@ -169,10 +166,14 @@ def matches(folder: Path, name: str, sha256: str) -> bool:
 
 def receipt_of(row: Mapping[str, Any], pictures: tuple[StoredPicture, ...]) -> dict[str, Any]:
     """The receipt of a settled call, from its row by columns and its pictures; it says which amounts are micro-USD."""
-    content = {"version": _RECEIPT, **{name: row[name] for name in _FACTS}}
-    content |= {name: json.loads(row[name] or "null") for name in JSON}
-    content |= {f"{name}_micro_usd": row[name] for name in _MONEY}
-    return content | {"pictures": [{name: getattr(one, name) for name in _PICTURE} for one in pictures]}
+    content = {"version": _RECEIPT, **dict(zip(_FACTS, itemgetter(*_FACTS)(row), strict=True))}
+    for name in JSON:
+        content[name] = json.loads(row[name] or "null")
+    for name in _MONEY:
+        content[f"{name}_micro_usd"] = row[name]
+    return content | {
+        "pictures": [dict(zip(_PICTURE, attrgetter(*_PICTURE)(one), strict=True)) for one in pictures]
+    }
 
 
 def append_receipt(folder: Path, receipt: Mapping[str, Any]) -> None:
@@ -199,9 +200,7 @@ def write_receipt(folder: Path, receipt: Mapping[str, Any]) -> None:
     """
     key, copy = receipt["key"], receipt["pictures"][0]["copy"]
     try:
-        _in_its_folder(
-            folder, receipt_name(key, copy), partial(write_whole, data=json.dumps(receipt).encode())
-        )
+        write_whole(_to_write(folder, receipt_name(key, copy)), json.dumps(receipt).encode())
     except FileExistsError:
         if find_receipt(folder, key, copy).get("id") != receipt["id"]:
             raise

@@ -69,7 +69,7 @@ class Ledger(ForkHooks):
                 raise
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        """What a query finds, as tuples; nothing if there is no ledger yet.
+        """What a query finds, as rows that also know their columns; nothing if there is no ledger yet.
 
         Raises:
             ConfigurationError: the ledger cannot be opened or read.
@@ -131,6 +131,7 @@ class Ledger(ForkHooks):
 
     def _keep(self, connection: sqlite3.Connection, *, writes: bool) -> None:
         self._connection, self._writes, self._inode = connection, writes, _inode(self.path)
+        connection.row_factory = sqlite3.Row
         connection.create_function("holds", 2, _holds, deterministic=True)
         self._end = weakref.finalize(self, connection.close)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError, ConfigurationError
-from ..files import inside, is_name_inside, native
+from ..files import inside, native
 from ..locations import DEFAULT_ARCHIVE, archive_folder
 from ..protocol import call_status
 from ..request import ImageRequest
@@ -20,21 +20,27 @@ from . import layout
 from .claims import copy_of_row
 from .ledger import Ledger
 from .process_lock import is_alive
-from .records import Claim, Copy, Entry, InputFile, OpenCall, Spend, StoredPicture, is_call
+from .records import Claim, Copy, Entry, OpenCall, Spend, StoredPicture, is_call, is_place
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
-    from .records import Decided
-
 _KEYS_AT_ONCE = 5_000  # so that a plan of a hundred thousand rows never holds the ledger for long
 _PICTURE = """key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt, unpasted,
-    request_id, cost, starred IS NOT NULL"""
-_ENTRY = """number, id, key, created, ended, vendor, model, prompt, request, asked, parents, inputs, seconds, state,
-    cost, reserved, request_id, usage, attempts, session, error, code, message"""
+    request_id, cost"""
 
-
+_WITHOUT_FACTS = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message FROM pictures p
+    LEFT JOIN calls c ON c.number = CASE WHEN p.path IS NULL THEN p.call END
+    WHERE p.key IN (SELECT value FROM json_each(?))"""
+# The share as the view `kept` has it; to join with the view would make all of it, each time.
+_WITH_FACTS = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message,
+        p.mime, p.width, p.height, p.sha256, p.revised_prompt, c.request_id,
+        CASE WHEN p.path IS NOT NULL THEN c.cost / (
+            SELECT COUNT(*) FROM pictures s WHERE s.call = p.call AND s.path IS NOT NULL) END,
+        c.ended
+    FROM pictures p JOIN calls c ON c.number = p.call
+    WHERE p.key IN (SELECT value FROM json_each(?))"""
 # A picture that is here, which most are, needs no look at its call.
 _HERE = Copy("", 0, "done", "", "", None, None, None)
 
@@ -59,7 +65,7 @@ class Reader:
     def stored(self, key: str) -> list[StoredPicture]:
         """The pictures of a request on disk, newest first; by `copy` they are in the order they were made."""
         query = f"SELECT {_PICTURE} FROM kept WHERE key = ? AND path != '' ORDER BY call DESC, copy DESC"  # noqa: S608
-        return [_picture(row) for row in self._ledger.rows(query, (key,)) if _is_place(row[4])]
+        return [StoredPicture(*row) for row in self._ledger.rows(query, (key,)) if is_place(row["path"])]
 
     def path_of(self, stored: StoredPicture) -> Path:
         """Where a stored picture is.
@@ -95,39 +101,11 @@ class Reader:
             facts: also all that is known of the pictures that are here, of which is said only that they are
                 otherwise; it takes longer.
         """
-        if facts:
-            return self._copies_with_facts(keys)
-        query = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message FROM pictures p
-            LEFT JOIN calls c ON c.number = CASE WHEN p.path IS NULL THEN p.call END
-            WHERE p.key IN (SELECT value FROM json_each(?))"""
+        query = _WITH_FACTS if facts else _WITHOUT_FACTS
         return {
             (row[0], row[1]): _HERE if row[2] is None else copy_of_row(row)
             for batch in _batches(keys)
             for row in self._ledger.rows(query, (batch,))
-        }
-
-    def _copies_with_facts(self, keys: Iterable[str]) -> dict[tuple[str, int], Copy]:
-        # The share as the view `kept` has it; to join with the view would make all of it, each time.
-        query = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message,
-                p.mime, p.width, p.height, p.sha256, p.revised_prompt, c.request_id,
-                CASE WHEN p.path IS NOT NULL THEN c.cost / (
-                    SELECT COUNT(*) FROM pictures s WHERE s.call = p.call AND s.path IS NOT NULL) END,
-                c.ended
-            FROM pictures p JOIN calls c ON c.number = p.call
-            WHERE p.key IN (SELECT value FROM json_each(?))"""
-        found = {}
-        for batch in _batches(keys):
-            for key, copy, state, call_id, path, *rest in self._ledger.rows(query, (batch,)):
-                place = path if _is_place(path) else None
-                brief = copy_of_row((key, copy, state, call_id, place, *rest[:3]))
-                found[key, copy] = Copy(*brief[:8], *rest[3:])
-        return found
-
-    def decisions(self) -> dict[tuple[str, int], tuple[Decided, str | None]]:
-        """The decision that counts for each copy that one was made for, and its reason, by key and copy."""
-        query = "SELECT key, copy, decision, reason, MAX(number) FROM decisions GROUP BY key, copy"
-        return {
-            (key, copy): (decision, reason) for key, copy, decision, reason, _ in self._ledger.rows(query)
         }
 
     # --- calls
@@ -188,10 +166,8 @@ class Reader:
         return found[0] if len(found) == 1 else None
 
     def _entries(self, condition: str, values: tuple[Any, ...]) -> list[Entry]:
-        query = f"SELECT {_ENTRY} FROM calls {condition}"  # noqa: S608 - our own columns
         with self._damage_told():
-            names = [name.strip() for name in _ENTRY.split(",")]
-            rows = [dict(zip(names, row, strict=True)) for row in self._ledger.rows(query, values)]
+            rows = self._ledger.rows(f"SELECT * FROM calls {condition}", values)  # noqa: S608 - our own
             pictures = self._pictures_of([row["number"] for row in rows])
             return [_entry(row, tuple(pictures.get(row["number"], ()))) for row in rows]
 
@@ -200,8 +176,9 @@ class Reader:
             ORDER BY call, position"""  # noqa: S608
         found: dict[int, list[StoredPicture]] = {}
         for number, *facts in self._ledger.rows(query, (json.dumps(numbers),)):
-            if _is_place(facts[4]):
-                found.setdefault(number, []).append(_picture(facts))
+            picture = StoredPicture(*facts)
+            if is_place(picture.path):
+                found.setdefault(number, []).append(picture)
         return found
 
     @contextlib.contextmanager
@@ -251,11 +228,6 @@ def missing_urls(ledger: Ledger, call_id: str) -> tuple[tuple[int, str], ...]:
     return tuple((position, url) for position, url in ledger.rows(query, (call_id,)))
 
 
-def _is_place(path: object) -> bool:
-    """Whether a ledger, which may be a stranger's, names a place in its own folder, or "" for none on disk."""
-    return path == "" or is_name_inside(path)
-
-
 def _batches(keys: Iterable[str]) -> Iterator[str]:
     # Neighbours are on the same pages of the file.
     remaining = iter(sorted(set(keys)))
@@ -263,12 +235,7 @@ def _batches(keys: Iterable[str]) -> Iterator[str]:
         yield json.dumps(batch)
 
 
-def _picture(row: Iterable[Any]) -> StoredPicture:
-    *facts, starred = row
-    return StoredPicture(*(*facts, bool(starred)))
-
-
-def _entry(row: dict[str, Any], pictures: tuple[StoredPicture, ...]) -> Entry:
+def _entry(row: Mapping[str, Any], pictures: tuple[StoredPicture, ...]) -> Entry:
     cost = 0 if row["state"] in {"rejected", "cancelled"} and row["cost"] is None else row["cost"]
     same = ("id", "key", "vendor", "model", "prompt", "state", "request_id", "attempts", "session", "seconds",
             "error", "code", "message")  # fmt: skip
@@ -278,9 +245,6 @@ def _entry(row: dict[str, Any], pictures: tuple[StoredPicture, ...]) -> Entry:
         ended=datetime.fromtimestamp(row["ended"]) if row["ended"] else None,
         request=_request(row["request"], row["prompt"]),
         parameters=_object(row["request"]),
-        asked=_object(row["asked"]),
-        parents=tuple(_list(row["parents"])),
-        inputs=tuple(InputFile(**one) for one in _list(row["inputs"])),
         outcome=call_status(row["state"], row["error"], picture=bool(pictures)),
         cost=cost,
         bound=row["reserved"] if cost is None else cost,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import CometError
+from ..files import is_name_inside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ..protocol import CallStatus
     from ..request import ImageRequest
 
-Decided = Literal["keep", "reject"]
 Settled = Literal["done", "rejected", "unknown", "cancelled"]
 State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled"]
 
@@ -34,6 +34,11 @@ def is_call(call_id: object, key: object, copies: object) -> bool:
         and isinstance(copies, list)
         and all(type(copy) is int and copy >= 0 for copy in copies)
     )
+
+
+def is_place(path: object) -> bool:
+    """Whether a path from disk names a place in the archive's own folder, or is "" for none on disk."""
+    return path == "" or is_name_inside(path)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,6 @@ class StoredPicture:
         size: bytes.
         unpasted: the file with the bytes that came, if the picture is a pasted one.
         cost: micro-USD: the call's cost shared among its pictures, None if unknown.
-        starred: whether a person put a star on it.
     """
 
     key: str
@@ -93,20 +97,6 @@ class StoredPicture:
     unpasted: str | None = None
     request_id: str | None = None
     cost: int | None = None
-    starred: bool = False
-
-
-class InputFile(NamedTuple):
-    """A prepared picture that went into a call; its file is `inputs/<ab>/<sha256>.<ext>`.
-
-    Attributes:
-        role: "image" or "mask".
-        sha256: of the file's bytes.
-    """
-
-    role: str
-    sha256: str
-    mime: str
 
 
 class Copy(NamedTuple):
@@ -179,9 +169,6 @@ class Entry:
     """One call in the history.
 
     Attributes:
-        asked: the options as a person gave them, {} if nothing was adapted.
-        parents: keys of the calls whose pictures went in.
-        inputs: the pictures that went in.
         seconds: from its claim to its end, None if unknown.
         cost: micro-USD, None if unknown; `bound` is then the most it can be.
         error: the name of the error's class, or None.
@@ -196,9 +183,6 @@ class Entry:
     prompt: str | None
     request: ImageRequest | None
     parameters: Mapping[str, Any]
-    asked: Mapping[str, Any]
-    parents: tuple[str, ...]
-    inputs: tuple[InputFile, ...]
     seconds: float | None
     state: State
     outcome: CallStatus

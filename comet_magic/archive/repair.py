@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ..files import PART
@@ -22,14 +22,7 @@ if TYPE_CHECKING:
 _OLD = 3600.0  # seconds after which a temporary file cannot be one that is being written
 
 
-@dataclass
-class _Findings:
-    settled: list[str] = field(default_factory=list)
-    adopted: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    unexplained: list[str] = field(default_factory=list)
+_Findings = defaultdict[str, list[str]]  # by the names that `Repair` has
 
 
 def repair(recovery: Recovery) -> Repair:
@@ -40,20 +33,20 @@ def repair(recovery: Recovery) -> Repair:
     """
     with recovery.ledger.transaction(create=True):
         pass
-    findings = _Findings()
+    findings = _Findings(list)
     _settle_open(recovery, findings)
     _read_receipts(recovery, findings)
     _adopt_pictures(recovery, findings)
     _check_pictures(recovery, findings)
     _remove_leftovers(recovery, findings)
-    return Repair(**{name: tuple(sorted(found)) for name, found in vars(findings).items()})
+    return Repair(**{name: tuple(sorted(found)) for name, found in findings.items()})
 
 
 def _settle_open(recovery: Recovery, findings: _Findings) -> None:
     query = "SELECT id FROM calls WHERE state IN ('claimed', 'received')"
     before = {call_id for (call_id,) in recovery.ledger.rows(query)}
     recovery.reconcile()
-    findings.settled += before - {call_id for (call_id,) in recovery.ledger.rows(query)}
+    findings["settled"] += before - {call_id for (call_id,) in recovery.ledger.rows(query)}
 
 
 # --- receipts -----------------------------------------------------------------------------------------
@@ -66,7 +59,7 @@ def _read_receipts(recovery: Recovery, findings: _Findings) -> None:
         if receipt:
             proved.append(receipt)
         else:
-            findings.unexplained.append(name)
+            findings["unexplained"].append(name)
     for receipt in sorted(proved, key=lambda one: float(one["created"])):
         _believe(recovery, receipt, findings)
 
@@ -85,9 +78,9 @@ def _believe(recovery: Recovery, receipt: dict[str, Any], findings: _Findings) -
     with recovery.ledger.transaction() as connection:
         number = _row_of(connection, receipt)
         adopted = [one for one in there if _adopt(connection, number, one)]
-    findings.adopted += [one.path for one in adopted]
+    findings["adopted"] += [one.path for one in adopted]
     if state != "done":
-        findings.settled.append(receipt["id"])
+        findings["settled"].append(receipt["id"])
 
 
 def believe_another(recovery: Recovery, call: Claim) -> bool:
@@ -97,7 +90,7 @@ def believe_another(recovery: Recovery, call: Claim) -> bool:
         return False
     with recovery.ledger.transaction() as connection:
         claims.settle(connection, call.id, "cancelled", facts={})
-    _believe(recovery, receipt, _Findings())
+    _believe(recovery, receipt, _Findings(list))
     return True
 
 
@@ -135,9 +128,9 @@ def _adopt_pictures(recovery: Recovery, findings: _Findings) -> None:
         if name in known or name.endswith(PART):
             continue
         if _adopt_file(recovery, path):
-            findings.adopted.append(name)
+            findings["adopted"].append(name)
         else:
-            findings.unexplained.append(name)
+            findings["unexplained"].append(name)
 
 
 def _adopt_file(recovery: Recovery, path: Path) -> bool:
@@ -166,8 +159,8 @@ def _check_pictures(recovery: Recovery, findings: _Findings) -> None:
         if not layout.is_there(recovery.folder, path):
             gone.append(path)
         elif not layout.matches(recovery.folder, path, sha256):
-            findings.damaged.append(path)
-    findings.missing += gone
+            findings["damaged"].append(path)
+    findings["missing"] += gone
     with recovery.ledger.transaction() as connection:
         connection.executemany("UPDATE pictures SET path = NULL WHERE path = ?", [(path,) for path in gone])
 
@@ -184,10 +177,10 @@ def _remove_leftovers(recovery: Recovery, findings: _Findings) -> None:
     for path in recovery.folder.rglob(f"*{PART}"):
         if path.lstat().st_mtime < before:
             path.unlink(missing_ok=True)
-            findings.removed.append(layout.relative(recovery.folder, path))
+            findings["removed"].append(layout.relative(recovery.folder, path))
     query = "SELECT id FROM calls WHERE state IN ('done', 'rejected', 'cancelled') AND error IS NULL"
     ended = {call_id for (call_id,) in recovery.ledger.rows(query)}
     for path in layout.files(recovery.folder, "spool/*"):
         if path.stem in ended:
             path.unlink(missing_ok=True)
-            findings.removed.append(layout.relative(recovery.folder, path))
+            findings["removed"].append(layout.relative(recovery.folder, path))

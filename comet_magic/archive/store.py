@@ -21,11 +21,11 @@ from .recovery import Recovery
 from .repair import believe_another, repair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..request import ImageRequest
-    from .records import Decided, InputFile, Settled
+    from .records import Settled
 
 _IN_MEMORY = "memory"
 _UNLIMITED = Budget()
@@ -71,9 +71,6 @@ class Archive(Reader, ForkHooks):
         copies: Sequence[int] | None = None,
         redo: bool = False,
         call_id: str = "",
-        asked: Mapping[str, Any] | None = None,
-        parents: Sequence[str] = (),
-        inputs: Sequence[InputFile] = (),
     ) -> Claim:
         """Claim a call, so that it may be sent: its row, copies and money are durable when this returns.
 
@@ -86,9 +83,6 @@ class Archive(Reader, ForkHooks):
             copies: the copies to make; None takes the next free ones.
             redo: also take named copies that are uncertain, or whose address is still known.
             call_id: the call's id if another process has given it one.
-            asked: the options as a person gave them, if they were adapted.
-            parents: keys of the calls whose pictures go in.
-            inputs: the pictures that go in, as `store_input` gave them.
 
         Raises:
             CopyTaken: a named copy exists, is being made, or is uncertain.
@@ -96,12 +90,21 @@ class Archive(Reader, ForkHooks):
             ConfigurationError: the folder or the ledger cannot be used.
         """
         self._restore()
-        wanted = claims.ClaimRequest(
-            *(request, vendor, reserve, session, self._ready(), self.store_prompts, call_id),
-            *(asked, parents, inputs),
-        )
+        owner = self._ready()
         with self._ledger.transaction(create=True) as connection:
-            claimed = claims.claim(connection, wanted, budget=budget, copies=copies, redo=redo)
+            claimed = claims.claim(
+                connection,
+                request,
+                vendor=vendor,
+                reserve=reserve,
+                budget=budget,
+                session=session,
+                copies=copies,
+                redo=redo,
+                call_id=call_id,
+                owner=owner,
+                store_prompts=self.store_prompts,
+            )
         with self._lock:
             self._began[claimed.id] = time.monotonic()
         return claimed
@@ -161,8 +164,8 @@ class Archive(Reader, ForkHooks):
         Raises:
             OSError: the disk is full, the folder is gone, and the like; `part` is untouched.
         """
-        with self._after_paying():
-            copy = self._copy_of(call, index)
+        with self._after_paying(), self._ledger.transaction() as connection:
+            copy = claims.copy_at(connection, call, index)
         path = ""
         size = len(part) if isinstance(part, bytes) else native(part).stat().st_size
         if self.folder is not None:
@@ -173,14 +176,6 @@ class Archive(Reader, ForkHooks):
         with self._lock:
             self._pending.setdefault(call.id, {})[index] = picture
         return native(self.folder / path) if self.folder else None
-
-    def _copy_of(self, call: Claim, index: int) -> int:
-        query = "SELECT copy FROM slots WHERE id = ? AND position = ?"
-        known = self._ledger.rows(query, (call.id, index))
-        if known:
-            return int(known[0][0])
-        with self._ledger.transaction() as connection:
-            return claims.copy_at(connection, call, index)
 
     def settle(
         self,
@@ -209,7 +204,7 @@ class Archive(Reader, ForkHooks):
         """
         with self._lock:
             kept, began = self._pending.get(call.id, {}), self._began.pop(call.id, None)
-        pictures = tuple(kept[index] for index in sorted(kept))
+        pictures = tuple(dict(sorted(kept.items())).values())
         facts = {
             "cost": cost,
             "usage": usage,
@@ -236,38 +231,6 @@ class Archive(Reader, ForkHooks):
 
     def _keep_receipt(self, folder: Path, receipt: Mapping[str, Any]) -> None:
         layout.append_receipt(folder, receipt)
-
-    # --- what a person thinks of a picture ------------------------------------------------------------
-
-    def star(self, key: str, copy: int, *, on: bool = True) -> None:
-        """Put a star on a picture, or take it off.
-
-        Raises:
-            ConfigurationError: the ledger cannot be written.
-        """
-        with self._ledger.transaction() as connection:
-            query = "UPDATE pictures SET starred = ? WHERE key = ? AND copy = ? AND path IS NOT NULL"
-            connection.execute(query, (time.time() if on else None, key, copy))
-
-    def decide(self, copies: Iterable[tuple[str, int]], decision: Decided, reason: str | None = None) -> None:
-        """Keep or reject copies, each a key and its copy index; what was decided before can be brought back.
-
-        Raises:
-            ConfigurationError: the ledger cannot be written.
-        """
-        with self._ledger.transaction() as connection:
-            number = 1 + connection.execute("SELECT COALESCE(MAX(number), 0) FROM decisions").fetchone()[0]
-            rows = [(key, copy, number, decision, reason, time.time()) for key, copy in copies]
-            connection.executemany("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?)", rows)
-
-    def undo_decision(self) -> None:
-        """Take back what was decided last.
-
-        Raises:
-            ConfigurationError: the ledger cannot be written.
-        """
-        with self._ledger.transaction() as connection:
-            connection.execute("DELETE FROM decisions WHERE number = (SELECT MAX(number) FROM decisions)")
 
     # --- what a crash left ----------------------------------------------------------------------------
 

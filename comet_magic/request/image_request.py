@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import product, starmap
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -138,7 +138,7 @@ class ImageRequest:
         Raises:
             InvalidRequestError: a name is not a parameter, or there is no prompt.
         """
-        check_names(facts, [member.name for member in fields(cls)])
+        check_names(facts, (*WIRE_PARAMETERS, "extra"))
         if not isinstance(facts.get("prompt"), str):
             raise InvalidRequestError("prompt is missing", param="prompt")
         request = cls("-")

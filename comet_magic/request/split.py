@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..catalog import WIRE_PARAMETERS
 from ..errors import InvalidRequestError
 from .checks import check_call, check_names, shown
 from .image_request import ImageRequest
@@ -28,15 +29,15 @@ def requests_of(prompt: str, options: Mapping[str, Any]) -> tuple[ImageRequest, 
     """
     check_call(options)
     given = {name: value for name, value in options.items() if value is not None and name not in CALL_OPTIONS}
-    check_names(given, [member.name for member in fields(ImageRequest)])
+    check_names(given, (*WIRE_PARAMETERS, "extra"))
     count = given.pop("n", 1)
     if type(count) is not int or not 1 <= count <= MOST_PICTURES:
         raise InvalidRequestError(f"n is {shown(count)}; a call takes 1 to {MOST_PICTURES}", param="n")
     one = ImageRequest(prompt, **given)
     most = 1 if one.stream else one.spec.n.high
     whole, rest = divmod(count, most)
-    requests = (one if most == 1 else replace(one, n=most),) * whole
-    return (*requests, replace(one, n=rest)) if rest else requests
+    parts = [most] * whole + [rest] * bool(rest)
+    return tuple(one if part == 1 else replace(one, n=part) for part in parts)
 
 
 def cost_of(
