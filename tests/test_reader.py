@@ -571,6 +571,27 @@ def test_a_picture_anywhere_plausible_is_found(
     assert [item.data for item in read(document, cut=cut).items] == [JPEG]
 
 
+@pytest.mark.parametrize(
+    "text", [b"Insufficient balance, please recharge", "余额不足".encode(), b"blocked by content moderation"]
+)
+def test_a_plain_text_is_weighed_by_its_words(text: bytes) -> None:
+    assert failed(text).outcome == refused(400, text).outcome == "rejected"
+    assert type(failed(text)) is type(refused(502, text))
+
+
+def test_a_body_of_another_kind_is_that_file() -> None:
+    for data in (b"\0\0\0 ftypavif\0\0\0\0avifmif1" + bytes(40), b"GIF89a" + bytes(40)):
+        assert read(data).items[0].data == data
+
+
+@pytest.mark.parametrize(
+    "body", [{"data": ["/files/1.png"]}, {"images": [{"image_url": "/files/1.webp?x=1"}]}]
+)
+def test_a_relative_address_of_a_picture_is_an_address(body: Any) -> None:
+    (item,) = read(body).items
+    assert item.url in ("/files/1.png", "/files/1.webp?x=1")
+
+
 # ── Streams ────────────────────────────────────────────────────────────────────────────────────────
 
 

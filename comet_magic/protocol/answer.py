@@ -101,7 +101,8 @@ def read_answer(
     body = decoded(pieces, encoding=encoding, largest=largest)
     beginning = next(body, b"")
     body = chain([beginning], body)
-    if sniff(beginning):
+    kind = kind_of(beginning)
+    if kind is not None and kind.suffix != ".html":
         return Reply((_whole_body(body, largest_picture),))
     if not looks_like_a_stream(beginning, labelled=stream):
         reader = DocumentReader(largest_picture=largest_picture)
@@ -153,7 +154,7 @@ def _events(reader: StreamReader, pieces: Iterable[bytes]) -> Iterator[StreamEve
 
 
 def _whole_body(pieces: Iterable[bytes], largest: int) -> ReplyItem:
-    """The picture that a body itself is."""
+    """The picture, or other file, that a body itself is."""
     data = bytearray()
     for piece in pieces:
         data += piece
@@ -305,9 +306,9 @@ def _unreadable(text: str, urls: Sequence[str]) -> CometError:
     if not text.strip():
         return BadResponseError("the answer is empty")
     page = text.lstrip()[:1] == "<"
-    kind = kind_of(text[:512].encode("utf-8", "replace"))
-    if kind is not None and not page:
-        return BadResponseError(f"the answer is a file of the kind {kind.name}, which is not opened")
+    words = Said(message=text[:_LONGEST_FACT], text=text[:_LONGEST_FACT], is_fault=True)
+    if not page and words.error(200, {}).outcome == "rejected":
+        return _told(words, urls, None)
     said = " ".join(clean(prose(text), limit=200).split())
     hint = BASE_URL_HINT if page else ""
     return BadResponseError(f"the answer is not readable as JSON: {said}", hint=hint, urls=urls)

@@ -44,6 +44,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/=_%\\\s-]{64,}")
 _HEAD = 88  # signs that tell the kind of a picture
 _DATA_URI = re.compile(r"data:[^,;\"'\s]{0,100}((?:;[^,;\"'\s]{0,300}){0,9}),([^\"'<>)\s]*)", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://[^\s\"'<>\\]+", re.IGNORECASE)
+_WHOLE_ADDRESS = re.compile(r"https?://\S|/[^\s/]\S{0,2000}\.(?:png|jpe?g|webp)(?:\?\S*)?$", re.IGNORECASE)
 _MARKDOWN = re.compile(r"!\[[^\]]{0,1000}\]\(\s*(https?://[^)\s]+)")
 _REVISED = ("revised_prompt", "revisedPrompt", "actual_prompt", "enhanced_prompt")
 _FIRST = ("data", "b64json", "url", "images", "image", "output", "outputs", "result", "results")
@@ -174,7 +175,7 @@ def _is_place(text: str, name: str) -> bool:
     if name == "url":
         return True
     named = _PLACES.search(name) is not None or _CODED.search(name) is not None or not name
-    return named and re.match(r"https?://\S", text.strip(), re.IGNORECASE) is not None
+    return named and _WHOLE_ADDRESS.match(text.strip()) is not None
 
 
 def _failed_entry(value: Any, *, expected: bool) -> list[ReplyItem]:
