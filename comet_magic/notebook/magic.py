@@ -26,16 +26,6 @@ if TYPE_CHECKING:
 
     from ..images import Images
 
-CLIENT_TRAITS = (
-    "base_url",
-    "archive",
-    "timeout",
-    "max_cost",
-    "max_cost_session",
-    "max_cost_day",
-    "price_per_image",
-    "max_in_flight",
-)
 INLINE_MAX_KB = 300
 
 
@@ -140,7 +130,9 @@ class CometMagics(Magics):
 
     def client_settings(self) -> dict[str, Any]:
         """The settings of the client that `%config CometMagics` sets; what is not set is left out."""
-        settings = {name: getattr(self, name) for name in CLIENT_TRAITS}
+        from ..settings import ClientOptions
+
+        settings = {name: getattr(self, name, None) for name in ClientOptions.__annotations__}
         return {name: value for name, value in settings.items() if value is not None}
 
     @_command

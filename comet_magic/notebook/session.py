@@ -59,7 +59,7 @@ class Session:
         destination = self.destination(settings.get("base_url"))
         if destination:
             return Service(shared_client(**settings), "", destination)
-        return Service(self._sandbox_client(_without_address(settings)), SANDBOX_NOTICE, destination)
+        return Service(self._sandbox_client(settings), SANDBOX_NOTICE, destination)
 
     def destination(self, base_url: str | None) -> str:
         """The base URL that `service` sends to now; "" for the sandbox, if neither key nor base URL is set.
@@ -79,7 +79,7 @@ class Session:
             return shared_client(**settings)
         with self._lock:
             client = self._client
-        return client or Client(base_url=DISCARD_URL, api_key="none", **_without_address(settings))
+        return client or Client(**{**settings, "base_url": DISCARD_URL, "api_key": "none"})
 
     def catalogue_client(self, **settings: Any) -> Client:
         """A client for questions that need no key; without a key it has none to send."""
@@ -141,10 +141,6 @@ class Session:
                 if replaced is not None:
                     replaced.close()
             return self._client
-
-
-def _without_address(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in ("base_url", "api_key")}
 
 
 session = Session()

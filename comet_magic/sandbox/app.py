@@ -1,14 +1,9 @@
-"""Every route of the sandbox as a function from a request to a response: no socket, no clock.
-
-POST /v1/images/generations      GET /v1/models      GET /pictures/...
-GET /api/models (no key)         GET /v1/dashboard/billing/subscription, .../usage
-"""
+"""Every route of the sandbox as a function from a request to a response: no socket, no clock."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import MODELS
@@ -17,11 +12,19 @@ from . import generation, signed_urls
 from .error_replies import GATEWAY, ErrorReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from ..catalog import Model
 
 GENERATIONS = "/v1/images/generations"
+METHODS = {
+    GENERATIONS: "POST",
+    "/v1/models": "GET",
+    "/api/models": "GET",
+    "/v1/dashboard/billing/subscription": "GET",
+    "/v1/dashboard/billing/usage": "GET",
+    signed_urls.FOLDER: "GET",
+}
 BALANCE_USD = 10.0
 
 
@@ -98,25 +101,36 @@ class App:
 
     def answer(self, request: HTTPRequest) -> HTTPResponse:
         """The response to a request."""
-        try:
-            return self._route(request)(request)
-        except ErrorReply as error:
-            return error_response(error, request.request_id)
-
-    def _route(self, request: HTTPRequest) -> Callable[[HTTPRequest], HTTPResponse]:
         path = request.target.partition("?")[0]
         if path.startswith(signed_urls.FOLDER):
             path = signed_urls.FOLDER
-        if path not in _ROUTES:
-            # The words of the gateway CometAPI resembles.
-            raise ErrorReply(404, f"Invalid URL ({request.method} {path})", code="")
-        method, handler = _ROUTES[path]
-        if request.method not in (method, "HEAD" if method == "GET" else method):
-            message = f"Method {request.method} is not allowed here"
-            raise ErrorReply(405, message, type=GATEWAY, code="", headers={"allow": method})
-        if path.startswith("/v1/"):
-            _require_key(request)
-        return partial(handler, self)
+        try:
+            _check(request, path)
+            return self._answer(request, path)
+        except ErrorReply as error:
+            return error_response(error, request.request_id)
+
+    def _answer(self, request: HTTPRequest, path: str) -> HTTPResponse:
+        # https://apidoc.cometapi.com/overview/models, https://apidoc.cometapi.com/tools/balance-api
+        match path:
+            case "/v1/models":
+                return _json({"object": "list", "data": [_listed(model) for model in MODELS]})
+            case "/api/models":
+                rows = [_catalogued(model) for model in MODELS]
+                counts = {"page": 0, "page_size": len(rows), "total": len(rows)}
+                return _json({"success": True, **counts, "data": rows})
+            case "/v1/dashboard/billing/subscription":
+                limits = dict.fromkeys(
+                    ("hard_limit_usd", "soft_limit_usd", "system_hard_limit_usd"), BALANCE_USD
+                )
+                return _json({"object": "billing_subscription", "has_payment_method": True, **limits})
+            case "/v1/dashboard/billing/usage":
+                return _json({"object": "list", "total_usage": request.spent * 100 / MILLION})  # cents
+            case signed_urls.FOLDER:
+                spec = signed_urls.spec_at(request.target, secret=self.secret, now=request.now)
+                return HTTPResponse(200, spec.file(), spec.mime, paints=True)
+            case _:
+                return self._generations(request)
 
     def _generations(self, request: HTTPRequest) -> HTTPResponse:
         fields = generation.parse(request.body)
@@ -138,51 +152,25 @@ class App:
         expires = int(now + self.url_lifetime)
         return self.root + signed_urls.signed_path(spec, secret=self.secret, expires=expires)
 
-    def _picture(self, request: HTTPRequest) -> HTTPResponse:
-        spec = signed_urls.spec_at(request.target, secret=self.secret, now=request.now)
-        return HTTPResponse(200, spec.file(), spec.mime, paints=True)
 
-    def _models(self, request: HTTPRequest) -> HTTPResponse:  # noqa: ARG002 - as every route
-        return _json({"object": "list", "data": [_listed(model) for model in MODELS]})
-
-    def _catalogue(self, request: HTTPRequest) -> HTTPResponse:  # noqa: ARG002 - as every route
-        rows = [_catalogued(model) for model in MODELS]
-        return _json({"success": True, "page": 0, "page_size": len(rows), "total": len(rows), "data": rows})
-
-    def _subscription(self, request: HTTPRequest) -> HTTPResponse:  # noqa: ARG002 - as every route
-        limit = {
-            "hard_limit_usd": BALANCE_USD,
-            "soft_limit_usd": BALANCE_USD,
-            "system_hard_limit_usd": BALANCE_USD,
-        }
-        return _json({"object": "billing_subscription", "has_payment_method": True, **limit})
-
-    def _usage(self, request: HTTPRequest) -> HTTPResponse:
-        cents = request.spent * 100 / MILLION
-        return _json({"object": "list", "total_usage": cents})
-
-
-# https://apidoc.cometapi.com/overview/models, https://apidoc.cometapi.com/tools/balance-api
-_ROUTES: dict[str, tuple[str, Callable[[App, HTTPRequest], HTTPResponse]]] = {
-    GENERATIONS: ("POST", App._generations),  # noqa: SLF001 - its own table
-    "/v1/models": ("GET", App._models),  # noqa: SLF001
-    "/api/models": ("GET", App._catalogue),  # noqa: SLF001
-    "/v1/dashboard/billing/subscription": ("GET", App._subscription),  # noqa: SLF001
-    "/v1/dashboard/billing/usage": ("GET", App._usage),  # noqa: SLF001
-    signed_urls.FOLDER: ("GET", App._picture),  # noqa: SLF001
-}
+def _check(request: HTTPRequest, path: str) -> None:
+    """Refuse an unknown path, the wrong method, and a request without a key."""
+    if path not in METHODS:
+        # The words of the gateway CometAPI resembles.
+        raise ErrorReply(404, f"Invalid URL ({request.method} {path})", code="")
+    method = METHODS[path]
+    if request.method not in (method, "HEAD" if method == "GET" else method):
+        message = f"Method {request.method} is not allowed here"
+        raise ErrorReply(405, message, type=GATEWAY, code="", headers={"allow": method})
+    scheme, _, key = (request.headers.get("authorization") or "").partition(" ")
+    if path.startswith("/v1/") and (scheme.lower() != "bearer" or not key.strip()):
+        raise ErrorReply(401, "Invalid token", type=GATEWAY, code="invalid_api_key")
 
 
 def _part(request: HTTPRequest) -> int:
     """The number at the end of the `Idempotency-Key`, so that the requests of one call get different pictures."""
     number = (request.headers.get("idempotency-key") or "").rpartition("-")[2]
     return int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 0
-
-
-def _require_key(request: HTTPRequest) -> None:
-    scheme, _, key = (request.headers.get("authorization") or "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise ErrorReply(401, "Invalid token", type=GATEWAY, code="invalid_api_key")
 
 
 def _listed(model: Model) -> dict[str, Any]:

@@ -68,23 +68,20 @@ def injected_error(name: str) -> ErrorReply:
     """The error that `fail=` names by its status or name."""
     if name == "429":
         return too_fast(0.2)
-    message, type_, code = _KNOWN.get(name, ("The upstream failed", GATEWAY, ""))
-    status = _STATUS.get(name) or int(name)
-    return ErrorReply(status, message, type=type_, code=code)
+    status, message, kind, code = _KNOWN.get(name) or (int(name), "The upstream failed", GATEWAY, "")
+    return ErrorReply(status, message, type=kind, code=code)
 
 
-_STATUS = {"moderation": 400, "quota": 429}
-
-_KNOWN: dict[str, tuple[str, str, str | None]] = {
-    "moderation": ("Your request was rejected by the safety system.", PICTURE, "moderation_blocked"),
-    "quota": ("Your credit balance is exhausted.", "insufficient_quota", "credit_balance_exhausted"),
-    "400": ("The request could not be validated", GATEWAY, "invalid_request"),
-    "401": ("Invalid token", GATEWAY, "invalid_api_key"),
-    "402": ("Payment required", GATEWAY, "insufficient_user_quota"),
-    "403": ("This key may not use this model", GATEWAY, "permission_denied"),
-    "404": ("The model does not exist", CALLER, "model_not_found"),
-    "413": ("Request entity too large", GATEWAY, ""),
-    "500": ("The server had an error while processing your request", "server_error", None),
-    "503": ("The server is overloaded", "service_unavailable_error", "server_is_overloaded"),
-    "524": ("A timeout occurred", GATEWAY, ""),
+_KNOWN: dict[str, tuple[int, str, str, str | None]] = {
+    "moderation": (400, "Your request was rejected by the safety system.", PICTURE, "moderation_blocked"),
+    "quota": (429, "Your credit balance is exhausted.", "insufficient_quota", "credit_balance_exhausted"),
+    "400": (400, "The request could not be validated", GATEWAY, "invalid_request"),
+    "401": (401, "Invalid token", GATEWAY, "invalid_api_key"),
+    "402": (402, "Payment required", GATEWAY, "insufficient_user_quota"),
+    "403": (403, "This key may not use this model", GATEWAY, "permission_denied"),
+    "404": (404, "The model does not exist", CALLER, "model_not_found"),
+    "413": (413, "Request entity too large", GATEWAY, ""),
+    "500": (500, "The server had an error while processing your request", "server_error", None),
+    "503": (503, "The server is overloaded", "service_unavailable_error", "server_is_overloaded"),
+    "524": (524, "A timeout occurred", GATEWAY, ""),
 }

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import WIRE_PARAMETERS, find, output_tokens
+from ..catalog import WIRE_PARAMETERS, edges, find, output_tokens
 from ..catalog.prices import PARTIAL_TOKENS
 from ..errors import InvalidRequestError
 from ..money import MILLION
@@ -112,7 +112,9 @@ class AcceptedRequest:
         quality = request.quality
         if quality in {None, "auto"} and model.auto_qualities:
             quality = "medium" if "medium" in model.auto_qualities else model.auto_qualities[0]
-        width, height = _pixels(str(size))
+        # Seedream's `2K` is a square of 2048 pixels:
+        # https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation
+        width, height = edges(size) or (int(str(size).removesuffix("K")) * 1024,) * 2
         specs = tuple(
             PictureSpec(
                 painted_words(request.prompt),
@@ -120,7 +122,7 @@ class AcceptedRequest:
                 height,
                 position,
                 transparent=request.background == "transparent",
-                output_format=request.output_format or _FORMATS.get(model.family, "png"),
+                output_format=request.output_format or ("jpeg" if model.family == "seedream" else "png"),
                 compression=request.output_compression,
             )
             for position in range(first, first + request.n)
@@ -179,8 +181,32 @@ class AcceptedRequest:
             data = [{"url": url_of(spec, now)} for spec in self.specs]
         else:
             data = [{"b64_json": _encoded(spec, spec.paint())} for spec in self.specs]
-        shape = _SHAPES.get(self.model.family, _plain)
-        yield json.dumps(shape(self, now, data)).encode()
+        yield json.dumps(self._shaped(now, data)).encode()
+
+    def _shaped(self, now: int, data: list[dict[str, str]]) -> dict[str, Any]:
+        """The response as the model's family sends it."""
+        plain = {"created": now, "data": data}
+        match self.model.family:
+            case "gpt-image":
+                usage = self.usage()
+                usage["output_tokens_details"] = {"image_tokens": usage["output_tokens"], "text_tokens": 0}
+                return {**plain, **self.chosen_values(), "usage": usage}
+            case "dall-e-3":
+                revised = {"revised_prompt": f"{self.request.prompt} Painted by the sandbox."}
+                return {**plain, "data": [{**revised, **item} for item in data]}
+            case "qwen-image":
+                # Gateways of this kind send "" for absent fields:
+                # https://github.com/QuantumNous/new-api/blob/main/dto/openai_image.go
+                absent = {"url": "", "b64_json": "", "revised_prompt": ""}
+                return {**plain, "data": [{**absent, **item} for item in data]}
+            case "seedream":
+                # https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation
+                tokens = self.usage()["output_tokens"]
+                usage = {"generated_images": len(data), "output_tokens": tokens, "total_tokens": tokens}
+                sized = [{**item, "size": self.size} for item in data]
+                return {**plain, "model": self.model.id, "data": sized, "usage": usage}
+            case _:
+                return plain
 
     def events(self, now: int) -> Iterator[bytes]:
         """The response as server-sent events: previews, then the picture."""
@@ -208,58 +234,5 @@ class AcceptedRequest:
         }
 
 
-def _pixels(size: str) -> tuple[int, int]:
-    """Width and height; `2K` is the square of that many times 1024 pixels."""
-    # https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation
-    if size.endswith("K"):
-        return int(size[:-1]) * 1024, int(size[:-1]) * 1024
-    width, _, height = size.partition("x")
-    return int(width), int(height)
-
-
 def _encoded(spec: PictureSpec, image: Any) -> str:
     return base64.b64encode(spec.encode(image)).decode()
-
-
-Items = list[dict[str, str]]
-
-
-def _plain(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:  # noqa: ARG001 - all shapes have it
-    return {"created": now, "data": data}
-
-
-def _gpt_image(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:
-    usage = accepted.usage()
-    usage["output_tokens_details"] = {"image_tokens": usage["output_tokens"], "text_tokens": 0}
-    return {"created": now, **accepted.chosen_values(), "usage": usage, "data": data}
-
-
-def _dalle_3(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:
-    revised = f"{accepted.request.prompt} Painted by the sandbox."
-    return {"created": now, "data": [{"revised_prompt": revised, **item} for item in data]}
-
-
-def _qwen(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:  # noqa: ARG001 - all shapes have it
-    # Gateways of this kind send "" for absent fields: https://github.com/QuantumNous/new-api/blob/main/dto/openai_image.go
-    absent = {"url": "", "b64_json": "", "revised_prompt": ""}
-    return {"created": now, "data": [{**absent, **item} for item in data]}
-
-
-def _seedream(accepted: AcceptedRequest, now: int, data: Items) -> dict[str, Any]:
-    # https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation
-    tokens = accepted.usage()["output_tokens"]
-    return {
-        "model": accepted.model.id,
-        "created": now,
-        "data": [{**item, "size": accepted.size} for item in data],
-        "usage": {"generated_images": len(data), "output_tokens": tokens, "total_tokens": tokens},
-    }
-
-
-_SHAPES: dict[str, Callable[[AcceptedRequest, int, Items], dict[str, Any]]] = {
-    "gpt-image": _gpt_image,
-    "dall-e-3": _dalle_3,
-    "qwen-image": _qwen,
-    "seedream": _seedream,
-}
-_FORMATS = {"seedream": "jpeg"}
