@@ -33,26 +33,18 @@ __all__ += ["start_sandbox", "unload_ipython_extension"]
 __all__ += errors.__all__
 
 _LATE = {
-    "AsyncClient": "client",
-    "Client": "client",
-    "agenerate": "client",
-    "generate": "client",
-    "history": "archive",
-    "spend": "archive",
-    "read_metadata": "images",
-    "Images": "images",
-    "agenerate_dataset": "pipeline",
-    "generate_dataset": "pipeline",
-    "open_dataset": "pipeline",
-    "plan": "pipeline",
-    "generate_one": "remote",
-    "ImageRequest": "request",
-    "start_sandbox": "sandbox",
+    "archive": ("history", "spend"),
+    "client": ("AsyncClient", "Client", "agenerate", "generate"),
+    "images": ("Images", "read_metadata"),
+    "pipeline": ("agenerate_dataset", "generate_dataset", "open_dataset", "plan"),
+    "remote": ("generate_one",),
+    "request": ("ImageRequest",),
+    "sandbox": ("start_sandbox",),
 }
 
 
 def __getattr__(name: str) -> Any:
-    module = _LATE.get(name)
+    module = next((module for module, names in _LATE.items() if name in names), None)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{module}", __name__), name)
