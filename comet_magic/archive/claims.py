@@ -175,8 +175,11 @@ def settle(
     facts: Mapping[str, Any],
     error: CometError | None = None,
     pictures: Sequence[StoredPicture] = (),
-) -> None:
-    """Settle a call: state, money and pictures together. `facts` are columns; None leaves a column as it was."""
+) -> sqlite3.Row:
+    """Settle a call: state, money and pictures together; gives its row as it is then.
+
+    `facts` are columns; None leaves a column as it was.
+    """
     query = "SELECT number, state, reserved, cost, vendor, day, session FROM calls WHERE id = ?"
     number, old_state, reserved, old_cost, *account = _only(connection, query, (call_id,))
     cost = facts.get("cost")
@@ -197,6 +200,7 @@ def settle(
         record(connection, number, picture)
     old, new = _weigh(old_state, reserved, old_cost), _weigh(state, reserved, cost)
     _move_money(connection, (account[0], account[1], account[2]), old=old, new=new)
+    return _only(connection, "SELECT * FROM calls WHERE id = ?", (call_id,))
 
 
 def record(connection: sqlite3.Connection, number: int, picture: StoredPicture) -> None:
@@ -210,11 +214,6 @@ def record(connection: sqlite3.Connection, number: int, picture: StoredPicture) 
             :sha256, :revised_prompt, :unpasted, :starred)""",
         {**vars(picture), "call": number, "url": clean_url(url) if url else None, "starred": starred},
     )
-
-
-def row_of(connection: sqlite3.Connection, call_id: str) -> dict[str, Any]:
-    """A call's row by its columns."""
-    return dict(_only(connection, "SELECT * FROM calls WHERE id = ?", (call_id,)))
 
 
 def _only(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> sqlite3.Row:

@@ -20,13 +20,12 @@ BUSY = 30.0  # seconds to wait for another process's transaction
 _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
-def open_to_write(path: Path, busy: float = BUSY, *, private: bool = True) -> sqlite3.Connection:
-    """A connection that writes ahead; the file is made if there is none.
+def open_to_write(path: Path, busy: float = BUSY) -> sqlite3.Connection:
+    """A connection that writes ahead; the file is made if there is none, and a private folder for it.
 
     Args:
         path: the file.
         busy: seconds to wait for another process's transaction.
-        private: make its folder too, and a `.gitignore` in it.
 
     Raises:
         ConfigurationError: it is a link, or its folder cannot be written.
@@ -35,8 +34,7 @@ def open_to_write(path: Path, busy: float = BUSY, *, private: bool = True) -> sq
     """
     _refuse_link(path)
     if not path.exists():
-        if private:
-            make_private_folder(path.parent)
+        make_private_folder(path.parent)
         # SQLite would make it readable for others.
         os.close(open_no_follow(path, os.O_RDWR | os.O_CREAT))
     connection = _connect(path, "mode=rw", busy)
@@ -74,7 +72,9 @@ def closed_on_failure(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _refuse_link(path: Path) -> None:
     if path.is_symlink():
-        raise ConfigurationError(f"{clean(path)} is a link", hint="Name the folder it leads to.")
+        raise ConfigurationError(
+            f"{clean(path)} is a link", hint="Remove it, or name the folder it leads to."
+        )
 
 
 def _has_log(path: Path) -> bool:

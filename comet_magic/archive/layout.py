@@ -28,6 +28,7 @@ from .records import is_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from sqlite3 import Row
 
     from .records import StoredPicture
 
@@ -164,7 +165,7 @@ def matches(folder: Path, name: str, sha256: str) -> bool:
 # --- receipts: what an answer brought, enough to make its row in the ledger again -----------------------
 
 
-def receipt_of(row: Mapping[str, Any], pictures: tuple[StoredPicture, ...]) -> dict[str, Any]:
+def receipt_of(row: Row, pictures: tuple[StoredPicture, ...]) -> dict[str, Any]:
     """The receipt of a settled call, from its row by columns and its pictures; it says which amounts are micro-USD."""
     content = {"version": _RECEIPT, **dict(zip(_FACTS, itemgetter(*_FACTS)(row), strict=True))}
     for name in JSON:

@@ -120,11 +120,6 @@ class Archive(Reader, ForkHooks):
         except OSError:
             return RawAnswer()
 
-    def _drop_raw_answer(self, call_id: str) -> None:
-        if self.folder is not None:
-            with contextlib.suppress(OSError):
-                RawAnswer(inside(self.folder, layout.raw_answer_name(call_id))).drop()
-
     def received(
         self,
         call: Claim,
@@ -215,9 +210,9 @@ class Archive(Reader, ForkHooks):
         }
         failure: OSError | None = None
         with self._after_paying(), self._ledger.transaction() as connection:
-            claims.settle(connection, call.id, state, facts=facts, error=error, pictures=pictures)
+            row = claims.settle(connection, call.id, state, facts=facts, error=error, pictures=pictures)
             if pictures and self.folder is not None:
-                receipt = layout.receipt_of(claims.row_of(connection, call.id), pictures)
+                receipt = layout.receipt_of(row, pictures)
                 try:
                     self._keep_receipt(self.folder, receipt)
                 except OSError as problem:  # the money must be settled all the same
@@ -226,8 +221,10 @@ class Archive(Reader, ForkHooks):
             self._pending.pop(call.id, None)
         if failure:
             raise failure
-        if state in {"rejected", "cancelled"} or (state == "done" and error is None):
-            self._drop_raw_answer(call.id)
+        whole = state in {"rejected", "cancelled"} or (state == "done" and error is None)
+        if whole and self.folder is not None:
+            with contextlib.suppress(OSError):
+                inside(self.folder, layout.raw_answer_name(call.id)).unlink(missing_ok=True)
 
     def _keep_receipt(self, folder: Path, receipt: Mapping[str, Any]) -> None:
         layout.append_receipt(folder, receipt)

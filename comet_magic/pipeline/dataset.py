@@ -8,7 +8,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
 from ..archive import Reader
 from ..client.api import callers_level
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .report import Dataset
 
 Redo = Literal["failed", "refused", "unknown"]
-REDO = ("failed", "refused", "unknown")
+REDO: tuple[Redo, ...] = get_args(Redo)
 
 
 class DatasetOptions(WireOptions, ClientOptions, total=False):

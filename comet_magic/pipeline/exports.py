@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
-from itertools import count
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
@@ -143,22 +143,21 @@ def _shards(
 ) -> Iterator[tuple[str, Iterator[tuple[int, MetadataRow, bytes]]]]:
     """The samples in shards of at most 512 MB of pictures, each with its name; one after the other."""
     remaining = iter(samples)
-    first = next(remaining, None)
+    for number, first in enumerate(remaining):
+        yield name.format(number), _filled(folder, chain([first], remaining))
 
-    def fill() -> Iterator[tuple[int, MetadataRow, bytes]]:
-        nonlocal first
-        size = 0
-        while first is not None and size < SHARD:
-            number, record = first
-            data = _bytes(folder, record) or b""
-            size += len(data)
-            yield number, record, data
-            first = next(remaining, None)
 
-    for number in count():
-        if first is None:
+def _filled(
+    folder: Path, samples: Iterable[tuple[int, MetadataRow]]
+) -> Iterator[tuple[int, MetadataRow, bytes]]:
+    """The samples of one shard, with their bytes; the others are left where they are."""
+    size = 0
+    for number, record in samples:
+        data = _bytes(folder, record) or b""
+        yield number, record, data
+        size += len(data)
+        if size >= SHARD:
             return
-        yield name.format(number), fill()
 
 
 # --- parquet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..money import dollars
 from ..text import counted
@@ -49,26 +49,7 @@ class Status:
         return f"{in_words(self.counts)}; {money}{waiting}"
 
 
-class Display(Protocol):
-    """Shows a run; used by the thread that waits for it.
-
-    Attributes:
-        every: seconds between two calls of `show`.
-    """
-
-    every: float
-
-    def show(self, status: Status) -> None:
-        """Show how far the run is."""
-
-    def say(self, text: str) -> None:
-        """Show one sentence as well."""
-
-    def close(self) -> None:
-        """The run has ended."""
-
-
-def make_display() -> Display:
+def make_display() -> Lines | Bar:
     """A bar for a notebook or a terminal, lines for a file or a pipe."""
     if _in_notebook():
         return NotebookBar()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from ..archive.database import BUSY, open_to_read, open_to_write
 from ..errors import ConfigurationError
-from ..files import open_no_follow
 from ..text import clean
 from .expand import PARAMETERS
 from .source import plain, text_names
@@ -55,9 +53,9 @@ CREATE TABLE IF NOT EXISTS rows (
     PRIMARY KEY (run, position)
 ) WITHOUT ROWID;
 """
+_RUNS = "SELECT number, started, vendor, size, state, (SELECT COUNT(*) FROM rows WHERE run = number) AS read FROM runs"
 # The run whose rows the dataset has: the oldest that has any, for a newer one removes it when it takes its place.
-_STANDING = """SELECT number, started, vendor, size, state, (SELECT COUNT(*) FROM rows WHERE run = number) AS read
-    FROM runs ORDER BY read > 0 DESC, number LIMIT 1"""
+_STANDING = f"{_RUNS} ORDER BY read > 0 DESC, number LIMIT 1"
 
 
 class IndexedRow(NamedTuple):
@@ -113,7 +111,6 @@ class RowIndex:
         Raises:
             ConfigurationError: the index is not a file of its own or cannot be used.
         """
-        self._create()
         with self._opened(write=True) as connection:
             connection.executescript(_TABLES)
             cursor = connection.execute(
@@ -121,21 +118,6 @@ class RowIndex:
                 (time.time(), vendor, size),
             )
             return int(cursor.lastrowid or 0)
-
-    def _create(self) -> None:
-        try:
-            os.close(open_no_follow(self.path, os.O_RDWR | os.O_CREAT))
-        except OSError as error:
-            problem = error
-        else:
-            return
-        raise self._unusable("it is a link" if self.path.is_symlink() else problem.strerror or problem)
-
-    def _unusable(self, problem: object) -> ConfigurationError:
-        return ConfigurationError(
-            f"the index {clean(self.path)} cannot be used: {clean(problem)}",
-            hint="It may be removed: the next run makes it again, and nothing paid is lost.",
-        )
 
     def add(self, run: int, rows: Iterable[Row], *, prompt: str) -> None:
         """Add rows to a run; `prompt` names the column of the prompts."""
@@ -173,10 +155,7 @@ class RowIndex:
 
     def latest(self) -> Run | None:
         """The run that began last, also if its rows do not stand."""
-        return self._run(
-            """SELECT number, started, vendor, size, state, (SELECT COUNT(*) FROM rows WHERE run = number)
-            FROM runs ORDER BY number DESC LIMIT 1"""
-        )
+        return self._run(f"{_RUNS} ORDER BY number DESC LIMIT 1")
 
     def _run(self, query: str) -> Run | None:
         if not self.path.exists():
@@ -209,15 +188,18 @@ class RowIndex:
                     self._connection, self._writes = _open(self.path, write=write), write
                 with self._connection:
                     yield self._connection
-            except sqlite3.Error as error:
-                problem = error
+            except (sqlite3.Error, OSError) as error:
+                problem = clean(getattr(error, "strerror", None) or error)
             else:
                 return
-        raise self._unusable(problem)
+        raise ConfigurationError(
+            f"the index {clean(self.path)} cannot be used: {problem}",
+            hint="It may be removed: the next run makes it again, and nothing paid is lost.",
+        )
 
 
 def _open(path: Path, *, write: bool) -> sqlite3.Connection:
-    connection = open_to_write(path, BUSY, private=False) if write else open_to_read(path, BUSY)
+    connection = open_to_write(path, BUSY) if write else open_to_read(path, BUSY)
     connection.isolation_level = "DEFERRED"  # the statements of one `with` are one transaction
     if write:
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -10,7 +10,7 @@ import math
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import anyio
 from anyio.to_thread import run_sync
@@ -35,12 +35,11 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-    from ..archive import Archive, Copy
+    from ..archive import Copy
     from ..client.job import RunningCall
     from ..dask import Workers
     from ..images import Picture
     from ..protocol.decisions import RowStatus
-    from ..request import ImageRequest
     from .dataset import DatasetJob
     from .expand import Row
     from .source import Record
@@ -53,25 +52,12 @@ STEP = 0.02  # seconds between two looks while waiting, so that an interrupt act
 ToSend = tuple["Row", "Copy | None"]
 
 
-class Maker(Protocol):
-    """Makes pictures: the engine of this process, or workers elsewhere."""
-
-    @property
-    def archive(self) -> Archive:
-        """The dataset's."""
-
-    async def perform(self, request: ImageRequest, copy: int, *, redo: bool = False) -> RunningCall:
-        """Send one request; pictures and errors are in the call."""
-
-    async def refetch(self, call_id: str) -> bool:
-        """Fetch the missing pictures of a paid call, without sending anything; whether they are there now."""
-
-    async def recover(self, *, again: bool = False) -> None:
-        """Finish the calls that dead processes left."""
-
-
 class Runner:
     """One run of one job, on the engine's loop. Any thread may read `counts` and `error` and call `stop`.
+
+    Args:
+        job: what is to be made.
+        maker: who makes the pictures: the engine of this process, or the workers of a cluster.
 
     Attributes:
         counts: rows settled so far by status; `equal` are those that share the picture of an earlier row.
@@ -80,7 +66,7 @@ class Runner:
         awaited: rows that another process is making, once there is nothing else to do.
     """
 
-    def __init__(self, job: DatasetJob, maker: Maker) -> None:
+    def __init__(self, job: DatasetJob, maker: BatchCore | Workers) -> None:
         self.job = job
         self.counts: Counter[str] = Counter()
         self.error: BaseException | None = None

@@ -119,16 +119,17 @@ class ImageRequest:
 
     def body(self) -> dict[str, Any]:
         """The JSON that is sent: only what is set; `n` only if it is not 1."""
-        return {**self._facts(), **self.extra}
+        facts = self.to_dict()
+        extra = facts.pop("extra", {})
+        return {**facts, **extra}
 
     def to_dict(self) -> dict[str, Any]:
         """The request as plain JSON values: what is set, with `extra` under its own name."""
-        return {**self._facts(), "extra": dict(self.extra)} if self.extra else self._facts()
-
-    def _facts(self) -> dict[str, Any]:
         facts = {"model": self.model, "prompt": self.prompt, **dict(self._set())}
         if self.n == 1:
             del facts["n"]
+        if self.extra:
+            facts["extra"] = dict(self.extra)
         return facts
 
     @classmethod
