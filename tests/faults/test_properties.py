@@ -25,6 +25,7 @@ STUB: Any = SimpleNamespace(
     prompt="seed",
     picture=lambda index=0, kind="png": pictures.picture("seed", index, kind),
     url=lambda **_: "https://pictures.example/0.png",
+    envelope=lambda: {"data": [{"b64_json": "aGVsbG8="}]},
 )
 STREAMS = [
     make(STUB).encode()
