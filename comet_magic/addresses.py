@@ -11,7 +11,6 @@ import re
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Literal
 from urllib.parse import quote
 
 from .errors import UnsafeURLError
@@ -33,22 +32,28 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 # Names inside a network, whatever they resolve to.
 # https://www.iana.org/assignments/special-use-domain-names/
-_INSIDE = ("local", "localhost", "localdomain", "internal", "intranet", "lan", "home.arpa", "corp", "private")
+_INSIDE = (
+    ".local",
+    ".localhost",
+    ".localdomain",
+    ".internal",
+    ".intranet",
+    ".lan",
+    ".home.arpa",
+    ".corp",
+    ".private",
+)
 _METADATA = frozenset({"metadata.azure.com", "metadata.packet.net", "metadata.tencentyun.com"})
+
+_LOCALHOST = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 # https://www.iana.org/assignments/iana-ipv4-special-registry/
 _CLOSED_V4 = tuple(
     IPv4Network(network)
     for network in (
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-        *(
-            "192.0.0.0/24",
-            "192.0.2.0/24",
-            "192.31.196.0/24",
-            "192.52.193.0/24",
-            "192.88.99.0/24",
-            "192.168.0.0/16",
-        ),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24"),
+        *("192.88.99.0/24", "192.168.0.0/16"),
         *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
         # The host agent of Azure: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
         "168.63.129.16/32",
@@ -90,18 +95,16 @@ def parse_picture_url(url: str, *, base_url: str) -> PictureURL:
     Raises:
         UnsafeURLError: it may not; the address is in `urls`.
     """
-    scheme, authority, target = _split(url)
-    if scheme != "https" and not (scheme == "http" and _is_loopback(base_url, schemes=("http",))):
-        raise _refused(url, f"the scheme is {scheme[:20]}; it must be https")
-    host, ip, port = _place(url, authority, scheme)
-    literal = f"[{host}]" if isinstance(ip, IPv6Address) else host
-    where = literal if port == DEFAULT_PORTS[scheme] else f"{literal}:{port}"
-    path = target if target.startswith("/") else f"/{target}"
-    parsed = PictureURL(f"{scheme}://{where}{path}", scheme, host, port, path, ip)
-    if ip is not None:
-        check_ip(str(ip), parsed, base_url=base_url)
-    elif _is_inside(host) and not (host == "localhost" and _own_addresses(base_url, named=True)):
-        raise _refused(url, f"{host} is a name inside a network; it must be a public name")
+    parsed, own = _parsed(url), _loopback(base_url)
+    if parsed.scheme != "https" and (own is None or own.scheme != "http"):
+        raise _refused(url, f"the scheme is {parsed.scheme}; it must be https")
+    name = parsed.host
+    if parsed.ip is not None:
+        check_ip(name, parsed, base_url=base_url)
+        return parsed
+    inside = "." not in name or name in _METADATA or name.endswith(_INSIDE)
+    if inside and not (own is not None and name == own.host == "localhost"):
+        raise _refused(url, f"{name} is a name inside a network; it must be a public name")
     return parsed
 
 
@@ -115,8 +118,10 @@ def check_ip(ip: str, url: PictureURL, *, base_url: str) -> None:
     address = _address(ip)
     if address is None:
         raise _refused(url.url, f"{url.host} does not resolve to an IP address")
-    literal = url.ip is not None or url.host == "localhost"
-    if not is_public(address) and not (literal and address in _own_addresses(base_url)):
+    if is_public(address):
+        return
+    own = _loopback(base_url) if url.ip is not None or url.host == "localhost" else None
+    if own is None or address not in ((own.ip,) if own.ip else _LOCALHOST):
         raise _refused(url.url, f"{url.host} is at {address}; it must be a public address")
 
 
@@ -135,7 +140,7 @@ def is_public(address: IPAddress) -> bool:
 
 def is_loopback_url(url: str) -> bool:
     """Whether the address is http or https on this machine: 127.0.0.0/8, ::1 or localhost."""
-    return _is_loopback(url, schemes=("http", "https"))
+    return _loopback(url) is not None
 
 
 def is_this_machine(host: str) -> bool:
@@ -158,58 +163,56 @@ def is_this_machine(host: str) -> bool:
     return ip.is_loopback or ip.is_unspecified
 
 
-def _is_loopback(url: str, *, schemes: tuple[str, ...]) -> bool:
+def _loopback(url: str) -> PictureURL | None:
+    """The parts of an address on this machine, None for any other."""
     try:
-        scheme, authority, _ = _split(url)
-        if scheme not in schemes:
-            return False
-        host, ip, _ = _place(url, authority, scheme)
+        parsed = _parsed(url)
     except UnsafeURLError:
-        return False
-    return host == "localhost" or (ip is not None and ip.is_loopback)
+        return None
+    return parsed if parsed.host == "localhost" or (parsed.ip and parsed.ip.is_loopback) else None
 
 
-def _own_addresses(base_url: str, *, named: Literal[True] | None = None) -> tuple[IPAddress, ...]:
-    """The loopback addresses the base URL names literally; with `named`, only where it says localhost."""
-    if not is_loopback_url(base_url):
-        return ()
-    scheme, authority, _ = _split(base_url)
-    _, ip, _ = _place(base_url, authority, scheme)
-    if ip is None:
-        return (IPv4Address("127.0.0.1"), IPv6Address("::1"))
-    return () if named else (ip,)
+def _parsed(url: str) -> PictureURL:
+    """The parts of an http or https address, wherever it leads.
 
-
-def _split(url: str) -> tuple[str, str, str]:
+    Raises:
+        UnsafeURLError: it has no host, or other readers of it may see another one.
+    """
     if len(url) > _LONGEST:
         raise _refused(url, f"the address has {len(url)} characters; it may have {_LONGEST}")
     if _UNFIT.search(url):
         raise _refused(url, "the address contains a backslash or a control character")
-    url = url.strip(" ")
-    parts = _PARTS.match(url)
+    parts = _PARTS.match(url.strip(" "))
     if parts is None:
         raise _refused(url, "the address has no scheme and host; it must begin with https://")
-    return parts["scheme"].lower(), parts["authority"], quote(parts["target"], safe=_PRINTABLE)
-
-
-def _place(url: str, authority: str, scheme: str) -> tuple[str, IPAddress | None, int]:
-    parts = _AUTHORITY.fullmatch(authority)
-    if parts is None:
+    scheme = parts["scheme"].lower()
+    if scheme not in DEFAULT_PORTS:
+        raise _refused(url, f"the scheme is {scheme[:20]}; it must be https")
+    place = _AUTHORITY.fullmatch(parts["authority"])
+    if place is None:
         raise _refused(
             url, "the address has credentials, an escape or no host; it must have a host or host:port"
         )
-    port = int(parts["port"]) if parts["port"] else DEFAULT_PORTS[scheme]
+    port = int(place["port"] or DEFAULT_PORTS[scheme])
     if not 1 <= port <= 65535:
         raise _refused(url, f"the port is {port}; it must be 1 to 65535")
-    host = parts["host"]
-    if host.startswith("["):
-        name, ip, numeric = "", _address(host.strip("[]")), True
-    else:
-        name = _ascii_name(url, host)
-        ip, numeric = _address(name), bool(_NUMBER.fullmatch(name.rpartition(".")[2]))
-    if numeric and (ip is None or (ip.version == 6) != host.startswith("[")):
+    host, ip = _host(url, place["host"])
+    where = f"[{host}]" if ":" in host else host
+    where += "" if port == DEFAULT_PORTS[scheme] else f":{port}"
+    target = quote(parts["target"], safe=_PRINTABLE)
+    path = target if target.startswith("/") else f"/{target}"
+    return PictureURL(f"{scheme}://{where}{path}", scheme, host, port, path, ip)
+
+
+def _host(url: str, host: str) -> tuple[str, IPAddress | None]:
+    """A host as a name in ASCII, or as an IP address."""
+    bracketed = host.startswith("[")
+    name = host.strip("[]") if bracketed else _ascii_name(url, host)
+    ip = _address(name)
+    numeric = bracketed or _NUMBER.fullmatch(name.rpartition(".")[2])
+    if numeric and (ip is None or (ip.version == 6) != bracketed):
         raise _refused(url, "the host is an unusual spelling of an IP address")
-    return str(ip or name), ip, port
+    return str(ip or name), ip
 
 
 def _address(text: str) -> IPAddress | None:
@@ -220,26 +223,19 @@ def _address(text: str) -> IPAddress | None:
 
 
 def _ascii_name(url: str, host: str) -> str:
-    name = host.lower() if host.isascii() else _idna(host.lower())
+    name = host.lower()
+    if not name.isascii():
+        # Stricter than the codec of the standard library, which turns fullwidth digits into an address.
+        import idna
+
+        try:
+            name = ".".join(idna.alabel(label).decode("ascii") if label else "" for label in name.split("."))
+        except (UnicodeError, IndexError):
+            name = ""
     name = name.removesuffix(".")
     if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, name.split("."))):
         raise _refused(url, "the host is not a valid name")
     return name
-
-
-def _idna(name: str) -> str:
-    """The name in ASCII, or "" if it is not a name."""
-    # Stricter than the codec of the standard library, which turns fullwidth digits into an address.
-    import idna
-
-    try:
-        return ".".join(idna.alabel(label).decode("ascii") if label else "" for label in name.split("."))
-    except (UnicodeError, IndexError):
-        return ""
-
-
-def _is_inside(name: str) -> bool:
-    return "." not in name or name in _METADATA or any(name.endswith(f".{end}") for end in _INSIDE)
 
 
 def _refused(url: str, reason: str) -> UnsafeURLError:

@@ -28,7 +28,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 # The errors of link() on file systems without hard links: FAT and exFAT, some FUSE and network mounts.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-_is_junction = getattr(os.path, "isjunction", lambda _: False)  # Windows, from Python 3.12
+_is_junction = getattr(os.path, "isjunction", os.path.islink)  # Windows, from Python 3.12
 
 # https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin|conout|com\d|lpt\d)", re.IGNORECASE)
@@ -188,7 +188,7 @@ def sync_folder(path: Path) -> None:
 @contextlib.contextmanager
 def _part_beside(path: Path) -> Iterator[Path]:
     """A temporary name beside a file; what has it at the end of the block is removed, and the folder is synced."""
-    part = path.with_name(f".{_cut(path.name, 100)}.{secrets.token_hex(6)}{PART}")
+    part = path.with_name(f".{secrets.token_hex(6)}{PART}")
     try:
         yield part
     finally:
@@ -226,10 +226,6 @@ def _give_name(part: Path, final: Path) -> None:
         raise
 
 
-def _cut(name: str, most: int) -> str:
-    return native(name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore")).name or "image"
-
-
 # --- names ----------------------------------------------------------------------------------------------
 
 
@@ -243,22 +239,17 @@ def slug(prompt: str, *, max_bytes: int = 60) -> str:
         prompt: any text, also with lone surrogates or control characters.
         max_bytes: the longest result in UTF-8, at least 20.
     """
-    text = unicodedata.normalize("NFC", prompt[:1000].lower())
-    words = _shortened("-".join(filter(None, _readable(text).split("-"))), max_bytes)
-    if not words:
-        return "image"
-    return f"{words}-image" if _RESERVED.fullmatch(words) else words
-
-
-def _readable(text: str) -> str:
     kept: list[str] = []
-    for character in text:
+    for character in unicodedata.normalize("NFC", prompt[:1000].lower()):
         category = unicodedata.category(character)
         # A mark belongs to the letter before it; without one it is an emoji's variation selector or noise.
         mark = category[0] == "M" and bool(kept) and kept[-1] != "-"
         letter = (category[0] == "L" or category == "Nd") and character not in _UNSEEN
         kept.append(character if letter or mark else "-")
-    return "".join(kept)
+    words = _shortened("-".join(filter(None, "".join(kept).split("-"))), max_bytes)
+    if not words:
+        return "image"
+    return f"{words}-image" if _RESERVED.fullmatch(words) else words
 
 
 def _shortened(words: str, max_bytes: int) -> str:

@@ -74,7 +74,8 @@ def clean(text: object, *, limit: int = 500) -> str:
     """
     plain = _plain(text)
     window = 4 * limit + 4096
-    shown = _without_secrets(_printable(plain[:window]))
+    shown = _KEY_FORM.sub(_HIDDEN, hide_keys(_printable(plain[:window])))
+    shown = _ADDRESS.sub(_short_address, _BEARER.sub(rf"\1{_HIDDEN}", shown))
     if len(plain) > window:
         # A key or user info that the window cut in two is not recognised.
         shown = shown[:-_EDGE]
@@ -103,12 +104,7 @@ def looks_like_key(text: str) -> bool:
 
 def without_keys(data: bytes) -> bytes:
     """The bytes with every key in use hidden, in any form; nothing else is changed."""
-    return _hide_live(data.decode("latin-1")).encode("latin-1", "replace")
-
-
-def hide_keys(text: str) -> str:
-    """The text with every live key in it hidden, whatever its form; nothing else is changed."""
-    return _hide_live(text)
+    return hide_keys(data.decode("latin-1")).encode("latin-1", "replace")
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -243,7 +239,8 @@ def _decoded(match: re.Match[str]) -> str:
     return chr(code) if 0x21 <= code <= 0x7E else ""
 
 
-def _hide_live(text: str) -> str:
+def hide_keys(text: str) -> str:
+    """The text with every live key in it hidden, whatever its form; nothing else is changed."""
     secrets = _secrets()
     spans: list[tuple[int, int]] = []
     for pattern in (_NOISE, _ESCAPES) if secrets else ():
@@ -273,12 +270,6 @@ def _grown(text: str, at: int, step: int) -> int:
             break
         at += step
     return at
-
-
-def _without_secrets(text: str) -> str:
-    text = _KEY_FORM.sub(_HIDDEN, _hide_live(text))
-    text = _BEARER.sub(rf"\1{_HIDDEN}", text)
-    return _ADDRESS.sub(_short_address, text)
 
 
 # ── Addresses and formulas ─────────────────────────────────────────────────────────────────────────

@@ -18,7 +18,7 @@ from .api import AsyncClient, Client
 from .core import Plan, picture_of
 from .default import agenerate, close_shared_client, generate, shared_client
 from .events import Arrived, Preview, Progress
-from .job import Abandoned, CallView, Job, wait
+from .job import Abandoned, Job, RunningCall, wait
 from .vendor import Balance, Listed, reachable
 
 __all__ = [
@@ -26,13 +26,13 @@ __all__ = [
     "Arrived",
     "AsyncClient",
     "Balance",
-    "CallView",
     "Client",
     "Job",
     "Listed",
     "Plan",
     "Preview",
     "Progress",
+    "RunningCall",
     "agenerate",
     "close_shared_client",
     "generate",

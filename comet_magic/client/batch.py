@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -10,7 +11,6 @@ import anyio
 from ..errors import CometError, InvalidRequestError
 from .core import Core
 from .job import RunningCall
-from .limiter import Limiter
 from .run_call import STATES, Attempts
 
 if TYPE_CHECKING:
@@ -49,14 +49,10 @@ class BatchCore(Core):
         per_minute: float | None = None,
         patient: bool = True,
     ) -> None:
-        self._per_minute = per_minute
-        super().__init__(config, archive=archive)
+        super().__init__(config, archive=archive, per_minute=per_minute)
         self.budget = replace(self.budget, archive=max_cost)
         if patient:
             self.policy = replace(self.policy, patience=PATIENCE, free_rate_limits=True)
-
-    def _new_limiter(self) -> Limiter:
-        return Limiter(self.settings.max_in_flight, per_minute=self._per_minute)
 
     async def perform(
         self, request: ImageRequest, copy: int, *, redo: bool = False, call_id: str = ""
@@ -115,8 +111,6 @@ class BatchCore(Core):
             if await self.refetch(claim.id):
                 return
             error = error or CometError("the worker's receipt is not on the shared disk", outcome="unknown")
-        await self.in_thread(self._settle_delegated, claim, error)
+        settle = partial(self.archive.settle, claim, STATES[error.outcome], error=error)
+        await self.in_thread(settle)
         raise error
-
-    def _settle_delegated(self, claim: Claim, error: CometError) -> None:
-        self.archive.settle(claim, STATES[error.outcome], error=error)

@@ -111,7 +111,9 @@ class Core(ForkHooks):
         results: reads, fetches, checks and stores pictures.
     """
 
-    def __init__(self, config: Config, *, archive: Archive | None = None) -> None:
+    def __init__(
+        self, config: Config, *, archive: Archive | None = None, per_minute: float | None = None
+    ) -> None:
         settings = self.settings = config.settings
         self.base, self.key = config.base, config.key
         secret = self.key.require(self.base)
@@ -129,6 +131,7 @@ class Core(ForkHooks):
         self.pictures = DownloadTransport(
             proxy=settings.download_proxy, connect_timeout=settings.connect_timeout
         )
+        self._per_minute = per_minute
         self._closed = False
         self.after_fork_in_child()
         watch(self)
@@ -139,13 +142,10 @@ class Core(ForkHooks):
         self._jobs: set[Job] = set()
         self._loop: LoopHandle | None = None
         self._workers = anyio.CapacityLimiter(WORKERS)
-        self.limiter = self._new_limiter()
+        self.limiter = Limiter(self.settings.max_in_flight, per_minute=self._per_minute)
         self.retry_budget = RetryBudget()
         self.results = ResultWriter(self)
         self._takeover = Takeover(self)
-
-    def _new_limiter(self) -> Limiter:
-        return Limiter(self.settings.max_in_flight)
 
     @property
     def session(self) -> str:
@@ -268,7 +268,7 @@ class Core(ForkHooks):
         try:
             await self.recover()
             async with anyio.create_task_group() as group:
-                for call in job.parts:
+                for call in job.calls:
                     group.start_soon(self.run_part, job, call)
         except BaseException as fault:
             self._detach(job)

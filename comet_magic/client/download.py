@@ -14,12 +14,15 @@ from ..errors import BadResponseError, CometError, DownloadError, TooLargeError,
 from ..formats import foreign_kind, sniff
 from ..protocol import decoded
 from ..text import clean_url
-from .transport import LOCATION, DownloadTransport, HTTPFault, announced, body_of
+from .transport import LOCATION, HTTPFault, announced, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import httpx
+
+    from .core import Core
+    from .transport import DownloadTransport
 
 AGAIN = "It is paid for: %cometimg_history --fetch ID tries again while its address lives."
 OPENED = "image/png, image/jpeg, image/webp"
@@ -34,31 +37,24 @@ class _Transient(Exception):  # noqa: N818 - a signal to try again, never seen o
     """A fault that may pass."""
 
 
-async def download(
-    url: str, *, base_url: str, transport: DownloadTransport, largest: int, seconds: float, pause: float
-) -> bytes:
+async def download(core: Core, url: str) -> bytes:
     """Fetch a picture by its address; asked for again up to three times, because it may not be there yet.
 
-    Args:
-        url: where the picture is.
-        base_url: of the API; only its own loopback address may be fetched from this machine.
-        transport: sends the requests.
-        largest: bytes that the picture may have.
-        seconds: for all tries together.
-        pause: seconds before the second try; they double.
+    All tries together take at most the client's `download_timeout`.
 
     Raises:
         UnsafeURLError: the address, or one it leads to, must not be fetched.
         DownloadError: it does not give the picture; `urls` holds the address.
     """
+    seconds = core.settings.download_timeout
     problem, body = f"took longer than {seconds:g} s", b""
     with anyio.move_on_after(seconds):
         for number in range(MOST_TRIES):
             if number:
-                await anyio.sleep(pause * 2 ** (number - 1))
+                await anyio.sleep(core.settings.retry_base_delay / 4 * 2**number)
             accept = OPENED if body else ACCEPTED
             try:
-                found = await _follow(url, accept, base_url=base_url, transport=transport, largest=largest)
+                found = await _follow(core, url, accept)
                 if body or foreign_kind(found) is None:
                     return found if sniff(found) or not body else body
                 body = found  # of a kind that is not opened: ask once more, for the kinds that are
@@ -79,13 +75,12 @@ async def download(
     )
 
 
-async def _follow(
-    url: str, accept: str, *, base_url: str, transport: DownloadTransport, largest: int
-) -> bytes:
+async def _follow(core: Core, url: str, accept: str) -> bytes:
+    largest, base_url = core.settings.max_image_bytes, core.base.url
     address = url
     for _ in range(MOST_HOPS + 1):
         target = parse_picture_url(address, base_url=base_url)
-        response = await _first_answer(target, await _addresses(target, base_url), transport, accept)
+        response = await _first_answer(target, await _addresses(target, base_url), core.pictures, accept)
         try:
             location = response.headers.get(LOCATION)
             if location is not None and response.status_code in _REDIRECTS:

@@ -13,7 +13,6 @@ from ..errors import CallAbandoned, CometError, PartialResultError, SaveError
 from ..images import Images
 from ..money import dollars, total
 from ..text import counted
-from .events import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,25 +31,6 @@ T = TypeVar("T")
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
 GRAVITY: tuple[Outcome, ...] = ("not_sent", "rejected", "unknown", "billed")
 log = logging.getLogger("comet_magic")
-
-
-@dataclass(frozen=True)
-class CallView:
-    """One request of a job at a moment.
-
-    Attributes:
-        sent: its first byte may have left.
-        elapsed: seconds since the job began.
-        reserved: the most it may cost in micro-USD, None where unknown or not claimed yet.
-    """
-
-    index: int
-    state: CallState
-    request: ImageRequest
-    sent: bool
-    elapsed: float
-    request_id: str | None
-    reserved: int | None
 
 
 @dataclass(frozen=True)
@@ -73,6 +53,7 @@ class RunningCall:
     """One request of a job: how far it is, and what came of it. Written on the loop only, read from anywhere.
 
     Attributes:
+        sent: its first byte may have left.
         copies: which copies of equal pictures it makes; None takes the next free ones.
         redo: it may be sent although an earlier call for its copies may be billed.
         orphan: the paid call of a dead process that it finishes; it sends nothing.
@@ -116,12 +97,10 @@ class RunningCall:
         """The error of a call that is stopped here and now; what was sent decides about its outcome."""
         return CometError(why, outcome="unknown" if self.sent else "not_sent", request_id=self.request_id)
 
-    def view(self) -> CallView:
-        """How it is at this moment."""
-        elapsed = time.monotonic() - self.started
-        return CallView(
-            self.index, self.state, self.request, self.sent, elapsed, self.request_id, self.reserved
-        )
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the call was asked for."""
+        return time.monotonic() - self.started
 
 
 class Job(futures.Future[Images]):
@@ -152,7 +131,7 @@ class Job(futures.Future[Images]):
     ) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()
-        self.parts = tuple(calls)
+        self.calls = tuple(calls)
         self.first = first
         self.price = price
         self.reused = tuple(reused)
@@ -168,11 +147,6 @@ class Job(futures.Future[Images]):
         if self._on_event is not None:
             _call_listener(self._on_event, event)
 
-    def progress(self, call: RunningCall, state: CallState, note: str = "") -> None:
-        """Note a step of one of its requests, and hand it on as an event."""
-        call.state = state
-        self.tell(Progress(call.index, len(self.parts), state, time.monotonic() - self.started, note))
-
     def add_done_callback(self, fn: Callable[[futures.Future[Images]], object]) -> None:
         """Call a function with the job when it has ended; what it raises is logged and changes nothing."""
         super().add_done_callback(partial(_call_listener, fn))
@@ -180,44 +154,37 @@ class Job(futures.Future[Images]):
     @property
     def requests(self) -> tuple[ImageRequest, ...]:
         """The requests it is made of."""
-        return tuple(call.request for call in self.parts)
-
-    @property
-    def calls(self) -> tuple[CallView, ...]:
-        """How each request stands now."""
-        return tuple(call.view() for call in self.parts)
+        return tuple(call.request for call in self.calls)
 
     def abandon(self) -> Abandoned:
         """Cancel what was not sent; what was sent runs on, and its pictures land in the archive."""
-        return self.loop.call(self._abandon) if self.loop else self._abandon()
+        return self._stop(sent_too=False)
 
     def drop(self) -> Abandoned:
         """Cancel everything and close the connections; what was sent may be billed anyway."""
-        return self.loop.call(self._drop) if self.loop else self._drop()
+        return self._stop(sent_too=True)
 
-    def _abandon(self) -> Abandoned:
-        sent = [call for call in self.parts if call.sent and not call.ended]
-        cancelled = self._cancel([call for call in self.parts if not call.sent and not call.ended])
-        return Abandoned(cancelled, len(sent), total(call.reserved for call in sent))
+    def _stop(self, *, sent_too: bool) -> Abandoned:
+        stop = partial(self._cancel, sent_too=sent_too)
+        return self.loop.call(stop) if self.loop else stop()
 
-    def _drop(self) -> Abandoned:
-        left = [call for call in self.parts if not call.ended]
-        bound = total(call.reserved for call in left if call.sent)
-        return Abandoned(self._cancel(left), 0, bound)
-
-    def _cancel(self, calls: Sequence[RunningCall]) -> int:
+    def _cancel(self, *, sent_too: bool) -> Abandoned:
         self.abandoned = True  # also for those that have not begun
-        for call in calls:
+        left = [call for call in self.calls if not call.ended]
+        sent = [call for call in left if call.sent]
+        cancelled = [call for call in left if sent_too or not call.sent]
+        for call in cancelled:
             if call.scope is not None:
                 call.scope.cancel()
-        return len(calls)
+        bound = total(call.reserved for call in sent)
+        return Abandoned(len(cancelled), 0 if sent_too else len(sent), bound)
 
     def fail(self, fault: BaseException) -> None:
         """End the job with a fault of ours; if the loop was stopped, with what is known of each request."""
         if isinstance(fault, Exception):
             self.set_exception(fault)
             return
-        for call in self.parts:
+        for call in self.calls:
             if not call.ended:
                 call.end(call.stopped("the thread that runs all calls was stopped"))
         self.finish()
@@ -238,7 +205,7 @@ class Job(futures.Future[Images]):
         errors: list[CometError] = []
         usages: list[dict[str, Any]] = []
         notice = ""
-        for call in self.parts:
+        for call in self.calls:
             for one in call.pictures:
                 notice = notice or call.request.difference(one.mime, one.width, one.height)
             pictures += call.pictures
@@ -251,7 +218,7 @@ class Job(futures.Future[Images]):
             model=self.first.model,
             created=created,
             usage=_sum_usage(usages),
-            cost=total(call.cost for call in self.parts),
+            cost=total(call.cost for call in self.calls),
             notice=notice,
         )
         return _one_error(errors, images) if errors else images

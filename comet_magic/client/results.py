@@ -120,7 +120,7 @@ class ResultWriter:
             try:
                 if item.url is not None:
                     flight.tell("downloading")
-                    item = replace(item, data=await self._download(item.url))
+                    item = replace(item, data=await download(self._core, item.url))
                 picture, fault = await self._core.in_thread(self._keep, flight, index, item)
             except CometError as error:
                 found[index] = error
@@ -129,16 +129,6 @@ class ResultWriter:
         if fault is not None:
             self._note_disk_fault(flight, fault)
         flight.job.tell(Arrived(flight.call.index, picture))
-
-    async def _download(self, url: str) -> bytes:
-        return await download(
-            url,
-            base_url=self._core.base.url,
-            transport=self._core.pictures,
-            largest=self._settings.max_image_bytes,
-            seconds=self._settings.download_timeout,
-            pause=self._settings.retry_base_delay / 2,
-        )
 
     def _keep(self, flight: InFlight, index: int, item: ReplyItem) -> tuple[Picture, OSError | None]:
         """Check a picture and put it on disk; if the disk refuses, the picture has no path."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from ..errors import CometError
 from ..formats import sniff
 from ..protocol import Retries
 from ..text import clean
-from .events import Preview
+from .events import Preview, Progress
 from .exchange import exchange
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ class InFlight:
 
     def tell(self, state: CallState, note: str = "") -> None:
         """Note a step, and hand it to whoever listens."""
-        self.job.progress(self.call, state, note)
+        call, job = self.call, self.job
+        call.state = state
+        job.tell(Progress(call.index, len(job.calls), state, time.monotonic() - job.started, note))
 
     def begin_attempt(self) -> None:
         """It is about to be sent, perhaps again."""

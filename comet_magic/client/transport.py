@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+import urllib.request
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..addresses import DEFAULT_PORTS, is_this_machine
 from ..errors import CometError, ConfigurationError
 from ..protocol import decisions
 from ..text import clean
 from ._httpx import httpx
-from .proxy import environment_proxy, usable_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,6 +147,38 @@ class SendProgress:
                     tell()
         elif self.begun and name.endswith("send_request_body.complete"):
             self.whole = True
+
+
+def environment_proxy(url: str) -> str | None:
+    """The proxy that the environment names for an address, or None; this machine is never reached through one.
+
+    Raises:
+        ConfigurationError: its kind is not supported.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_this_machine(host) or urllib.request.proxy_bypass(host):
+        return None
+    proxies = urllib.request.getproxies()
+    return usable_proxy(proxies.get(parts.scheme) or proxies.get("all"), "the environment")
+
+
+def usable_proxy(proxy: str | None, source: str) -> str | None:
+    """The address of a proxy as it was named; one without a scheme speaks http.
+
+    Raises:
+        ConfigurationError: its kind is not supported.
+    """
+    if proxy is None:
+        return None
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    scheme = address.partition("://")[0].lower()
+    if scheme in ("http", "https") or (scheme in ("socks5", "socks5h") and find_spec("socksio")):
+        return address
+    raise ConfigurationError(
+        f"the proxy of {source} is for {clean(scheme, limit=20)}; http and https are supported",
+        hint="Name another proxy, list the host in NO_PROXY, or install socksio for socks5.",
+    )
 
 
 class APITransport:
