@@ -107,10 +107,10 @@ def make_folder(path: Path) -> None:
     path = native(path)
     if path.is_dir():
         return
-    missing = [path, *(parent for parent in path.parents if not parent.exists())]
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        sync_folder(folder.parent)
+    if not path.parent.exists():
+        make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(path.parent)
 
 
 def make_private_folder(path: Path) -> None:
@@ -293,5 +293,5 @@ def inside(folder: Path, name: str) -> Path:
 
 def is_linked(folder: Path, path: Path) -> bool:
     """Whether a link is on the way from the folder to a path under it, or the path is one."""
-    steps = len(path.parts) - len(folder.parts)
-    return any(step.is_symlink() or _is_junction(step) for step in (path, *path.parents[: steps - 1]))
+    steps = [path, *path.parents[: len(path.parts) - len(folder.parts) - 1]]
+    return any(map(os.path.islink, steps)) or any(map(_is_junction, steps))

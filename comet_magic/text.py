@@ -244,10 +244,11 @@ def hide_keys(text: str) -> str:
     secrets = _secrets()
     spans: list[tuple[int, int]] = []
     for pattern in (_NOISE, _ESCAPES) if secrets else ():
-        view = _view(text, pattern)
-        found = {span for secret in secrets for span in secret._find(view)}  # noqa: SLF001 - our own type
-        places = _places(text, pattern) if found else []
-        spans += [(places[start][0], places[end - 1][1]) for start, end in found]
+        view, places = _view(text, pattern), list[tuple[int, int]]()
+        for secret in secrets:
+            for start, end in secret._find(view):  # noqa: SLF001 - our own type
+                places = places or _places(text, pattern)
+                spans.append((places[start][0], places[end - 1][1]))
     return _hide(text, sorted(spans)) if spans else text
 
 

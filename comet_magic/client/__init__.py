@@ -4,7 +4,7 @@ api, default    what users call: `Client`, `AsyncClient`, `generate`, `agenerate
 core            one client's settings, limiter and archive; plans calls and runs them as jobs
 job             a call as its caller sees it; its requests; waiting and stopping
 loop_thread     the one background thread
-run_call        the journey of one request, top to bottom; `exchange` sends it once, `results` reads and stores
+run_call        the journey of one request, top to bottom; `results` reads and stores its pictures
 transport       HTTP: the only module that knows the library; `download` fetches pictures by address
 limiter         how many calls at once, and how fast
 takeover        paid calls of dead processes, finished free of charge

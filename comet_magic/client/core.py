@@ -245,7 +245,7 @@ class Core(ForkHooks):
             ConfigurationError: the client is closed.
         """
         with self._lock:
-            job.loop = self._open_loop()
+            job.loop = self._open_loop().thread
             self._jobs.add(job)
         job.loop.start(self._run, job)
         return job
@@ -254,7 +254,7 @@ class Core(ForkHooks):
         """The handle of the loop, made if need be; the lock is held."""
         if self._closed:
             raise ConfigurationError("this client is closed", hint="Make a new one.")
-        if self._loop is None or not self._loop.alive:
+        if self._loop is None or not self._loop.thread.alive:
             self._loop = LoopHandle()
         return self._loop
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..money import Price
     from ..request import ImageRequest
     from .events import CallState, Event
-    from .loop_thread import LoopHandle
+    from .loop_thread import LoopThread
 
 T = TypeVar("T")
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
@@ -139,7 +139,7 @@ class Job(futures.Future[Images]):
         self.timeout = timeout
         self.started = time.monotonic()
         self.abandoned = False
-        self.loop: LoopHandle | None = None
+        self.loop: LoopThread | None = None
         self._on_event = on_event
 
     def tell(self, event: Event) -> None:

@@ -102,7 +102,7 @@ class LoopThread:
 
 
 class LoopHandle:
-    """A share in the process's loop thread; give it back with `release`."""
+    """A share in the process's loop thread; give it back with `release`, make a new one if the thread has died."""
 
     def __init__(self) -> None:
         global _thread  # noqa: PLW0603 - one per process is the point
@@ -110,15 +110,9 @@ class LoopHandle:
             if _thread is None or not _thread.alive:
                 _handles.clear()  # those of a dead thread have nothing to give back
                 _thread = LoopThread()
-            self._thread = _thread
+            self.thread = _thread
             _handles.add(self)
-        self.portal = self._thread.portal
-        self.start, self.call = self._thread.start, self._thread.call
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread can still run something; make a new handle if not."""
-        return self._thread.alive
+        self.portal = self.thread.portal
 
     def release(self) -> None:
         """Give the share back, from any thread; the loop's thread ends with the last one."""

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from ..archive import Settled
     from ..protocol import Reply
     from .core import Core
-    from .exchange import Received
-    from .run_call import InFlight
+    from .run_call import InFlight, Received
 
 AT_ONCE = 16  # pictures fetched and held side by side, however many calls are in flight and a server names
 

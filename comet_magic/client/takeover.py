@@ -10,9 +10,8 @@ from ..archive import RawAnswer
 from ..errors import InvalidRequestError
 from ..protocol import ReplyItem
 from ..text import clean
-from .exchange import Received
 from .job import RunningCall
-from .run_call import InFlight, settled
+from .run_call import InFlight, Received, settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -98,12 +98,14 @@ class Connection:
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 
 
-def _tls() -> ssl.SSLContext:
-    """One context for each set of trusted certificates: reading them costs 20 ms.
+def _context_for(url: str, proxy: str | None) -> ssl.SSLContext:
+    """One context for each set of trusted certificates: reading them costs 20 ms, and http needs none.
 
     Raises:
         ConfigurationError: those that the environment names cannot be read.
     """
+    if "https:" not in (url[:6], (proxy or "")[:6]):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, reads none
     trusted = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     try:
         if trusted not in _contexts:
@@ -113,12 +115,6 @@ def _tls() -> ssl.SSLContext:
         reason = clean(fault, limit=120)
     named = " or ".join(clean(path) for path in trusted if path)
     raise ConfigurationError(f"the trusted certificates in {named} cannot be read: {reason}")
-
-
-def _context_for(*urls: str | None) -> ssl.SSLContext:
-    if "https" in {(url or "").partition(":")[0] for url in urls}:
-        return _tls()
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, reads none
 
 
 @dataclass

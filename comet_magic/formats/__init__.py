@@ -1,12 +1,13 @@
 """PNG, JPEG and WEBP as files: their kind, size and structure, and embedded metadata. No pixel is decoded here."""
 
 from .container import broken
-from .foreign import FileKind, foreign_kind
 from .kinds import (
     SUFFIX,
+    FileKind,
     check_picture,
     embed_metadata,
     embedded_metadata,
+    foreign_kind,
     kind_of,
     sniff,
     stripped,

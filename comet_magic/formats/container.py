@@ -1,7 +1,8 @@
-"""Shared by the PNG, JPEG and WEBP modules: errors, limits, and one way to edit a file."""
+"""Shared by the PNG, JPEG and WEBP modules: errors, limits, one way to edit a file, and a text in EXIF."""
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 from ..errors import BadImageError, TooLargeError
@@ -46,3 +47,31 @@ def edited(data: bytes, edits: Iterable[Edit]) -> bytes:
         pieces += view[at:start], new
         at = end
     return b"".join([*pieces, view[at:]]) if pieces else data
+
+
+# --- EXIF: the text is its user comment; EXIF that others wrote is kept
+
+EXIF = b"Exif\0\0"
+_USER_COMMENT = 0x9286
+_OUR_IFD = struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x8769, 4, 1, 26, 0)  # one entry: the EXIF part, at 26
+_MARK = b'ASCII\0\0\0{"comet_magic":'
+
+
+def with_comment(old: bytes, text: bytes) -> bytes:
+    """The EXIF block with the text in it.
+
+    Args:
+        old: the block of the file, or b"". Text is appended to one that others wrote, so its offsets stay right.
+        text: JSON.
+    """
+    others = old.removeprefix(EXIF).partition(_MARK)[0]
+    if not others or others[: len(_OUR_IFD)] == _OUR_IFD:
+        comment = struct.pack("<HHHIII", 1, _USER_COMMENT, 7, len(_MARK) + len(text) + 1, 44, 0)
+        others = _OUR_IFD + comment
+    return others + _MARK + text + b"}"
+
+
+def comment_of(block: bytes) -> bytes:
+    """The text that `with_comment` put in, or b""."""
+    text = block.partition(_MARK)[2]
+    return text[: text.rfind(b"}")]

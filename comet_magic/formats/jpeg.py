@@ -9,8 +9,7 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
-from .container import CUT, MOST_PIECES, Size, broken, edited, within
-from .exif import EXIF, comment_of, with_comment
+from .container import CUT, EXIF, MOST_PIECES, Size, broken, comment_of, edited, with_comment, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,15 +1,14 @@
-"""The functions of this package for any of the three kinds of pictures."""
+"""The functions of this package for any of the three kinds of pictures, and the names of kinds that are not opened."""
 
 from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import BadImageError
 from . import jpeg, png, webp
 from .container import CUT, broken
-from .foreign import FileKind, foreign_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +17,44 @@ if TYPE_CHECKING:
 
 SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 _DAMAGED = (BadImageError, struct.error, IndexError)
+
+
+class FileKind(NamedTuple):
+    """A kind of file.
+
+    Attributes:
+        name: as a person calls it.
+        suffix: how the names of its files end.
+    """
+
+    name: str
+    suffix: str
+
+
+# https://www.iana.org/assignments/media-types/, and https://en.wikipedia.org/wiki/List_of_file_signatures
+_BEGINNINGS = (
+    (b"GIF8", FileKind("GIF", ".gif")),
+    (b"II*\0", FileKind("TIFF", ".tiff")),
+    (b"MM\0*", FileKind("TIFF", ".tiff")),
+    (b"\0\0\1\0", FileKind("ICO", ".ico")),
+    (b"\0\0\0\x0cjP  ", FileKind("JPEG 2000", ".jp2")),
+    (b"\xff\x4f\xff\x51", FileKind("JPEG 2000", ".j2k")),
+    (b"\0\0\0\x0cJXL ", FileKind("JPEG XL", ".jxl")),
+    (b"\xff\x0a", FileKind("JPEG XL", ".jxl")),
+    (b"8BPS", FileKind("Photoshop", ".psd")),
+    (b"%PDF", FileKind("PDF", ".pdf")),
+    (b"%!PS", FileKind("PostScript", ".eps")),
+    (b"qoif", FileKind("QOI", ".qoi")),
+    (b"v/1\x01", FileKind("OpenEXR", ".exr")),
+    (b"\x1aE\xdf\xa3", FileKind("WebM", ".webm")),
+)
+# Of the ISO base media format: https://mp4ra.org/registered-types/brands
+_BRANDS = (
+    (b"avi", FileKind("AVIF", ".avif")),
+    (b"mif", FileKind("HEIC", ".heic")),
+    (b"msf", FileKind("HEIC", ".heic")),
+    (b"he", FileKind("HEIC", ".heic")),
+)
 
 
 class _Format(Protocol):
@@ -47,6 +84,23 @@ def kind_of(data: bytes) -> FileKind | None:
     """The kind of picture or other file by its first bytes, also one that is not opened; None if it is not known."""
     mime = sniff(data)
     return FileKind(mime.partition("/")[2].upper(), SUFFIX[mime]) if mime else foreign_kind(data)
+
+
+def foreign_kind(data: bytes) -> FileKind | None:
+    """The kind of a file that is known and not opened, or None."""
+    for beginning, kind in _BEGINNINGS:
+        if data.startswith(beginning):
+            return kind
+    if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0":
+        return FileKind("BMP", ".bmp")
+    if data[4:8] == b"ftyp":
+        return next(
+            (kind for brand, kind in _BRANDS if data[8:12].startswith(brand)), FileKind("MP4", ".mp4")
+        )
+    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith((b"<svg", b"<?xml", b"<!doctype svg", b"<!--")) and b"<svg" in data[:4096].lower():
+        return FileKind("SVG", ".svg")
+    return FileKind("HTML", ".html") if head.startswith((b"<!doctype html", b"<html")) else None
 
 
 def check_picture(data: bytes, *, max_pixels: int) -> tuple[str, int, int]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from .container import CUT, MOST_PIECES, Size, broken, edited, within
-from .exif import comment_of, with_comment
+from .container import CUT, MOST_PIECES, Size, broken, comment_of, edited, with_comment, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
