@@ -15,8 +15,7 @@ import pytest
 
 import comet_magic as cm
 from comet_magic.client import Job, wait
-from comet_magic.client.events import Arrived, Preview, Progress
-from comet_magic.client.job import RunningCall
+from comet_magic.client.job import Arrived, Preview, Progress, RunningCall
 from comet_magic.client.loop_thread import LoopHandle
 from comet_magic.money import Price
 from comet_magic.sandbox import Sandbox

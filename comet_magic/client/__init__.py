@@ -1,6 +1,6 @@
 """The clients: `Client` waits, `AsyncClient` is awaited; all calls of a process run on one loop in one thread.
 
-api, default    what users call: `Client`, `AsyncClient`, `generate`, `agenerate`
+api             what users call: `Client`, `AsyncClient`, `generate`, `agenerate`
 core            one client's settings, limiter and archive; plans calls and runs them as jobs
 job             a call as its caller sees it; its requests; waiting and stopping
 loop_thread     the one background thread
@@ -14,11 +14,9 @@ vendor          free questions: catalogue and balance
 
 from __future__ import annotations
 
-from .api import AsyncClient, Client
+from .api import AsyncClient, Client, agenerate, close_shared_client, generate, shared_client
 from .core import Plan, picture_of
-from .default import agenerate, close_shared_client, generate, shared_client
-from .events import Arrived, Preview, Progress
-from .job import Abandoned, Job, RunningCall, wait
+from .job import Abandoned, Arrived, Job, Preview, Progress, RunningCall, wait
 from .vendor import Balance, Listed, reachable
 
 __all__ = [

@@ -14,7 +14,7 @@ from ..errors import BadResponseError, CometError, DownloadError, TooLargeError,
 from ..formats import foreign_kind, sniff
 from ..protocol import decoded
 from ..text import clean_url
-from .transport import LOCATION, HTTPFault, announced, body_of
+from .transport import HTTPFault, announced, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,7 @@ async def _follow(core: Core, url: str, accept: str) -> bytes:
         target = parse_picture_url(address, base_url=base_url)
         response = await _first_answer(target, await _addresses(target, base_url), core.pictures, accept)
         try:
-            location = response.headers.get(LOCATION)
+            location = response.headers.get("location")
             if location is not None and response.status_code in _REDIRECTS:
                 address = _joined(address, location, url)
                 continue

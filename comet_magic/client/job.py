@@ -1,4 +1,4 @@
-"""One call as its caller sees it: a Future of `Images` that can also be abandoned, dropped and looked into."""
+"""One call as its caller sees it: its events, and a Future of `Images` to abandon, drop and look into."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from concurrent import futures
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import CallAbandoned, CometError, PartialResultError, SaveError
 from ..images import Images
@@ -24,13 +24,58 @@ if TYPE_CHECKING:
     from ..images import Picture
     from ..money import Price
     from ..request import ImageRequest
-    from .events import CallState, Event
     from .loop_thread import LoopThread
 
 T = TypeVar("T")
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
 GRAVITY: tuple[Outcome, ...] = ("not_sent", "rejected", "unknown", "billed")
 log = logging.getLogger("comet_magic")
+
+# --- events: handed to `on_event` on the thread that runs all calls
+
+CallState = Literal["queued", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step of one request of a call.
+
+    Attributes:
+        index: which request of the call, from 0.
+        total: how many requests the call is made of.
+        state: what it does now.
+        elapsed: seconds since the call was asked for.
+        note: a few words for a person, or "".
+    """
+
+    index: int
+    total: int
+    state: CallState
+    elapsed: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A streamed partial picture: `data` holds its encoded bytes, `number` counts from 0."""
+
+    index: int
+    number: int
+    data: bytes
+    mime: str
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A finished picture: checked, and on disk where there is an archive."""
+
+    index: int
+    picture: Picture
+
+
+Event = Progress | Preview | Arrived
+
+# --- the requests of a job
 
 
 @dataclass(frozen=True)

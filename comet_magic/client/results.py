@@ -17,7 +17,7 @@ from ..protocol import ReplyItem, read_answer, request_id_of
 from ..request import cost_of
 from ..text import clean
 from .download import download
-from .events import Arrived
+from .job import Arrived
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,10 +106,11 @@ class ResultWriter:
         async with anyio.create_task_group() as group:
             for index, item in items.items():
                 group.start_soon(self._collect_one, flight, index, item, found)
-        ended = [found[index] for index in sorted(found)]
-        flight.call.pictures = [one for one in ended if isinstance(one, Picture)]
-        for one in ended:
-            if isinstance(one, CometError):
+        for index in sorted(found):
+            one = found[index]
+            if isinstance(one, Picture):
+                flight.call.pictures.append(one)
+            else:
                 flight.note(one)
 
     async def _collect_one(

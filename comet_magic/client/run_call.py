@@ -29,7 +29,7 @@ from ..protocol import (
     request_id_of,
 )
 from ..text import clean
-from .events import Preview, Progress
+from .job import Preview, Progress
 from .transport import HTTPFault, SendProgress, announced, error_of, silent
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from ..errors import Outcome
     from ..settings import Settings
     from .core import Core
-    from .events import CallState
-    from .job import Job, RunningCall
+    from .job import CallState, Job, RunningCall
 
 REFUSAL_BYTES = 256 * 1024  # of a refusal's body; the rest is of no use
 PATH = "/images/generations"

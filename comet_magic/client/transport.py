@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ..text import Secret
 
 USER_AGENT = "comet_magic"
-LOCATION = "x-comet-location"
 PAGE_TIMEOUT = 30.0  # seconds of silence of a page that costs nothing
 _HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
 
@@ -88,11 +87,7 @@ class Connection:
             proxy=self._proxy,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
         )
-        response = await transport.handle_async_request(request)
-        # the library would parse it, and fail, though it does not follow it
-        if "location" in response.headers:
-            response.headers[LOCATION] = response.headers.pop("location")
-        return response
+        return await transport.handle_async_request(request)
 
 
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}

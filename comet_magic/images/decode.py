@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..formats import broken, check_picture, sniff, stripped
 from ..text import clean
+from .picture import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-    from .picture import Picture
 
 T = TypeVar("T")
 
@@ -42,21 +42,18 @@ def open_trusted(picture: Picture) -> ImageFile:
     Raises:
         BadImageError: Pillow cannot open it.
     """
-    return _opened(picture.data, picture.mime, (picture.width, picture.height), picture.name)
-
-
-def _opened(data: bytes, mime: str, size: tuple[int, int], name: str) -> ImageFile:
     from PIL.JpegImagePlugin import JpegImageFile
     from PIL.PngImagePlugin import PngImageFile
     from PIL.WebPImagePlugin import WebPImageFile
 
     decoders: dict[str, Callable[[io.BytesIO], ImageFile]]
     decoders = {"image/png": PngImageFile, "image/jpeg": JpegImageFile, "image/webp": WebPImageFile}
-    if sniff(data) != mime:
+    name = picture.name
+    if sniff(picture.data) != picture.mime:
         raise broken("it is of another kind than its record says", name)
-    needed = stripped(data, mime)
-    image = guarded(lambda: decoders[mime](io.BytesIO(needed)), name)
-    if image.size != size:
+    needed = stripped(picture.data, picture.mime)
+    image = guarded(lambda: decoders[picture.mime](io.BytesIO(needed)), name)
+    if image.size != (picture.width, picture.height):
         raise broken("it has two sizes", name)
     # Let Pillow read the file in one step, not many.
     image.decodermaxblock = max(image.decodermaxblock, len(needed))
@@ -81,13 +78,10 @@ def decoded(picture: Picture, edge: int) -> Image:
     Raises:
         BadImageError: the picture is damaged; the error names its file.
     """
-    return _shrunk(open_trusted(picture), edge, picture.name)
-
-
-def _shrunk(image: ImageFile, edge: int, name: str) -> Image:
+    image = open_trusted(picture)
     # A JPEG is decoded at a half, a quarter or an eighth; other formats ignore this.
     image.draft(None, (edge, edge))
-    return smaller(displayable(image, name), edge)
+    return smaller(displayable(image, picture.name), edge)
 
 
 def displayable(image: Image, name: str = "") -> Image:
@@ -139,9 +133,8 @@ def preview(data: bytes, edge: int) -> tuple[bytes, str]:
         BadImageError: it cannot be opened or decoded.
         TooLargeError: it has too many pixels.
     """
-    mime, width, height = check_picture(data, max_pixels=_MOST_PIXELS)
-    image = _opened(data, mime, (width, height), "")
-    return guarded(lambda: encoded(_shrunk(image, edge, "")))
+    picture = Picture(data, *check_picture(data, max_pixels=_MOST_PIXELS))
+    return guarded(lambda: encoded(decoded(picture, edge)))
 
 
 def fitting(image: Image, max_bytes: int, *, edge: int = EDGE) -> tuple[bytes, str, Image]:

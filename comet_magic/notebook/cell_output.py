@@ -11,14 +11,14 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..client.events import Arrived, Preview, Progress
+from ..client.job import Arrived, Preview, Progress
 from ..errors import CometError
 from ..text import clean, html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..client.events import Event
+    from ..client.job import Event
     from ..images import Images, Picture
 
 FIRST_DRAW = 0.25  # seconds; a call that is refused sooner leaves no output behind

@@ -125,7 +125,7 @@ class Comet(Peer):
         self.one().image.load()
 
     def preview(self) -> float:
-        from comet_magic.client.events import Preview
+        from comet_magic.client.job import Preview
 
         seen: list[tuple[float, object]] = []
         start = time.perf_counter()

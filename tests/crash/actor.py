@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from comet_magic import Client, CometError
-from comet_magic.client.events import Progress
+from comet_magic.client.job import Progress
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from comet_magic.client import Job
-    from comet_magic.client.events import Event
+    from comet_magic.client.job import Event
 
 # Loaded once for all that are forked from here.
 for _name in ("anyio._backends._asyncio", "PIL.PngImagePlugin", "PIL.JpegImagePlugin", "PIL.WebPImagePlugin"):

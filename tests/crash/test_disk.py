@@ -17,7 +17,7 @@ import pytest
 
 from comet_magic import AsyncClient, ConfigurationError, SaveError
 from comet_magic.archive import Archive, RawAnswer
-from comet_magic.client.events import Preview
+from comet_magic.client.job import Preview
 from tests.crash import actor
 from tests.crash.evidence import check_money
 from tests.crash.photographs import photographs
@@ -27,7 +27,7 @@ from tests.processes import run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from comet_magic.client.events import Event
+    from comet_magic.client.job import Event
     from tests.crash.conftest import Stage
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from comet_magic import CometError
-from comet_magic.client.events import Arrived, Progress
+from comet_magic.client.job import Arrived, Progress
 from tests.faults import pictures
 from tests.loopback import until
 
 if TYPE_CHECKING:
     from comet_magic.client import Abandoned
-    from comet_magic.client.events import Event
+    from comet_magic.client.job import Event
     from tests.crash.conftest import Stage
 
 

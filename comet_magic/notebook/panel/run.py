@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...client import Abandoned, Job
-    from ...client.events import Event
+    from ...client.job import Event
     from .form import Order
 
 
