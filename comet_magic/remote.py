@@ -21,7 +21,8 @@ from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, InvalidRequestError
 from .request import ImageRequest
 from .request.checks import check_names, shown
-from .settings import ClientOptions, hide_keys, resolve_base_url
+from .settings import ClientOptions, resolve_base_url
+from .text import conceal_keys
 
 if TYPE_CHECKING:
     import os
@@ -59,7 +60,7 @@ def generate_one(
         AmbiguousError: it was begun before, and there is no whole answer in the folder.
         CometError: as the call ended.
     """
-    hide_keys(client)
+    conceal_keys(client)
     if not isinstance(redo, bool):
         raise InvalidRequestError(f"redo is {shown(redo)}; it must be True or False", param="redo")
     asked = _checked(request)

@@ -252,16 +252,6 @@ def logout() -> None:
     _logins.clear()
 
 
-def hide_keys(options: Any) -> None:
-    """Replace every key among the options by a `Secret`, in place, so that no traceback shows it.
-
-    Any text under a name that contains "key" counts as one.
-    """
-    for name, value in options.items():
-        if "key" in name.lower() and isinstance(value, str):
-            options[name] = Secret(value)
-
-
 def check_key(key: str, source: str) -> Secret:
     """The key as a secret, without spaces at its ends.
 

@@ -10,7 +10,7 @@ import hmac
 import html as _html
 import re
 import weakref
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +59,16 @@ class Secret:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Secret is neither copied nor pickled")
+
+
+def conceal_keys(options: Any) -> None:
+    """Replace every key among the options by a `Secret`, in place, so that no traceback shows it.
+
+    Any text under a name that contains "key" counts as one.
+    """
+    for name, value in options.items():
+        if "key" in name.lower() and isinstance(value, str):
+            options[name] = Secret(value)
 
 
 # By identity: in a set, two equal secrets would be one entry, which ends with the first of them.

@@ -52,7 +52,7 @@ FLOORS: dict[str, set[str]] = {
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
         *("archive", "locations", "money", "formats"),
     },
-    "remote": {"client", "request", "errors", "archive", "settings"},
+    "remote": {"client", "request", "errors", "archive", "settings", "text"},
     "dask": {"remote", "client", "request", "errors", "archive", "text"},
     "pipeline": {
         *("dask", "client", "archive", "request", "files", "errors", "images", "text", "settings"),

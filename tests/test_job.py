@@ -301,7 +301,7 @@ def test_what_is_run_on_the_loop_runs_once_also_where_it_fails() -> None:
     loop = LoopHandle()
     try:
         with pytest.raises(RuntimeError, match="its own"):
-            loop.call(fail)
+            loop.thread.call(fail)
     finally:
         loop.release()
     assert len(runs) == 1

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import anyio
 
 from ..request import Options
-from ..settings import ClientOptions, hide_keys
+from ..text import conceal_keys
 from .core import Core, configure
 from .job import Job, wait
 from .vendor import balance, catalogue
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..archive import Archive, Spend
     from ..images import Images
+    from ..settings import ClientOptions
     from .core import Config, Plan
     from .vendor import Balance, Listed
 
@@ -79,7 +80,7 @@ class _BaseClient:
         Raises:
             InvalidRequestError: a parameter breaks a rule; nothing was sent. All else is raised by `.result()`.
         """
-        hide_keys(options)
+        conceal_keys(options)
         return self._core.submit(prompt, options)
 
     @named
@@ -92,7 +93,7 @@ class _BaseClient:
         Raises:
             InvalidRequestError: a parameter breaks a rule.
         """
-        hide_keys(options)
+        conceal_keys(options)
         return self._core.plan(prompt, options)
 
     @property
@@ -146,7 +147,7 @@ class Client(_BaseClient):
     @named
     def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Turn a prompt into pictures; takes, gives and raises what `comet_magic.generate` does."""
-        hide_keys(options)
+        conceal_keys(options)
         return checked(wait(self.submit(prompt, **options)), options)
 
     def fetch(self, call_id: str) -> Images:
@@ -208,7 +209,7 @@ class AsyncClient(_BaseClient):
 
         Cancelling the await leaves calls that were already sent running in the background.
         """
-        hide_keys(options)
+        conceal_keys(options)
         return await self._awaited(prompt, options)
 
     async def fetch(self, call_id: str) -> Images:
@@ -323,7 +324,7 @@ def shared_client(**overrides: Unpack[ClientOptions]) -> Client:
         MissingKeyError: no key was found.
     """
     global _shared
-    hide_keys(overrides)
+    conceal_keys(overrides)
     config = configure({**overrides})
     with _lock:
         if _shared is not None and _shared[0] == config:
@@ -395,7 +396,7 @@ def generate(prompt: str, **options: Unpack[Options]) -> Images:
         >>> images.image.size, images.mime_types, images.cost_usd
         ((1024, 1024), ('image/png',), 0.00472)
     """
-    hide_keys(options)
+    conceal_keys(options)
     return shared_client().generate(prompt, **options)
 
 
@@ -411,6 +412,6 @@ async def agenerate(prompt: str, **options: Unpack[Options]) -> Images:
         >>> images.image.size
         (256, 256)
     """
-    hide_keys(options)
+    conceal_keys(options)
     client = await asyncio.to_thread(shared_client)  # the key may be in a keyring, which takes its time
     return await client._awaited(prompt, options)  # noqa: SLF001 - our own

@@ -28,10 +28,9 @@ from ..settings import (
     Settings,
     check_number,
     find_key,
-    hide_keys,
     resolve_base_url,
 )
-from ..text import clean
+from ..text import clean, conceal_keys
 from .job import Job, RunningCall
 from .limiter import Limiter
 from .loop_thread import LoopHandle, ending, unwrapped
@@ -67,7 +66,7 @@ def configure(options: ClientOptions) -> Config:
         MissingKeyError: no key was found.
         ConfigurationError: a setting is unknown or cannot be used.
     """
-    hide_keys(options)
+    conceal_keys(options)
     known = ClientOptions.__annotations__
     for name in options:
         if name not in known:

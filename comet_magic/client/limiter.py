@@ -102,7 +102,12 @@ class Limiter:
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
         """Hold a slot for the block, after any pause; wait for one if all are taken."""
-        await self._enter()
+        if self._running < self.limit and not self._queue:
+            self._running += 1
+        else:
+            turn = anyio.Event()
+            self._queue.append(turn)
+            await self._wait_for(turn)
         try:
             await self.pause()
             yield
@@ -142,14 +147,6 @@ class Limiter:
                 await anyio.sleep(left)
             if self._resume_at <= time.monotonic():
                 return
-
-    async def _enter(self) -> None:
-        if self._running < self.limit and not self._queue:
-            self._running += 1
-            return
-        turn = anyio.Event()
-        self._queue.append(turn)
-        await self._wait_for(turn)
 
     async def _wait_for(self, turn: anyio.Event) -> None:
         try:

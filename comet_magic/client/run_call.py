@@ -206,37 +206,29 @@ class Received:
 async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received | CometError:
     """Send once and read the answer, or say how that failed; nothing is raised but a cancellation."""
     flight.begin_attempt()
-    progress = SendProgress(flight.first_byte_leaves)
-    result: Received | CometError | None = None
+    progress, request = SendProgress(flight.first_byte_leaves), flight.call.request
     with anyio.CancelScope(deadline=attempts.deadline):
-        result = await _exchange(core, flight, progress)
-    if result is None:
-        row = decisions.LATE if progress.whole else decisions.LATE_UNSENT
-        return row.error(f"{core.base.host} gave no answer within {attempts.timeout:g} s")
-    return result
-
-
-async def _exchange(core: Core, flight: InFlight, progress: SendProgress) -> Received | CometError:
-    request = flight.call.request
-    try:
-        response = await core.api.send(
-            PATH,
-            json.dumps(request.body(), ensure_ascii=False, separators=(",", ":")).encode(),
-            accept="text/event-stream" if request.stream else "application/json",
-            idempotency_key=flight.idempotency_key,
-            silence=core.settings.stream_idle_timeout if request.stream else None,
-            progress=progress,
-        )
-    except HTTPFault as fault:
-        return error_of(fault, progress, core.base.host)
-    headers = dict(response.headers.items())
-    flight.call.request_id = request_id_of(headers)
-    try:
-        if 200 <= response.status_code < 300:
-            return await _answer(response, headers, flight, core.settings)
-        return refusal_of(response.status_code, headers, await _beginning(response), now=time.time())
-    finally:
-        await response.aclose()
+        try:
+            response = await core.api.send(
+                PATH,
+                json.dumps(request.body(), ensure_ascii=False, separators=(",", ":")).encode(),
+                accept="text/event-stream" if request.stream else "application/json",
+                idempotency_key=flight.idempotency_key,
+                silence=core.settings.stream_idle_timeout if request.stream else None,
+                progress=progress,
+            )
+        except HTTPFault as fault:
+            return error_of(fault, progress, core.base.host)
+        headers = dict(response.headers.items())
+        flight.call.request_id = request_id_of(headers)
+        try:
+            if 200 <= response.status_code < 300:
+                return await _answer(response, headers, flight, core.settings)
+            return refusal_of(response.status_code, headers, await _beginning(response), now=time.time())
+        finally:
+            await response.aclose()
+    row = decisions.LATE if progress.whole else decisions.LATE_UNSENT
+    return row.error(f"{core.base.host} gave no answer within {attempts.timeout:g} s")
 
 
 async def _beginning(response: httpx.Response) -> bytes:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadImageError
 from ..money import dollars, total
 from ..text import clean
-from .decode import (
+from .picture import (
     EDGE,
     RAISED,
+    Picture,
     decoded,
     displayable,
     encoded,
@@ -29,7 +30,6 @@ from .decode import (
     smaller,
     unreadable,
 )
-from .picture import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -116,7 +116,7 @@ def load_pixels(image: Image) -> Image:
     elif _is_decoded(image):  # perhaps in part: after a fault, Pillow keeps what it has decoded
         _look_at_arrival(origin)
     else:
-        origin.look = guarded(lambda: _look(image), origin.picture.name)
+        origin.look = guarded(lambda: _look(image), origin.picture)
     return image
 
 
@@ -198,7 +198,7 @@ def _look_at_arrival(origin: Origin) -> Look:
     """How the picture looked before anybody could edit it; decoded once more if this is not known."""
     if origin.look is None:
         fresh = open_trusted(origin.picture)
-        origin.look = guarded(lambda: _look(fresh), origin.picture.name)
+        origin.look = guarded(lambda: _look(fresh), origin.picture)
     return origin.look
 
 

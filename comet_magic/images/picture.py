@@ -1,16 +1,41 @@
-"""A picture as it arrived, and the facts of its call."""
+"""A picture as it arrived, the facts of its call, and its pixels: opened, decoded, scaled and encoded with Pillow.
+
+The PNG, JPEG and WEBP decoders are used by their classes, and no other can be reached. No setting of Pillow is
+changed or relied upon, so many threads may do this at once.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import math
+import struct
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..files import from_here
+from ..formats import broken, check_picture, sniff, stripped
+from ..text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+T = TypeVar("T")
+
+# What Pillow has been seen to raise on damaged files, and a warning where warnings are errors.
+RAISED = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError),
+    *(RuntimeError, SyntaxError, TypeError, ValueError, Warning, struct.error, zlib.error),
+)
+# Below the 89 million at which Pillow begins to warn.
+_MOST_PIXELS = 64_000_000
+EDGE = 1024
+_SMALLEST_EDGE = 128
 
 
 @dataclass(frozen=True)
@@ -72,3 +97,127 @@ class Facts:
     cost: int | None = None
     notice: str = ""
     pictures: int = 1
+
+
+# --- pixels
+
+
+def open_trusted(picture: Picture) -> ImageFile:
+    """Open a picture that was checked when it arrived; its pixels are decoded when they are asked for.
+
+    Raises:
+        BadImageError: Pillow cannot open it.
+    """
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    decoders: dict[str, Callable[[io.BytesIO], ImageFile]]
+    decoders = {"image/png": PngImageFile, "image/jpeg": JpegImageFile, "image/webp": WebPImageFile}
+    if sniff(picture.data) != picture.mime:
+        raise broken("it is of another kind than its record says", picture.name)
+    needed = stripped(picture.data, picture.mime)
+    image = guarded(lambda: decoders[picture.mime](io.BytesIO(needed)), picture)
+    if image.size != (picture.width, picture.height):
+        raise broken("it has two sizes", picture.name)
+    # Let Pillow read the file in one step, not many.
+    image.decodermaxblock = max(image.decodermaxblock, len(needed))
+    return image
+
+
+def unreadable(picture: Picture, reason: str) -> Image:
+    """Stand in for a picture that Pillow cannot open: it has the size, and loading its pixels raises OSError."""
+    from PIL import Image
+    from PIL._util import DeferredError
+
+    image = Image.Image()
+    # As Pillow marks a picture that was closed.
+    image._size, image._mode = (picture.width, picture.height), "RGB"  # noqa: SLF001
+    image._im = DeferredError(OSError(reason))  # noqa: SLF001
+    return image
+
+
+def decoded(picture: Picture, edge: int) -> Image:
+    """Decode a picture to RGB or RGBA, its longest edge at most this long; no further than that needs.
+
+    Raises:
+        BadImageError: the picture is damaged; the error names its file.
+    """
+    image = open_trusted(picture)
+    # A JPEG is decoded at a half, a quarter or an eighth; other formats ignore this.
+    image.draft(None, (edge, edge))
+    return smaller(displayable(image, picture), edge)
+
+
+def displayable(image: Image, picture: Picture | None = None) -> Image:
+    """Convert to RGB, or to RGBA if any part is transparent.
+
+    Raises:
+        BadImageError: its pixels cannot be decoded.
+    """
+    return guarded(lambda: _displayable(image), picture)
+
+
+def _displayable(image: Image) -> Image:
+    image.load()
+    if image.mode == "I;16":
+        # Pillow's own conversion clips: all but the darkest grey would become white.
+        image = image.point(lambda value: value / 256).convert("L")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def smaller(image: Image, edge: int) -> Image:
+    """Scale down to this longest edge; a picture that is small enough is given back as it is."""
+    scale = edge / max(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), reducing_gap=2.0)
+
+
+def guarded(work: Callable[[], T], picture: Picture | None = None) -> T:
+    """Do work with Pillow; its faults on damaged files become BadImageError, which names the picture's file."""
+    from PIL.Image import DecompressionBombError
+
+    try:
+        return work()
+    except (*RAISED, DecompressionBombError) as error:
+        reason = clean(error, limit=120) or type(error).__name__
+    raise broken(reason, picture.name if picture else "")
+
+
+def preview(data: bytes, edge: int) -> tuple[bytes, str]:
+    """A small version for the screen and its MIME type: JPEG, or PNG if any part is transparent.
+
+    Args:
+        data: any png, jpeg or webp; it is checked here.
+        edge: its longest edge will be at most this many pixels.
+
+    Raises:
+        BadImageError: it cannot be opened or decoded.
+        TooLargeError: it has too many pixels.
+    """
+    picture = Picture(data, *check_picture(data, max_pixels=_MOST_PIXELS))
+    return guarded(lambda: encoded(decoded(picture, edge)))
+
+
+def fitting(image: Image, max_bytes: int, *, edge: int = EDGE) -> tuple[bytes, str, Image]:
+    """A preview of at most about `max_bytes`: the file, its MIME type, and its pixels."""
+    image = smaller(image, edge)
+    data, mime = encoded(image)
+    if len(data) <= max_bytes or edge <= _SMALLEST_EDGE:
+        return data, mime, image
+    # Bytes grow with the area; 0.9 because a small picture has more detail per pixel.
+    scale = 0.9 * math.sqrt(max_bytes / len(data))
+    return fitting(image, max_bytes, edge=max(_SMALLEST_EDGE, int(max(image.size) * scale)))
+
+
+def encoded(image: Image) -> tuple[bytes, str]:
+    """Encode an RGB or RGBA picture for the screen: JPEG, or PNG if any part is transparent."""
+    out = io.BytesIO()
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
+        image.save(out, "PNG")
+        return out.getvalue(), "image/png"
+    image.convert("RGB").save(out, "JPEG", quality=85)
+    return out.getvalue(), "image/jpeg"

@@ -68,7 +68,9 @@ class Images(list["Image"]):
         self._facts = Facts(prompt, model, created, usage, cost, notice, len(pictures))
         # Set by the magic that has shown these pictures already: whether that was in the running cell.
         self._shown: Callable[[], bool] | None = None
-        super().__init__(opened(picture, self._facts) for picture in pictures)
+        super().__init__()
+        for picture in pictures:
+            self.append(opened(picture, self._facts))
 
     # ── What is known ──────────────────────────────────────────────────────────────────────────────
 

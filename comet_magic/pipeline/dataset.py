@@ -22,10 +22,9 @@ from ..settings import (
     ClientOptions,
     Settings,
     check_number,
-    hide_keys,
     resolve_base_url,
 )
-from ..text import counted
+from ..text import conceal_keys, counted
 from .expand import Expander
 from .runner import DatasetRun
 from .source import Source, read_source
@@ -200,7 +199,7 @@ def read_job(
         ConfigurationError: the source or a setting cannot be used.
         InvalidRequestError: a parameter breaks a rule.
     """
-    hide_keys(options)
+    conceal_keys(options)
     check_names(options, DatasetOptions.__annotations__)
     if "archive" in options:
         raise ConfigurationError("archive is not a setting of a dataset: its folder is its archive")
