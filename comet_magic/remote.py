@@ -121,7 +121,7 @@ def _finish(core: BatchCore, archive: WorkerArchive, request: ImageRequest, copy
     """Finish what another worker began, if its whole answer is in the folder; nothing is sent."""
     archive.claim(request, vendor=core.base.vendor, reserve=None, copies=(copy,), call_id=call_id)
     try:
-        job = core.fetch(call_id)
+        job = core.takeover.fetch(call_id)
     except InvalidRequestError:
         problem = AmbiguousError(
             "this picture was begun by a worker that is gone; it may be billed",

@@ -160,7 +160,7 @@ class Client(_BaseClient):
             InvalidRequestError: that call has no pictures left to fetch.
             CometError: the pictures could not be fetched this time either.
         """
-        return wait(self._core.fetch(call_id))
+        return wait(self._core.takeover.fetch(call_id))
 
     def catalogue(self) -> tuple[Listed, ...]:
         """The image models and prices that the vendor lists today; read without the key, kept for an hour.
@@ -214,7 +214,7 @@ class AsyncClient(_BaseClient):
 
     async def fetch(self, call_id: str) -> Images:
         """Fetch the missing pictures of a paid call again; takes, gives and raises what `Client.fetch` does."""
-        return await finished(await started(self._core, partial(self._core.fetch, call_id)))
+        return await finished(await started(self._core, partial(self._core.takeover.fetch, call_id)))
 
     async def catalogue(self) -> tuple[Listed, ...]:
         """The image models and prices that the vendor lists today; gives and raises what `Client.catalogue` does."""

@@ -65,7 +65,7 @@ class BatchCore(Core):
     async def refetch(self, call_id: str) -> bool:
         """Whether the missing pictures of a paid call could be fetched; nothing is sent and nothing is paid."""
         try:
-            job = await anyio.to_thread.run_sync(self.fetch, call_id)
+            job = await anyio.to_thread.run_sync(self.takeover.fetch, call_id)
         except InvalidRequestError:
             return False
         return await anyio.to_thread.run_sync(job.exception) is None

@@ -108,6 +108,7 @@ class Core(ForkHooks):
         policy: how often and how patiently a call is sent again.
         retry_budget: how many repeats all calls together may still make.
         results: reads, fetches, checks and stores pictures.
+        takeover: finishes paid calls whose pictures are not all here.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class Core(ForkHooks):
         self.limiter = Limiter(self.settings.max_in_flight, per_minute=self._per_minute)
         self.retry_budget = RetryBudget()
         self.results = ResultWriter(self)
-        self._takeover = Takeover(self)
+        self.takeover = Takeover(self)
 
     @property
     def session(self) -> str:
@@ -210,7 +211,7 @@ class Core(ForkHooks):
         """Check a call and start it; returns at once, with `reuse` after a look into the archive."""
         plan = self.plan(prompt, options)
         if options.get("reuse") and plan.requests:
-            self._takeover.await_request(plan.first)
+            self.takeover.await_request(plan.first)
             plan = self.plan(prompt, options)
         reused = [picture_of(self.archive, stored, cost=0) for stored in plan.reused]
         calls = [RunningCall(index, request) for index, request in enumerate(plan.requests)]
@@ -356,16 +357,8 @@ class Core(ForkHooks):
 
         Done once, or `again` where others may have died meanwhile.
         """
-        if again or not self._takeover.looked:
-            await anyio.to_thread.run_sync(self._takeover.take_over)
-
-    def fetch(self, call_id: str) -> Job:
-        """Fetch the missing pictures of a paid call again; nothing is sent and nothing is paid.
-
-        Raises:
-            InvalidRequestError: there is no such call, or nothing of it can be fetched.
-        """
-        return self._takeover.fetch(call_id)
+        if again or not self.takeover.looked:
+            await anyio.to_thread.run_sync(self.takeover.take_over)
 
 
 @cache

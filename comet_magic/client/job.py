@@ -116,7 +116,6 @@ class RunningCall:
     call_id: str = ""
     state: CallState = "queued"
     sent: bool = False
-    started: float = field(default_factory=time.monotonic)
     request_id: str | None = None
     reserved: int | None = None
     scope: CancelScope | None = None
@@ -141,11 +140,6 @@ class RunningCall:
     def stopped(self, why: str) -> CometError:
         """The error of a call that is stopped here and now; what was sent decides about its outcome."""
         return CometError(why, outcome="unknown" if self.sent else "not_sent", request_id=self.request_id)
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the call was asked for."""
-        return time.monotonic() - self.started
 
 
 class Job(futures.Future[Images]):
@@ -249,6 +243,7 @@ class Job(futures.Future[Images]):
         pictures, created = list(self.reused), None
         errors: list[CometError] = []
         usages: list[dict[str, Any]] = []
+        costs: list[int | None] = []
         notice = ""
         for call in self.calls:
             for one in call.pictures:
@@ -256,6 +251,7 @@ class Job(futures.Future[Images]):
             pictures += call.pictures
             errors += call.errors
             usages += [call.usage] if call.usage else []
+            costs.append(call.cost)
             created = call.created if created is None else created
         images = Images(
             pictures,
@@ -263,7 +259,7 @@ class Job(futures.Future[Images]):
             model=self.first.model,
             created=created,
             usage=_sum_usage(usages),
-            cost=total(call.cost for call in self.calls),
+            cost=total(costs),
             notice=notice,
         )
         return _one_error(errors, images) if errors else images

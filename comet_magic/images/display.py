@@ -11,7 +11,7 @@ import io
 import math
 import weakref
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadImageError
@@ -50,21 +50,21 @@ GAP = 8
 _PAPER = "white"
 
 
+@dataclass(slots=True, eq=False)
 class Origin:
     """The origin of a PIL picture, which is also its `_repr_mimebundle_`: it shows the picture as it looks now.
 
     Attributes:
+        image: the PIL picture; a strong reference would keep its pixels until the garbage collector runs.
         picture: as it arrived.
         facts: of its call.
         look: size, mode and checksum of the pixels that arrived; None until they are decoded.
     """
 
-    def __init__(self, image: Image, picture: Picture, facts: Facts) -> None:
-        # A strong reference would be a cycle, and keep the pixels until the garbage collector runs.
-        self._image = weakref.ref(image)
-        self.picture = picture
-        self.facts = facts
-        self.look: Look | None = None
+    image: weakref.ref[Image]
+    picture: Picture
+    facts: Facts
+    look: Look | None = None
 
     def __call__(
         self,
@@ -72,7 +72,7 @@ class Origin:
         exclude: object = None,  # noqa: ARG002
     ) -> Bundle:
         """The MIME bundle, as IPython asks for it."""
-        return show((self._image() or opened(self.picture, self.facts),), self.facts)
+        return show((self.image() or opened(self.picture, self.facts),), self.facts)
 
 
 def opened(picture: Picture, facts: Facts | None) -> Image:
@@ -93,7 +93,9 @@ def opened(picture: Picture, facts: Facts | None) -> Image:
     if facts is not None:
         # Pillow's own methods would add a PNG and a JPEG.
         image.__dict__.update(
-            _repr_mimebundle_=Origin(image, picture, facts), _repr_png_=no_repr, _repr_jpeg_=no_repr
+            _repr_mimebundle_=Origin(weakref.ref(image), picture, facts),
+            _repr_png_=no_repr,
+            _repr_jpeg_=no_repr,
         )
     return image
 
