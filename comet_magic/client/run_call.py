@@ -109,32 +109,16 @@ class InFlight:
     claim: Claim
     raw: RawAnswer
 
-    @property
-    def idempotency_key(self) -> str:
-        """Its own name, the same on every attempt; the number tells the requests of one call apart."""
-        return f"{self.claim.id}-{self.call.copies[0] if self.call.copies else self.call.index}"
-
     def tell(self, state: CallState, note: str = "") -> None:
         """Note a step, and hand it to whoever listens."""
         call, job = self.call, self.job
         call.state = state
         job.tell(Progress(call.index, len(job.calls), state, time.monotonic() - job.started, note))
 
-    def begin_attempt(self) -> None:
-        """It is about to be sent, perhaps again."""
-        self.call.attempts += 1
-        self.call.request_id = None
-        self.tell("sending")
-
     def first_byte_leaves(self) -> None:
         """From here on the server may have it."""
         self.call.sent = True
         self.tell("waiting")
-
-    def wait_to_resend(self, why: str) -> None:
-        """The last attempt did no work; another one follows."""
-        self.call.sent = False
-        self.tell("retrying", why)
 
     def show_preview(self, data: bytes, number: int) -> None:
         """Keep a streamed preview, and hand it to whoever listens."""
@@ -172,7 +156,8 @@ class Attempts:
         verdict = self._retries.after(error, left=left, jitter=random.random())  # noqa: S311 - no secret
         if verdict.delay is None:
             raise error.with_facts(attempts=self._retries.attempts, hint=verdict.hint or error.hint)
-        flight.wait_to_resend(f"{clean(error, limit=80)}; again in {verdict.delay:.1f} s")
+        flight.call.sent = False  # the last attempt did no work
+        flight.tell("retrying", f"{clean(error, limit=80)}; again in {verdict.delay:.1f} s")
         # other calls' refusals may make the wait longer than this call has time
         with anyio.CancelScope(deadline=math.inf if verdict.free else self.deadline) as scope:
             await self._limiter.wait(verdict.delay, crowded=error.status_code == 429)
@@ -205,22 +190,26 @@ class Received:
 
 async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received | CometError:
     """Send once and read the answer, or say how that failed; nothing is raised but a cancellation."""
-    flight.begin_attempt()
-    progress, request = SendProgress(flight.first_byte_leaves), flight.call.request
+    call, request = flight.call, flight.call.request
+    progress = SendProgress(flight.first_byte_leaves)
+    # the same on every attempt; the number tells the requests of one call apart
+    name = f"{flight.claim.id}-{call.copies[0] if call.copies else call.index}"
+    call.attempts, call.request_id = call.attempts + 1, None
+    flight.tell("sending")
     with anyio.CancelScope(deadline=attempts.deadline):
         try:
             response = await core.api.send(
                 PATH,
                 json.dumps(request.body(), ensure_ascii=False, separators=(",", ":")).encode(),
                 accept="text/event-stream" if request.stream else "application/json",
-                idempotency_key=flight.idempotency_key,
+                idempotency_key=name,
                 silence=core.settings.stream_idle_timeout if request.stream else None,
                 progress=progress,
             )
         except HTTPFault as fault:
             return error_of(fault, progress, core.base.host)
         headers = dict(response.headers.items())
-        flight.call.request_id = request_id_of(headers)
+        call.request_id = request_id_of(headers)
         try:
             if 200 <= response.status_code < 300:
                 return await _answer(response, headers, flight, core.settings)
