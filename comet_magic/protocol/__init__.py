@@ -6,7 +6,7 @@ No socket, no clock, no random numbers: bytes and times are arguments.
 from __future__ import annotations
 
 from .answer import Reply, StreamCollector, is_complete, read_answer, read_preview
-from .content_encoding import decoded
+from .body import decoded, looks_like_a_stream
 from .decisions import TABLE, CallStatus, Decision, RowStatus, call_status, decide, row_status, should_retry
 from .pictures import ReplyItem
 from .refusal import refusal_of, request_id_of
@@ -18,7 +18,7 @@ from .retry import (
     backoff,
     retry_after,
 )
-from .sse import StreamEvent, StreamReader, looks_like_a_stream
+from .sse import StreamEvent, StreamReader
 
 __all__ = [
     "TABLE",

@@ -24,12 +24,11 @@ from ..errors import (
 )
 from ..formats import kind_of, sniff
 from ..text import clean, hide_keys
-from .content_encoding import decoded
+from .body import DocumentReader, decoded, looks_like_a_stream
 from .decisions import BASE_URL_HINT
-from .document import DocumentReader
 from .pictures import PictureFinder, ReplyItem, addresses_in
 from .refusal import Said, is_nothing, is_work, members, prose, what_is_said
-from .sse import StreamEvent, StreamReader, looks_like_a_stream
+from .sse import StreamEvent, StreamReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

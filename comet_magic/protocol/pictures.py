@@ -21,7 +21,7 @@ from .refusal import is_nothing, members, plain_name, what_is_said
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .document import Base64Sink, DocumentReader
+    from .body import Base64Sink, DocumentReader
 
 MOST_ENTRIES = 1000  # far more than can be asked for; each costs more memory here than in the answer
 MOST_NODES = 20_000

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError
 from ..text import clean
-from .content_encoding import decoded
+from .body import DocumentReader, decoded, documents_in, looks_like_a_stream
 from .decisions import BASE_URL_HINT, decide, is_known
-from .document import DocumentReader, documents_in
 from .retry import retry_after
-from .sse import StreamReader, looks_like_a_stream
+from .sse import StreamReader
 from .wording import MODERATION, spoken
 
 if TYPE_CHECKING:

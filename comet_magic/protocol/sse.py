@@ -10,19 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import TooLargeError
+from .body import BOM, FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BOM = b"\xef\xbb\xbf"
-_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _PREVIEW = re.compile(rb'"type"\s*:\s*"[\w.]*\.partial_image"|"partial_image_(?:index|b64)"\s*:')
-
-
-def looks_like_a_stream(beginning: bytes, *, labelled: bool = False) -> bool:
-    """Whether a body is a stream of events: its first bytes are believed before its label."""
-    beginning = beginning[:64].lstrip(_BOM + b" \r\n")
-    return beginning.startswith(_FIELDS) or (labelled and beginning[:1] not in (b"{", b"[", b"<"))
 
 
 @dataclass(frozen=True)
@@ -111,10 +104,10 @@ class StreamReader:
     def _take_line(self) -> StreamEvent | None:
         line, self._line = self._line, bytearray()
         if self._first:
-            self._first, line = False, line.removeprefix(_BOM)
+            self._first, line = False, line.removeprefix(BOM)
         if not line:
             return self._take_event()
-        self._bare = line.startswith((b"{", b"[")) or (self._bare and not line.startswith(_FIELDS))
+        self._bare = line.startswith((b"{", b"[")) or (self._bare and not line.startswith(FIELDS))
         if self._bare:
             self._held += len(line)
             self._data.append(line)

@@ -1,6 +1,7 @@
-"""The body of an answer as JSON documents, read piece by piece: pictures are decoded from base64 as they pass.
+"""The body of an answer: its content encodings undone, its kind told by its first bytes, read as JSON documents.
 
-A long base64 string never becomes text: a mark takes its place in a small skeleton, and the skeleton is parsed at the
+The bytes are believed first, the labels only where they say nothing. Pictures are decoded from base64 as they pass: a
+long base64 string never becomes text, a mark takes its place in a small skeleton, and the skeleton is parsed at the
 end. So one picture is held once, as bytes. This is kept beside the parser of the standard library on purpose: 0.43 ms
 for a picture of 1.5 MB against 1.2 ms of the fastest general one, and a third of the memory.
 """
@@ -13,14 +14,120 @@ import contextlib
 import io
 import json
 import re
+import zlib
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pybase64
 
-from ..errors import BadImageError, CometError, TooLargeError
+from ..errors import BadImageError, BadResponseError, CometError, TooLargeError
+from ..formats import kind_of
+from ..text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+# ── Content encodings ──────────────────────────────────────────────────────────────────────────────
+
+STEP = 256 * 1024
+_GZIP = b"\x1f\x8b"  # https://www.rfc-editor.org/rfc/rfc1952#page-6
+_ENOUGH = 64  # bytes that tell what a body is
+_LAYERS = 3
+_CONTROL = bytes({*range(32)} - {*b"\t\n\r\f\0"})
+BOM = b"\xef\xbb\xbf"
+FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")  # of an event of a stream
+
+
+def looks_like_a_stream(beginning: bytes, *, labelled: bool = False) -> bool:
+    """Whether a body is a stream of events: its first bytes are believed before its label."""
+    beginning = beginning[:64].lstrip(BOM + b" \r\n")
+    return beginning.startswith(FIELDS) or (labelled and beginning[:1] not in (b"{", b"[", b"<"))
+
+
+def decoded(pieces: Iterable[bytes], *, encoding: str = "", largest: int) -> Iterator[bytes]:
+    """The body behind its content encodings, in pieces; of a packed one at most 256 KiB each.
+
+    Args:
+        pieces: the raw body.
+        encoding: the `Content-Encoding` header, "" for none.
+        largest: bytes after which what comes out is given up.
+
+    Raises:
+        BadResponseError: an encoding that is not read, or damaged data.
+        TooLargeError: more than `largest` bytes come out.
+    """
+    for _ in range(_LAYERS):
+        beginning, pieces = _peeked(pieces)
+        bits = _window(beginning, encoding)
+        if bits is None:
+            break
+        pieces = _inflated(pieces, bits, largest)
+    else:
+        raise BadResponseError(f"the answer is packed more than {_LAYERS - 1} times")
+    named = encoding.strip().lower()
+    if named not in ("", "identity", "gzip", "x-gzip", "deflate") and not _is_plain(beginning):
+        raise BadResponseError(f"the answer is encoded as {clean(named, limit=40)}, which was not asked for")
+    yield from pieces
+
+
+def _peeked(pieces: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes of a body, and the whole body again."""
+    rest, beginning = iter(pieces), b""
+    for piece in rest:
+        beginning += piece
+        if len(beginning) >= _ENOUGH:
+            break
+    return beginning[:_ENOUGH], chain([beginning] if beginning else [], rest)
+
+
+def _window(beginning: bytes, encoding: str) -> int | None:
+    """What zlib has to be told to unpack this, or None where it is not packed."""
+    if beginning.startswith(_GZIP):
+        return zlib.MAX_WBITS + 16
+    if "deflate" not in encoding.lower() or _is_plain(beginning):
+        return None
+    # https://www.rfc-editor.org/rfc/rfc1950#page-5; some servers leave this header out
+    zlib_header = beginning[0] & 15 == 8 and int.from_bytes(beginning[:2], "big") % 31 == 0
+    return zlib.MAX_WBITS if zlib_header else -zlib.MAX_WBITS
+
+
+def _is_plain(beginning: bytes) -> bool:
+    """Whether a body can be read as it is: a picture of a known kind, or text."""
+    if kind_of(beginning):
+        return True
+    try:
+        beginning.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        if fault.start < len(beginning) - 4:  # else a character is cut
+            return False
+    return beginning.translate(None, _CONTROL) == beginning
+
+
+def _inflated(pieces: Iterable[bytes], bits: int, largest: int) -> Iterator[bytes]:
+    inflate = zlib.decompressobj(wbits=bits)
+    total = 0
+    for piece in pieces:
+        rest = piece
+        while rest and not inflate.eof:  # what follows the end is not looked at
+            part = _inflate(inflate, rest)
+            total += len(part)
+            if total > largest:
+                raise TooLargeError(f"the answer unpacks to more than {largest >> 20} MiB")
+            yield part
+            rest = inflate.unconsumed_tail
+    if not inflate.eof:
+        raise BadResponseError("the answer's compressed data is cut")
+
+
+def _inflate(inflate: zlib._Decompress, data: bytes) -> bytes:
+    try:
+        return inflate.decompress(data, STEP)
+    except zlib.error:
+        pass
+    raise BadResponseError("the answer's compressed data is damaged")
+
+
+# ── Documents ──────────────────────────────────────────────────────────────────────────────────────
 
 # `/`, `+` and `=` as JSON, .NET, URL-safe base64 and addresses spell them.
 # https://learn.microsoft.com/dotnet/standard/serialization/system-text-json/character-encoding
