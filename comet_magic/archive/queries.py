@@ -112,35 +112,28 @@ class Reader:
 
     def open_calls(self) -> list[OpenCall]:
         """The calls that are running, here or in another process, or were cut off."""
-        return self._unsettled("IN ('claimed', 'received')")
+        return [call for call in self._unsettled() if call.state != "unknown"]
 
     def uncertain(self) -> list[OpenCall]:
         """The calls that may have been billed and brought nothing."""
-        return self._unsettled("= 'unknown'")
+        return [call for call in self._unsettled() if call.state == "unknown"]
 
     def doubtful(self) -> list[OpenCall]:
         """The uncertain calls, and those that a dead process left open."""
-        return [*self.uncertain(), *(call for call in self.open_calls() if not call.alive)]
+        return [call for call in self._unsettled() if not call.alive]
 
-    def _unsettled(self, states: str) -> list[OpenCall]:
-        query = f"""SELECT id, created, state, vendor, model, prompt, copies, reserved, request_id, owner
-            FROM calls WHERE state IN ('claimed', 'received', 'unknown') AND state {states} ORDER BY number"""  # noqa: S608
-        calls = []
+    def _unsettled(self) -> Iterator[OpenCall]:
+        query = """SELECT id, created, state, vendor, model, prompt, copies, reserved AS bound, request_id, owner
+            FROM calls WHERE state IN ('claimed', 'received', 'unknown') ORDER BY state = 'unknown' DESC, number"""
         with self._damage_told():
-            for call_id, created, state, *asked, copies, bound, request_id, owner in self._ledger.rows(query):
-                vendor, model, prompt = asked
-                urls = tuple(clean_url(url) for _, url in missing_urls(self._ledger, call_id))
-                alive = state != "unknown" and self._lives(owner)
-                when, numbers = datetime.fromtimestamp(created), tuple(json.loads(copies))
-                calls.append(
-                    OpenCall(
-                        call_id, when, state, vendor, model, prompt, numbers, bound, request_id, alive, urls
-                    )
-                )
-        return calls
-
-    def _lives(self, token: str) -> bool:
-        return self.folder is None or is_alive(self.folder, token)
+            for row in self._ledger.rows(query):
+                facts = dict(row)
+                owner, running = facts.pop("owner"), row["state"] != "unknown"
+                facts["created"] = datetime.fromtimestamp(row["created"])
+                facts["copies"] = tuple(json.loads(row["copies"]))
+                facts["alive"] = running and (self.folder is None or is_alive(self.folder, owner))
+                facts["urls"] = tuple(clean_url(url) for _, url in missing_urls(self._ledger, row["id"]))
+                yield OpenCall(**facts)
 
     def history(
         self,
