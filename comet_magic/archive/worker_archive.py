@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import socket
-import time
 from typing import TYPE_CHECKING, Any
 
 from ..files import inside, make_folder, make_private_folder, native, write_whole
@@ -57,12 +52,11 @@ class WorkerArchive(Archive):
         """Mark a call as begun, durably; False if it was begun before."""
         self._ready()
         make_folder(inside(self._shared, "spool"))
-        mark = self._mark(call_id)
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "begun": time.time()}
-        with contextlib.suppress(FileExistsError):
-            write_whole(mark, json.dumps(who).encode())
-            return True
-        return False
+        try:
+            write_whole(self._mark(call_id), b"")
+        except FileExistsError:
+            return False
+        return True
 
     def begun(self, call_id: str) -> bool:
         """Whether somebody began this call."""

@@ -7,7 +7,7 @@ import io
 import tarfile
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from ..errors import ConfigurationError, SaveError
 from ..files import inside, replaced
@@ -25,15 +25,8 @@ GROUP = 64 << 20  # bytes of pictures in one row group of a parquet file
 MetadataRow = dict[str, Any]
 
 
-class Place(Protocol):
-    """A place for files that are written whole or not at all."""
-
-    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A file for writing; it has its name once it is closed without an error."""
-
-
 class Folder:
-    """A folder of this machine."""
+    """A folder of this machine; its files are written whole or not at all."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -82,7 +75,7 @@ def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) ->
         raise ConfigurationError(
             f"format is {clean(form, limit=40)}; format must be parquet, webdataset or folder"
         )
-    place: Place = Address(str(to)) if "://" in str(to) else Folder(Path(to).expanduser())
+    place = Address(str(to)) if "://" in str(to) else Folder(Path(to).expanduser())
     problem = ""
     try:
         return list(writers[form](folder, place))
@@ -98,7 +91,7 @@ def _bytes(folder: Path, record: MetadataRow) -> bytes | None:
 # --- folder
 
 
-def _folder(folder: Path, place: Place) -> Iterator[str]:
+def _folder(folder: Path, place: Folder | Address) -> Iterator[str]:
     """The pictures under their names, once each, and then `metadata.jsonl`."""
     seen = set()
     for record in read_records(folder):
@@ -116,7 +109,7 @@ def _folder(folder: Path, place: Place) -> Iterator[str]:
 # --- tar shards
 
 
-def _webdataset(folder: Path, place: Place) -> Iterator[str]:
+def _webdataset(folder: Path, place: Folder | Address) -> Iterator[str]:
     """Shards that hold `000000000.png` and `000000000.json`, numbered by row."""
     samples = ((number, record) for number, record in enumerate(read_records(folder)) if record["file_name"])
     for name, shard in _shards(folder, samples, "data-{:05d}.tar"):
@@ -163,7 +156,7 @@ def _filled(
 # --- parquet
 
 
-def _parquet(folder: Path, place: Place) -> Iterator[str]:
+def _parquet(folder: Path, place: Folder | Address) -> Iterator[str]:
     """Shards with all rows; the column `image` holds the bytes of the picture, if there is one."""
     try:
         import pyarrow  # noqa: F401 - looked for before anything is written

@@ -14,9 +14,7 @@ from .checks import check_extra, check_model, check_names, check_prompt, check_v
 from .extra import Extra, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..catalog import Tariff
+    from collections.abc import Iterator, Mapping
 
 _NO_EXTRA = Extra()
 _KEY_VERSION = "comet_magic/1"
@@ -113,9 +111,12 @@ class ImageRequest:
         """The model in the catalog."""
         return find(self.model)
 
-    def _set(self) -> list[tuple[str, Any]]:
+    def _set(self) -> Iterator[tuple[str, Any]]:
         """The parameters that are set, except model, prompt and extra, in wire order."""
-        return [(name, value) for name in WIRE_PARAMETERS[2:] if (value := getattr(self, name)) is not None]
+        for name in WIRE_PARAMETERS[2:]:
+            value = getattr(self, name)
+            if value is not None:
+                yield name, value
 
     def body(self) -> dict[str, Any]:
         """The JSON that is sent: only what is set; `n` only if it is not 1."""
@@ -157,8 +158,10 @@ class ImageRequest:
 
     def key_text(self, vendor: str) -> str:
         """The text that `key` hashes: everything that changes the pictures, in canonical form."""
-        parameters = {name: value for name, value in self._set() if name not in _NOT_IN_KEY}
-        extra = {name: value for name, value in self.extra.items() if name not in _NOT_IN_KEY}
+        parameters, extra = dict(self._set()), dict(self.extra)
+        for name in _NOT_IN_KEY:
+            parameters.pop(name, None)
+            extra.pop(name, None)
         facts = {"version": _KEY_VERSION, "vendor": vendor, "model": self.model, "prompt": self.prompt}
         return canonical({**facts, "parameters": parameters, "extra": extra})
 
@@ -180,7 +183,7 @@ class ImageRequest:
         """
         tariff, prices, beside = self.spec.price, self.picture_prices(), 0
         if tariff and prices:
-            beside = self._beside(tariff)
+            beside = tariff.prompt(len(self.prompt)) + (self.partial_images or 0) * (tariff.partial or 0)
         elif price_per_image is None:
             return Price(None, None)
         else:
@@ -195,10 +198,6 @@ class ImageRequest:
         variants = product(sizes or ("",), words or ("",))  # "" if the model has no such parameter
         prices = set(starmap(spec.price.picture, variants)) if spec.price else {None}
         return set() if None in prices else cast("set[int]", prices)
-
-    def _beside(self, tariff: Tariff) -> int:
-        """Micro-USD of the prompt and the previews."""
-        return tariff.prompt(len(self.prompt)) + (self.partial_images or 0) * (tariff.partial or 0)
 
     def _in_sequence(self) -> int:
         """How many pictures the model may make for each one requested."""
