@@ -123,7 +123,7 @@ class _BaseClient:
 
     async def _awaited(self, prompt: str, options: Options) -> Images:
         """Make a call from an asyncio loop; with `reuse`, which reads the archive, it is started in a thread."""
-        start = partial(self.submit, prompt, **options)
+        start = partial(self._core.submit, prompt, options)
         job = await started(self._core, start) if options.get("reuse") else start()
         return checked(await finished(job), options)
 
@@ -148,7 +148,7 @@ class Client(_BaseClient):
     def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Turn a prompt into pictures; takes, gives and raises what `comet_magic.generate` does."""
         conceal_keys(options)
-        return checked(wait(self.submit(prompt, **options)), options)
+        return checked(wait(self._core.submit(prompt, options)), options)
 
     def fetch(self, call_id: str) -> Images:
         """Fetch the missing pictures of a paid call again, while their addresses live; free.
