@@ -10,7 +10,7 @@ import anyio
 
 from ..errors import CometError, InvalidRequestError
 from .core import Core
-from .job import RunningCall
+from .job import Job, RunningCall
 from .run_call import STATES, Attempts
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class BatchCore(Core):
     ) -> RunningCall:
         """Run one request for one copy: pictures and errors are in the call; a cancellation is raised."""
         call = RunningCall(0, request, copies=(copy,), redo=redo, call_id=call_id)
-        await self.run_part(self.new_job([call], request), call)
+        await self.run_part(Job([call], first=request), call)
         return call
 
     async def refetch(self, call_id: str) -> bool:
@@ -82,7 +82,7 @@ class BatchCore(Core):
         call = RunningCall(0, request, copies=(copy,), redo=redo)
         try:
             async with self.limiter.admit():
-                flight = await self.in_thread(self.claim, self.new_job([call], request), call)
+                flight = await self.in_thread(self.claim, Job([call], first=request), call)
                 call.call_id, call.reserved = flight.claim.id, flight.claim.reserved
                 await self._delegated(flight, sender)
                 self.limiter.succeeded()

@@ -31,7 +31,7 @@ from ..settings import (
     resolve_base_url,
 )
 from ..text import clean, conceal_keys
-from .job import Job, RunningCall
+from .job import FREE, Job, RunningCall
 from .limiter import Limiter
 from .loop_thread import LoopHandle, ending, unwrapped
 from .results import ResultWriter
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from ..archive import StoredPicture
 
 T = TypeVar("T")
-FREE = Price(0, 0)
 WORKERS = 4  # threads that read, check and write; more of them would only take turns with the interpreter
 
 
@@ -215,28 +214,16 @@ class Core(ForkHooks):
             plan = self.plan(prompt, options)
         reused = [picture_of(self.archive, stored, cost=0) for stored in plan.reused]
         calls = [RunningCall(index, request) for index, request in enumerate(plan.requests)]
-        return self.launch(self.new_job(calls, plan.first, plan.price, options, reused=reused))
-
-    def new_job(
-        self,
-        calls: Sequence[RunningCall],
-        first: ImageRequest,
-        price: Price = FREE,
-        options: Mapping[str, Any] | None = None,
-        *,
-        reused: Sequence[Picture] = (),
-    ) -> Job:
-        """A job of these requests; it does not run yet."""
-        options = options or {}
-        return Job(
+        job = Job(
             calls,
-            first=first,
-            price=price,
+            first=plan.first,
+            price=plan.price,
             reused=reused,
             on_event=options.get("on_event"),
-            folder=str(self.archive.folder) if self.archive.folder else None,
+            folder=self.archive.folder,
             timeout=options.get("timeout"),
         )
+        return self.launch(job)
 
     def launch(self, job: Job) -> Job:
         """Start a job in the background.

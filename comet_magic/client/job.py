@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import CallAbandoned, CometError, PartialResultError, SaveError
 from ..images import Images
-from ..money import dollars, total
+from ..money import Price, dollars, total
 from ..text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from anyio import CancelScope
 
     from ..archive import Orphan
     from ..errors import Outcome
     from ..images import Picture
-    from ..money import Price
     from ..request import ImageRequest
     from .loop_thread import LoopThread
 
 T = TypeVar("T")
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
 GRAVITY: tuple[Outcome, ...] = ("not_sent", "rejected", "unknown", "billed")
+FREE = Price(0, 0)
 log = logging.getLogger("comet_magic")
 
 # --- events: handed to `on_event` on the thread that runs all calls
@@ -162,10 +163,10 @@ class Job(futures.Future[Images]):
         calls: Sequence[RunningCall],
         *,
         first: ImageRequest,
-        price: Price,
+        price: Price = FREE,
         reused: Sequence[Picture] = (),
         on_event: Callable[[Event], object] | None = None,
-        folder: str | None = None,
+        folder: Path | None = None,
         timeout: float | None = None,
     ) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from ..archive import RawAnswer
 from ..errors import InvalidRequestError
 from ..protocol import ReplyItem
 from ..text import clean
-from .job import RunningCall
+from .job import Job, RunningCall
 from .run_call import InFlight, Received, settled
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..images import Images
     from ..request import ImageRequest
     from .core import Core
-    from .job import Job
 
 
 async def resume_call(core: Core, job: Job, call: RunningCall) -> None:
@@ -93,7 +92,7 @@ class Takeover:
         if entry is not None:
             call.cost, call.usage = entry.cost, dict(entry.usage) if entry.usage else None
             call.request_id = entry.request_id
-        job = self._core.launch(self._core.new_job([call], request))
+        job = self._core.launch(Job([call], first=request, folder=self._core.archive.folder))
         self._running[job] = orphan.call.key
         job.add_done_callback(lambda job: self._running.pop(job, None))
         return job
