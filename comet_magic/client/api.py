@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import threading
 import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
-from weakref import WeakKeyDictionary
 
 import anyio
 
@@ -21,7 +19,7 @@ from .job import Job, wait
 from .vendor import balance, catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from concurrent import futures
 
     from ..archive import Archive, Spend
@@ -256,9 +254,9 @@ async def finished(job: Job) -> Images:
     """A job's result, awaited while the loop wakes often enough that an interrupt acts within 0.2 s."""
     future = asyncio.wrap_future(job)
     future.add_done_callback(_retrieve)
+    _beat(future)
     try:
-        with _heartbeat(asyncio.get_running_loop()):
-            await asyncio.wait({future})
+        await asyncio.wait({future})
     except asyncio.CancelledError:
         await asyncio.shield(asyncio.to_thread(job.abandon))
         raise
@@ -271,27 +269,10 @@ def _retrieve(future: asyncio.Future[Any]) -> None:
         future.exception()
 
 
-_waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
-
-
-@contextlib.contextmanager
-def _heartbeat(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Wake a loop every 0.2 s, once for all tasks that wait in it."""
-    beating = loop in _waiting
-    _waiting[loop] = _waiting.get(loop, 0) + 1
-    if not beating:
-        _beat(loop)
-    try:
-        yield
-    finally:
-        _waiting[loop] -= 1
-
-
-def _beat(loop: asyncio.AbstractEventLoop) -> None:
-    if _waiting[loop]:
-        loop.call_later(HEARTBEAT, _beat, loop)
-    else:
-        del _waiting[loop]
+def _beat(future: asyncio.Future[Any]) -> None:
+    """Wake the loop of a future every 0.2 s until it is done."""
+    if not future.done():
+        future.get_loop().call_later(HEARTBEAT, _beat, future)
 
 
 def checked(images: Images, options: Options) -> Images:
