@@ -350,7 +350,6 @@ def test_a_reader_sees_what_a_writer_adds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE calls SET copies = 'not JSON'",
         "UPDATE calls SET request = '[1]', prompt = NULL",
         "UPDATE calls SET usage = '{'",
         "UPDATE calls SET created = 1e300",

@@ -20,13 +20,14 @@ from . import layout
 from .claims import copy_of_row
 from .ledger import Ledger
 from .process_lock import is_alive
-from .records import Claim, Copy, Entry, OpenCall, Spend, StoredPicture, is_call, is_place
+from .records import Claim, Copy, Entry, Spend, StoredPicture, is_call, is_place
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
 _KEYS_AT_ONCE = 5_000  # so that a plan of a hundred thousand rows never holds the ledger for long
+_UNSETTLED = ("claimed", "received", "unknown")
 _PICTURE = """key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt, unpasted,
     request_id, cost"""
 
@@ -110,30 +111,20 @@ class Reader:
 
     # --- calls
 
-    def open_calls(self) -> list[OpenCall]:
+    def open_calls(self) -> list[Entry]:
         """The calls that are running, here or in another process, or were cut off."""
         return [call for call in self._unsettled() if call.state != "unknown"]
 
-    def uncertain(self) -> list[OpenCall]:
+    def uncertain(self) -> list[Entry]:
         """The calls that may have been billed and brought nothing."""
         return [call for call in self._unsettled() if call.state == "unknown"]
 
-    def doubtful(self) -> list[OpenCall]:
+    def doubtful(self) -> list[Entry]:
         """The uncertain calls, and those that a dead process left open."""
         return [call for call in self._unsettled() if not call.alive]
 
-    def _unsettled(self) -> Iterator[OpenCall]:
-        query = """SELECT id, created, state, vendor, model, prompt, copies, reserved AS bound, request_id, owner
-            FROM calls WHERE state IN ('claimed', 'received', 'unknown') ORDER BY state = 'unknown' DESC, number"""
-        with self._damage_told():
-            for row in self._ledger.rows(query):
-                facts = dict(row)
-                owner, running = facts.pop("owner"), row["state"] != "unknown"
-                facts["created"] = datetime.fromtimestamp(row["created"])
-                facts["copies"] = tuple(json.loads(row["copies"]))
-                facts["alive"] = running and (self.folder is None or is_alive(self.folder, owner))
-                facts["urls"] = tuple(clean_url(url) for _, url in missing_urls(self._ledger, row["id"]))
-                yield OpenCall(**facts)
+    def _unsettled(self) -> list[Entry]:
+        return self._entries(f"WHERE state IN {_UNSETTLED} ORDER BY state = 'unknown' DESC, number")
 
     def history(
         self,
@@ -158,11 +149,35 @@ class Reader:
         found = self._entries("WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", (call_id.lower(),))
         return found[0] if len(found) == 1 else None
 
-    def _entries(self, condition: str, values: tuple[Any, ...]) -> list[Entry]:
+    def _entries(self, condition: str, values: tuple[Any, ...] = ()) -> list[Entry]:
         with self._damage_told():
             rows = self._ledger.rows(f"SELECT * FROM calls {condition}", values)  # noqa: S608 - our own
             pictures = self._pictures_of([row["number"] for row in rows])
-            return [_entry(row, tuple(pictures.get(row["number"], ()))) for row in rows]
+            return [self._entry(row, tuple(pictures.get(row["number"], ()))) for row in rows]
+
+    def _entry(self, row: Mapping[str, Any], pictures: tuple[StoredPicture, ...]) -> Entry:
+        state = row["state"]
+        cost = 0 if state in {"rejected", "cancelled"} and row["cost"] is None else row["cost"]
+        urls = missing_urls(self._ledger, row["id"]) if state in _UNSETTLED else ()
+        same = ("id", "key", "vendor", "model", "prompt", "state", "request_id", "attempts", "session", "seconds",
+                "error", "code", "message")  # fmt: skip
+        return Entry(
+            **{name: row[name] for name in same},
+            created=datetime.fromtimestamp(row["created"]),
+            ended=datetime.fromtimestamp(row["ended"]) if row["ended"] else None,
+            request=_request(row["request"], row["prompt"]),
+            parameters=_object(row["request"]),
+            outcome=call_status(state, row["error"], picture=bool(pictures)),
+            alive=state in ("claimed", "received") and self._lives(row["owner"]),
+            cost=cost,
+            bound=row["reserved"] if cost is None else cost,
+            usage=_object(row["usage"]) or None,
+            pictures=pictures,
+            urls=tuple(clean_url(url) for _, url in urls),
+        )
+
+    def _lives(self, token: str) -> bool:
+        return self.folder is None or is_alive(self.folder, token)
 
     def _pictures_of(self, numbers: list[int]) -> dict[int, list[StoredPicture]]:
         query = f"""SELECT call, {_PICTURE} FROM kept WHERE call IN (SELECT value FROM json_each(?))
@@ -226,24 +241,6 @@ def _batches(keys: Iterable[str]) -> Iterator[str]:
     remaining = iter(sorted(set(keys)))
     while batch := list(islice(remaining, _KEYS_AT_ONCE)):
         yield json.dumps(batch)
-
-
-def _entry(row: Mapping[str, Any], pictures: tuple[StoredPicture, ...]) -> Entry:
-    cost = 0 if row["state"] in {"rejected", "cancelled"} and row["cost"] is None else row["cost"]
-    same = ("id", "key", "vendor", "model", "prompt", "state", "request_id", "attempts", "session", "seconds",
-            "error", "code", "message")  # fmt: skip
-    return Entry(
-        **{name: row[name] for name in same},
-        created=datetime.fromtimestamp(row["created"]),
-        ended=datetime.fromtimestamp(row["ended"]) if row["ended"] else None,
-        request=_request(row["request"], row["prompt"]),
-        parameters=_object(row["request"]),
-        outcome=call_status(row["state"], row["error"], picture=bool(pictures)),
-        cost=cost,
-        bound=row["reserved"] if cost is None else cost,
-        usage=_object(row["usage"]) or None,
-        pictures=pictures,
-    )
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

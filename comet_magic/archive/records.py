@@ -128,29 +128,6 @@ class Copy(NamedTuple):
 
 
 @dataclass(frozen=True)
-class OpenCall:
-    """A call whose end is not known: running, cut off, or lost.
-
-    Attributes:
-        alive: a living process is at it.
-        bound: the most it can have cost in micro-USD, None if the price is unknown.
-        urls: addresses (without their queries) of paid pictures that are not here.
-    """
-
-    id: str
-    created: datetime
-    state: State
-    vendor: str
-    model: str
-    prompt: str | None
-    copies: tuple[int, ...]
-    bound: int | None
-    request_id: str | None
-    alive: bool
-    urls: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Orphan:
     """A paid answer that a dead process left unfinished; it is now this process's to finish, free of charge.
 
@@ -170,8 +147,10 @@ class Entry:
 
     Attributes:
         seconds: from its claim to its end, None if unknown.
+        alive: it is open, and a living process is at it.
         cost: micro-USD, None if unknown; `bound` is then the most it can be.
         error: the name of the error's class, or None.
+        urls: addresses, without their queries, of paid pictures that are not here, if the call has no end yet.
     """
 
     id: str
@@ -186,6 +165,7 @@ class Entry:
     seconds: float | None
     state: State
     outcome: CallStatus
+    alive: bool
     cost: int | None
     bound: int | None
     request_id: str | None
@@ -196,6 +176,7 @@ class Entry:
     code: str | None
     message: str | None
     pictures: tuple[StoredPicture, ...]
+    urls: tuple[str, ...]
 
 
 @dataclass(frozen=True)

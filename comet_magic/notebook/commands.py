@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from ..archive import Archive, Entry, OpenCall
+    from ..archive import Archive, Entry
     from ..catalog import Model
     from ..client import Abandoned, Client, Job
     from ..images import Images
@@ -237,7 +237,7 @@ def _running_rows(jobs: Iterable[Job]) -> Iterator[tuple[str, ...]]:
             yield call.request.model, elapsed, state, _at_most(call.reserved), call.request_id or ""
 
 
-def _uncertain_row(call: OpenCall) -> tuple[str, ...]:
+def _uncertain_row(call: Entry) -> tuple[str, ...]:
     since = f"{call.created.astimezone():%Y-%m-%d %H:%M}"
     return since, call.model, _at_most(call.bound), call.request_id or "", call.prompt or ""
 
