@@ -80,24 +80,18 @@ class Limiter:
     """Admits calls in the order they came; used on the loop's thread only.
 
     Args:
-        limit: calls in flight at the most.
+        limit: calls in flight at the most; the attribute of this name is how many may be now.
         per_minute: requests a minute at the most, evenly spaced.
     """
 
     def __init__(self, limit: int, *, per_minute: float | None = None) -> None:
         self._pace = Pace(per_minute / 60) if per_minute else Pace()
-        self._most = limit
-        self._limit = float(limit)
+        self._most = self.limit = limit
         self._running = 0
         self._successes = 0
         self._resume_at = 0.0
         self._lowered_at = float("-inf")
         self._queue: deque[anyio.Event] = deque()
-
-    @property
-    def limit(self) -> int:
-        """Calls that may be in flight now."""
-        return max(1, int(self._limit))
 
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
@@ -172,13 +166,13 @@ class Limiter:
         self._pace.refused(now)
         if now - self._lowered_at > max(delay, 1.0):  # several refusals at once count as one
             self._lowered_at = now
-            self._limit = max(1.0, self._limit * DECREASE)
+            self.limit = max(1, int(self.limit * DECREASE))
             self._pace.slow_down(now)
 
     def succeeded(self) -> None:
         """A call got its pictures."""
         self._pace.succeeded(time.monotonic())
         self._successes += 1
-        if self._successes % CLIMB_AFTER == 0 and self._limit < self._most:
-            self._limit = min(float(self._most), self._limit + 1)
+        if self._successes % CLIMB_AFTER == 0 and self.limit < self._most:
+            self.limit += 1
             self._wake()
