@@ -122,9 +122,7 @@ def is_alive(archive: Path, token: str, *, clear: bool = False) -> bool:
 def _opened(path: Path) -> int:
     try:
         return open_no_follow(path, os.O_RDWR)
-    except PermissionError:
-        return open_no_follow(path, os.O_RDONLY)
     except OSError as error:
-        if error.errno != errno.EROFS:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
-        return open_no_follow(path, os.O_RDONLY)
+    return open_no_follow(path, os.O_RDONLY)

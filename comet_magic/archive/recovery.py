@@ -50,10 +50,14 @@ class Recovery:
 
     def adopt(self, call: Claim) -> bool:
         """Settle a call as done if a worker's receipt proves it; whether one does."""
-        receipt = self._receipt_of(call)
-        if receipt:
-            self._settle_by_receipt(call, receipt)
-        return bool(receipt)
+        for copy in call.copies:
+            receipt = layout.find_receipt(self.folder, call.key, copy)
+            if receipt.get("id") == call.id:
+                pictures = tuple(pictures_in(receipt))
+                with self.ledger.transaction() as connection:
+                    claims.settle(connection, call.id, "done", facts=receipt, pictures=pictures)
+                return True
+        return False
 
     def _take_over(self, call_id: str, owner: str) -> bool:
         """Make a dead process's call ours; False if another process was quicker."""
@@ -90,18 +94,6 @@ class Recovery:
         return Orphan(
             call, path if path and is_whole(path) else None, queries.missing_urls(self.ledger, call.id)
         )
-
-    def _receipt_of(self, call: Claim) -> dict[str, Any]:
-        for copy in call.copies:
-            receipt = layout.find_receipt(self.folder, call.key, copy)
-            if receipt.get("id") == call.id:
-                return receipt
-        return {}
-
-    def _settle_by_receipt(self, call: Claim, receipt: dict[str, Any]) -> None:
-        pictures = tuple(pictures_in(receipt))
-        with self.ledger.transaction() as connection:
-            claims.settle(connection, call.id, "done", facts=receipt, pictures=pictures)
 
     def _pictures_on_disk(self, call: Claim) -> Iterator[StoredPicture]:
         """Pictures under the names of this call's pictures. A file gets its name last, so they are whole."""

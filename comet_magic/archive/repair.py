@@ -100,10 +100,9 @@ def _row_of(connection: sqlite3.Connection, receipt: dict[str, Any]) -> int:
     if found is None:
         texts = {name: claims.packed(receipt[name]) for name in layout.JSON}
         claims.insert(connection, {**receipt, **texts, "owner": "", "host": "", "pid": 0})
-    if found is None or found[1] != "done":
-        claims.settle(connection, receipt["id"], "done", facts=receipt)
-    number = connection.execute("SELECT number FROM calls WHERE id = ?", (receipt["id"],)).fetchone()[0]
-    return int(number)
+    if found is None or found["state"] != "done":
+        found = claims.settle(connection, receipt["id"], "done", facts=receipt)
+    return int(found["number"])
 
 
 def _adopt(connection: sqlite3.Connection, number: int, picture: StoredPicture) -> bool:
