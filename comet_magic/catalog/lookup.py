@@ -88,7 +88,10 @@ def resolve_size(model: Model, text: str) -> str:
     if not isinstance(rule, SizeList | FreeSize):
         return text
     if ratio is None:
-        return next((known for known in rule.choices() if known.lower() == word), word)
+        for known in rule.choices():
+            if known.lower() == word:
+                return known
+        return word
     size = _of_ratio(rule, ratio)
     if size is None:
         taken = f"ratios up to {rule.ratio}:1" if isinstance(rule, FreeSize) else str(rule)

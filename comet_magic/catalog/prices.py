@@ -109,11 +109,6 @@ class Tariff:
         return _round_up((PROMPT_TOKENS + characters) * (self.text_in or 0))
 
     @property
-    def by_tokens(self) -> bool:
-        """Whether a call is billed by its tokens, not by a printed price."""
-        return self.image_out is not None
-
-    @property
     def partial(self) -> int | None:
         """Micro-USD of one streamed preview."""
         return None if self.image_out is None else _round_up(PARTIAL_TOKENS * self.image_out)

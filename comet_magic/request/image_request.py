@@ -183,7 +183,9 @@ class ImageRequest:
         """
         tariff, prices, beside = self.spec.price, self.picture_prices(), 0
         if tariff and prices:
-            beside = tariff.prompt(len(self.prompt)) + (self.partial_images or 0) * (tariff.partial or 0)
+            beside = tariff.prompt(len(self.prompt))
+            if self.partial_images:
+                beside += self.partial_images * (tariff.partial or 0)
         elif price_per_image is None:
             return Price(None, None)
         else:

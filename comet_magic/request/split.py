@@ -57,7 +57,7 @@ def cost_of(
         lowest = min(request.picture_prices(), default=0)
         return counted if 2 * counted >= lowest * images else None
     each = price_per_image
-    if tariff and not tariff.by_tokens:
+    if tariff and tariff.image_out is None:  # billed by a printed price, not by tokens
         printed = request.picture_prices()
         each = printed.pop() if len(printed) == 1 else price_per_image
     return None if each is None else each * images
