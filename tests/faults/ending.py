@@ -61,20 +61,20 @@ class Peak:
     def __init__(self, *, watch: bool = True) -> None:
         self._process = psutil.Process()
         self._done = threading.Event()
-        if not watch:
-            self._done.set()
+        self._watch = threading.Thread(target=self._look, daemon=True) if watch else None
         self.growth = 0.0
 
     def __enter__(self) -> Peak:
-        gc.collect()
-        self._base = self._process.memory_info().rss
-        self._watch = threading.Thread(target=self._look, daemon=True)
-        self._watch.start()
+        if self._watch is not None:
+            gc.collect()
+            self._base = self._process.memory_info().rss
+            self._watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        self._watch.join()
+        if self._watch is not None:
+            self._watch.join()
 
     def _look(self) -> None:
         while not self._done.wait(0.005):

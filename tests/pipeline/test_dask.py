@@ -190,6 +190,8 @@ def workers(shared: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Itera
     script = folder / "cluster.py"
     script.write_text(CLUSTER)
     env = {**os.environ, "COMETAPI_BASE_URL": shared.base_url, "COMETAPI_KEY": "sandbox", "PYTHONPATH": HOME}
+    # Dask's profiler can stop a worker's interpreter for ever: https://github.com/python/cpython/issues/106883
+    env["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"
     pipe = subprocess.PIPE
     with subprocess.Popen(
         [sys.executable, str(script)], env=env, cwd=folder, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
