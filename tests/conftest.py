@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 
-hypothesis.settings.register_profile("ci", max_examples=500, deadline=None, database=None)
+hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, database=None)
 hypothesis.settings.register_profile("full", max_examples=10_000, deadline=None, database=None)
 hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, database=None)
 

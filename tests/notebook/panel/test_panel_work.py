@@ -93,7 +93,7 @@ def test_the_head_says_where_a_click_sends_each_time_the_form_changes(
 
 
 def test_generate_returns_before_the_picture_is_there(shown: Shown, serve: Callable[..., Sandbox]) -> None:
-    serve(delay=3)
+    serve(delay=1.5)
     small(shown)
 
     shown.press("Generate")
