@@ -118,7 +118,7 @@ def test_stop_frees_the_panel_and_the_picture_comes_late(open_panel: Open) -> No
         panel.button("Stop").click()
 
         expect(panel.button("Generate")).to_be_enabled()
-        expect(panel.status).to_contain_text("will be billed (at most $0.016) and runs on")
+        expect(panel.status).to_contain_text("may be billed (at most $0.016) and runs on")
         expect(panel.root.locator(".comet-late")).to_be_visible()
         expect(panel.thumbnails).to_have_count(1)
         expect(panel.status).to_contain_text("Late, after the stop")
