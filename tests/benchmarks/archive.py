@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from comet_magic.archive import Archive, Budget
-from comet_magic.archive.claims import ClaimRequest, claim, settle
+from comet_magic.archive.claims import claim, settle
 from comet_magic.archive.ledger import Ledger
 from comet_magic.archive.records import StoredPicture
 from comet_magic.request import ImageRequest
@@ -35,15 +35,19 @@ def fill(folder: Path, rows: int, *, vendor: str = "v") -> list[str]:
     keys = []
     with ledger.transaction(create=True) as connection:
         for n in range(rows):
-            wanted = ClaimRequest(
+            call = claim(
+                connection,
                 ImageRequest(f"prompt number {n} of a long table"),
-                vendor,
-                40_000,
-                "s",
-                "",
+                vendor=vendor,
+                reserve=40_000,
+                budget=Budget(),
+                session="s",
+                copies=[0],
+                redo=False,
+                call_id="",
+                owner="",
                 store_prompts=True,
             )
-            call = claim(connection, wanted, budget=Budget(), copies=[0], redo=False)
             name = f"images/{call.key[:2]}/a-{call.key[:10]}.0.png"
             picture = StoredPicture(call.key, 0, call.id, 0, name, size=2_000_000, **FACTS)
             settle(connection, call.id, "done", facts={"cost": 40_000}, pictures=[picture])
