@@ -132,6 +132,19 @@ def test_a_parameter_belongs_to_the_families_the_vendor_names(name, models):
     assert {model.family for model in catalog.MODELS if name in model.parameters} == models
 
 
+@pytest.mark.parametrize(
+    ("model", "formats"),
+    [
+        ("doubao-seedream-5-0-260128", ("jpeg", "png")),
+        ("doubao-seedream-4-5-251128", None),
+        ("bytedance-seedream-4-0-250828", None),
+    ],
+)
+def test_of_seedream_only_the_fifth_takes_a_format(model, formats):
+    rule = find(model).parameters.get("output_format")
+    assert (rule.choices() if rule else None) == formats
+
+
 def test_quality_words_grow_with_the_generation():
     words = {
         model_id: find(model_id).parameters["quality"].choices()

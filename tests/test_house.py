@@ -28,15 +28,17 @@ FLOORS: dict[str, set[str]] = {
     "text": {"errors"},
     "money": {"errors"},
     "catalog": {"errors", "money"},
+    "frames": set(),
     "addresses": {"errors", "text"},
     "files": {"errors", "text"},
     "formats": {"errors", "text"},
     "locations": set(),
     "settings": {"errors", "text", "addresses", "locations"},
-    "request": {"catalog", "errors", "money"},
+    "request": {"catalog", "errors", "money", "text"},
     "protocol": {"text", "errors", "formats"},
-    "images": {"files", "formats", "text", "errors", "request", "catalog", "money"},
+    "images": {"frames", "files", "formats", "text", "errors", "request", "catalog", "money"},
     "archive": {
+        "frames",
         "locations",
         "request",
         "money",
@@ -56,7 +58,7 @@ FLOORS: dict[str, set[str]] = {
     "dask": {"remote", "client", "request", "errors", "archive", "text"},
     "pipeline": {
         *("dask", "client", "archive", "request", "files", "errors", "images", "text", "settings"),
-        *("protocol", "catalog", "money"),
+        *("protocol", "catalog", "money", "frames"),
     },
     "notebook": {
         *("client", "sandbox", "images", "request", "catalog", "settings", "text", "errors"),

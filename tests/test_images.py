@@ -17,7 +17,7 @@ from PIL import Image
 from comet_magic.errors import BadImageError, ConfigurationError, InvalidRequestError
 from comet_magic.images import Images, Picture, bundle, check_picture, decoded, read_metadata
 
-from .images_made import MOST, chunk, file_of, made, picture, pixels
+from .images_made import MOST, chunk, file_of, made, noise, picture, pixels
 from .processes import run
 
 ROOT = str(Path(__file__).parent.parent)
@@ -423,6 +423,56 @@ class TestACopy:
             assert "_repr_mimebundle_" not in vars(plain)
 
 
+class TestAPictureInPrintingColours:
+    """Some models answer with a CMYK JPEG; its pixels are RGB, its bytes stay as they came."""
+
+    @pytest.fixture
+    def printed(self):
+        pure_red = Image.new("CMYK", (640, 480), (0, 255, 255, 0))
+        data = file_of(pure_red, JPEG, icc_profile=b"a profile of printing colours")
+        return data, Images([picture(data)])
+
+    @pytest.mark.parametrize(
+        "look",
+        [
+            lambda image: image,
+            lambda image: image.copy(),
+            lambda image: pickle.loads(pickle.dumps(image)),
+            copy.deepcopy,
+            lambda image: image.resize((8, 8)),
+            lambda image: image.crop((0, 0, 8, 8)),
+            lambda image: image.thumbnail((8, 8)) or image,
+            lambda image: Image.fromarray(np.asarray(image)),
+        ],
+    )
+    def test_is_rgb_however_one_looks_at_it(self, printed, look):
+        data, images = printed
+        assert images[0].mode == "RGB"
+        seen = look(images[0])
+        assert (seen.mode, seen.getpixel((1, 1))) == ("RGB", (255, 0, 0))
+        assert images.data == (data,)
+
+    def test_is_saved_as_it_came_or_as_png(self, printed, tmp_path):
+        data, images = printed
+        (path,) = images.save(tmp_path / "as-it-came.jpg", metadata=False)
+        images[0].save(tmp_path / "screen.png")
+        assert path.read_bytes() == data
+        with Image.open(tmp_path / "screen.png") as saved:
+            assert (saved.mode, saved.info.get("icc_profile")) == ("RGB", None)
+
+    def test_that_is_damaged_says_so_each_time(self):
+        data = noise(JPEG, "CMYK", (64, 64))
+        image = Images([Picture(data[: len(data) // 2], JPEG, 64, 64)])[0]
+        for _ in range(2):
+            with pytest.raises(OSError, match="truncated"):
+                image.load()
+        assert image.mode == "RGB"
+
+    def test_in_a_pickle_it_is_a_picture_of_pillows(self, printed):
+        _, images = printed
+        assert b"comet_magic" not in pickle.dumps(images[0])
+
+
 class TestAFrame:
     def test_has_a_row_for_each_picture(self, three):
         frame = three.to_frame()
@@ -442,6 +492,24 @@ class TestAFrame:
         assert list(frame["cost"]) == [10, 20, 30]
         assert list(frame["size"]) == ["48x32"] * 3
         assert frame["path"].tolist()[0] == "a.png"
+
+    @pytest.mark.parametrize(
+        "derive",
+        [
+            lambda frame: frame,
+            lambda frame: frame.head(2),
+            lambda frame: frame[["revised_prompt"]],
+            lambda frame: frame.assign(more=1).sort_values("revised_prompt"),
+            lambda frame: pd.concat([frame, frame]).merge(frame, on="revised_prompt"),
+        ],
+    )
+    def test_shows_text_of_a_server_as_it_is_written_not_as_a_formula(self, derive):
+        images = Images([picture(made(PNG), revised_prompt=r"$\color{red}{x}$ \(y\)")])
+        shown = derive(images.to_frame())
+        for table in (shown._repr_html_(), shown.to_html()):
+            assert "mathjax_ignore" in table
+            assert "$\\color" in table
+        assert pd.get_option("display.html.use_mathjax")
 
     def test_of_no_pictures_has_its_columns(self):
         assert list(Images([]).to_frame().columns)[:2] == ["image", "prompt"]

@@ -276,9 +276,9 @@ class History(list[Entry]):
         Raises:
             ImportError: pandas is not installed.
         """
-        import pandas
+        from ..frames import Frame
 
-        return pandas.DataFrame(
+        return Frame(
             {
                 "id": entry.id,
                 "created": entry.created,

@@ -24,6 +24,7 @@ REFERENCE = "https://developers.openai.com/api/reference/resources/images/method
 GUIDE = "https://developers.openai.com/api/docs/guides/image-generation"
 COMET = "https://apidoc.cometapi.com/images-generations"
 COMET_SEEDREAM = "https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation"
+BYTEDANCE = "https://docs.byteplus.com/en/docs/ModelArk/1541523"
 
 USUAL = SQUARE, WIDE, TALL = "1024x1024", "1536x1024", "1024x1536"
 ANSWER_FORMS = Choice(("url", "b64_json"))
@@ -147,8 +148,8 @@ def _gpt(model_id: str, takes: Mapping[str, Rule], qualities: tuple[str, ...], *
     )
 
 
-def _seedream(model_id: str, low: int, words: tuple[str, ...]) -> Model:
-    """A model of ByteDance; its parameters are from COMET_SEEDREAM.
+def _seedream(model_id: str, low: int, words: tuple[str, ...], formats: tuple[str, ...] = ()) -> Model:
+    """A model of ByteDance; its parameters are from COMET_SEEDREAM, the formats from BYTEDANCE.
 
     The bounds are the vendor's, as other gateways print them (C):
     https://docs.siraya.ai/docs/api-reference/generative-model-api/Seedream/
@@ -159,12 +160,13 @@ def _seedream(model_id: str, low: int, words: tuple[str, ...]) -> Model:
         *("2496x1664", "1664x2496", "3024x1296"),
     )
     size = FreeSize(grid=1, ratio=16, edge=16_384, low=low, high=16_777_216, usual=usual, words=words)
+    parameters: dict[str, Rule] = {"n": Interval(1, 1), "size": size, "response_format": ANSWER_FORMS}
+    if formats:
+        parameters["output_format"] = Choice(formats)
     return Model(
         id=model_id,
         family="seedream",
-        parameters=MappingProxyType(
-            {"n": Interval(1, 1), "size": size, "response_format": ANSWER_FORMS, "user": Text()}
-        ),
+        parameters=MappingProxyType({**parameters, "user": Text()}),
         source=COMET_SEEDREAM,
         auto_sizes=usual[:1],
     )
@@ -247,7 +249,7 @@ MODELS: tuple[Model, ...] = (
     DALLE_3,
     DALLE_2,
     QWEN,
-    _seedream("doubao-seedream-5-0-260128", 3_686_400, ("2K", "3K", "4K")),
+    _seedream("doubao-seedream-5-0-260128", 3_686_400, ("2K", "3K", "4K"), ("jpeg", "png")),
     _seedream("doubao-seedream-4-5-251128", 3_686_400, ("2K", "4K")),
     _seedream("bytedance-seedream-4-0-250828", 921_600, ("1K", "2K", "4K")),
 )

@@ -204,11 +204,13 @@ class Images(list["Image"]):
             ConfigurationError: pandas is not installed.
         """
         try:
-            import pandas as pd
+            import pandas as pd  # noqa: F401 - whether it is installed
         except ImportError:
             pass
         else:
-            return pd.DataFrame([_row(image) for image in self], columns=_COLUMNS)
+            from ..frames import Frame
+
+            return Frame([_row(image) for image in self], columns=_COLUMNS)
         raise ConfigurationError("pandas is not installed", hint="pip install 'comet-magic[data]'")
 
     # ── How it behaves ─────────────────────────────────────────────────────────────────────────────

@@ -96,9 +96,11 @@ class Dataset:
     @property
     def rows(self) -> pd.DataFrame:
         """A pandas frame with a line for each row: the source's columns, outcome, file, cost, error..."""
-        pandas = _pandas()
-        frame: pd.DataFrame = pandas.DataFrame(list(self.records()), columns=None if len(self) else COLUMNS)
-        return frame
+        records = list(self.records())
+        _pandas()
+        from ..frames import Frame
+
+        return Frame(records, columns=None if len(self) else COLUMNS)
 
     @property
     def failures(self) -> dict[str, int]:
