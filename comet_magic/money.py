@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MILLION = 1_000_000
+NARROW = 1.25  # a range whose ends are nearer than this reads as its upper end
 _MOST = 1_000_000  # dollars; a larger amount is a mistake in the unit
 
 
@@ -34,8 +35,12 @@ class Price:
         return Price(total((self.low, other.low)), total((self.high, other.high)))
 
     def __str__(self) -> str:
-        ends = dict.fromkeys((dollars(self.low), dollars(self.high)))
-        return " to ".join(ends) if self.known else "unknown"
+        if self.low is None or self.high is None:
+            return "unknown"
+        low, high = dollars(self.low), dollars(self.high)
+        if low == high:
+            return high
+        return f"at most {high}" if self.high <= self.low * NARROW else f"{low} to {high}"
 
 
 def total(amounts: Iterable[int | None]) -> int | None:

@@ -4,10 +4,10 @@ from fractions import Fraction
 from math import ceil
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from comet_magic.catalog import find, output_tokens
+from comet_magic.catalog import MODELS, find, output_tokens
 from comet_magic.errors import InvalidRequestError
 from comet_magic.money import Price, dollars, parse_dollars
 from comet_magic.request import ImageRequest, cost_of
@@ -97,16 +97,17 @@ def estimate(price_per_image=None, **options):
 @pytest.mark.parametrize(
     ("options", "low", "high"),
     [
-        # 196 and 7024 tokens at 24 per million, and 100 tokens of prompt at 4.
-        ({"size": "1024x1024", "quality": "low"}, 4_704 + 400, 4_704 + 400),
-        ({"size": "1024x1024"}, 4_704 + 400, 168_576 + 400),
-        ({"size": "1024x1024", "quality": "auto"}, 4_704 + 400, 168_576 + 400),
-        ({"quality": "low"}, 158 * 24 + 400, 4_704 + 400),
-        ({}, 158 * 24 + 400, 168_576 + 400),
-        ({"size": "1024x1024", "quality": "low", "n": 3}, 3 * 4_704 + 400, 3 * 4_704 + 400),
-        ({"size": "1024x1024", "quality": "low", "stream": True, "partial_images": 2}, 9_904, 9_904),
-        ({"model": "gpt-image-2.5-flare", "size": "2048x2048", "quality": "max"}, 428_660, 428_660),
-        ({"model": "gpt-image-1-mini", "size": "1024x1536", "quality": "high"}, 52_200, 52_200),
+        # 196 and 7024 tokens at 24 per million, and at most 100 tokens of prompt at 4.
+        ({"size": "1024x1024", "quality": "low"}, 4_704, 4_704 + 400),
+        ({"size": "1024x1024"}, 4_704, 168_576 + 400),
+        ({"size": "1024x1024", "quality": "auto"}, 4_704, 168_576 + 400),
+        ({"quality": "low"}, 158 * 24, 4_704 + 400),
+        ({}, 158 * 24, 168_576 + 400),
+        ({"size": "1024x1024", "quality": "low", "n": 3}, 3 * 4_704, 3 * 4_704 + 400),
+        ({"size": "1024x1024", "quality": "low", "stream": True, "partial_images": 2}, 4_704, 9_904),
+        ({"model": "gpt-image-2.5-flare", "size": "2048x2048", "quality": "max"}, 428_160, 428_660),
+        # The printed price, and 6,240 tokens at 8 per million.
+        ({"model": "gpt-image-1-mini", "size": "1024x1536", "quality": "high"}, 49_920, 52_200),
         ({"model": "dall-e-3"}, 40_000, 40_000),
         ({"model": "dall-e-3", "quality": "hd", "size": "1792x1024"}, 120_000, 120_000),
         ({"model": "dall-e-2", "size": "256x256", "n": 2}, 32_000, 32_000),
@@ -115,6 +116,24 @@ def estimate(price_per_image=None, **options):
 )
 def test_the_price_before_the_call(options, low, high):
     assert estimate(**options) == Price(low, high)
+
+
+PRICED = [model for model in MODELS if model.price is not None and model.price.image_out is not None]
+
+
+@given(st.sampled_from(PRICED), st.integers(1, 600), st.integers(1, 3), st.data())
+def test_no_bill_by_tokens_is_outside_the_price_before_the_call(model, length, n, data):
+    size, quality = (
+        data.draw(st.sampled_from(model.parameters[name].choices())) for name in ("size", "quality")
+    )
+    request = ImageRequest("b" * length, model=model.id, n=n, size=size, quality=quality)
+    chosen_size = data.draw(st.sampled_from(model.auto_sizes)) if size == "auto" else size
+    chosen_quality = data.draw(st.sampled_from(model.auto_qualities)) if quality == "auto" else quality
+    made = output_tokens(model, chosen_size, chosen_quality)
+    assume(made is not None)
+    usage = {"input_tokens": data.draw(st.integers(1, length + 16)), "output_tokens": made * n}
+    bill, price = cost_of(request, usage, n), request.estimate()
+    assert price.low <= bill <= price.high
 
 
 @pytest.mark.parametrize(
@@ -274,6 +293,8 @@ def test_an_amount_reads_as_people_write_it(micro, text):
         (Price(6_000, 211_000), "$0.006 to $0.211"),
         (Price(4_704, 4_704), "$0.0047"),
         (Price(4_704, 4_705), "$0.0047"),
+        (Price(4_704, 5_104), "at most $0.0051"),
+        (Price(0, 400), "$0.00 to $0.0004"),
         (Price(None, None), "unknown"),
         (Price(5, None), "unknown"),
     ],

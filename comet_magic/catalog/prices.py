@@ -1,6 +1,7 @@
 """What pictures cost, in whole micro-USD: rates of tokens, counts of tokens, printed prices.
 
     price.picture(size, quality) -> micro-USD of one picture without its prompt, or None
+    price.least(size, quality) -> the least that it may be billed
     price.prompt(characters) -> micro-USD of the prompt, an upper estimate
     price.of_usage(usage) -> micro-USD of an answered call, or None
     price.partial -> micro-USD of one streamed preview, or None
@@ -101,6 +102,14 @@ class Tariff:
             return self.flat
         if self.printed is not None:
             return self.printed.count(size, quality)
+        return self._by_tokens(size, quality)
+
+    def least(self, size: str, quality: str) -> int | None:
+        """The same where an answer's own count of tokens may come to less than the printed price."""
+        known = [self.picture(size, quality), self._by_tokens(size, quality)]
+        return min((price for price in known if price is not None), default=None)
+
+    def _by_tokens(self, size: str, quality: str) -> int | None:
         tokens = self.tokens.count(size, quality) if self.tokens else None
         return None if tokens is None or self.image_out is None else _round_up(tokens * self.image_out)
 

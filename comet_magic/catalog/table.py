@@ -101,12 +101,14 @@ COMET_1_5 = replace(
     tokens=OLD_TOKENS,
 )
 LIST_1 = replace(_PRINTED, text_in=5_000_000, image_in=10_000_000, image_out=40_000_000, tokens=OLD_TOKENS)
-# The printed prices are some 340 tokens above what the table of tokens gives; CometAPI's pages disagree.
+# The printed prices are some 340 tokens above what the table of tokens gives; CometAPI's pages disagree. The
+# printed ones are the estimate, and the tokens the least that an answer may be billed.
 LIST_MINI = replace(
     _PRINTED,
     text_in=2_000_000,
     image_in=2_500_000,
     image_out=8_000_000,
+    tokens=OLD_TOKENS,
     printed=Table(
         USUAL,
         (

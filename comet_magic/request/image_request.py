@@ -38,7 +38,7 @@ class ImageRequest:
         >>> request.body()
         {'model': 'gpt-image-2', 'prompt': 'a paper boat', 'size': '1536x864', 'quality': 'low'}
         >>> print(request.estimate())
-        $0.003
+        at most $0.003
         >>> cm.ImageRequest("a paper boat", model="qwen-image", n=4)
         Traceback (most recent call last):
             ...
@@ -177,29 +177,36 @@ class ImageRequest:
         return other
 
     def estimate(self, price_per_image: int | None = None) -> Price:
-        """The expected cost in micro-USD: a range if `auto` chooses, None at both ends if unknown.
+        """The cost in micro-USD, from the least to the most; None at both ends if unknown.
 
-        `price_per_image`, also in micro-USD, is used if the table has no price.
+        The least is without prompt and previews: how many tokens a prompt takes is counted by the server only, and it
+        may send fewer previews. `price_per_image`, also in micro-USD, is used if the table has no price.
         """
-        tariff, prices, beside = self.spec.price, self.picture_prices(), 0
-        if tariff and prices:
-            beside = tariff.prompt(len(self.prompt))
-            if self.partial_images:
-                beside += self.partial_images * (tariff.partial or 0)
-        elif price_per_image is None:
-            return Price(None, None)
+        tariff, each, beside = self.spec.price, self.picture_price(), 0
+        if tariff and each.known:
+            beside = tariff.prompt(len(self.prompt)) + (self.partial_images or 0) * (tariff.partial or 0)
         else:
-            prices = {price_per_image}
-        return Price(min(prices) * self.n + beside, max(prices) * self.n * self._in_sequence() + beside)
+            each = Price(price_per_image, price_per_image)
+        if each.low is None or each.high is None:
+            return each
+        return Price(each.low * self.n, each.high * self.most_pictures + beside)
 
-    def picture_prices(self) -> set[int]:
-        """Micro-USD of each picture that the server may choose, without its prompt; empty if one is unknown."""
+    def picture_price(self) -> Price:
+        """Micro-USD of one picture without its prompt, whatever the server chooses for `auto`."""
         spec = self.spec
         sizes = spec.auto_sizes if self.size in (None, "auto") else (self.size,)
         words = spec.auto_qualities if self.quality in (None, "auto") else (self.quality,)
-        variants = product(sizes or ("",), words or ("",))  # "" if the model has no such parameter
-        prices = set(starmap(spec.price.picture, variants)) if spec.price else {None}
-        return set() if None in prices else cast("set[int]", prices)
+        variants = list(product(sizes or ("",), words or ("",)))  # "" if the model has no such parameter
+        most = list(starmap(spec.price.picture, variants)) if spec.price else [None]
+        least = list(starmap(spec.price.least, variants)) if spec.price else [None]
+        if None in most:
+            return Price(None, None)
+        return Price(min(cast("list[int]", least)), max(cast("list[int]", most)))
+
+    @property
+    def most_pictures(self) -> int:
+        """How many pictures may come: more than `n` if the model may make a sequence of each."""
+        return self.n * self._in_sequence()
 
     def _in_sequence(self) -> int:
         """How many pictures the model may make for each one requested."""

@@ -54,10 +54,10 @@ def cost_of(
     tariff = request.spec.price
     counted = tariff.of_usage(usage) if tariff else None
     if counted is not None:
-        lowest = min(request.picture_prices(), default=0)
+        lowest = request.picture_price().low or 0
         return counted if 2 * counted >= lowest * images else None
     each = price_per_image
     if tariff and tariff.image_out is None:  # billed by a printed price, not by tokens
-        printed = request.picture_prices()
-        each = printed.pop() if len(printed) == 1 else price_per_image
+        printed = request.picture_price()
+        each = printed.high if printed.known and printed.low == printed.high else price_per_image
     return None if each is None else each * images
