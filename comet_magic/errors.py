@@ -3,7 +3,8 @@
     CometError
     ├── InvalidRequestError      refused here, before anything was sent
     ├── ConfigurationError       a setting or a folder cannot be used
-    │   └── MissingKeyError      no key was found anywhere
+    │   ├── MissingKeyError      no key was found anywhere
+    │   └── SourceError          a table cannot be read or is ambiguous
     ├── BudgetExceededError      the call would pass a limit on money
     ├── APIConnectionError       no connection, or the request never went out whole
     ├── APITimeoutError          a time limit passed
@@ -34,7 +35,7 @@ __all__ += ["AuthenticationError", "BadImageError", "BadRequestError", "BadRespo
 __all__ += ["BudgetExceededError", "CallAbandoned", "CometError", "ConfigurationError"]
 __all__ += ["ContentPolicyError", "DownloadError", "InvalidRequestError", "MissingKeyError"]
 __all__ += ["NotFoundError", "PartialResultError", "PermissionDeniedError", "QuotaError"]
-__all__ += ["RateLimitError", "SaveError", "ServerError", "TooLargeError", "UnsafeURLError"]
+__all__ += ["RateLimitError", "SaveError", "ServerError", "SourceError", "TooLargeError", "UnsafeURLError"]
 
 Outcome = Literal["not_sent", "rejected", "unknown", "billed"]
 
@@ -140,6 +141,10 @@ class ConfigurationError(CometError):
 
 class MissingKeyError(ConfigurationError):
     """No API key was found."""
+
+
+class SourceError(ConfigurationError):
+    """A table of prompts cannot be read, or what it says is ambiguous."""
 
 
 class BudgetExceededError(CometError):

@@ -93,6 +93,7 @@ _LATE_HINT = "A longer --timeout, a lower quality or --stream helps slow picture
 
 _unsent = partial(Decision, sent="no")
 REFUSED_HERE = _unsent("a rule of the model or of the call is broken", errors.InvalidRequestError, "failed")
+BAD_ROW = _unsent("a row of the table cannot be read", errors.SourceError, "failed")
 OVER_LIMIT = _unsent("a limit on money", errors.BudgetExceededError, "over_budget")
 NOT_READY = _unsent(
     "a setting or a folder that cannot be used", errors.ConfigurationError, "open", ends_run=True
@@ -224,7 +225,7 @@ NOT_SAVED = _paid("the disk refused the pictures", errors.SaveError)
 DONE = _paid("all pictures arrived", None, row="done")
 
 TABLE: tuple[Decision, ...] = (
-    *(REFUSED_HERE, OVER_LIMIT, NOT_READY, NO_KEY, STOPPED, NO_CONNECTION, NO_TRUST, PROXY_LOGIN),
+    *(REFUSED_HERE, BAD_ROW, OVER_LIMIT, NOT_READY, NO_KEY, STOPPED, NO_CONNECTION, NO_TRUST, PROXY_LOGIN),
     *(NOT_WHOLE, LATE_UNSENT),
     *(QUOTA, POLICY, RATE_LIMIT, BAD_KEY, FORBIDDEN, NO_MODEL, WRONG_ADDRESS),
     *(OVERLOADED, TRY_LATER, BAD_REQUEST, SAYS_RETRY),
