@@ -21,7 +21,7 @@ from .errors import ConfigurationError
 from .text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 PART = ".part"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -34,6 +34,14 @@ _is_junction = getattr(os.path, "isjunction", os.path.islink)  # Windows, from P
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin|conout|com\d|lpt\d)", re.IGNORECASE)
 # Letters by category, but drawn as nothing: the Hangul fillers.
 _UNSEEN = frozenset("\u115f\u1160\u3164\uffa0")
+
+
+def _in_this_locale(path: Path | str) -> Path:
+    return Path(os.fsdecode(str(path).encode("utf-8", "surrogateescape")))
+
+
+# The path in a form that works in every locale: file names are always UTF-8.
+native: Callable[[Path | str], Path] = Path if sys.getfilesystemencoding() == "utf-8" else _in_this_locale
 
 
 def write_whole(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o600) -> None:
@@ -154,13 +162,6 @@ def unwritable(folder: Path) -> str:
     except OSError as error:
         return f"{shown} cannot be written: {error.strerror or type(error).__name__}"
     return ""
-
-
-def native(path: Path | str) -> Path:
-    """The path in a form that works in every locale: file names are always UTF-8."""
-    if sys.getfilesystemencoding() == "utf-8":
-        return Path(path)
-    return Path(os.fsdecode(str(path).encode("utf-8", "surrogateescape")))
 
 
 def from_here(path: Path) -> Path:

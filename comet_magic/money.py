@@ -46,7 +46,7 @@ class Price:
 def total(amounts: Iterable[int | None]) -> int | None:
     """The sum of the amounts, or None if one of them is unknown."""
     known = list(amounts)
-    return None if None in known else sum(amount or 0 for amount in known)
+    return None if None in known else sum(filter(None, known))
 
 
 def dollars(micro: int | None) -> str:

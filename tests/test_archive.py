@@ -287,38 +287,12 @@ def test_the_bytes_come_back_as_they_came(archive: Archive) -> None:
     assert newest[0].request_id == "req-1"
 
 
-def test_a_file_is_moved_in(archive: Archive, tmp_path: Path) -> None:
-    (tmp_path / "part").write_bytes(png())
+def test_storing_the_same_bytes_twice_is_storing_them_once(archive: Archive, folder: Path) -> None:
     call = claim(archive)
 
-    path = keep(archive, call, data=tmp_path / "part")
-
-    assert path.read_bytes() == png()
-    assert not (tmp_path / "part").exists()
-
-
-def test_a_file_from_another_disk_is_copied_in(archive: Archive) -> None:
-    part = Path("/dev/shm") / f"comet-{os.getpid()}.part"
-    if not part.parent.is_dir() or part.parent.stat().st_dev == Path.cwd().stat().st_dev:
-        pytest.skip("there is only one file system here")
-    part.write_bytes(png())
-
-    path = keep(archive, claim(archive), data=part)
-
-    assert path.read_bytes() == png()
-    assert not part.exists()
-
-
-def test_storing_the_same_bytes_twice_is_storing_them_once(
-    archive: Archive, folder: Path, tmp_path: Path
-) -> None:
-    call = claim(archive)
-    (tmp_path / "part").write_bytes(png())
-
-    paths = {keep(archive, call), keep(archive, call), keep(archive, call, data=tmp_path / "part")}
+    paths = {keep(archive, call), keep(archive, call)}
 
     assert len(paths) == 1
-    assert not (tmp_path / "part").exists()
     assert len(list((folder / "images").rglob("*.png"))) == 1
 
 

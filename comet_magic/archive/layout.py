@@ -18,7 +18,6 @@ from ..files import (
     make_folder,
     native,
     open_no_follow,
-    place,
     slug,
     write_all,
     write_whole,
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from .records import StoredPicture
 
-_PIECE = 1 << 20
 RECEIPTS = "receipts.jsonl"
 _RECEIPT = 2  # the version of the receipts that are written
 _LONGEST = 4 << 20  # bytes of a receipt
@@ -79,7 +77,7 @@ def must_be_there(folder: Path) -> None:
         raise FileNotFoundError(errno.ENOENT, "the archive's folder is gone", str(folder))
 
 
-def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
+def put(folder: Path, name: str, data: bytes, sha256: str) -> str:
     """Write a picture; add -2, -3... if the name holds other bytes; give the name used.
 
     Raises:
@@ -91,11 +89,9 @@ def put(folder: Path, name: str, part: Path | bytes, sha256: str) -> str:
         ending = wanted.suffix if number == 1 else f"-{number}{wanted.suffix}"
         candidate = str(wanted.with_name(wanted.stem + ending))
         try:
-            _put_once(_to_write(folder, candidate), part)
+            write_whole(_to_write(folder, candidate), data)
         except FileExistsError:
             if matches(folder, candidate, sha256):
-                if isinstance(part, Path):
-                    part.unlink(missing_ok=True)
                 return candidate
             number += 1
         else:
@@ -111,32 +107,10 @@ def _to_write(folder: Path, name: str) -> Path:
     return path
 
 
-def _put_once(final: Path, part: Path | bytes) -> None:
-    if isinstance(part, bytes):
-        write_whole(final, part)
-        return
-    try:
-        place(part, final)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        write_whole(final, pieces(part))
-        part.unlink(missing_ok=True)
-
-
-def pieces(path: Path) -> Iterator[bytes]:
-    """A file's bytes, a megabyte at a time."""
-    with native(path).open("rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
-
-
 def digest(path: Path) -> str:
     """The sha256 of a file."""
-    whole = hashlib.sha256()
-    for piece in pieces(path):
-        whole.update(piece)
-    return whole.hexdigest()
+    with native(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(data: bytes) -> str:

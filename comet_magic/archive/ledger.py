@@ -124,13 +124,17 @@ class Ledger(ForkHooks):
 
     def _file_under_the_name(self) -> int | None:
         """The inode under the path now; a connection to another one is closed: its folder was removed or replaced."""
-        inode = _inode(self.path)
+        try:
+            inode = self.path.stat().st_ino if self.path else None
+        except (FileNotFoundError, NotADirectoryError):
+            inode = None
         if self._connection is not None and self._inode != inode:
             self._close()
         return inode
 
     def _keep(self, connection: sqlite3.Connection, *, writes: bool) -> None:
-        self._connection, self._writes, self._inode = connection, writes, _inode(self.path)
+        self._connection, self._writes = connection, writes
+        self._inode = self.path.stat().st_ino if self.path else None
         connection.row_factory = sqlite3.Row
         connection.create_function("holds", 2, _holds, deterministic=True)
         self._end = weakref.finalize(self, connection.close)
@@ -150,14 +154,6 @@ class Ledger(ForkHooks):
         """Begin anew; in memory, with nothing."""
         self._lock = threading.RLock()
         self._close()
-
-
-def _inode(path: Path | None) -> int | None:
-    """Which file bears the name; None for none."""
-    try:
-        return path.stat().st_ino if path else None
-    except (FileNotFoundError, NotADirectoryError):
-        return None
 
 
 def _holds(text: str | None, words: str) -> bool:

@@ -42,6 +42,8 @@ class Archive(Reader, ForkHooks):
         store_prompts: False keeps only a hash of each prompt, in the ledger, the receipts and the names.
     """
 
+    _keep_receipt = staticmethod(layout.append_receipt)
+
     def __init__(self, folder: Path | str | None, *, store_prompts: bool = True) -> None:
         super().__init__(folder)
         self.store_prompts = store_prompts
@@ -89,7 +91,8 @@ class Archive(Reader, ForkHooks):
             BudgetExceededError: it would pass a limit, or its price is unknown and a limit is set.
             ConfigurationError: the folder or the ledger cannot be used.
         """
-        self._restore()
+        if self.has_lost_ledger:
+            self.repair()
         owner = self._ready()
         with self._ledger.transaction(create=True) as connection:
             claimed = claims.claim(
@@ -136,7 +139,7 @@ class Archive(Reader, ForkHooks):
         Raises:
             OSError: the ledger cannot be written.
         """
-        facts = {"request_id": _cleaned(request_id), "usage": usage, "status": status}
+        facts = {"request_id": request_id, "usage": usage, "status": status}
         with self._after_paying(), self._ledger.transaction(synced=False) as connection:
             claims.receive(connection, call, facts=facts, urls=urls)
 
@@ -144,7 +147,7 @@ class Archive(Reader, ForkHooks):
         self,
         call: Claim,
         index: int,
-        part: Path | bytes,
+        data: bytes,
         *,
         mime: str,
         width: int,
@@ -154,20 +157,21 @@ class Archive(Reader, ForkHooks):
     ) -> Path | None:
         """Store a picture under its final name, whole and durable, and give its path; None without a folder.
 
-        A file given as `part` is moved. Storing the same bytes again gives the same path.
+        Storing the same bytes again gives the same path.
 
         Raises:
-            OSError: the disk is full, the folder is gone, and the like; `part` is untouched.
+            OSError: the disk is full, the folder is gone, and the like.
         """
         with self._after_paying(), self._ledger.transaction() as connection:
             copy = claims.copy_at(connection, call, index)
         path = ""
-        size = len(part) if isinstance(part, bytes) else native(part).stat().st_size
         if self.folder is not None:
             prompt = call.request.prompt if call.request and self.store_prompts else None
-            path = layout.put(self.folder, layout.picture_name(call.key, copy, mime, prompt), part, sha256)
+            path = layout.put(self.folder, layout.picture_name(call.key, copy, mime, prompt), data, sha256)
         told = clean(revised_prompt, limit=32_000) if revised_prompt and self.store_prompts else None
-        picture = StoredPicture(call.key, copy, call.id, index, path, mime, width, height, size, sha256, told)
+        picture = StoredPicture(
+            call.key, copy, call.id, index, path, mime, width, height, len(data), sha256, told
+        )
         with self._lock:
             self._pending.setdefault(call.id, {})[index] = picture
         return native(self.folder / path) if self.folder else None
@@ -204,7 +208,7 @@ class Archive(Reader, ForkHooks):
             "cost": cost,
             "usage": usage,
             "attempts": attempts if attempts is not None else (error.attempts or None if error else None),
-            "request_id": _cleaned((error.request_id if error else None) or request_id),
+            "request_id": (error.request_id if error else None) or request_id,
             "status": error.status_code if error else None,
             "seconds": None if began is None else time.monotonic() - began,
         }
@@ -226,9 +230,6 @@ class Archive(Reader, ForkHooks):
             with contextlib.suppress(OSError):
                 inside(self.folder, layout.raw_answer_name(call.id)).unlink(missing_ok=True)
 
-    def _keep_receipt(self, folder: Path, receipt: Mapping[str, Any]) -> None:
-        layout.append_receipt(folder, receipt)
-
     # --- what a crash left ----------------------------------------------------------------------------
 
     def reconcile(self) -> list[Orphan]:
@@ -237,7 +238,8 @@ class Archive(Reader, ForkHooks):
         A worker's receipt makes a call done, also one that was given up; pictures on disk are adopted; a call that
         left nothing becomes unknown.
         """
-        self._restore()
+        if self.has_lost_ledger:
+            self.repair()
         if self.folder is None or not self.doubtful():
             return []
         return self._recovery(self.folder).reconcile()
@@ -276,11 +278,6 @@ class Archive(Reader, ForkHooks):
     def _recovery(self, folder: Path) -> Recovery:
         return Recovery(self._ledger, folder, self._ready())
 
-    def _restore(self) -> None:
-        """Make the ledger again from the receipts if somebody removed it."""
-        if self.has_lost_ledger:
-            self.repair()
-
     def _ready(self) -> str:
         """The token of this process, after the folder was made and written to."""
         if self.folder is None:
@@ -297,10 +294,6 @@ class Archive(Reader, ForkHooks):
             yield
         except ConfigurationError as error:
             raise OSError(errno.EIO, str(error), str(self._ledger.path)) from error
-
-
-def _cleaned(text: str | None) -> str | None:
-    return clean(text, limit=200) if text else None
 
 
 def _signed_on(folder: Path) -> ProcessLock:

@@ -10,7 +10,6 @@ from .ledger import Ledger
 from .store import Archive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -24,16 +23,13 @@ class WorkerArchive(Archive):
         store_prompts: as of the archive.
     """
 
+    _keep_receipt = staticmethod(layout.write_receipt)
+    has_lost_ledger = False  # it is the driver's
+
     def __init__(self, folder: Path, *, store_prompts: bool = True) -> None:
         super().__init__(folder, store_prompts=store_prompts)
         self._shared = native(folder).absolute()
         self._ledger = Ledger(None)
-
-    def _restore(self) -> None:
-        """The ledger is the driver's."""
-
-    def _keep_receipt(self, folder: Path, receipt: Mapping[str, Any]) -> None:
-        layout.write_receipt(folder, receipt)
 
     def _ready(self) -> str:
         make_private_folder(self._shared)

@@ -175,13 +175,9 @@ class Core(ForkHooks):
             reused = self._stored(requests)
             missing = sum(request.n for request in requests) - len(reused)
             requests = requests_of(prompt, {**options, "n": missing}) if missing else ()
-        price = self.price(requests)
+        price = sum((request.estimate(self.price_per_image) for request in requests), FREE)
         self._check_cost(price, options.get("max_cost"))
         return Plan(first, requests, price, reused)
-
-    def price(self, requests: Sequence[ImageRequest]) -> Price:
-        """What requests may cost together."""
-        return sum((request.estimate(self.price_per_image) for request in requests), FREE)
 
     def _stored(self, requests: Sequence[ImageRequest]) -> tuple[StoredPicture, ...]:
         """The newest pictures of a request whose files are in the archive, in the order they were made."""
@@ -294,7 +290,7 @@ class Core(ForkHooks):
         claim = self.archive.claim(
             call.request,
             vendor=self.base.vendor,
-            reserve=self.price([call.request]).high,
+            reserve=call.request.estimate(self.price_per_image).high,
             budget=self.budget,
             session=self.session,
             copies=call.copies,

@@ -246,11 +246,13 @@ async def _answer(
         async for piece in response.aiter_raw():
             if live is None and not flight.raw.size and looks_like_a_stream(piece):
                 live = _LiveStream(flight, settings, largest)
-            problem = _keep(flight, piece)
-            if problem is None and flight.raw.size > largest:
-                problem = _too_large(largest)
-            if problem is not None:
-                return problem
+            try:
+                flight.raw.write(piece)
+            except OSError as fault:  # of our own file, not of the network
+                reason = clean(fault.strerror or fault, limit=120)
+                return decisions.NOT_SAVED.error(f"the answer arrived and could not be kept: {reason}")
+            if flight.raw.size > largest:
+                return _too_large(largest)
             if live is not None and live.ended(piece):
                 break
     except HTTPFault as fault:
@@ -261,16 +263,6 @@ async def _answer(
         return error
     begins = live.collector.begins if live else None
     return Received(response.status_code, headers, stream, begins or 0, cut)
-
-
-def _keep(flight: InFlight, piece: bytes) -> CometError | None:
-    """Write a piece of the answer where it stays; a fault of our own file is not the network's."""
-    try:
-        flight.raw.write(piece)
-    except OSError as fault:
-        reason = clean(fault.strerror or fault, limit=120)
-        return decisions.NOT_SAVED.error(f"the answer arrived and could not be kept: {reason}")
-    return None
 
 
 def _cut(fault: BaseException, size: int, *, stream: bool) -> CometError:

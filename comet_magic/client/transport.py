@@ -241,7 +241,7 @@ class DownloadTransport:
 
     async def get(self, url: PictureURL, ip: str, accept: str) -> httpx.Response:
         """GET once from a checked address of the host; the body is still unread."""
-        proxy = None if is_this_machine(ip) else self._proxy
+        proxy = None if self._proxy is None or is_this_machine(ip) else self._proxy
         connection = Connection(f"{url.scheme}:", proxy, self._connect_timeout)
         host = f"[{url.host}]" if ":" in url.host else url.host
         default_port = DEFAULT_PORTS[url.scheme]

@@ -12,6 +12,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -117,11 +118,11 @@ def open_trusted(picture: Picture) -> ImageFile:
     if sniff(picture.data) != picture.mime:
         raise broken("it is of another kind than its record says", picture.name)
     needed = stripped(picture.data, picture.mime)
-    image = guarded(lambda: decoders[picture.mime](io.BytesIO(needed)), picture)
+    image = guarded(partial(decoders[picture.mime], io.BytesIO(needed)), picture)
     if image.mode == "CMYK":  # no screen shows it, and PNG has no such mode
         from .cmyk import PrintedJpeg
 
-        image = guarded(lambda: PrintedJpeg(io.BytesIO(needed)), picture)
+        image = guarded(partial(PrintedJpeg, io.BytesIO(needed)), picture)
     if image.size != (picture.width, picture.height):
         raise broken("it has two sizes", picture.name)
     # Let Pillow read the file in one step, not many.

@@ -180,7 +180,9 @@ def content_of(documents: Sequence[Any], reader: DocumentReader) -> Content:
     for document in documents:
         if not _is_preview(document):
             items += new_items(items, PictureFinder(reader).find(document))
-    facts = [part for document in documents for part in _outer(document)]
+    # Facts of the whole answer stand in an object, or in one that it holds.
+    outer = [document for document in documents if isinstance(document, dict)]
+    facts = [part for one in outer for part in (one, *one.values()) if isinstance(part, dict)]
     created = (part.get(name) for part in facts for name in ("created", "created_at"))
     usage = [part["usage"] for part in facts if isinstance(part.get("usage"), dict)]
     return Content(
@@ -216,13 +218,6 @@ def _is_preview(document: Any) -> bool:
         return False
     kind = document.get("type")
     return "partial_image_b64" in document or (isinstance(kind, str) and kind.endswith(".partial_image"))
-
-
-def _outer(document: Any) -> Iterator[dict[str, Any]]:
-    """An object and the objects in it, where facts of the whole answer stand."""
-    if isinstance(document, dict):
-        yield document
-        yield from (part for part in document.values() if isinstance(part, dict))
 
 
 def read_documents(reader: DocumentReader) -> Reply:

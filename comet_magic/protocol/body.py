@@ -291,8 +291,16 @@ class DocumentReader:
 
     @property
     def text(self) -> str:
-        """The body as text; a mark stands for each long picture."""
-        return _text_of(bytes(self._skeleton) + bytes(self._escape))
+        """The body in the encoding that its bytes show; a mark stands for each long picture."""
+        body = bytes(self._skeleton) + bytes(self._escape)
+        if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return body.decode("utf-16", "replace")
+        for encoding in ("utf-8-sig", "gb18030"):
+            try:
+                return body.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+        return body.decode("utf-8", "replace")
 
     def documents(self) -> list[Any]:
         """All JSON documents of the body; of one that is cut or damaged, the whole objects and lists in it."""
@@ -372,15 +380,3 @@ def _whole(digits: str) -> int | float:
 
 
 _DECODER = json.JSONDecoder(strict=False, parse_int=_whole, parse_constant=lambda _: None)
-
-
-def _text_of(body: bytes) -> str:
-    """A body as text, in the encoding that its bytes show."""
-    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return body.decode("utf-16", "replace")
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return body.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return body.decode("utf-8", "replace")

@@ -48,6 +48,7 @@ _WHOLE_ADDRESS = re.compile(r"https?://\S|/[^\s/]\S{0,2000}\.(?:png|jpe?g|webp)(
 _MARKDOWN = re.compile(r"!\[[^\]]{0,1000}\]\(\s*(https?://[^)\s]+)")
 _REVISED = ("revised_prompt", "revisedPrompt", "actual_prompt", "enhanced_prompt")
 _FIRST = ("data", "b64json", "url", "images", "image", "output", "outputs", "result", "results")
+_ORDER = {name: place for place, name in enumerate(_FIRST)}
 
 PICTURE, PLACE, DAMAGED = range(3)  # the best first
 
@@ -105,7 +106,7 @@ class PictureFinder:
             if _OTHERS.search(plain) or not part:
                 continue
             found = self.find(part, plain, revised, depth + 1)
-            order = (min(item.rank for item in found), _order(plain)) if found else chosen
+            order = (min(item.rank for item in found), _ORDER.get(plain, len(_ORDER))) if found else chosen
             if found and order < chosen:
                 best, chosen = {}, order
             if found and order[0] == chosen[0]:
@@ -155,10 +156,6 @@ class PictureFinder:
         sink = self._reader.decode("")
         sink.put(unquote_to_bytes(body))
         return sink
-
-
-def _order(name: str) -> int:
-    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
 
 
 def _item(sink: Base64Sink, revised: str | None) -> ReplyItem:

@@ -64,14 +64,7 @@ class ImageRequest:
     def __post_init__(self) -> None:
         check_model(self.model)
         check_prompt(self.spec, self.prompt)
-        self._settle()
-        for name, value in self._set():
-            check_value(self.spec, name, value)
-        self._check_together()
-        check_extra(self.extra)
-
-    def _settle(self) -> None:
-        """Give equal requests equal values."""
+        # Equal requests get equal values.
         if isinstance(self.size, str):
             object.__setattr__(self, "size", resolve_size(self.spec, self.size))
         if self.stream is False:
@@ -80,6 +73,10 @@ class ImageRequest:
             object.__setattr__(self, "n", 1)
         if not isinstance(self.extra, Extra):
             object.__setattr__(self, "extra", Extra(self.extra))
+        for name, value in self._set():
+            check_value(self.spec, name, value)
+        self._check_together()
+        check_extra(self.extra)
 
     def _check_together(self) -> None:
         """Check parameters that are valid alone but not together.
