@@ -65,6 +65,7 @@ class CometError(Exception):
         errors: one error for each failed part of a call that had several.
         urls: addresses of paid pictures that were not fetched.
         rescue_path: the file with the raw answer, or None.
+        run: what the run of a dataset that this ended has sent, spent and written, in sentences, or "".
     """
 
     full_traceback: ClassVar[bool] = False
@@ -82,6 +83,7 @@ class CometError(Exception):
     errors: tuple[CometError, ...] = ()
     urls: tuple[str, ...] = ()
     rescue_path: str | None = None
+    run: str = ""
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
@@ -117,7 +119,7 @@ class CometError(Exception):
         evidence = ", ".join(f"{name} {value}" for name, value in facts if value)
         saved = f"The raw answer is saved in {self.rescue_path}" if self.rescue_path else ""
         head = f"{type(self).__name__}: {self}"
-        return [line for line in (head, self.hint, self.money, saved, evidence) if line]
+        return [line for line in (head, self.hint, self.run or self.money, saved, evidence) if line]
 
     @property
     def money(self) -> str:
@@ -144,7 +146,7 @@ class MissingKeyError(ConfigurationError):
 
 
 class SourceError(ConfigurationError):
-    """A table of prompts cannot be read, or what it says is ambiguous."""
+    """A table cannot be read, is ambiguous, or is another one than its folder has; `run` tells what was paid before."""
 
 
 class BudgetExceededError(CometError):

@@ -19,17 +19,16 @@ from ..archive import CopyTaken
 from ..client.batch import BatchCore
 from ..client.core import configure
 from ..client.loop_thread import LoopHandle, unwrapped
-from ..errors import BudgetExceededError, CallAbandoned, CometError, SaveError
+from ..errors import BudgetExceededError, CallAbandoned, CometError, SaveError, SourceError
 from ..files import make_private_folder
 from ..money import dollars
-from ..text import counted
+from ..text import clean, counted
 from .progress import Status, make_display
 from .report import Dataset, open_dataset
 from .row_index import RowIndex, RunState
 from .rows import ends_run, in_words, should_send, status_after, status_of, write_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -63,6 +62,8 @@ class Runner:
         counts: rows settled so far by status; `equal` are those that share the picture of an earlier row.
         error: what ended the run before its end, or None.
         unsaved: pictures that the disk refused.
+        sent: requests that left in this run.
+        spent: the most that these have cost, in micro-USD.
         awaited: rows that another process is making, once there is nothing else to do.
     """
 
@@ -71,6 +72,7 @@ class Runner:
         self.counts: Counter[str] = Counter()
         self.error: BaseException | None = None
         self.unsaved: list[Picture] = []
+        self.sent = self.spent = 0
         self.awaited = 0
         self._maker = maker
         self._index = RowIndex(job.folder)
@@ -177,24 +179,29 @@ class Runner:
         endless = self.job.source.endless
         async with send:
             while not (endless and self.halted):
-                reading = asyncio.wrap_future(reader.submit(self._read_batch, batches))
+                reading = asyncio.wrap_future(reader.submit(next, batches))
                 while not reading.done():
                     await asyncio.wait({reading}, timeout=LOOK)
                     if endless and self.halted and not reading.done():
                         return
                 fault = reading.exception()
-                if fault is not None:  # of the source; the calls in flight are finished anyway
+                if fault is not None:  # the calls in flight are finished anyway
+                    self._halt(_of_source(fault))
+                    return
+                taking = asyncio.wrap_future(reader.submit(self._take, *reading.result()))
+                await asyncio.wait({taking})
+                fault = taking.exception()
+                if fault is not None:
                     self._halt(fault)
                     return
-                to_send, last = reading.result()
+                to_send, last = taking.result()
                 for one in to_send:
                     await send.send(one)
                 if last:
                     return
 
-    def _read_batch(self, batches: Iterator[tuple[list[Record], bool]]) -> tuple[list[ToSend], bool]:
+    def _take(self, batch: list[Record], last: bool) -> tuple[list[ToSend], bool]:  # noqa: FBT001 - as it was read
         """Expand, index and look up some more rows; gives those to send, and whether they are the last."""
-        batch, last = next(batches)
         if not self._reading:  # a slow source gave it when the run was over
             return [], True
         rows = [self._within_budget(row) for row in self.job.expander.read(batch)]
@@ -260,6 +267,9 @@ class Runner:
     def _heed(self, call: RunningCall) -> SettledStatus:
         """What the row is after its call; an error that ends the run halts it."""
         error = call.errors[0] if call.errors else None
+        paid = error is None or error.outcome in ("unknown", "billed")
+        self.sent += paid or call.attempts > 0
+        self.spent += ((call.reserved if call.cost is None else call.cost) or 0) if paid else 0
         if isinstance(error, CopyTaken):
             return _status_of(error.taken[0])
         if isinstance(error, BudgetExceededError) and not self.halted:
@@ -287,6 +297,17 @@ class Runner:
                 await self._make(row, found)
         self.counts["open"] += len(self._claimed_by_others)
         self.awaited = 0
+
+
+def _of_source(fault: BaseException) -> BaseException:
+    """What a source raised, as an error that tells of it."""
+    if isinstance(fault, SourceError) or not isinstance(fault, Exception):
+        return fault
+    if isinstance(fault, CometError):
+        return SourceError(str(fault), hint=fault.hint)
+    error = SourceError(f"the source failed: {type(fault).__name__}: {clean(fault, limit=200)}")
+    error.__cause__ = fault
+    return error
 
 
 def _status_of(found: Copy | None) -> SettledStatus:
@@ -417,10 +438,20 @@ class DatasetRun:
             from ..images import Images
 
             error.images = Images(self._runner.unsaved)
+        sent, spent, written = self._runner.sent, self._runner.spent, self._runner.counts["done"]
+        if sent:
+            error.run = (
+                f"Before it ended, this run sent {counted(sent, 'request')} for at most {dollars(spent)};"
+                f" {counted(written, 'row')} of its table {'has' if written == 1 else 'have'} a picture."
+            )
+        if isinstance(error, SourceError) and spent:
+            error.outcome = "billed"
         count = open_dataset(self._job.folder).counts["open"]
         if count:
             rows = counted(count, "row remains", "rows remain")
             error.hint = f"{error.hint} {rows}; run it again to go on.".strip()
+        elif isinstance(error, SourceError):
+            error.hint = f"{error.hint} Mend the table and run it again: what is paid is kept.".strip()
         return error
 
     def _interrupted(self, dataset: Dataset) -> CallAbandoned:

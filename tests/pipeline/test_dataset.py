@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
@@ -18,6 +19,7 @@ from comet_magic.errors import (
     QuotaError,
     RateLimitError,
     SaveError,
+    SourceError,
 )
 from comet_magic.pipeline import (
     Dataset,
@@ -251,12 +253,51 @@ def test_a_source_that_fails_ends_the_run_after_the_calls_in_flight(
         yield from rows_of(30)
         raise LookupError("no more prompts")
 
-    with pytest.raises(LookupError, match="no more prompts"):
+    with pytest.raises(SourceError, match="LookupError: no more prompts") as caught:
         make(source(), max_in_flight=4)
 
     report = open_dataset(tmp_path / "dataset")
     assert report.counts["done"] == endpoint.paid == 30
     assert report.counts["unknown"] == 0
+    assert isinstance(caught.value.__cause__, LookupError)
+
+
+def test_a_source_that_breaks_in_the_middle_tells_what_was_paid_before(
+    make: Make, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    table = tmp_path / "damaged.jsonl"
+    good = [json.dumps({"prompt": row}) for row in rows_of(1200)]
+    table.write_text("\n".join([*good, '{"prompt": "row']))
+
+    with pytest.raises(SourceError) as caught:
+        make(table, max_in_flight=32, max_cost=0.40)
+
+    said = "\n".join(caught.value.lines())
+    assert (endpoint.paid, caught.value.outcome) == (10, "billed")
+    assert "sent 10 requests for at most $0.40; 10 rows of its table have a picture" in said
+    assert "Nothing was sent" not in said
+
+
+def test_a_source_that_breaks_before_anything_was_sent_says_so(make: Make, endpoint: Endpoint) -> None:
+    def source() -> Iterator[str]:
+        raise LookupError("no prompts at all")
+        yield ""
+
+    with pytest.raises(SourceError) as caught:
+        make(source())
+
+    assert (endpoint.asked, caught.value.outcome) == ([], "not_sent")
+    assert "Nothing was sent" in "\n".join(caught.value.lines())
+
+
+def test_an_error_of_the_account_tells_what_the_run_has_paid_before_it(
+    make: Make, endpoint: Endpoint
+) -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        make([*rows_of(3), "FORBIDDEN one"], max_in_flight=1)
+
+    assert endpoint.paid == 3
+    assert "sent 4 requests for at most $0.12; 3 rows" in "\n".join(caught.value.lines())
 
 
 def test_a_full_disk_ends_the_run_and_hands_over_the_pictures(
