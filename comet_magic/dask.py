@@ -15,6 +15,7 @@ from . import errors
 from .archive import WorkerArchive
 from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, CometError, ConfigurationError
+from .extras import load_extra
 from .remote import generate_one
 from .text import clean
 
@@ -143,18 +144,15 @@ class Workers:
 
 
 def _connected(address: str) -> Any:
+    distributed = load_extra("distributed", "dask")
     try:
-        from distributed import Client
-    except ImportError:
-        problem, hint = "dask is not installed", "pip install 'comet-magic[dask]'"
-    else:
-        try:
-            connect: Any = Client  # it has no types
-            return connect(address, set_as_default=False)
-        except (OSError, ValueError) as error:
-            problem = clean(error, limit=200) or type(error).__name__
-            hint = "Is its scheduler running, and is this its address?"
-    raise ConfigurationError(f"the cluster at {clean(address)} cannot be used: {problem}", hint=hint)
+        return distributed.Client(address, set_as_default=False)
+    except (OSError, ValueError) as error:
+        problem = clean(error, limit=200) or type(error).__name__
+    raise ConfigurationError(
+        f"the cluster at {clean(address)} cannot be used: {problem}",
+        hint="Is its scheduler running, and is this its address?",
+    )
 
 
 def _error(told: Mapping[str, Any]) -> CometError:

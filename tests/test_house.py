@@ -33,12 +33,14 @@ FLOORS: dict[str, set[str]] = {
     "files": {"errors", "text"},
     "formats": {"errors", "text"},
     "locations": set(),
+    "extras": {"errors"},
     "settings": {"errors", "text", "addresses", "locations"},
     "request": {"catalog", "errors", "money", "text"},
     "protocol": {"text", "errors", "formats"},
-    "images": {"frames", "files", "formats", "text", "errors", "request", "catalog", "money"},
+    "images": {"frames", "extras", "files", "formats", "text", "errors", "request", "catalog", "money"},
     "archive": {
         "frames",
+        "extras",
         "locations",
         "request",
         "money",
@@ -55,10 +57,10 @@ FLOORS: dict[str, set[str]] = {
         *("archive", "locations", "money", "formats"),
     },
     "remote": {"client", "request", "errors", "archive", "settings", "text"},
-    "dask": {"remote", "client", "request", "errors", "archive", "text"},
+    "dask": {"remote", "client", "request", "errors", "archive", "text", "extras"},
     "pipeline": {
         *("dask", "client", "archive", "request", "files", "errors", "images", "text", "settings"),
-        *("protocol", "catalog", "money", "frames"),
+        *("protocol", "catalog", "money", "frames", "extras"),
     },
     "notebook": {
         *("client", "sandbox", "images", "request", "catalog", "settings", "text", "errors"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError, ConfigurationError
+from ..extras import load_extra
 from ..files import inside, native
 from ..locations import DEFAULT_ARCHIVE, archive_folder
 from ..protocol import call_status
@@ -274,8 +275,9 @@ class History(list[Entry]):
         """A pandas frame, one row per call; costs are USD.
 
         Raises:
-            ImportError: pandas is not installed.
+            ConfigurationError: pandas is not installed.
         """
+        load_extra("pandas")
         from ..frames import Frame
 
         return Frame(

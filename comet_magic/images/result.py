@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from ..errors import ConfigurationError, InvalidRequestError
+from ..errors import InvalidRequestError
+from ..extras import load_extra
 from ..money import MILLION
 from ..text import counted
 from .display import (
@@ -203,15 +204,10 @@ class Images(list["Image"]):
         Raises:
             ConfigurationError: pandas is not installed.
         """
-        try:
-            import pandas as pd  # noqa: F401 - whether it is installed
-        except ImportError:
-            pass
-        else:
-            from ..frames import Frame
+        load_extra("pandas")
+        from ..frames import Frame
 
-            return Frame([_row(image) for image in self], columns=_COLUMNS)
-        raise ConfigurationError("pandas is not installed", hint="pip install 'comet-magic[data]'")
+        return Frame([_row(image) for image in self], columns=_COLUMNS)
 
     # ── How it behaves ─────────────────────────────────────────────────────────────────────────────
 

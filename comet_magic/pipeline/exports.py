@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from ..errors import ConfigurationError, SaveError
+from ..extras import load_extra
 from ..files import inside, replaced
 from ..text import clean
 from .rows import NAME, json_line, lines, read_records
@@ -40,16 +41,15 @@ class Address:
     """A folder at an address of fsspec; object stores show a file once it is closed."""
 
     def __init__(self, address: str) -> None:
+        load_extra("fsspec")
+        from fsspec.core import url_to_fs
+
         try:
-            from fsspec.core import url_to_fs
-        except ImportError:
-            problem = "fsspec is not installed"
+            self._system, self._root = url_to_fs(address)
+        except (ImportError, ValueError) as error:  # its driver is missing, or there is none
+            problem = clean(error, limit=200)
         else:
-            try:
-                self._system, self._root = url_to_fs(address)
-                return
-            except (ImportError, ValueError) as error:  # its driver is missing, or there is none
-                problem = clean(error, limit=200)
+            return
         raise ConfigurationError(
             f"{clean(address)} cannot be written: {problem}", hint="pip install 'comet-magic[data]'"
         )
@@ -158,17 +158,11 @@ def _filled(
 
 def _parquet(folder: Path, place: Folder | Address) -> Iterator[str]:
     """Shards with all rows; the column `image` holds the bytes of the picture, if there is one."""
-    try:
-        import pyarrow  # noqa: F401 - looked for before anything is written
-    except ImportError:
-        problem = ConfigurationError("pyarrow is not installed", hint="pip install 'comet-magic[data]'")
-    else:
-        from .parquet import wide_schema, write_shard
+    load_extra("pyarrow")  # looked for before anything is written
+    from .parquet import wide_schema, write_shard
 
-        schema = wide_schema(read_records(folder))
-        for name, shard in _shards(folder, enumerate(read_records(folder)), "data-{:05d}.parquet"):
-            with place.open(name) as file:
-                write_shard(file, schema, shard, group=GROUP)
-            yield name
-        return
-    raise problem
+    schema = wide_schema(read_records(folder))
+    for name, shard in _shards(folder, enumerate(read_records(folder)), "data-{:05d}.parquet"):
+        with place.open(name) as file:
+            write_shard(file, schema, shard, group=GROUP)
+        yield name

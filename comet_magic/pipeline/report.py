@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..archive import Reader, Spend
 from ..errors import ConfigurationError
+from ..extras import load_extra
 from ..files import from_here, native
 from ..money import dollars
 from ..text import clean, counted
@@ -17,7 +18,7 @@ from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, read_records
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import pandas as pd
     from PIL.Image import Image
@@ -96,11 +97,10 @@ class Dataset:
     @property
     def rows(self) -> pd.DataFrame:
         """A pandas frame with a line for each row: the source's columns, outcome, file, cost, error..."""
-        records = list(self.records())
-        _pandas()
+        load_extra("pandas")
         from ..frames import Frame
 
-        return Frame(records, columns=None if len(self) else COLUMNS)
+        return Frame(list(self.records()), columns=None if len(self) else COLUMNS)
 
     @property
     def failures(self) -> dict[str, int]:
@@ -118,7 +118,7 @@ class Dataset:
         images = [
             LazyImage(self.folder, name) if isinstance(name, str) else None for name in frame["file_name"]
         ]
-        frame.insert(0, "image", _pandas().Series(images, dtype=object))
+        frame.insert(0, "image", load_extra("pandas").Series(images, dtype=object))
         return frame
 
     def sheet(self, columns: int | None = None, width: int = 1024, *, limit: int = MOST_ON_A_SHEET) -> Image:
@@ -161,24 +161,11 @@ class Dataset:
             in_words(counts),
             f"{dollars(spend.spent)} spent, {dollars(spend.bound)} at most",
         ]
-        lines += [f"{count:,} x {clean(reason, limit=200)}" for reason, count in self._worst().items()]
-        return "\n".join(lines)
-
-    def _worst(self) -> Mapping[str, int]:
-        return dict(islice(self.failures.items(), 3))
+        worst = islice(self.failures.items(), 3)
+        return "\n".join([*lines, *(f"{count:,} x {clean(reason, limit=200)}" for reason, count in worst)])
 
     def __repr__(self) -> str:
         return f"<Dataset {clean(from_here(self.folder))}>"
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
         printer.text(str(self))
-
-
-def _pandas() -> Any:
-    try:
-        import pandas as pd
-    except ImportError:
-        problem = ConfigurationError("pandas is not installed", hint="pip install 'comet-magic[data]'")
-    else:
-        return pd
-    raise problem

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..extras import load_extra
 from ..text import clean, counted
 
 BATCH = 500  # rows
@@ -179,19 +180,15 @@ def _of_jsonl(path: Path) -> Iterator[Record]:
 
 
 def _of_parquet(path: Path) -> Source:
+    load_extra("pyarrow")
+    from pyarrow import parquet
+
     try:
-        from pyarrow import parquet
-    except ImportError:
-        problem = "pyarrow is not installed"
-    else:
-        try:
-            file = parquet.ParquetFile(path)
-            records = _of_arrow(file.iter_batches(batch_size=BATCH))
-            return Source(file.metadata.num_rows, _named(path, records))
-        except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
-            problem = clean(error, limit=200)
-    hint = "pip install 'comet-magic[data]'" if "installed" in problem else ""
-    raise ConfigurationError(f"{clean(path)} cannot be read: {problem}", hint=hint)
+        file = parquet.ParquetFile(path)
+        return Source(file.metadata.num_rows, _named(path, _of_arrow(file.iter_batches(batch_size=BATCH))))
+    except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
+        problem = clean(error, limit=200)
+    raise ConfigurationError(f"{clean(path)} cannot be read: {problem}")
 
 
 # --- values

@@ -321,7 +321,7 @@ def test_without_dask_what_to_install_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
 
-    with pytest.raises(ConfigurationError, match="dask is not installed") as caught:
+    with pytest.raises(ConfigurationError, match="distributed is not installed") as caught:
         generate_dataset(["one"], tmp_path / "set", cluster="tcp://127.0.0.1:9", **settings(fresh))
 
     assert "comet-magic[dask]" in caught.value.hint
