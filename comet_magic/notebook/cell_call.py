@@ -14,13 +14,14 @@ from ..text import clean
 from . import flags
 from .arguments import read_flags, refuse_key, usage_error
 from .cell_output import CellOutput, print_notices
+from .confirm import never_asks, refusal
 from .prompt import fill
 from .session import session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..client import Job
+    from ..client import Job, Plan
     from ..images import Images, Picture
     from ..request import ImageRequest
     from .magic import CometMagics
@@ -75,7 +76,10 @@ def run_cell(
     if values["save"]:
         check_save_path(values["save"], requests)
 
-    client, picture_notice, _ = session.service(**magics.client_settings())
+    settings = magics.client_settings()
+    client, picture_notice, _ = session.service(**settings)
+    if not values["yes"] and not never_asks(client.vendor, settings | options):
+        refuse_unconfirmed(client.plan(prompt, **options), magics.confirm_above)
     print_notices(session.new_key_notices(magics.base_url))
     job = client.submit(prompt, **options, on_event=output.progress.note)
     session.track(job)
@@ -184,6 +188,13 @@ def check_save_path(path: str, requests: Sequence[ImageRequest]) -> None:
     problem = obstacle(path, [request.mime_hint for request in requests for _ in range(request.n)])
     if problem:
         raise usage_error(f"--save {path}: {problem}")
+
+
+def refuse_unconfirmed(plan: Plan, above: float) -> None:
+    """Refuse a cell that would buy more than is bought without a word."""
+    problem = refusal(plan, above)
+    if problem:
+        raise usage_error(problem)
 
 
 # --- what came

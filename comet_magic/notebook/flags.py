@@ -45,6 +45,7 @@ CELL_FLAGS = (
     Flag("reuse", "reuse earlier results of the same request (free); pay only for the rest", "switch"),
     Flag("dry_run", "show the exact request and its price; send nothing", "switch"),
     Flag("max_cost", "refuse the call if it could cost more, in USD", "number", "", "USD"),
+    Flag("yes", "buy it without asking, also above %config CometMagics.confirm_above", "switch"),
     Flag("timeout", "seconds for the whole call", "number", "", "S"),
     Flag("prompt_file", "read the prompt from a text file", metavar="PATH"),
     Flag("no_interpolate", "leave {names} in the prompt as they are", "switch"),

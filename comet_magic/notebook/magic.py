@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..images import Images
 
 INLINE_MAX_KB = 300
+CONFIRM_ABOVE = 1.00  # USD
 
 
 def _setting(trait: Any, help_text: str, **options: Any) -> Any:
@@ -90,6 +91,11 @@ class CometMagics(Magics):
     max_cost = _setting(Float, "most that one call may cost, USD")
     max_cost_session = _setting(Float, "most that this kernel may spend, USD")
     max_cost_day = _setting(Float, "most that the archive may spend in a day, USD")
+    confirm_above = _setting(
+        Float,
+        "USD; a cell that could cost more needs --yes or a limit, and the panel asks",
+        default_value=CONFIRM_ABOVE,
+    )
     price_per_image = _setting(Float, "USD, for models whose price is unknown")
     max_in_flight = _setting(Integer, "calls sent side by side")
     reuse = _setting(Bool, "reuse earlier results of the same request (free)", default_value=False)

@@ -37,7 +37,11 @@ class Service(NamedTuple):
 
 
 class Session:
-    """Owns the sandbox and its client; the real client belongs to `comet_magic.client`."""
+    """Owns the sandbox and its client; the real client belongs to `comet_magic.client`.
+
+    Attributes:
+        confirmed_click: whether a person has confirmed in a panel that it spends real money.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -46,6 +50,7 @@ class Session:
         self._client_settings: dict[str, Any] = {}
         self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
         self._shown_notices: set[str] = set()
+        self.confirmed_click = False
         self._used_before: dict[str, int] = {}  # micro-USD, by base URL
 
     def service(self, **settings: Any) -> Service:

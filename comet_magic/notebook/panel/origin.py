@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CometError
 from ...settings import KEY_PAGE, find_key, resolve_base_url
 from ...text import html
+from ..confirm import never_asks, purchase, purchase_to_confirm
+from ..magic import CONFIRM_ABOVE
 from ..session import session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...archive import Archive
+    from ...client import Client
+    from .form import Order
 
 HOW = (
     "set COMETAPI_KEY before Jupyter starts, put it into a .env file, or run %cometimg_login in a cell, "
@@ -77,6 +81,16 @@ def defaults() -> dict[str, Any]:
     names = ("model", "size", "quality")
     found = {name: getattr(loaded, name, None) for name in names} if loaded is not None else {}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def to_confirm(client: Client, order: Order) -> str:
+    """What a click would buy, in words, if a person should confirm it; the first real purchase of a kernel always."""
+    if never_asks(client.vendor, {**client_settings(), **order.options}):
+        return ""
+    plan = client.plan(order.prompt, **order.options)
+    if plan.requests and not session.confirmed_click:
+        return purchase(plan)
+    return purchase_to_confirm(plan, getattr(magics(), "confirm_above", CONFIRM_ABOVE))
 
 
 def price_per_image() -> float | None:

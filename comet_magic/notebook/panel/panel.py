@@ -29,8 +29,9 @@ from .viewing import Viewing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...client import Job
+    from ...client import Client, Job
     from ...images import Images
+    from .form import Order
 
 DOUBLE_CLICK = 0.5  # seconds in which a second click orders nothing
 NO_WIDGETS = "The panel needs a notebook that shows widgets. The same as a cell:"
@@ -53,6 +54,7 @@ class Panel:
         self._run: PanelRun | None = None
         self._runs: list[PanelRun] = []
         self._ordered = -math.inf
+        self._asked: Order | None = None  # the order that the next click confirms
         self._closed = False
         self._make()
         self.form = Form(self._dress, self._refresh, origin.defaults())
@@ -60,7 +62,7 @@ class Panel:
             self._dress, self._hand, again=self._fill, failed=self._fail, archive=origin.archive
         )
         self.widget = self._assembled()
-        self._generate.on_click(lambda _: self.generate())
+        self._generate.on_click(lambda _: self._order(clicked=True))
         self._stop.on_click(lambda _: self.stop())
         self._drop.on_click(lambda _: self.drop())
         self._name.observe(lambda _: self._rename(), "value")
@@ -126,7 +128,11 @@ class Panel:
         return self.images[-1] if self.images else None
 
     def generate(self) -> None:
-        """Order what the form says, and return at once; a click while one is being made orders nothing."""
+        """Order what the form says, and return at once; nothing more while one is being made."""
+        self._order(clicked=False)
+
+    def _order(self, *, clicked: bool) -> None:
+        """Begin an order; a click may have to be confirmed by another."""
         with self._lock:
             if self._closed:
                 raise ConfigurationError(
@@ -139,7 +145,8 @@ class Panel:
                 self._say("One order is under way; this click ordered nothing more. Stop it, or wait.")
                 return
             if now - self._ordered < DOUBLE_CLICK:
-                self._say("That was a double click; it counted once.")
+                if self._asked is None:
+                    self._say("That was a double click; it counted once.")
                 return
             free = self._destination == ""
             if self._draw_head() and free:
@@ -153,7 +160,11 @@ class Panel:
                 self._fail(error)
                 return
             self._ordered = now
+            confirmed = order == self._asked
+            session.confirmed_click |= confirmed
+            self._ask(None)
             run = self._run = PanelRun(order, self._destination, self._hand.ring)
+            run.confirmed = confirmed or not clicked
             self._runs.append(run)
             self._error.value = ""
             self._generate.disabled, self._stop.disabled = True, False
@@ -201,6 +212,7 @@ class Panel:
 
     def _submit(self, run: PanelRun) -> None:
         problem: CometError | None = None
+        asked = ""
         try:
             if not run.stopped:
                 service = session.service(**origin.client_settings())
@@ -209,9 +221,9 @@ class Panel:
                         "the key or the address has changed since the click; nothing was sent"
                     )
                 run.notice = service.notice
-                run.job = service.client.submit(run.order.prompt, **run.order.options, on_event=run.on_event)
-                session.track(run.job)
-                run.job.add_done_callback(lambda _: self._hand.ring())
+                asked = "" if run.confirmed else origin.to_confirm(service.client, run.order)
+                if not asked:
+                    self._send(run, service.client)
         except CometError as error:
             problem = error
         finally:
@@ -219,6 +231,20 @@ class Panel:
                 self._forget(run)
         if problem is not None:
             self._fail(problem)
+        elif asked:
+            self._ask(run.order)
+            self._say(f"This spends real money: {asked}. Click Confirm to send it, or change the form.")
+
+    def _send(self, run: PanelRun, client: Client) -> None:
+        run.job = client.submit(run.order.prompt, **run.order.options, on_event=run.on_event)
+        session.track(run.job)
+        run.job.add_done_callback(lambda _: self._hand.ring())
+
+    def _ask(self, order: Order | None) -> None:
+        """Let the next click confirm an order, or nothing."""
+        with self._lock:
+            self._asked = order
+            self._generate.description = "Generate" if order is None else "Confirm"
 
     def _abandon(self, run: PanelRun) -> None:
         if run.job is not None and not run.job.done():
@@ -322,6 +348,7 @@ class Panel:
         """Show where it goes, the price, the request and the code of the form as it is."""
         with self._lock:
             self._draw_head()
+            self._ask(None)
             try:
                 order = self.form.order(origin.price_per_image(), draft=True)
             except CometError as error:

@@ -45,7 +45,7 @@ class PanelRun:
         self.job: Job | None = None
         self.notice = ""
         self.started = time.monotonic()
-        self.stopped = self.dropped = False
+        self.stopped = self.dropped = self.confirmed = False
         self.left: Abandoned | None = None
         self._ring = ring
         self._progress = CallProgress()

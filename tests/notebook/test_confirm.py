@@ -1,0 +1,185 @@
+"""When a person is asked before a call is paid: decisions, cells and the panel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from comet_magic.client import Plan
+from comet_magic.errors import InvalidRequestError
+from comet_magic.money import Price
+from comet_magic.notebook.confirm import never_asks, purchase_to_confirm, refusal
+from comet_magic.notebook.panel import Panel
+from comet_magic.notebook.session import session
+from comet_magic.request import requests_of
+from tests.loopback import until
+
+from .conftest import KEY, Kernel
+from .panel.shown import WAIT, Shown
+
+SHOP = "https://shop.invalid/v1"  # real money for all that is known, and nobody answers
+TEN_HIGH = "--quality high --size square -n 10"
+
+
+def plan(**options: Any) -> Plan:
+    requests = requests_of("a boat", options)
+    return Plan(requests[0], requests, sum((request.estimate() for request in requests), Price(0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ({"n": 10, "size": "square", "quality": "high"}, "10 pictures for at most $1.69"),
+        ({"n": 6}, "6 pictures for at most $1.01"),  # the server may choose the highest quality
+        ({"n": 5}, ""),
+        ({"n": 100, "size": "square", "quality": "low"}, ""),
+        ({"n": 26, "model": "dall-e-3"}, "26 pictures for at most $1.04"),
+        ({"n": 25, "model": "dall-e-3"}, ""),  # exactly a dollar
+        ({"n": 5, "model": "gpt-image-2.6-flare"}, "5 pictures of unknown price"),
+        ({"n": 4, "model": "gpt-image-2.6-flare"}, ""),
+        ({"n": 5, "model": "somebodys-model"}, "5 pictures of unknown price"),
+        (
+            {"model": "doubao-seedream-4-5-251128", "extra": {"sequential_image_generation": "auto"}},
+            "15 pictures of unknown price",
+        ),
+    ],
+)
+def test_a_dear_call_and_many_pictures_of_unknown_price_are_to_be_confirmed(
+    options: dict[str, Any], asked: str
+) -> None:
+    assert purchase_to_confirm(plan(**options), 1.00) == asked
+
+
+@pytest.mark.parametrize("above", [-1, float("nan"), float("inf"), 10_000_000])
+def test_an_amount_that_is_none_is_refused_by_its_name(above: float) -> None:
+    with pytest.raises(InvalidRequestError, match="confirm_above is"):
+        purchase_to_confirm(plan(), above)
+
+
+def test_what_the_archive_has_needs_no_word() -> None:
+    request = requests_of("a boat", {"n": 10, "quality": "high"})[0]
+    assert purchase_to_confirm(Plan(request, (), Price(0, 0)), 0) == ""
+
+
+@pytest.mark.parametrize("name", ["max_cost", "max_cost_session", "max_cost_day"])
+def test_any_limit_and_play_money_need_no_word(name: str) -> None:
+    assert never_asks("cometapi", {name: 500.0})
+    assert never_asks("sandbox", {})
+    assert not never_asks("cometapi", {"timeout": 3.0, name: None})
+
+
+def test_the_limit_that_is_offered_is_enough_for_the_call() -> None:
+    dear = plan(n=7, quality="medium", size="3840x2160")
+    offered = float(refusal(dear, 0.01).rpartition("--max-cost ")[2])
+    assert dear.price.high <= offered * 1_000_000 < dear.price.high + 10_000
+
+
+@pytest.fixture
+def real(kernel: Kernel) -> Kernel:
+    """A kernel whose purchases are real ones."""
+    kernel.run(f"import os; os.environ |= {{'COMETAPI_KEY': {KEY!r}, 'COMETAPI_BASE_URL': {SHOP!r}}}")
+    return kernel
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (f"%cometimg {TEN_HIGH} a boat", "10 pictures for at most $1.69, and more than $1.00 needs a yes"),
+        (f"%%cometimg {TEN_HIGH}\na boat", "add --yes, or set a limit: --max-cost 1.69"),
+        ("%cometimg -m gpt-image-2.6-flare -n 40 a boat", "40 pictures of unknown price"),
+        ("%config CometMagics.confirm_above = 0.1\n%cometimg --quality high a boat", "1 picture for at most"),
+        ("%config CometMagics.confirm_above = -1\n%cometimg a boat", "confirm_above is -1"),
+    ],
+)
+def test_a_cell_above_the_amount_fails_with_its_price_and_the_ways_on(
+    real: Kernel, cell: str, said: str
+) -> None:
+    ran = real.run(cell)
+
+    assert ran.status == "error"
+    assert said in ran.stderr
+    assert ran.stderr.count("\n") <= 2
+    assert real.run("%cometimg_history").stdout == "Nothing was made yet.\n"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f"%cometimg --yes --timeout 0.2 {TEN_HIGH} a boat",
+        f"%cometimg --max-cost 2 --timeout 0.2 {TEN_HIGH} a boat",
+        f"%config CometMagics.max_cost_day = 50\n%cometimg --timeout 0.2 {TEN_HIGH} a boat",
+        f"%config CometMagics.confirm_above = 1.7\n%cometimg --timeout 0.2 {TEN_HIGH} a boat",
+        "import comet_magic as cm\ncm.generate('a boat', n=10, quality='high', timeout=0.2)",
+    ],
+)
+def test_a_yes_a_limit_and_python_code_are_not_asked(real: Kernel, cell: str) -> None:
+    ran = real.run(cell)
+
+    assert ran.error is not None, ran.stderr
+    assert ran.error["ename"] in ("APIConnectionError", "APITimeoutError")
+
+
+def test_play_money_is_not_asked_for(kernel: Kernel) -> None:
+    ran = kernel.run(
+        "%config CometMagics.confirm_above = 0\n%cometimg -m dall-e-2 --size 256x256 -n 2 a boat"
+    )
+    assert ran.status == "ok", ran.stderr
+
+
+@pytest.fixture
+def real_panel(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("COMETAPI_KEY", KEY)
+    monkeypatch.setenv("COMETAPI_BASE_URL", SHOP)
+    monkeypatch.setattr(session, "confirmed_click", False)
+    panel = Panel()
+    yield Shown(panel)
+    for job in session.jobs():
+        job.drop()
+    panel.wait(WAIT)
+    panel.close()
+    session.close()
+
+
+def press(shown: Shown, label: str) -> None:
+    """Press the one button that buys, once it says so."""
+    button = shown.part("comet-generate")
+    assert until(lambda: button.description == label and not button.disabled)
+    button.click()
+
+
+def test_the_panel_asks_before_the_first_real_click_and_then_only_above_the_amount(real_panel: Shown) -> None:
+    form = real_panel.panel.form
+    form.fill({"quality": "low", "size": "1024x1024", "timeout": 0.2}, "a boat")
+    press(real_panel, "Generate")
+    assert until(lambda: "real money: 1 picture for at most $0.0048" in real_panel.words("comet-status"))
+
+    press(real_panel, "Confirm")
+    assert until(lambda: "shop.invalid" in real_panel.words("comet-error"))
+    press(real_panel, "Generate")
+    assert real_panel.panel.wait(WAIT)
+    assert "real money" not in real_panel.words("comet-status")
+
+    form.fill({"quality": "high", "size": "1024x1024", "n": 10, "timeout": 0.2}, "a boat")
+    press(real_panel, "Generate")
+    assert until(lambda: "10 pictures for at most $1.69" in real_panel.words("comet-status"))
+
+
+def test_a_changed_form_is_asked_for_anew(real_panel: Shown) -> None:
+    real_panel.panel.form.fill({"quality": "low", "size": "1024x1024"}, "a boat")
+    press(real_panel, "Generate")
+    assert until(lambda: real_panel.part("comet-generate").description == "Confirm")
+    real_panel.control("Prompt").value = "two boats"
+    press(real_panel, "Generate")
+    assert until(lambda: "real money" in real_panel.words("comet-status"))
+    assert not session.jobs()
+
+
+def test_a_limit_in_the_form_and_python_code_are_not_asked_by_the_panel(real_panel: Shown) -> None:
+    real_panel.panel.form.fill({"n": 10, "quality": "high", "max_cost": 5.0, "timeout": 0.2}, "a boat")
+    press(real_panel, "Generate")
+    assert until(lambda: "shop.invalid" in real_panel.words("comet-error"))
+    real_panel.panel.form.fill({"n": 10, "quality": "high", "timeout": 0.2}, "a boat")
+    assert until(lambda: not real_panel.button("Generate").disabled)
+    real_panel.panel.generate()
+    assert until(lambda: "shop.invalid" in real_panel.words("comet-error"))
