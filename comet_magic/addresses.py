@@ -33,14 +33,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 # Names inside a network, whatever they resolve to.
 # https://www.iana.org/assignments/special-use-domain-names/
 _INSIDE = (
-    ".local",
-    ".localhost",
-    ".localdomain",
-    ".internal",
-    ".intranet",
-    ".lan",
-    ".home.arpa",
-    ".corp",
+    *(".local", ".localhost", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa", ".corp"),
     ".private",
 )
 _METADATA = frozenset({"metadata.azure.com", "metadata.packet.net", "metadata.tencentyun.com"})

@@ -17,24 +17,3 @@ from .records import (
 )
 from .store import Archive
 from .worker_archive import WorkerArchive
-
-__all__ = [
-    "Archive",
-    "Budget",
-    "Claim",
-    "Copy",
-    "CopyTaken",
-    "Entry",
-    "History",
-    "Orphan",
-    "RawAnswer",
-    "Reader",
-    "Repair",
-    "Settled",
-    "Spend",
-    "State",
-    "StoredPicture",
-    "WorkerArchive",
-    "history",
-    "spend",
-]

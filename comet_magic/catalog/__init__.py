@@ -13,8 +13,6 @@
 Nothing here does I/O or depends on the date.
 """
 
-from __future__ import annotations
-
 from .lookup import DEFAULT_MODEL, RATIOS, SIZE_WORDS, WIRE_PARAMETERS, find, output_tokens, resolve_size
 from .markdown import model_table, square_price
 from .model import Model
@@ -22,27 +20,3 @@ from .prices import Tariff
 from .rules import Boolean, Choice, Interval, Rule, Text, suggest
 from .sizes import FreeSize, SizeList, edges
 from .table import MODELS
-
-__all__ = [
-    "DEFAULT_MODEL",
-    "MODELS",
-    "RATIOS",
-    "SIZE_WORDS",
-    "WIRE_PARAMETERS",
-    "Boolean",
-    "Choice",
-    "FreeSize",
-    "Interval",
-    "Model",
-    "Rule",
-    "SizeList",
-    "Tariff",
-    "Text",
-    "edges",
-    "find",
-    "model_table",
-    "output_tokens",
-    "resolve_size",
-    "square_price",
-    "suggest",
-]

@@ -13,14 +13,7 @@ if TYPE_CHECKING:
     from .rules import Rule
 
 _HEAD = (
-    "model",
-    "sizes",
-    "quality",
-    "formats",
-    "transparent",
-    "streams",
-    "one square picture",
-    "retired on",
+    *("model", "sizes", "quality", "formats", "transparent", "streams", "one square picture", "retired on"),
 )
 
 

@@ -21,15 +21,7 @@ from ..locations import archive_folder
 from ..money import Price, dollars, parse_dollars
 from ..protocol import RetryBudget, RetryPolicy
 from ..request import ImageRequest, requests_of
-from ..settings import (
-    BaseURL,
-    ClientOptions,
-    Key,
-    Settings,
-    check_number,
-    find_key,
-    resolve_base_url,
-)
+from ..settings import BaseURL, ClientOptions, Key, Settings, check_number, find_key, resolve_base_url
 from ..text import clean, conceal_keys
 from .job import FREE, Job, RunningCall
 from .limiter import Limiter

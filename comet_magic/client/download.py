@@ -69,9 +69,7 @@ async def download(core: Core, url: str) -> bytes:
     if body:
         return body
     raise DownloadError(
-        f"the picture at {clean_url(url)} could not be fetched: {problem}",
-        hint=AGAIN,
-        urls=(url,),
+        f"the picture at {clean_url(url)} could not be fetched: {problem}", hint=AGAIN, urls=(url,)
     )
 
 

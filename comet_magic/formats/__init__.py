@@ -12,16 +12,3 @@ from .kinds import (
     sniff,
     stripped,
 )
-
-__all__ = [
-    "SUFFIX",
-    "FileKind",
-    "broken",
-    "check_picture",
-    "embed_metadata",
-    "embedded_metadata",
-    "foreign_kind",
-    "kind_of",
-    "sniff",
-    "stripped",
-]

@@ -4,16 +4,3 @@ from ..formats import check_picture
 from .picture import Picture, decoded, preview
 from .result import Images, bundle, caption, cost_words
 from .saving import obstacle, read_metadata
-
-__all__ = [
-    "Images",
-    "Picture",
-    "bundle",
-    "caption",
-    "check_picture",
-    "cost_words",
-    "decoded",
-    "obstacle",
-    "preview",
-    "read_metadata",
-]

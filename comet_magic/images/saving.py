@@ -48,11 +48,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 
 def save_pictures(
-    files: Sequence[File],
-    prompt: str,
-    path: str | os.PathLike[str],
-    *,
-    images: Sequence[Any],
+    files: Sequence[File], prompt: str, path: str | os.PathLike[str], *, images: Sequence[Any]
 ) -> list[Path]:
     """Write pictures, and give the paths they got.
 

@@ -30,11 +30,7 @@ def make_matcher(shell: Any, magics: CometMagics) -> Any:
         fragment = re.search(r"[^\s=]*$", found["line"])[0]  # type: ignore[index]  # it may be empty, never absent
         before = found["line"].removesuffix(fragment)
         offers = offer(
-            found["magic"],
-            before,
-            fragment,
-            names=_names(shell),
-            default_model=magics.model or DEFAULT_MODEL,
+            found["magic"], before, fragment, names=_names(shell), default_model=magics.model or DEFAULT_MODEL
         )
         completions = [SimpleCompletion(word, type="param") for word in offers]
         return SimpleMatcherResult(

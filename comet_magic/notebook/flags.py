@@ -38,10 +38,7 @@ CELL_FLAGS = (
         "what the notebook keeps: auto (the default), full, preview, or none for the caption only",
         choices=INLINE,
     ),
-    Flag(
-        "save",
-        "also save here: a folder if it exists or ends in a slash, else a file; never overwrites",
-    ),
+    Flag("save", "also save here: a folder if it exists or ends in a slash, else a file; never overwrites"),
     Flag("reuse", "reuse earlier results of the same request (free); pay only for the rest", "switch"),
     Flag("dry_run", "show the exact request and its price; send nothing", "switch"),
     Flag("max_cost", "refuse the call if it could cost more, in USD", "number", "", "USD"),

@@ -16,14 +16,7 @@ from ..errors import ConfigurationError
 from ..money import dollars, parse_dollars, total
 from ..request import WireOptions
 from ..request.checks import check_names
-from ..settings import (
-    DATASET_IN_FLIGHT,
-    BaseURL,
-    ClientOptions,
-    Settings,
-    check_number,
-    resolve_base_url,
-)
+from ..settings import DATASET_IN_FLIGHT, BaseURL, ClientOptions, Settings, check_number, resolve_base_url
 from ..text import conceal_keys, counted
 from .expand import Expander
 from .runner import DatasetRun

@@ -3,48 +3,10 @@
 No socket, no clock, no random numbers: bytes and times are arguments.
 """
 
-from __future__ import annotations
-
 from .answer import Reply, StreamCollector, is_complete, read_answer, read_preview
 from .body import decoded, looks_like_a_stream
 from .decisions import TABLE, CallStatus, Decision, RowStatus, call_status, decide, row_status, should_retry
 from .pictures import ReplyItem
 from .refusal import refusal_of, request_id_of
-from .retry import (
-    Retries,
-    RetryBudget,
-    RetryPolicy,
-    RetryVerdict,
-    backoff,
-    retry_after,
-)
+from .retry import Retries, RetryBudget, RetryPolicy, RetryVerdict, backoff, retry_after
 from .sse import StreamEvent, StreamReader
-
-__all__ = [
-    "TABLE",
-    "CallStatus",
-    "Decision",
-    "Reply",
-    "ReplyItem",
-    "Retries",
-    "RetryBudget",
-    "RetryPolicy",
-    "RetryVerdict",
-    "RowStatus",
-    "StreamCollector",
-    "StreamEvent",
-    "StreamReader",
-    "backoff",
-    "call_status",
-    "decide",
-    "decoded",
-    "is_complete",
-    "looks_like_a_stream",
-    "read_answer",
-    "read_preview",
-    "refusal_of",
-    "request_id_of",
-    "retry_after",
-    "row_status",
-    "should_retry",
-]

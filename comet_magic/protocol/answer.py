@@ -41,19 +41,10 @@ _IDS = ("taskid", "id", "jobid", "predictionid", "generationid", "requestid")
 _STATES = ("status", "taskstatus", "state")
 _PENDING = frozenset(
     {
-        *(
-            "pending",
-            "submitted",
-            "queued",
-            "queueing",
-            "queue",
-            "inqueue",
-            "processing",
-            "running",
-            "starting",
-        ),
-        *("started", "inprogress", "created", "accepted", "waiting", "notstart", "notstarted", "scheduled"),
-        *("validating", "working", "throttled", "generating", "ingenerating", "progress", "initializing"),
+        *("pending", "submitted", "queued", "queueing", "queue", "inqueue", "processing", "running"),
+        *("starting", "started", "inprogress", "created", "accepted", "waiting", "notstart", "notstarted"),
+        *("scheduled", "validating", "working", "throttled", "generating", "ingenerating", "progress"),
+        "initializing",
     }
 )
 

@@ -238,12 +238,8 @@ _VAGUE = frozenset(
     {
         *RATE_LIMIT.codes,
         *FORBIDDEN.codes,
-        *(
-            "invalid_request",
-            "invalid_request_error",
-            "image_generation_user_error",
-            "convert_request_failed",
-        ),
+        *("invalid_request", "invalid_request_error"),
+        *("image_generation_user_error", "convert_request_failed"),
     }
 )
 _BY_CODE = {code: row for row in TABLE for code in row.codes}

@@ -10,22 +10,8 @@
 Nothing is sent or stored from here, and nothing depends on the date.
 """
 
-from __future__ import annotations
-
 from .extra import Extra
 from .image_request import ImageRequest
 from .options import CALL_OPTIONS, Options, WireOptions
 from .split import MOST_PICTURES, cost_of, requests_of
 from .template import RequestTemplate
-
-__all__ = [
-    "CALL_OPTIONS",
-    "MOST_PICTURES",
-    "Extra",
-    "ImageRequest",
-    "Options",
-    "RequestTemplate",
-    "WireOptions",
-    "cost_of",
-    "requests_of",
-]

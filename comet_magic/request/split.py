@@ -41,10 +41,7 @@ def requests_of(prompt: str, options: Mapping[str, Any]) -> tuple[ImageRequest, 
 
 
 def cost_of(
-    request: ImageRequest,
-    usage: Mapping[str, Any] | None,
-    images: int,
-    price_per_image: int | None = None,
+    request: ImageRequest, usage: Mapping[str, Any] | None, images: int, price_per_image: int | None = None
 ) -> int | None:
     """Micro-USD of an answered call, by its usage or else its printed price; None if neither is known.
 
