@@ -248,3 +248,10 @@ class SaveError(_BilledError):
 
 class CallAbandoned(CometError, KeyboardInterrupt):  # noqa: N818 - it is an interrupt, not a fault
     """The user stopped waiting; what was already sent continues in the background."""
+
+    @property
+    def money(self) -> str:
+        """Whether it is billed, in a sentence."""
+        if self.outcome != "unknown":
+            return super().money
+        return "What was sent may be billed; see %cometimg_status."

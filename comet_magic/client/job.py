@@ -339,7 +339,7 @@ def wait(job: Job, tick: Callable[[], None] | None = None) -> Images:
 
 
 def interrupted(job: Job, what: Abandoned) -> CallAbandoned:
-    """The message of an interrupt: what was cancelled, what runs on and is billed, where it will be."""
+    """The message of an interrupt: what was sent, what it may cost and where its pictures will be."""
     seconds = time.monotonic() - job.started
     if what.sent == 0:
         return CallAbandoned(f"stopped after {seconds:.0f} s, before anything was sent", outcome="not_sent")
@@ -348,8 +348,7 @@ def interrupted(job: Job, what: Abandoned) -> CallAbandoned:
     bound = "" if what.bound is None else f" (at most {dollars(what.bound)})"
     where = f"{job.folder}/images" if job.folder else "memory only: there is no archive"
     return CallAbandoned(
-        f"stopped after {seconds:.0f} s; "
-        f"{requests} already sent, may be billed{bound} and {runs_on} in the background",
+        f"stopped after {seconds:.0f} s; {requests} sent and {runs_on} in the background{bound}",
         outcome="unknown",
-        hint=f"The pictures will be in {where}; %cometimg_status shows them, %cometimg_cancel cancels them.",
+        hint=f"The pictures will be in {where}; %cometimg_cancel cancels them.",
     )
