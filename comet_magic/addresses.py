@@ -52,6 +52,9 @@ _CLOSED_V4 = tuple(
         "168.63.129.16/32",
     )
 )
+# https://datatracker.ietf.org/doc/html/rfc1918, https://datatracker.ietf.org/doc/html/rfc4193, and this machine.
+_PRIVATE_V4 = tuple(map(IPv4Network, ("10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+_PRIVATE_V6 = tuple(map(IPv6Network, ("::1/128", "fc00::/7", "fe80::/10")))
 # https://www.iana.org/assignments/ipv6-unicast-address-assignments/
 _OPEN_V6 = IPv6Network("2000::/3")
 # Teredo and other protocol addresses, documentation, 6to4.
@@ -129,6 +132,16 @@ def is_public(address: IPAddress) -> bool:
     if address.scope_id is not None:
         return False
     return address in _OPEN_V6 and not any(address in network for network in _CLOSED_V6)
+
+
+def is_private(ip: str) -> bool:
+    """Whether this is an IP address of a private network or of this machine; False for what is no IP address."""
+    address = _address(ip)
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return any(address in network for network in _PRIVATE_V6)
+        address = address.ipv4_mapped
+    return address is not None and any(address in network for network in _PRIVATE_V4)
 
 
 def is_loopback_url(url: str) -> bool:

@@ -75,7 +75,7 @@ class Workers:
             for field in fields(core.settings)
             if field.name not in ("archive", "max_attempts", "max_cost", "max_cost_session", "max_cost_day")
         }
-        self._arguments = {**given, "store": str(folder), "base_url": core.base.url, "max_attempts": 1}
+        self._arguments = {**given, **core.base.options(), "store": str(folder), "max_attempts": 1}
 
     @property
     def archive(self) -> Archive:

@@ -21,11 +21,13 @@ from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, InvalidRequestError
 from .request import ImageRequest
 from .request.checks import check_names, shown
-from .settings import ClientOptions, resolve_base_url
+from .settings import ClientOptions, base_url_of
 from .text import conceal_keys
 
 if TYPE_CHECKING:
     import os
+
+_FIELDS = tuple(field.name for field in fields(ImageRequest))
 
 
 def generate_one(
@@ -60,12 +62,15 @@ def generate_one(
         AmbiguousError: it was begun before, and there is no whole answer in the folder.
         CometError: as the call ended.
     """
-    conceal_keys(client)
+    conceal_keys(client, ClientOptions.__annotations__)
+    if isinstance(request, Mapping):
+        request = {**request}
+        conceal_keys(request, _FIELDS)
     if not isinstance(redo, bool):
         raise InvalidRequestError(f"redo is {shown(redo)}; it must be True or False", param="redo")
     asked = _checked(request)
     archive = WorkerArchive(Path(store).expanduser(), store_prompts=client.get("store_prompts", True))
-    key = asked.key(resolve_base_url(client.get("base_url")).vendor)
+    key = asked.key(base_url_of(client).vendor)
     found = archive.finished(key, copy)
     if found is not None:
         return _brief(found)
@@ -88,7 +93,7 @@ def _checked(request: ImageRequest | Mapping[str, Any]) -> ImageRequest:
         if not isinstance(request, Mapping) or "prompt" not in request:
             what = "a mapping without prompt" if isinstance(request, Mapping) else type(request).__name__
             raise InvalidRequestError(f"request is {what}; give an ImageRequest or a mapping with prompt")
-        check_names(request, [field.name for field in fields(ImageRequest)])
+        check_names(request, _FIELDS)
         request = ImageRequest(**request)
     if request.n != 1:
         raise InvalidRequestError(f"n is {request.n}; generate_one makes 1 picture", param="n")

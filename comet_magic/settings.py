@@ -7,17 +7,18 @@ result is a value (`Key`) even if there is no key.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypedDict
-from urllib.parse import urlsplit
+from typing import Any, Literal, TypedDict, get_args
+from urllib.parse import SplitResult, urlsplit
 
-from .addresses import DEFAULT_PORTS, is_loopback_url
+from .addresses import DEFAULT_PORTS, is_loopback_url, is_private
 from .errors import ConfigurationError, MissingKeyError
 from .locations import DEFAULT_ARCHIVE
-from .text import Secret, clean, clean_url
+from .text import LONGEST_KEY, Secret, Withheld, clean, clean_url, concealed_address
 
 MIB = 1024 * 1024
 DEFAULT_BASE_URL = "https://api.cometapi.com/v1"  # https://apidoc.cometapi.com/images-generations
@@ -25,15 +26,26 @@ VENDOR_ORIGIN = "https://api.cometapi.com:443"
 KEY_PAGE = "https://www.cometapi.com/console/token"
 KEY_VARIABLES = ("COMETAPI_KEY", "COMETAPI_API_KEY")  # some tools use the second spelling
 BASE_URL_VARIABLE = "COMETAPI_BASE_URL"
+INSECURE_VARIABLE = "COMETIMG_ALLOW_INSECURE"
 DATASET_IN_FLIGHT = 8  # calls of a dataset side by side: at most so many are unknown after a crash
 KEYRING_SERVICE = "comet_magic"
 
 
-class ClientOptions(TypedDict, total=False):
-    """What `Client` and `AsyncClient` take; each is explained at `Settings`."""
+Auth = Literal["bearer", "api-key"]
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """Where requests go and with which key, as `comet_magic.generate` explains."""
 
     api_key: str | None
     base_url: str | None
+    auth: Auth | None
+    allow_insecure: bool | None
+
+
+class ClientOptions(ConnectionOptions, total=False):
+    """What `Client` and `AsyncClient` take; each is explained at `Settings`."""
+
     timeout: float
     connect_timeout: float
     stream_idle_timeout: float
@@ -153,59 +165,158 @@ class BaseURL:
         origin: scheme, host and port; a key is sent to one origin only.
         vendor: `cometapi`, `sandbox` for any loopback address, else the host.
         source: `argument`, the environment variable's name, or `default`.
+        query: Azure's `?api-version=…`, which every request bears, or "".
+        auth: how the key is sent: `Authorization: Bearer …`, or the header `api-key`.
     """
 
     url: str
     origin: str
     vendor: str
     source: str
+    query: str = ""
+    auth: Auth = "bearer"
 
     @property
     def host(self) -> str:
         """Host and port, for messages."""
         return self.url.partition("://")[2].partition("/")[0]
 
+    @property
+    def in_clear(self) -> bool:
+        """Whether the key crosses a network unencrypted."""
+        return self.url.startswith("http:") and self.vendor != "sandbox"
 
-def resolve_base_url(given: str | None = None) -> BaseURL:
+    def endpoint(self, path: str) -> str:
+        """The address of a route, such as `/images/generations`."""
+        return f"{self.url}{path}{self.query}"
+
+    def options(self) -> ConnectionOptions:
+        """The options that lead here, for a client somewhere else; without a key."""
+        return {"base_url": self.endpoint(""), "auth": self.auth, "allow_insecure": self.in_clear}
+
+
+def resolve_base_url(
+    given: str | None = None, *, auth: Auth | None = None, allow_insecure: bool | None = None
+) -> BaseURL:
     """The base URL: the one given, else the environment's, else the vendor's.
 
+    Args:
+        given: an address; the name of a route at its end is cut.
+        auth: None is `api-key` for hosts of Azure OpenAI and `bearer` for all others.
+        allow_insecure: whether http may lead into a private network; None is as the environment says.
+
     Raises:
-        ConfigurationError: it is not an https address (http is allowed on loopback only).
+        ConfigurationError: it is not an https address (http is allowed on loopback, and where it was allowed, in a
+            private network).
     """
+    given = concealed_address(given)
+    if auth not in (None, *get_args(Auth)):
+        raise ConfigurationError(f"auth must be {' or '.join(get_args(Auth))}")
+    if allow_insecure not in (None, True, False):
+        raise ConfigurationError("allow_insecure must be True or False")
+    insecure = _environment_allows_http() if allow_insecure is None else bool(allow_insecure)
     if given is not None:
-        return _base_url(given, "argument")
-    return _environment_base() or _base_url(DEFAULT_BASE_URL, "default")
+        return _base_url(given, "argument", auth, insecure)
+    return _environment_base(auth, insecure) or _base_url(DEFAULT_BASE_URL, "default", auth, insecure)
 
 
-def _environment_base() -> BaseURL | None:
-    named = os.environ.get(BASE_URL_VARIABLE, "").strip()
-    return _base_url(named, BASE_URL_VARIABLE) if named else None
+def base_url_of(options: ClientOptions) -> BaseURL:
+    """The base URL that the options of a client name; raises what `resolve_base_url` does."""
+    return resolve_base_url(
+        options.get("base_url"), auth=options.get("auth"), allow_insecure=options.get("allow_insecure")
+    )
 
 
-def _base_url(text: str, source: str) -> BaseURL:
-    if not isinstance(text, str):
-        raise ConfigurationError(f"base_url is {_shown(text)}; it must be an address")
-    text = text.strip()
-    shown = clean_url(text) or "empty"
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    strange = not text.isprintable() or any(sign in text for sign in " \\?#")
-    if strange or not host or port == 0 or "@" in parts.netloc or parts.scheme not in ("http", "https"):
-        raise ConfigurationError(f"base_url is {shown}; it must be an address such as {DEFAULT_BASE_URL}")
+def _environment_base(auth: Auth | None, insecure: bool) -> BaseURL | None:  # noqa: FBT001 - as resolved above
+    named = concealed_address(os.environ.get(BASE_URL_VARIABLE, "").strip())
+    return _base_url(named, BASE_URL_VARIABLE, auth, insecure) if named else None
+
+
+def _environment_allows_http() -> bool:
+    said = os.environ.get(INSECURE_VARIABLE, "").strip().lower()
+    if said not in ("", "0", "1", "false", "true"):
+        raise ConfigurationError(f"{INSECURE_VARIABLE} is {_shown(said)}; it must be 1 or 0")
+    return said in ("1", "true")
+
+
+# Azure OpenAI: https://learn.microsoft.com/azure/ai-foundry/openai/reference
+_AZURE = ".openai.azure.com"
+_ROUTE = re.compile(
+    r"/(?:(?:chat/)?completions|responses|images(?:/(?:generations|edits|variations))?)$", re.IGNORECASE
+)
+_QUOTES = "\"'`"
+
+
+def _base_url(text: str | Withheld, source: str, auth: Auth | None, insecure: bool) -> BaseURL:  # noqa: FBT001
+    text, parts = _split(text)
+    host, port = parts.hostname or "", parts.port
+    query = f"?{parts.query}" if parts.query else ""
+    auth = auth or ("api-key" if host.endswith(_AZURE) else "bearer")
+    if query and auth != "api-key":
+        raise _no_address(
+            f"{clean_url(text)} with the query {query}",
+            'Leave the query out. For Azure\'s api-version, give auth="api-key" to the client.',
+        )
     loopback = is_loopback_url(text)
     if parts.scheme == "http" and not loopback:
-        raise ConfigurationError(
-            f"base_url is {shown}; it must be https (http is allowed on loopback only)",
-            hint="Over http the key would be readable on its way: use https.",
-        )
-    path = parts.path.rstrip("/").removesuffix("/images/generations") or "/v1"
+        _check_http(host, clean_url(text), insecure)
+    path = _ROUTE.sub("", parts.path.rstrip("/")).rstrip("/") or "/v1"
     netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     origin = f"{parts.scheme}://{host}:{port or DEFAULT_PORTS[parts.scheme]}"
     vendor = "sandbox" if loopback else "cometapi" if origin == VENDOR_ORIGIN else host
-    return BaseURL(f"{parts.scheme}://{netloc}{path}", origin, vendor, source)
+    return BaseURL(f"{parts.scheme}://{netloc}{path}", origin, vendor, source, query, auth)
+
+
+def _split(text: str | Withheld) -> tuple[str, SplitResult]:
+    """The address, trimmed, and its parts.
+
+    Raises:
+        ConfigurationError: it is not an address of a server; what may be a password is not repeated.
+    """
+    if isinstance(text, Withheld):
+        raise _no_address(text.what, "Keys are given by api_key=, COMETAPI_KEY or %cometimg_login.")
+    text = text.strip()
+    shown = clean_url(text) or "empty"
+    if text[:1] in _QUOTES or text[-1:] in _QUOTES:
+        raise _no_address(
+            f"{shown}, in quotes" if text else shown, "Docker's --env-file keeps quotes: leave them out."
+        )
+    if "#" in text:
+        raise _no_address(f"{shown} with a fragment (#…)")
+    if "://" not in text:
+        raise _no_address(f"{shown}, without https://" if text else shown)
+    try:
+        parts = urlsplit(text)
+        usable = parts.hostname and parts.port != 0 and parts.scheme in DEFAULT_PORTS
+    except ValueError:
+        usable = False
+    if not usable or not text.isprintable() or any(sign in text for sign in " \\"):
+        raise _no_address(shown)
+    return text, parts
+
+
+def _no_address(what: str, hint: str = "") -> ConfigurationError:
+    return ConfigurationError(
+        f"base_url is {what}; it must be an address such as {DEFAULT_BASE_URL}", hint=hint
+    )
+
+
+def _check_http(host: str, shown: str, insecure: bool) -> None:  # noqa: FBT001
+    """Refuse http outside of a private network; a name is looked up when something is sent.
+
+    Raises:
+        ConfigurationError: with the way on.
+    """
+    if not insecure:
+        raise ConfigurationError(
+            f"base_url is {shown}; it must be https (http is allowed on loopback only)",
+            hint="Over http the key would be readable on its way: use https. To a server in your own network, "
+            f"allow_insecure=True or {INSECURE_VARIABLE}=1 allows it.",
+        )
+    if re.fullmatch(r"[0-9.]+|.*:.*", host) and not is_private(host):
+        raise ConfigurationError(
+            f"base_url is {shown}; it must be https: {host} is not an address of a private network"
+        )
 
 
 # --- key
@@ -256,22 +367,26 @@ def check_key(key: str, source: str) -> Secret:
     """The key as a secret, without spaces at its ends.
 
     Raises:
-        ConfigurationError: it has characters that no header may have; neither error nor traceback shows the key.
+        ConfigurationError: it is in quotes, too long, or has characters that no header may have; neither error nor
+            traceback shows the key.
     """
     key = key.strip()
-    if key and all(33 <= ord(c) <= 126 for c in key):
+    hint = "Copy the key again, without anything around it."
+    if not key:
+        what, hint = "is empty", f"Get a key at {KEY_PAGE}."
+    elif len(key) > LONGEST_KEY:
+        what = f"has {len(key):,} characters; a key has at most {LONGEST_KEY:,}"
+    elif key[0] in _QUOTES or key[-1] in _QUOTES:
+        what, hint = "is in quotes", "Leave them out: Docker's --env-file keeps them as part of the key."
+    elif not all(33 <= ord(c) <= 126 for c in key):
+        what = "contains a space, a line break or a character outside ASCII"
+    else:
         return Secret(key)
-    empty = not key
     del key
-    if empty:
-        raise ConfigurationError(f"the key from {source} is empty", hint=f"Get a key at {KEY_PAGE}.")
-    raise ConfigurationError(
-        f"the key from {source} contains a space, a line break or a character outside ASCII",
-        hint="Copy the key again, without anything around it.",
-    )
+    raise ConfigurationError(f"the key from {source} {what}", hint=hint)
 
 
-def find_key(given: Secret | None, base: BaseURL) -> Key:
+def find_key(given: Secret | Withheld | None, base: BaseURL) -> Key:
     """The key for a base URL: given, login, environment, keyring, `.env`, in this order.
 
     The environment's key goes only to the vendor or to the environment's own base URL.
@@ -286,16 +401,18 @@ def find_key(given: Secret | None, base: BaseURL) -> Key:
     raise problem
 
 
-def _found_key(given: Secret | None, base: BaseURL) -> Key:
+def _found_key(given: Secret | Withheld | None, base: BaseURL) -> Key:
     if given is not None and not isinstance(given, Secret):
-        raise ConfigurationError("api_key is not a text", hint="Pass the key itself, or set COMETAPI_KEY.")
+        what = given.what if isinstance(given, Withheld) else "not a text"
+        raise ConfigurationError(f"api_key is {what}", hint="Pass the key itself, or set COMETAPI_KEY.")
     if given is not None:
         return Key(check_key(given.reveal(), "the argument"), "argument")
     if base.origin in _logins:
         return Key(_logins[base.origin], "%cometimg_login")
-    own = _environment_base()
-    if base.source == "argument" and base.origin not in (VENDOR_ORIGIN, own and own.origin):
-        return Key(None, "withheld")
+    if base.source == "argument" and base.origin != VENDOR_ORIGIN:
+        own = _environment_base(base.auth, insecure=True)  # only its origin counts
+        if own is None or own.origin != base.origin:
+            return Key(None, "withheld")
     return _from_mapping(os.environ, "{}") or _keyring_key(base) or _dotenv_key() or Key(None, "none")
 
 

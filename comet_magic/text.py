@@ -10,12 +10,19 @@ import hmac
 import html as _html
 import re
 import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
 _HIDDEN = "[hidden]"
+HOLDS_KEY = "a value with an API key in it"
+LONGEST_KEY = 8_000  # characters; servers take no longer headers
+# What comes with an address and may be a password; a query that is Azure's plain version is none.
+_USER = re.compile(r"^\s*[^/?#]*//[^/?#]*@")
+_QUERY = re.compile(r"\?(?!api-version=[\w.-]{1,40}\s*$)")
 
 # A shorter value is a word ("sandbox") that may be in any sentence.
 _SHORTEST_KEY = 8
@@ -61,14 +68,73 @@ class Secret:
         raise TypeError("a Secret is neither copied nor pickled")
 
 
-def conceal_keys(options: Any) -> None:
-    """Replace every key among the options by a `Secret`, in place, so that no traceback shows it.
+@dataclass(frozen=True)
+class Withheld:
+    """Stands where a value was that is a key or may hold one; it tells nothing of the value but what it was.
 
-    Any text under a name that contains "key" counts as one.
+    Attributes:
+        what: ends the sentence "api_key is".
+    """
+
+    what: str
+
+    def __str__(self) -> str:
+        return self.what
+
+
+def conceal_keys(options: Any, known: Container[str]) -> None:
+    """Hide in place what may be a key among the options of a public function, so that no traceback shows it.
+
+    A text under a name that contains "key" becomes a `Secret`. What holds a key elsewhere, an address with a password
+    or a query, and every value under an unknown name, which may be a token or a header, become `Withheld`.
     """
     for name, value in options.items():
-        if "key" in name.lower() and isinstance(value, str):
-            options[name] = Secret(value)
+        if value is None or isinstance(value, (Secret, Withheld)):
+            continue
+        if "key" in name.lower():
+            options[name] = _secret(value)
+        elif name not in known:
+            options[name] = Withheld("hidden")
+        else:
+            options[name] = concealed_address(value) if name == "base_url" else concealed(value)
+
+
+def _secret(value: object) -> Secret | Withheld:
+    if not isinstance(value, str):
+        return Withheld("not a text")
+    if len(value) > LONGEST_KEY:
+        return Withheld(f"a text of {len(value):,} characters; a key has at most {LONGEST_KEY:,}")
+    return Secret(value)
+
+
+def concealed_address(value: Any) -> Any:
+    """The address itself; `Withheld` if it has a user name, a password, a key or a query."""
+    if value is None or isinstance(value, Withheld):
+        return value
+    if not isinstance(value, str):
+        return Withheld("not a text")
+    if _USER.search(value):
+        return Withheld("an address with a user name or a password")
+    return Withheld("an address with a query (?…)") if _QUERY.search(value) else concealed(value)
+
+
+def concealed(value: Any) -> Any:
+    """The value itself; `Withheld` if a key is in it."""
+    return Withheld(HOLDS_KEY) if holds_key(value) else value
+
+
+def holds_key(value: Any) -> bool:
+    """Whether a key in use, or what looks like one, is in a text or in any text of a mapping or list."""
+    waiting, seen = [value], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            if looks_like_key(one):
+                return True
+        elif isinstance(one, (Mapping, list, tuple)) and id(one) not in seen:
+            seen.add(id(one))  # one that contains itself ends too
+            waiting += [*one, *one.values()] if isinstance(one, Mapping) else one
+    return False
 
 
 # By identity: in a set, two equal secrets would be one entry, which ends with the first of them.
@@ -105,7 +171,7 @@ def looks_like_key(text: str) -> bool:
     """Whether the text contains a key in use, or something that looks like an API key."""
     shown = _printable(text)
     views = [_view(shown, pattern) for pattern in (_NOISE, _ESCAPES)]
-    return bool(_KEY_FORM.search(shown)) or any(
+    return bool("sk+" in views[0] and _KEY_FORM.search(shown)) or any(
         secret._within(view)  # noqa: SLF001 - our own type
         for secret in _secrets()
         for view in views
@@ -161,6 +227,8 @@ def _plain(text: object) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isascii() and text.isprintable():  # the usual one, without three searches
+        return text
     text = _BREAK.sub("\n", _TERMINAL.sub("", text))
     return _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
 
@@ -177,6 +245,7 @@ _ESCAPES = re.compile(
     r"[^\x21-\x7e]+|(?:%|\\x|\\u00|&\#x0*)(?P<hex>[0-9a-f]{2});?|&\#0*(?P<decimal>[0-9]{2,3});|\\(?=[\"'/\\])",
     re.IGNORECASE,
 )
+_ESCAPE_SIGN = re.compile(r"[%\\&]")
 _NEIGHBOURS = 4
 # The standard and the URL-safe alphabet of base64 become one.
 _ALPHABET = str.maketrans("-_", "+/")
@@ -227,6 +296,8 @@ def _secrets() -> list[Secret]:
 
 def _view(text: str, pattern: re.Pattern[str]) -> str:
     """The text folded, without noise and escapes."""
+    if text.isascii() and text.isprintable() and not (pattern is _ESCAPES and _ESCAPE_SIGN.search(text)):
+        return _fold(text.replace(" ", ""))
     return _fold(pattern.sub(_decoded, text))
 
 

@@ -12,7 +12,7 @@ import pytest
 from comet_magic import settings
 from comet_magic.errors import ConfigurationError, MissingKeyError
 from comet_magic.locations import archive_folder
-from comet_magic.settings import ClientOptions, Settings, find_key, resolve_base_url
+from comet_magic.settings import ClientOptions, ConnectionOptions, Settings, find_key, resolve_base_url
 from comet_magic.text import Secret
 
 KEY = "sk-settings-0123456789abcdef"
@@ -270,7 +270,7 @@ def test_every_setting_is_refused_if_it_is_of_another_kind() -> None:
 
 
 def test_a_client_takes_its_settings_a_key_and_a_base_url() -> None:
-    own = {"api_key", "base_url"}
+    own = ConnectionOptions.__annotations__.keys()
     assert ClientOptions.__annotations__.keys() == own | Settings.__annotations__.keys()
     for name in Settings.__annotations__:
         assert ClientOptions.__annotations__[name].__forward_arg__ == Settings.__annotations__[name]

@@ -6,14 +6,17 @@ import asyncio
 import inspect
 import threading
 import warnings
+import weakref
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import anyio
 
-from ..request import Options
-from ..text import conceal_keys
+from ..errors import ConfigurationError
+from ..request import Options, requests_of
+from ..settings import ClientOptions, ConnectionOptions
+from ..text import conceal_keys, concealed
 from .core import Core, configure
 from .job import Job, wait
 from .vendor import balance, catalogue
@@ -24,23 +27,32 @@ if TYPE_CHECKING:
 
     from ..archive import Archive, Spend
     from ..images import Images
-    from ..settings import ClientOptions
     from .core import Config, Plan
     from .vendor import Balance, Listed
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-def named(function: F) -> F:
-    """Show every option by its name in signatures, help and completion; the one list of them is `Options`."""
-    shown = inspect.signature(function)
-    own = [one for one in shown.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__)
-        for name, kind in Options.__annotations__.items()
-    ]
-    function.__signature__ = shown.replace(parameters=[*own, *options])  # type: ignore[attr-defined]  # PEP 362
-    return function
+class GenerateOptions(Options, ConnectionOptions, total=False):
+    """What `generate` takes: the options of a call, and where it goes."""
+
+
+def named(options: type) -> Callable[[F], F]:
+    """Show every option by its name in signatures, help and completion; the one list of them is a TypedDict."""
+
+    def name(function: F) -> F:
+        shown = inspect.signature(function)
+        own = [one for one in shown.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        given = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__
+            )
+            for name, kind in options.__annotations__.items()
+        ]
+        function.__signature__ = shown.replace(parameters=[*own, *given])  # type: ignore[attr-defined]  # PEP 362
+        return function
+
+    return name
 
 
 HEARTBEAT = 0.2  # seconds; an interrupt of an awaited call acts when the loop next wakes
@@ -63,11 +75,17 @@ class _BaseClient:
         """
         self._core = Core(configure(options))
 
+    @classmethod
+    def _made_of(cls, config: Config) -> Self:
+        client = cls.__new__(cls)
+        client._core = Core(config)  # noqa: SLF001 - its own
+        return client
+
     def __repr__(self) -> str:
         core = getattr(self, "_core", None)  # a traceback may show a client whose making failed
         return f"{type(self).__name__}({core!r})"
 
-    @named
+    @named(Options)
     def submit(self, prompt: str, **options: Unpack[Options]) -> Job:
         """Start a call and return at once; takes what `comet_magic.generate` does.
 
@@ -78,10 +96,10 @@ class _BaseClient:
         Raises:
             InvalidRequestError: a parameter breaks a rule; nothing was sent. All else is raised by `.result()`.
         """
-        conceal_keys(options)
+        prompt = _concealed(prompt, options)
         return self._core.submit(prompt, options)
 
-    @named
+    @named(Options)
     def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
         """What a call would send and cost; takes what `comet_magic.generate` does, and sends nothing.
 
@@ -91,7 +109,7 @@ class _BaseClient:
         Raises:
             InvalidRequestError: a parameter breaks a rule.
         """
-        conceal_keys(options)
+        prompt = _concealed(prompt, options)
         return self._core.plan(prompt, options)
 
     @property
@@ -142,10 +160,10 @@ class Client(_BaseClient):
         (256, 256)
     """
 
-    @named
+    @named(Options)
     def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Turn a prompt into pictures; takes, gives and raises what `comet_magic.generate` does."""
-        conceal_keys(options)
+        prompt = _concealed(prompt, options)
         return checked(wait(self._core.submit(prompt, options)), options)
 
     def fetch(self, call_id: str) -> Images:
@@ -201,13 +219,13 @@ class AsyncClient(_BaseClient):
         ['2 boats', '3 boats']
     """
 
-    @named
+    @named(Options)
     async def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Turn a prompt into pictures; takes, gives and raises what `Client.generate` does.
 
         Cancelling the await leaves calls that were already sent running in the background.
         """
-        conceal_keys(options)
+        prompt = _concealed(prompt, options)
         return await self._awaited(prompt, options)
 
     async def fetch(self, call_id: str) -> Images:
@@ -292,42 +310,68 @@ def callers_level() -> int:
     return level
 
 
-# --- the one client that a process shares: `generate`, the magic and the panel use it, and so share one limiter
+def _concealed(prompt: str, options: Options) -> Any:
+    """The prompt, hidden if a key is in it; keys among the options are hidden in place."""
+    conceal_keys(options, Options.__annotations__)
+    return concealed(prompt)
 
-_shared: tuple[Config, Client] | None = None
+
+# --- the clients that a process shares: `generate`, the magic and the panel use them, and so share one limiter
+
+MOST_KEPT = 8
+_kept: dict[Config, Client] = {}  # the one used last comes last
 _lock = threading.Lock()
 
 
 def shared_client(**overrides: Unpack[ClientOptions]) -> Client:
-    """The shared client; a new one is made when the key, the base URL or a setting has changed.
+    """The shared client for a key, a base URL and settings; up to 8 of them are kept, those used last.
+
+    One that is not kept any more is closed when the last caller lets go of it.
 
     Raises:
         MissingKeyError: no key was found.
     """
-    global _shared
-    conceal_keys(overrides)
-    config = configure({**overrides})
+    config = configure(overrides)
     with _lock:
-        if _shared is not None and _shared[0] == config:
-            return _shared[1]
-        previous, _shared = _shared, (config, Client(**overrides))
-        client = _shared[1]
-    if previous is not None:
-        previous[1].close()
+        client = _kept.pop(config, None) or Client._made_of(config)  # noqa: SLF001 - our own
+        _kept[config] = client
+        idle = [each for each, kept in _kept.items() if not kept.jobs and kept is not client]
+        for old in idle[: max(0, len(_kept) - MOST_KEPT)]:
+            forgotten = _kept.pop(old)
+            weakref.finalize(forgotten, forgotten._core.close).atexit = False  # noqa: SLF001 - likewise
+            del forgotten
     return client
 
 
 def close_shared_client() -> None:
-    """Close the shared client, if there is one."""
-    global _shared
+    """Close the shared clients."""
     with _lock:
-        previous, _shared = _shared, None
-    if previous is not None:
-        previous[1].close()
+        clients = tuple(_kept.values())
+        _kept.clear()
+    for client in clients:
+        client.close()
 
 
-@named
-def generate(prompt: str, **options: Unpack[Options]) -> Images:
+def _client_for(prompt: str, options: GenerateOptions) -> tuple[Client, Options]:
+    """The shared client of a call, and the options of the call itself.
+
+    Raises:
+        InvalidRequestError: a parameter breaks a rule; that is said before a key is missed.
+        ConfigurationError: there is no key, or a setting cannot be used.
+    """
+    conceal_keys(options, GenerateOptions.__annotations__)
+    given: Any = {**options}
+    where: Any = {name: given.pop(name) for name in ConnectionOptions.__annotations__ if name in given}
+    try:
+        return shared_client(**where), given
+    except ConfigurationError as error:
+        problem = error.bare()
+    requests_of(prompt, given)
+    raise problem
+
+
+@named(GenerateOptions)
+def generate(prompt: str, **options: Unpack[GenerateOptions]) -> Images:
     """Turn a prompt into pictures with the process's shared client.
 
     A parameter that is None is not sent; the server's default holds. All are checked against the model before the
@@ -354,6 +398,10 @@ def generate(prompt: str, **options: Unpack[Options]) -> Images:
         extra: parameters that the table does not know, by name; named ones cannot be overridden.
         timeout: seconds for the whole call, attempts and waits; 600 unless the client says otherwise.
         max_cost: USD; a call that could cost more is refused before it is sent.
+        api_key: the key; see the README for where it is looked for otherwise.
+        base_url: where the request goes, an OpenAI-compatible address; it needs a key given beside it or by login.
+        auth: `bearer`, or `api-key` for a header of that name; Azure OpenAI's hosts get the latter by themselves.
+        allow_insecure: True allows http to servers of a private network.
         reuse: take pictures of the same request from the archive (free), and pay only for the rest.
         on_event: called with each `Progress`, `Preview` and `Arrived` of `comet_magic.client`, on another thread; it
             must be quick. What it raises is logged and stops nothing.
@@ -377,12 +425,14 @@ def generate(prompt: str, **options: Unpack[Options]) -> Images:
         >>> images.image.size, images.mime_types, images.cost_usd
         ((1024, 1024), ('image/png',), 0.00472)
     """
-    conceal_keys(options)
-    return shared_client().generate(prompt, **options)
+    prompt = concealed(prompt)
+    client, given = _client_for(prompt, options)
+    prompt = concealed(prompt)  # now the key is known that it may contain
+    return client.generate(prompt, **given)
 
 
-@named
-async def agenerate(prompt: str, **options: Unpack[Options]) -> Images:
+@named(GenerateOptions)
+async def agenerate(prompt: str, **options: Unpack[GenerateOptions]) -> Images:
     """Turn a prompt into pictures, awaited; takes, gives and raises what `generate` does.
 
     Cancelling the await cancels what was not sent; what was sent runs on, and its pictures land in the archive.
@@ -393,6 +443,8 @@ async def agenerate(prompt: str, **options: Unpack[Options]) -> Images:
         >>> images.image.size
         (256, 256)
     """
-    conceal_keys(options)
-    client = await asyncio.to_thread(shared_client)  # the key may be in a keyring, which takes its time
-    return await client._awaited(prompt, options)  # noqa: SLF001 - our own
+    prompt = concealed(prompt)
+    # in a thread, for the key may be in a keyring, which takes its time
+    client, given = await asyncio.to_thread(_client_for, prompt, options)
+    prompt = _concealed(prompt, given)
+    return await client._awaited(prompt, given)  # noqa: SLF001 - our own

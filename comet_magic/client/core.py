@@ -21,7 +21,16 @@ from ..locations import archive_folder
 from ..money import Price, dollars, parse_dollars
 from ..protocol import RetryBudget, RetryPolicy
 from ..request import ImageRequest, requests_of
-from ..settings import BaseURL, ClientOptions, Key, Settings, check_number, find_key, resolve_base_url
+from ..settings import (
+    BaseURL,
+    ClientOptions,
+    ConnectionOptions,
+    Key,
+    Settings,
+    base_url_of,
+    check_number,
+    find_key,
+)
 from ..text import clean, conceal_keys
 from .job import FREE, Job, RunningCall
 from .limiter import Limiter
@@ -57,8 +66,8 @@ def configure(options: ClientOptions) -> Config:
         MissingKeyError: no key was found.
         ConfigurationError: a setting is unknown or cannot be used.
     """
-    conceal_keys(options)
     known = ClientOptions.__annotations__
+    conceal_keys(options, known)
     for name in options:
         if name not in known:
             meant = suggest(name, known)
@@ -67,10 +76,12 @@ def configure(options: ClientOptions) -> Config:
                 hint=f"Did you mean {meant}?" if meant else "",
             )
     given: Any = options.pop("api_key", None)
-    base = resolve_base_url(options.pop("base_url", None))
+    base = base_url_of(options)
     key = find_key(given, base)
     key.require(base)
-    rest: dict[str, Any] = {**options}
+    rest: dict[str, Any] = {
+        name: value for name, value in options.items() if name not in ConnectionOptions.__annotations__
+    }
     return Config(base, key, Settings(**rest))
 
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import ssl
 import urllib.request
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..addresses import DEFAULT_PORTS, is_this_machine
+import anyio
+
+from ..addresses import DEFAULT_PORTS, is_private, is_this_machine
 from ..errors import CometError, ConfigurationError
 from ..protocol import decisions
 from ..text import clean
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
 USER_AGENT = "comet_magic"
 PAGE_TIMEOUT = 30.0  # seconds of silence of a page that costs nothing
 _HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
+
+
+log = logging.getLogger("comet_magic")
 
 
 class _Clean(logging.Filter):
@@ -172,24 +179,65 @@ def usable_proxy(proxy: str | None, source: str) -> str | None:
     )
 
 
+@cache
+def _warn_of_clear_text(origin: str) -> None:
+    """Say once for each origin that the key travels unencrypted; in the log, for a warning may be an error."""
+    log.warning(
+        "requests to %s, with the key, are not encrypted: whoever is in that network can read them", origin
+    )
+
+
 class APITransport:
     """Sends paid requests and reads free pages of the API's own origin, with the key."""
 
     def __init__(self, base: BaseURL, secret: Secret, *, connect_timeout: float) -> None:
         self._base = base
         self._secret = secret
-        self._connection = Connection(base.url, environment_proxy(base.url), connect_timeout)
+        proxy = None if base.in_clear else environment_proxy(base.url)
+        self._connection = Connection(base.url, proxy, connect_timeout)
+        if base.in_clear:
+            _warn_of_clear_text(base.origin)
 
     def __repr__(self) -> str:
         return f"APITransport({self._base.url})"
 
-    def _sign(self, request: httpx.Request) -> None:
+    def _sign(self, request: httpx.Request, origin: str) -> None:
         """The one place where the key is revealed: to a request of its own origin, in no variable of ours."""
         url = request.url
         port = url.port or DEFAULT_PORTS[url.scheme]
-        if f"{url.scheme}://{url.host}:{port}" != self._base.origin:
+        if f"{url.scheme}://{url.host}:{port}" != origin:
             raise httpx.UnsupportedProtocol("the key belongs to another origin")
-        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
+        if self._base.auth == "api-key":
+            request.headers["api-key"] = self._secret.reveal()
+        else:
+            request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], *, with_key: bool, **more: Any
+    ) -> httpx.Response:
+        """Send once. In the clear the connection goes to an address that was seen to be private, and to no other.
+
+        Raises:
+            ConfigurationError: the base URL is http, and its name has an address outside of private networks.
+        """
+        place, origin = httpx.URL(url), self._base.origin
+        if self._base.in_clear:
+            headers = {**headers, "Host": place.netloc.decode("ascii")}
+            place = place.copy_with(host=await self._private_address(place.host))
+            origin = f"http://{place.host}:{place.port or 80}"
+        sign = partial(self._sign, origin=origin) if with_key else None
+        return await self._connection.send(method, place, headers, sign=sign, **more)
+
+    async def _private_address(self, host: str) -> str:
+        found = await anyio.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        addresses = [str(entry[4][0]) for entry in found]
+        for ip in addresses:
+            if not is_private(ip):
+                raise ConfigurationError(
+                    f"{self._base.host} is at {ip}, which is not in a private network, so nothing goes there over http",
+                    hint="Use https: over http the key would be readable on its way.",
+                )
+        return min(addresses, key=lambda ip: ":" in ip)
 
     async def send(
         self,
@@ -202,20 +250,19 @@ class APITransport:
         progress: SendProgress,
     ) -> httpx.Response:
         """POST once; the answer's body is still unread."""
-        return await self._connection.send(
+        return await self._send(
             "POST",
-            self._base.url + path,
+            self._base.endpoint(path),
             {"Content-Type": "application/json", "Accept": accept, "Idempotency-Key": idempotency_key},
+            with_key=True,
             content=body,
-            sign=self._sign,
             silence=silence,
             trace=progress.trace,
         )
 
     async def get(self, url: str, *, with_key: bool, largest: int) -> tuple[httpx.Response, bytes]:
         """GET a page of the API's own origin (a catalogue, a balance); at most `largest` bytes of it are read."""
-        sign = self._sign if with_key else None
-        response = await self._connection.send("GET", url, {"Accept": "*/*"}, sign=sign, silence=PAGE_TIMEOUT)
+        response = await self._send("GET", url, {"Accept": "*/*"}, with_key=with_key, silence=PAGE_TIMEOUT)
         try:
             return response, await body_of(response, largest)
         finally:

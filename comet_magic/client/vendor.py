@@ -85,8 +85,8 @@ async def balance(api: APITransport, base: BaseURL) -> Balance:
     Raises:
         CometError: the vendor does not report it.
     """
-    subscription = await _page(api, f"{base.url}/dashboard/billing/subscription", with_key=True)
-    usage = await _page(api, f"{base.url}/dashboard/billing/usage", with_key=True)
+    subscription = await _page(api, base.endpoint("/dashboard/billing/subscription"), with_key=True)
+    usage = await _page(api, base.endpoint("/dashboard/billing/usage"), with_key=True)
     limit, cents = _amount(subscription.get("hard_limit_usd")), _amount(usage.get("total_usage"))
     if limit is None or cents is None:
         raise BadResponseError("the vendor's balance holds no numbers", outcome="not_sent")

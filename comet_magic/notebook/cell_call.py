@@ -174,10 +174,10 @@ def print_dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any])
     each = None if given is None else parse_dollars(given, name="price_per_image")
     prices = [request.estimate(each) for request in requests]
     bodies = [json.dumps(request.body(), ensure_ascii=False, indent=2) for request in requests]
-    url = resolve_base_url(settings.get("base_url")).url
+    address = resolve_base_url(settings.get("base_url")).endpoint("/images/generations")
     for body in dict.fromkeys(bodies):
         times = f"   ({bodies.count(body)} times)" if bodies.count(body) > 1 else ""
-        print(f"POST {url}/images/generations{times}\n{clean(body, limit=100_000)}")
+        print(f"POST {address}{times}\n{clean(body, limit=100_000)}")
     print(f"price: {sum(prices, Price(0, 0))}; nothing was sent")
 
 

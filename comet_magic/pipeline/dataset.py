@@ -16,7 +16,14 @@ from ..errors import ConfigurationError
 from ..money import dollars, parse_dollars, total
 from ..request import WireOptions
 from ..request.checks import check_names
-from ..settings import DATASET_IN_FLIGHT, BaseURL, ClientOptions, Settings, check_number, resolve_base_url
+from ..settings import (
+    DATASET_IN_FLIGHT,
+    BaseURL,
+    ClientOptions,
+    Settings,
+    base_url_of,
+    check_number,
+)
 from ..text import conceal_keys, counted
 from .expand import Expander
 from .runner import DatasetRun
@@ -192,7 +199,7 @@ def read_job(
         ConfigurationError: the source or a setting cannot be used.
         InvalidRequestError: a parameter breaks a rule.
     """
-    conceal_keys(options)
+    conceal_keys(options, DatasetOptions.__annotations__)
     check_names(options, DatasetOptions.__annotations__)
     if "archive" in options:
         raise ConfigurationError("archive is not a setting of a dataset: its folder is its archive")
@@ -201,7 +208,7 @@ def read_job(
     if max_per_minute is not None:
         check_number("max_per_minute", max_per_minute)
     client: Any = _those(ClientOptions, options)
-    base = resolve_base_url(client.get("base_url"))
+    base = base_url_of(client)
     client.setdefault("max_in_flight", DATASET_IN_FLIGHT)
     max_cost = _micro(client.pop("max_cost", None), "max_cost")
     settings = Settings(**_those(Settings, client))

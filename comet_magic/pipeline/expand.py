@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ..errors import CometError, ConfigurationError, InvalidRequestError
 from ..request import MOST_PICTURES, ImageRequest, RequestTemplate, WireOptions
-from ..text import clean
+from ..request.checks import check_no_key
+from ..text import clean, holds_key
 from .source import plain
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Expander:
         for record in records:
             prompt = plain(record.get(self._prompt))
             try:
+                check_no_key("the row", record)
                 count, template = self._of(record)
                 template.check(prompt)
             except InvalidRequestError as error:
@@ -99,8 +101,9 @@ class Expander:
             else:
                 yield from self._copies(record, prompt, template, count)
                 continue
-            words = prompt if isinstance(prompt, str) else ""
-            yield Row(self._next(), words, None, "", 0, record, problem=problem)
+            kept = {name: value for name, value in record.items() if not holds_key((name, value))}
+            words = prompt if isinstance(prompt, str) and self._prompt in kept else ""
+            yield Row(self._next(), words, None, "", 0, kept, problem=problem)
 
     def _copies(self, record: Record, prompt: str, template: RequestTemplate, count: int) -> Iterator[Row]:
         key = template.key(prompt)

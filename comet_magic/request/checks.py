@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalog import SIZE_WORDS, WIRE_PARAMETERS, Model, Rule, suggest
 from ..errors import InvalidRequestError
+from ..text import Withheld, holds_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,6 +46,16 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
             raise InvalidRequestError(f"{shown(name)} is not a parameter", param=name, hint=hint)
 
 
+def check_no_key(name: str, value: object) -> None:
+    """Refuse a value with an API key in it, before it is sent, stored or shown."""
+    if isinstance(value, Withheld) or holds_key(value):
+        raise InvalidRequestError(
+            f"{name} contains what looks like an API key, so nothing was done with it",
+            param=name,
+            hint="Take it out, and rotate the key if others have seen it.",
+        )
+
+
 def check_call(options: Mapping[str, Any]) -> None:
     """Check the kinds of the options about the call itself."""
     reuse, on_event = options.get("reuse"), options.get("on_event")
@@ -61,7 +72,8 @@ def check_model(model: object) -> None:
 
 
 def check_prompt(spec: Model, prompt: object) -> None:
-    """Check that the prompt is text, neither blank nor too long, without control characters."""
+    """Check that the prompt is text, neither blank nor too long, without control characters or keys."""
+    check_no_key("prompt", prompt)
     if not isinstance(prompt, str):
         said = f"prompt is {shown(prompt)}; it must be a text"
     elif not prompt.strip():

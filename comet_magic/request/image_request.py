@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, edges, find, resolve_size
 from ..errors import InvalidRequestError
 from ..money import Price
-from .checks import check_extra, check_model, check_names, check_prompt, check_value
+from .checks import check_extra, check_model, check_names, check_no_key, check_prompt, check_value
 from .extra import Extra, canonical
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class ImageRequest:
     extra: Mapping[str, Any] = _NO_EXTRA
 
     def __post_init__(self) -> None:
+        for name in (*WIRE_PARAMETERS, "extra"):
+            check_no_key(name, getattr(self, name))
         check_model(self.model)
         check_prompt(self.spec, self.prompt)
         # Equal requests get equal values.
