@@ -72,3 +72,8 @@ def parse_dollars(amount: str | float, *, name: str = "max_cost") -> int:
         said = f"{name} is {str(amount)[:40]}; it must be an amount in USD, such as 0.50"
         raise InvalidRequestError(said, param=name)
     return round(dollar * MILLION)
+
+
+def optional_dollars(amount: str | float | None, *, name: str) -> int | None:
+    """As `parse_dollars`; None, for no limit or no price, stays None."""
+    return None if amount is None else parse_dollars(amount, name=name)

@@ -74,7 +74,8 @@ def generate_one(
     found = archive.finished(key, copy)
     if found is not None:
         return _brief(found)
-    call_id = call_id or (uuid.uuid4().hex if redo else _derived_id(key, copy))
+    derived = hashlib.sha256(f"{key}.{copy}".encode()).hexdigest()[:32]
+    call_id = call_id or (uuid.uuid4().hex if redo else derived)
     config = configure({**client, "archive": None})
     core = BatchCore(config, archive=archive, patient=False)
     try:
@@ -98,10 +99,6 @@ def _checked(request: ImageRequest | Mapping[str, Any]) -> ImageRequest:
     if request.n != 1:
         raise InvalidRequestError(f"n is {request.n}; generate_one makes 1 picture", param="n")
     return request
-
-
-def _derived_id(key: str, copy: int) -> str:
-    return hashlib.sha256(f"{key}.{copy}".encode()).hexdigest()[:32]
 
 
 def _brief(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -81,12 +81,9 @@ class Ledger(ForkHooks):
     def close(self) -> None:
         """Close the connection; the next use opens it again, or begins anew in memory."""
         with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._end()
-            self._connection, self._writes = None, False
+            if self._connection is not None:
+                self._end()
+                self._connection, self._writes = None, False
 
     @contextlib.contextmanager
     def _faults_told(self) -> Iterator[None]:
@@ -100,7 +97,7 @@ class Ledger(ForkHooks):
     def _to_write(self, *, create: bool) -> sqlite3.Connection | None:
         inode = self._file_under_the_name()
         if not self._writes and (create or inode is not None):
-            self._close()
+            self.close()
             if self.path is None:
                 connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             else:
@@ -129,7 +126,7 @@ class Ledger(ForkHooks):
         except (FileNotFoundError, NotADirectoryError):
             inode = None
         if self._connection is not None and self._inode != inode:
-            self._close()
+            self.close()
         return inode
 
     def _keep(self, connection: sqlite3.Connection, *, writes: bool) -> None:
@@ -144,7 +141,7 @@ class Ledger(ForkHooks):
         # https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_file_across_a_fork_
         self._lock.acquire()
         if self.path is not None:
-            self._close()
+            self.close()
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
@@ -153,7 +150,7 @@ class Ledger(ForkHooks):
     def after_fork_in_child(self) -> None:
         """Begin anew; in memory, with nothing."""
         self._lock = threading.RLock()
-        self._close()
+        self.close()
 
 
 def _holds(text: str | None, words: str) -> bool:

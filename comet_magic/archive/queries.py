@@ -104,11 +104,12 @@ class Reader:
                 otherwise; it takes longer.
         """
         query = _WITH_FACTS if facts else _WITHOUT_FACTS
-        return {
-            (row[0], row[1]): _HERE if row[2] is None else copy_of_row(row)
-            for batch in _batches(keys)
-            for row in self._ledger.rows(query, (batch,))
-        }
+        remaining = iter(sorted(set(keys)))  # neighbours are on the same pages of the file
+        found: dict[tuple[str, int], Copy] = {}
+        while batch := list(islice(remaining, _KEYS_AT_ONCE)):
+            for row in self._ledger.rows(query, (json.dumps(batch),)):
+                found[row[0], row[1]] = _HERE if row[2] is None else copy_of_row(row)
+        return found
 
     # --- calls
 
@@ -169,16 +170,14 @@ class Reader:
             request=_request(row["request"], row["prompt"]),
             parameters=_object(row["request"]),
             outcome=call_status(state, row["error"], picture=bool(pictures)),
-            alive=state in ("claimed", "received") and self._lives(row["owner"]),
+            alive=state in ("claimed", "received")
+            and (self.folder is None or is_alive(self.folder, row["owner"])),
             cost=cost,
             bound=row["reserved"] if cost is None else cost,
             usage=_object(row["usage"]) or None,
             pictures=pictures,
             urls=tuple(clean_url(url) for _, url in urls),
         )
-
-    def _lives(self, token: str) -> bool:
-        return self.folder is None or is_alive(self.folder, token)
 
     def _pictures_of(self, numbers: list[int]) -> dict[int, list[StoredPicture]]:
         query = f"""SELECT call, {_PICTURE} FROM kept WHERE call IN (SELECT value FROM json_each(?))
@@ -235,13 +234,6 @@ def missing_urls(ledger: Ledger, call_id: str) -> tuple[tuple[int, str], ...]:
         "SELECT position, url FROM slots WHERE id = ? AND path IS NULL AND url IS NOT NULL ORDER BY position"
     )
     return tuple((position, url) for position, url in ledger.rows(query, (call_id,)))
-
-
-def _batches(keys: Iterable[str]) -> Iterator[str]:
-    # Neighbours are on the same pages of the file.
-    remaining = iter(sorted(set(keys)))
-    while batch := list(islice(remaining, _KEYS_AT_ONCE)):
-        yield json.dumps(batch)
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import lru_cache
-from types import MappingProxyType
 
 from ..errors import InvalidRequestError
 from .model import Model
@@ -65,7 +64,7 @@ def _unknown(model_id: str) -> Model:
     return Model(
         id=model_id,
         family="unknown",
-        parameters=MappingProxyType(_OPEN),
+        parameters=_OPEN,
         prompt_limit=1_000_000,
         source=COMET,
         known=False,

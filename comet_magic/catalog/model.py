@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class Model:
     known: bool = True
     assumed: bool = False
     notice: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", MappingProxyType(self.parameters))
 
     @property
     def n(self) -> Interval:

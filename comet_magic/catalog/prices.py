@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from ..money import MILLION
 from .sizes import edges
@@ -23,13 +23,6 @@ PARTIAL_TOKENS = 100  # each streamed preview; https://developers.openai.com/api
 PROMPT_TOKENS = 16  # beside at most one token per character: a rough upper estimate
 
 Grade = Literal["A", "B", "C"]
-
-
-class TokenCount(Protocol):
-    """How many output tokens a picture takes."""
-
-    def count(self, size: str, quality: str) -> int | None:
-        """Output tokens of one picture, or None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ class Tariff:
     text_in: int | None = None
     image_in: int | None = None
     image_out: int | None = None
-    tokens: TokenCount | None = None
+    tokens: Formula | Table | None = None
     printed: Table | None = None
     flat: int | None = None
 

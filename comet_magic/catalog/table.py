@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .model import Model
@@ -45,20 +44,18 @@ GPT_OLD_SIZES = SizeList(USUAL, words=("auto",))
 
 def _gpt_image(size: Rule, quality: tuple[str, ...]) -> Mapping[str, Rule]:
     """What the gpt-image models take: REFERENCE. 2.6 also has gif and svg; they cannot be opened here."""
-    return MappingProxyType(
-        {
-            "n": Interval(1, 10),
-            "size": size,
-            "quality": Choice((*quality, "auto")),
-            "background": Choice(("transparent", "opaque", "auto")),
-            "output_format": Choice(("png", "jpeg", "webp")),
-            "output_compression": Interval(0, 100),
-            "moderation": Choice(("low", "auto")),
-            "user": Text(),
-            "stream": Boolean(),
-            "partial_images": Interval(0, 3),
-        }
-    )
+    return {
+        "n": Interval(1, 10),
+        "size": size,
+        "quality": Choice((*quality, "auto")),
+        "background": Choice(("transparent", "opaque", "auto")),
+        "output_format": Choice(("png", "jpeg", "webp")),
+        "output_compression": Interval(0, 100),
+        "moderation": Choice(("low", "auto")),
+        "user": Text(),
+        "stream": Boolean(),
+        "partial_images": Interval(0, 3),
+    }
 
 
 THREE = ("low", "medium", "high")
@@ -168,7 +165,7 @@ def _seedream(model_id: str, low: int, words: tuple[str, ...], formats: tuple[st
     return Model(
         id=model_id,
         family="seedream",
-        parameters=MappingProxyType({**parameters, "user": Text()}),
+        parameters={**parameters, "user": Text()},
         source=COMET_SEEDREAM,
         auto_sizes=usual[:1],
     )
@@ -177,15 +174,13 @@ def _seedream(model_id: str, low: int, words: tuple[str, ...], formats: tuple[st
 QWEN = Model(
     id="qwen-image",
     family="qwen-image",
-    parameters=MappingProxyType(
-        {
-            "n": Interval(1, 1),  # COMET
-            # The five sizes of the model's vendor, as other gateways print them (C); CometAPI lists none.
-            "size": SizeList(("1328x1328", "1664x928", "928x1664", "1472x1140", "1140x1472")),
-            "output_format": Choice(("png", "jpeg", "webp")),
-            "user": Text(),
-        }
-    ),
+    parameters={
+        "n": Interval(1, 1),  # COMET
+        # The five sizes of the model's vendor, as other gateways print them (C); CometAPI lists none.
+        "size": SizeList(("1328x1328", "1664x928", "928x1664", "1472x1140", "1140x1472")),
+        "output_format": Choice(("png", "jpeg", "webp")),
+        "user": Text(),
+    },
     source=COMET,
     price=LOGGED_QWEN,
     auto_sizes=("1328x1328",),
@@ -193,16 +188,14 @@ QWEN = Model(
 DALLE_3 = Model(
     id="dall-e-3",
     family="dall-e-3",
-    parameters=MappingProxyType(
-        {
-            "n": Interval(1, 1),
-            "size": SizeList(DALLE_3_SIZES),
-            "quality": Choice(("standard", "hd")),
-            "style": Choice(("vivid", "natural")),
-            "response_format": ANSWER_FORMS,
-            "user": Text(),
-        }
-    ),
+    parameters={
+        "n": Interval(1, 1),
+        "size": SizeList(DALLE_3_SIZES),
+        "quality": Choice(("standard", "hd")),
+        "style": Choice(("vivid", "natural")),
+        "response_format": ANSWER_FORMS,
+        "user": Text(),
+    },
     prompt_limit=4_000,
     source=REFERENCE,
     retired=END_OF_DALLE,
@@ -213,15 +206,13 @@ DALLE_3 = Model(
 DALLE_2 = Model(
     id="dall-e-2",
     family="dall-e-2",
-    parameters=MappingProxyType(
-        {
-            "n": Interval(1, 10),
-            "size": SizeList(DALLE_2_SIZES),
-            "quality": Choice(("standard",)),
-            "response_format": ANSWER_FORMS,
-            "user": Text(),
-        }
-    ),
+    parameters={
+        "n": Interval(1, 10),
+        "size": SizeList(DALLE_2_SIZES),
+        "quality": Choice(("standard",)),
+        "response_format": ANSWER_FORMS,
+        "user": Text(),
+    },
     prompt_limit=1_000,
     source=REFERENCE,
     retired=END_OF_DALLE,

@@ -18,7 +18,7 @@ from ..catalog import suggest
 from ..errors import BudgetExceededError, CometError, ConfigurationError, SaveError
 from ..images import Picture
 from ..locations import archive_folder
-from ..money import Price, dollars, parse_dollars
+from ..money import Price, dollars, optional_dollars, parse_dollars
 from ..protocol import RetryBudget, RetryPolicy
 from ..request import ImageRequest, requests_of
 from ..settings import (
@@ -120,14 +120,14 @@ class Core(ForkHooks):
         self.base, self.key = config.base, config.key
         secret = self.key.require(self.base)
         self.budget = Budget(
-            session=_micro(settings.max_cost_session, "max_cost_session"),
-            day=_micro(settings.max_cost_day, "max_cost_day"),
+            session=optional_dollars(settings.max_cost_session, name="max_cost_session"),
+            day=optional_dollars(settings.max_cost_day, name="max_cost_day"),
         )
         self.archive = archive or Archive(
             archive_folder(settings.archive), store_prompts=settings.store_prompts
         )
-        self.price_per_image = _micro(settings.price_per_image, "price_per_image")
-        self._max_cost = _micro(settings.max_cost, "max_cost")
+        self.price_per_image = optional_dollars(settings.price_per_image, name="price_per_image")
+        self._max_cost = optional_dollars(settings.max_cost, name="max_cost")
         self.policy = RetryPolicy(max_attempts=settings.max_attempts, base_delay=settings.retry_base_delay)
         self.api = APITransport(self.base, secret, connect_timeout=settings.connect_timeout)
         self.pictures = DownloadTransport(
@@ -350,10 +350,6 @@ class Core(ForkHooks):
 @cache
 def _session_of(process: int) -> str:  # noqa: ARG001 - a forked child has a session of its own
     return uuid.uuid4().hex
-
-
-def _micro(amount: float | None, name: str) -> int | None:
-    return None if amount is None else parse_dollars(amount, name=name)
 
 
 def picture_of(archive: Archive, stored: StoredPicture, *, cost: int | None) -> Picture:

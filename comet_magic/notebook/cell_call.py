@@ -167,11 +167,11 @@ def call_options(typed: TypedCell, magics: CometMagics) -> dict[str, Any]:
 
 def print_dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any]) -> None:
     """Print the exact requests and what they would cost."""
-    from ..money import Price, parse_dollars
+    from ..money import Price, optional_dollars
     from ..settings import resolve_base_url
 
     given = settings.get("price_per_image")
-    each = None if given is None else parse_dollars(given, name="price_per_image")
+    each = optional_dollars(given, name="price_per_image")
     prices = [request.estimate(each) for request in requests]
     bodies = [json.dumps(request.body(), ensure_ascii=False, indent=2) for request in requests]
     address = resolve_base_url(settings.get("base_url")).endpoint("/images/generations")

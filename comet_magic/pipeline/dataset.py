@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 from ..archive import Reader
 from ..client.api import callers_level
 from ..errors import ConfigurationError
-from ..money import dollars, parse_dollars, total
+from ..money import dollars, optional_dollars, total
 from ..request import WireOptions
 from ..request.checks import check_names
 from ..settings import (
@@ -210,9 +210,9 @@ def read_job(
     client: Any = _those(ClientOptions, options)
     base = base_url_of(client)
     client.setdefault("max_in_flight", DATASET_IN_FLIGHT)
-    max_cost = _micro(client.pop("max_cost", None), "max_cost")
+    max_cost = optional_dollars(client.pop("max_cost", None), name="max_cost")
     settings = Settings(**_those(Settings, client))
-    price_per_image = _micro(settings.price_per_image, "price_per_image")
+    price_per_image = optional_dollars(settings.price_per_image, name="price_per_image")
     expander = Expander(
         _those(WireOptions, options),
         prompt=prompt,
@@ -237,7 +237,3 @@ def read_job(
 def _those(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options whose names the TypedDict or dataclass has."""
     return {name: options[name] for name in kind.__annotations__ if name in options}
-
-
-def _micro(amount: float | None, name: str) -> int | None:
-    return None if amount is None else parse_dollars(amount, name=name)

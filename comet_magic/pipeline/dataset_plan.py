@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ..archive import Copy, Reader
-from ..money import Price, dollars
+from ..archive import Reader
+from ..money import Price, dollars, total
 from ..text import counted
 from .dataset import DatasetJob, DatasetOptions, Redo, read_job
 from .rows import should_send, status_of
@@ -15,9 +15,6 @@ from .rows import should_send, status_of
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
-
-    from .expand import Row
-
 
 BATCH = 20_000  # rows; the ledger answers many keys at once more quickly
 
@@ -95,59 +92,43 @@ def plan(
     job = read_job(
         source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
     )
-    return _Tally(job).plan()
+    return _tally(job)
 
 
-class _Tally:
-    """Counts the rows of a job by what a run would do with them."""
-
-    def __init__(self, job: DatasetJob) -> None:
-        self._job = job
-        self._archive = Reader(job.folder)
-        self._rows = self._to_generate = self._done = self._unpriced = 0
-        self._low = self._high = self._highest = 0
-        self._ended: Counter[str] = Counter()
-        self._invalid: Counter[str] = Counter()
-
-    def plan(self) -> DatasetPlan:
-        with self._job.expander as expander:
-            for batch, _ in self._job.source.batches(BATCH):
-                rows = list(expander.read(batch))
-                copies = self._archive.copies(row.key for row in rows if row.key)
-                for row in rows:
-                    self._count(row, copies.get((row.key, row.copy)))
-        at_risk = min(self._job.in_flight, self._to_generate)
-        return DatasetPlan(
-            rows=self._rows,
-            duplicates=expander.duplicates,
-            done=self._done,
-            ended=dict(self._ended),
-            invalid=dict(self._invalid.most_common(5)),
-            to_generate=self._to_generate,
-            price=Price(None, None) if self._unpriced else Price(self._low, self._high),
-            unpriced=self._unpriced,
-            at_risk=at_risk,
-            at_risk_price=None if self._unpriced else at_risk * self._highest,
-            max_cost=self._job.max_cost,
-        )
-
-    def _count(self, row: Row, copy: Copy | None) -> None:
-        self._rows += 1
-        if row.template is None:
-            self._invalid[str(row.problem)] += 1
-        elif copy is not None and copy.outcome == "done":
-            self._done += 1
-        elif should_send(copy, self._job.redo):
-            if not row.shares_earlier:
-                self._pay(row.template.estimate(row.prompt))
-        elif copy is not None:
-            self._ended[status_of(copy)] += 1
-
-    def _pay(self, price: Price) -> None:
-        self._to_generate += 1
-        if price.low is None or price.high is None:
-            self._unpriced += 1
-            return
-        self._low += price.low
-        self._high += price.high
-        self._highest = max(self._highest, price.high)
+def _tally(job: DatasetJob) -> DatasetPlan:
+    """Count the rows of a job by what a run would do with them."""
+    archive = Reader(job.folder)
+    count, done = 0, 0
+    to_send, ended, invalid = Counter[Price](), Counter[str](), Counter[str]()
+    with job.expander as expander:
+        for batch, _ in job.source.batches(BATCH):
+            rows = list(expander.read(batch))
+            copies = archive.copies(row.key for row in rows if row.key)
+            count += len(rows)
+            for row in rows:
+                copy = copies.get((row.key, row.copy))
+                if row.template is None:
+                    invalid[str(row.problem)] += 1
+                elif copy is not None and copy.outcome == "done":
+                    done += 1
+                elif should_send(copy, job.redo):
+                    to_send[row.template.estimate(row.prompt)] += not row.shares_earlier
+                elif copy is not None:
+                    ended[status_of(copy)] += 1
+    prices = list(to_send.elements())
+    highest = max((price.high or 0 for price in to_send), default=0)
+    unpriced = sum(many for price, many in to_send.items() if not price.known)
+    at_risk = min(job.in_flight, len(prices))
+    return DatasetPlan(
+        rows=count,
+        duplicates=expander.duplicates,
+        done=done,
+        ended=dict(ended),
+        invalid=dict(invalid.most_common(5)),
+        to_generate=len(prices),
+        price=Price(total(price.low for price in prices), total(price.high for price in prices)),
+        unpriced=unpriced,
+        at_risk=at_risk,
+        at_risk_price=None if unpriced else at_risk * highest,
+        max_cost=job.max_cost,
+    )

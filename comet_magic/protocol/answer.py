@@ -116,25 +116,21 @@ def is_complete(pieces: Iterable[bytes], *, largest: int) -> bool:
         pieces: the body as it came, cut anywhere.
         largest: bytes that a compressed body may unpack to, and that an event of a stream may have.
     """
+    body = decoded(pieces, largest=largest)
     try:
-        return _is_complete(pieces, largest)
+        beginning = next(body, b"")
+        body = chain([beginning], body)
+        if looks_like_a_stream(beginning):
+            events, collector = StreamReader(largest=largest), StreamCollector(largest_picture=0)
+            return any(collector.take(event) for piece in body for event in events.feed(piece))
+        if sniff(beginning):
+            return False  # whether it is whole is seen when it is checked
+        document = DocumentReader(largest_picture=0)
+        for piece in body:
+            document.feed(piece)
+        return document.is_whole
     except CometError:
         return False
-
-
-def _is_complete(pieces: Iterable[bytes], largest: int) -> bool:
-    body = decoded(pieces, largest=largest)
-    beginning = next(body, b"")
-    body = chain([beginning], body)
-    if looks_like_a_stream(beginning):
-        events, collector = StreamReader(largest=largest), StreamCollector(largest_picture=0)
-        return any(collector.take(event) for piece in body for event in events.feed(piece))
-    if sniff(beginning):
-        return False  # whether it is whole is seen when it is checked
-    document = DocumentReader(largest_picture=0)
-    for piece in body:
-        document.feed(piece)
-    return document.is_whole
 
 
 def _events(reader: StreamReader, pieces: Iterable[bytes]) -> Iterator[StreamEvent]:
@@ -368,15 +364,11 @@ class StreamCollector:
             self.begins = event.begins
         names = [event.name, *(str(one.get("type")) for one in documents if isinstance(one, dict))]
         if said.is_fault:
-            return self._failed(said, names)
+            self._errors.append(_told(said, (), None))
+            return not any("partial" in name for name in names)  # the error of a single part does not end it
         completes = any(name.endswith((".completed", ".done", ".complete")) for name in names)
         bears = bool(content.items) or is_work(content.usage)
         return completes and bears and self.has_pictures and len(self._items) >= self._wanted
-
-    def _failed(self, said: Said, names: Iterable[str]) -> bool:
-        """Note an error; whether it ends the stream: one of a single part does not."""
-        self._errors.append(_told(said, (), None))
-        return not any("partial" in name for name in names)
 
     def finish(self) -> Reply:
         """The reply of the stream.
