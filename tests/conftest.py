@@ -61,6 +61,14 @@ def _at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def _a_session_of_its_own() -> None:
+    """What a test spends counts in no other test."""
+    from comet_magic.client.spending import spending_of
+
+    spending_of.cache_clear()
+
+
 @pytest.fixture
 def public() -> Iterator[Path]:
     """A folder that other users can read; those above `tmp_path` they cannot."""

@@ -127,6 +127,24 @@ def test_a_session_lasts_as_long_as_the_process_whatever_settings_change(
     assert client.spend().spent == 10 * PRICE
 
 
+def test_a_session_counts_all_the_archives_of_the_process_and_memory_too(
+    server: FaultServer, new_client: Callable[..., Client], tmp_path: Path
+) -> None:
+    settings: list[dict[str, Any]] = [
+        {"archive": archive, "store_prompts": keeps, "timeout": 100 + number}
+        for number in range(5)
+        for archive in (None, tmp_path / f"archive {number}")
+        for keeps in (True, False)
+    ]
+    refused = 0
+    for number, changed in enumerate(settings):
+        with new_client(max_cost_session=TEN, **changed) as client:
+            refused += len(refusals([client.submit(f"archive {number}", **SMALL)]))
+
+    assert (len(settings), refused) == (20, 10)
+    assert sum(charged(server, f"archive {number}") for number in range(20)) == 10
+
+
 def test_a_forked_child_has_a_session_of_its_own(new_client: Callable[..., Client]) -> None:
     client = new_client(max_cost_session=PRICE / 1e6)
     client.generate("parent", **SMALL)

@@ -8,6 +8,7 @@ from .records import (
     Copy,
     CopyTaken,
     Entry,
+    Held,
     Orphan,
     Repair,
     Settled,

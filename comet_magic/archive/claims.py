@@ -42,6 +42,7 @@ def claim(
     copies: Sequence[int] | None,
     redo: bool,
     call_id: str,
+    timeout: float | None,
     owner: str,
     store_prompts: bool,
 ) -> Claim:
@@ -75,6 +76,7 @@ def claim(
         "session": session,
         "day": account[1],
         "created": time.time(),
+        "timeout": timeout,
         "reserved": reserve,
         **dict.fromkeys(("asked", "parents", "inputs")),
     }
@@ -96,9 +98,9 @@ def insert(connection: sqlite3.Connection, row: Mapping[str, Any]) -> int:
     """Add a claimed call by its columns, and count its money; gives its number."""
     cursor = connection.execute(
         """INSERT INTO calls (id, key, vendor, model, prompt, prompt_sha256, request, asked, copies, parents,
-            inputs, state, owner, host, pid, session, day, created, reserved)
+            inputs, state, owner, host, pid, session, day, created, timeout, reserved)
         VALUES (:id, :key, :vendor, :model, :prompt, :prompt_sha256, :request, :asked, :copies, :parents,
-            :inputs, 'claimed', :owner, :host, :pid, :session, :day, :created, :reserved)""",
+            :inputs, 'claimed', :owner, :host, :pid, :session, :day, :created, :timeout, :reserved)""",
         row,
     )
     account = (row["vendor"], row["day"], row["session"])
@@ -277,19 +279,19 @@ def _must_fit(
         BudgetExceededError: it does not fit, or its price is unknown.
     """
     vendor, day, session = account
-    scopes: tuple[tuple[str, int | None, str, list[str]], ...] = (
-        ("session", budget.session, "AND session = ?", [session]),
-        ("day", budget.day, "AND day = ?", [day]),
-        ("archive", budget.archive, "", []),
+    scopes: tuple[tuple[str, int | None, int, str, list[str]], ...] = (
+        ("session", budget.session, budget.elsewhere, "AND session = ?", [session]),
+        ("day", budget.day, 0, "AND day = ?", [day]),
+        ("archive", budget.archive, 0, "", []),
     )
-    for scope, limit, condition, values in scopes:
+    for scope, limit, elsewhere, condition, values in scopes:
         if limit is None:
             continue
         if reserve is None:
             message = f"the price of this call is unknown, and a limit of {dollars(limit)} per {scope} is set"
             raise BudgetExceededError(message, hint="Give price_per_image, in USD, or lift the limit.")
         query = "SELECT TOTAL(spent + reserved + uncertain) FROM money WHERE vendor = ? "
-        counted = int(connection.execute(query + condition, [vendor, *values]).fetchone()[0])
+        counted = elsewhere + int(connection.execute(query + condition, [vendor, *values]).fetchone()[0])
         if counted + reserve > limit:
             message = (
                 f"this call may cost {dollars(reserve)}, and {dollars(counted)} of the {dollars(limit)}"

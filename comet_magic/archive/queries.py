@@ -21,7 +21,7 @@ from . import layout
 from .claims import copy_of_row
 from .ledger import Ledger
 from .process_lock import is_alive
-from .records import Claim, Copy, Entry, Spend, StoredPicture, is_call, is_place
+from .records import Claim, Copy, Entry, Held, Spend, StoredPicture, is_call, is_place
 
 if TYPE_CHECKING:
     import os
@@ -111,6 +111,15 @@ class Reader:
                 found[row[0], row[1]] = _HERE if row[2] is None else copy_of_row(row)
         return found
 
+    def held(self, key: str) -> list[Held]:
+        """The copies of a request that no new call may take, by number."""
+        query = """SELECT copy, id, state IN ('claimed', 'received') AND path IS NULL, path IS NOT NULL FROM slots
+            WHERE key = ? AND NOT free ORDER BY copy"""
+        return [
+            Held(copy, call_id, bool(is_open), bool(here))
+            for copy, call_id, is_open, here in self._ledger.rows(query, (key,))
+        ]
+
     # --- calls
 
     def open_calls(self) -> list[Entry]:
@@ -162,7 +171,7 @@ class Reader:
         cost = 0 if state in {"rejected", "cancelled"} and row["cost"] is None else row["cost"]
         urls = missing_urls(self._ledger, row["id"]) if state in _UNSETTLED else ()
         same = ("id", "key", "vendor", "model", "prompt", "state", "request_id", "attempts", "session", "seconds",
-                "error", "code", "message")  # fmt: skip
+                "timeout", "error", "code", "message")  # fmt: skip
         return Entry(
             **{name: row[name] for name in same},
             created=datetime.fromtimestamp(row["created"]),

@@ -43,11 +43,16 @@ def is_place(path: object) -> bool:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits on money in micro-USD, each for one vendor; None means no limit."""
+    """Limits on money in micro-USD, each for one vendor; None means no limit.
+
+    Attributes:
+        elsewhere: what the session has spent and has in flight in other archives.
+    """
 
     session: int | None = None
     day: int | None = None
     archive: int | None = None
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,21 @@ class StoredPicture:
     cost: int | None = None
 
 
+class Held(NamedTuple):
+    """A copy of a request that no new call may take.
+
+    Attributes:
+        call_id: of the call that has it.
+        open: that call still makes it.
+        here: its picture is here.
+    """
+
+    copy: int
+    call_id: str
+    open: bool
+    here: bool
+
+
 class Copy(NamedTuple):
     """One copy of one request: what became of it, and if that was asked for, the facts of its picture.
 
@@ -146,7 +166,8 @@ class Entry:
     """One call in the history.
 
     Attributes:
-        seconds: from its claim to its end, None if unknown.
+        seconds: from its claim to its end, None if it is unknown, or if its process died before its end.
+        timeout: seconds after its claim for which its answer is awaited; None if unknown.
         alive: it is open, and a living process is at it.
         cost: micro-USD, None if unknown; `bound` is then the most it can be.
         error: the name of the error's class, or None.
@@ -163,6 +184,7 @@ class Entry:
     request: ImageRequest | None
     parameters: Mapping[str, Any]
     seconds: float | None
+    timeout: float | None
     state: State
     outcome: CallStatus
     alive: bool

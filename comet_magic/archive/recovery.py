@@ -63,7 +63,7 @@ class Recovery:
         """Make a dead process's call ours; False if another process was quicker."""
         with self.ledger.transaction() as connection:
             cursor = connection.execute(
-                """UPDATE calls SET owner = ? WHERE id = ? AND owner = ?
+                """UPDATE calls SET owner = ?, timeout = NULL WHERE id = ? AND owner = ?
                 AND state IN ('claimed', 'received')""",
                 (self.token, call_id, owner),
             )

@@ -99,7 +99,7 @@ def _row_of(connection: sqlite3.Connection, receipt: dict[str, Any]) -> int:
     found = connection.execute("SELECT number, state FROM calls WHERE id = ?", (receipt["id"],)).fetchone()
     if found is None:
         texts = {name: claims.packed(receipt[name]) for name in layout.JSON}
-        claims.insert(connection, {**receipt, **texts, "owner": "", "host": "", "pid": 0})
+        claims.insert(connection, {**receipt, **texts, "owner": "", "host": "", "pid": 0, "timeout": None})
     if found is None or found["state"] != "done":
         found = claims.settle(connection, receipt["id"], "done", facts=receipt)
     return int(found["number"])

@@ -34,6 +34,7 @@ _CALLS = """CREATE TABLE calls (
     session TEXT NOT NULL,
     day TEXT NOT NULL,      -- of the local calendar
     created REAL NOT NULL,
+    timeout REAL,           -- seconds for which its answer is awaited, NULL if unknown
     received REAL,
     ended REAL,
     seconds REAL,           -- from its claim to its end, by a clock that does not jump
@@ -99,8 +100,8 @@ FROM pictures p JOIN calls c ON c.number = p.call WHERE p.path IS NOT NULL"""
 
 # A ledger of version 1, seen as one of version 2.
 _AS_IF_NEW = (
-    """CREATE TEMP VIEW calls AS SELECT *, NULL AS asked, NULL AS parents, NULL AS inputs, NULL AS seconds
-    FROM main.calls""",
+    """CREATE TEMP VIEW calls AS SELECT *, NULL AS asked, NULL AS parents, NULL AS inputs, NULL AS seconds,
+        NULL AS timeout FROM main.calls""",
     "CREATE TEMP VIEW pictures AS SELECT *, NULL AS unpasted, NULL AS starred FROM main.pictures",
 )
 _OURS = {

@@ -73,6 +73,7 @@ class Archive(Reader, ForkHooks):
         copies: Sequence[int] | None = None,
         redo: bool = False,
         call_id: str = "",
+        timeout: float | None = None,
     ) -> Claim:
         """Claim a call, so that it may be sent: its row, copies and money are durable when this returns.
 
@@ -85,6 +86,7 @@ class Archive(Reader, ForkHooks):
             copies: the copies to make; None takes the next free ones.
             redo: also take named copies that are uncertain, or whose address is still known.
             call_id: the call's id if another process has given it one.
+            timeout: seconds for which its answer is awaited.
 
         Raises:
             CopyTaken: a named copy exists, is being made, or is uncertain.
@@ -105,6 +107,7 @@ class Archive(Reader, ForkHooks):
                 copies=copies,
                 redo=redo,
                 call_id=call_id,
+                timeout=timeout,
                 owner=owner,
                 store_prompts=self.store_prompts,
             )

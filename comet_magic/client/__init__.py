@@ -5,6 +5,7 @@ core            one client's settings, limiter and archive; plans calls and runs
 job             a call as its caller sees it; its requests; waiting and stopping
 loop_thread     the one background thread
 run_call        the journey of one request, top to bottom; `results` reads and stores its pictures
+reuse           the journey of a request with `reuse`: what another call makes is awaited, not bought
 transport       HTTP: the only module that knows the library; `download` fetches pictures by address
 limiter         how many calls at once, and how fast
 takeover        paid calls of dead processes, finished free of charge
@@ -15,8 +16,9 @@ vendor          free questions: catalogue and balance
 from __future__ import annotations
 
 from .api import AsyncClient, Client, agenerate, close_shared_client, generate, shared_client
-from .core import Plan, picture_of
+from .core import Plan
 from .job import Abandoned, Arrived, Job, Preview, Progress, RunningCall, wait
+from .results import picture_of
 from .vendor import Balance, Listed, reachable
 
 __all__ = [

@@ -402,7 +402,9 @@ def generate(prompt: str, **options: Unpack[GenerateOptions]) -> Images:
         base_url: where the request goes, an OpenAI-compatible address; it needs a key given beside it or by login.
         auth: `bearer`, or `api-key` for a header of that name; Azure OpenAI's hosts get the latter by themselves.
         allow_insecure: True allows http to servers of a private network.
-        reuse: take pictures of the same request from the archive (free), and pay only for the rest.
+        reuse: take pictures of the same request from the archive (free), also those that a call in flight makes, in
+            any process that uses the archive; pay only for the rest. Awaits that call until its own deadline; if it
+            may be billed and brought nothing, this call raises its error.
         on_event: called with each `Progress`, `Preview` and `Arrived` of `comet_magic.client`, on another thread; it
             must be quick. What it raises is logged and stops nothing.
 

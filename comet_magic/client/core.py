@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import uuid
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
+from itertools import count, filterfalse, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
-from ..archive import Archive, Budget
+from ..archive import Budget
 from ..archive.fork_hooks import ForkHooks, watch
 from ..catalog import suggest
-from ..errors import BudgetExceededError, CometError, ConfigurationError, SaveError
-from ..images import Picture
+from ..errors import BudgetExceededError, CometError, ConfigurationError
 from ..locations import archive_folder
 from ..money import Price, dollars, optional_dollars, parse_dollars
 from ..protocol import RetryBudget, RetryPolicy
@@ -31,20 +27,22 @@ from ..settings import (
     check_number,
     find_key,
 )
-from ..text import clean, conceal_keys
+from ..text import conceal_keys
 from .job import FREE, Job, RunningCall
 from .limiter import Limiter
 from .loop_thread import LoopHandle, ending, unwrapped
-from .results import ResultWriter
+from .results import ResultWriter, picture_of
+from .reuse import reuse_or_buy
 from .run_call import InFlight, run_call
+from .spending import process_spending
 from .takeover import Takeover, resume_call
 from .transport import APITransport, DownloadTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
-    from ..archive import StoredPicture
+    from ..archive import Archive, StoredPicture
 
 T = TypeVar("T")
 WORKERS = 4  # threads that read, check and write; more of them would only take turns with the interpreter
@@ -92,14 +90,18 @@ class Plan:
     Attributes:
         first: the request as asked, also where nothing needs to be sent.
         requests: the requests that would be sent.
-        price: of all of them together.
+        price: of all of them together; its upper end holds also if nothing comes of what is awaited.
         reused: pictures that the archive already holds.
+        awaited: requests for pictures that calls in flight make.
+        copies: the numbers of the pictures that are awaited and sent for; None without `reuse`.
     """
 
     first: ImageRequest
     requests: tuple[ImageRequest, ...]
     price: Price
     reused: tuple[StoredPicture, ...] = ()
+    awaited: tuple[ImageRequest, ...] = ()
+    copies: tuple[int, ...] | None = None
 
 
 class Core(ForkHooks):
@@ -123,7 +125,7 @@ class Core(ForkHooks):
             session=optional_dollars(settings.max_cost_session, name="max_cost_session"),
             day=optional_dollars(settings.max_cost_day, name="max_cost_day"),
         )
-        self.archive = archive or Archive(
+        self.archive = archive or process_spending().archive(
             archive_folder(settings.archive), store_prompts=settings.store_prompts
         )
         self.price_per_image = optional_dollars(settings.price_per_image, name="price_per_image")
@@ -152,7 +154,7 @@ class Core(ForkHooks):
     @property
     def session(self) -> str:
         """The id under which the ledger counts what this process spends, whatever clients it makes."""
-        return _session_of(os.getpid())
+        return process_spending().session
 
     def __repr__(self) -> str:
         return f"<{self.base.vendor} at {self.base.url}, key: {self.key.source}>"
@@ -174,20 +176,42 @@ class Core(ForkHooks):
         requests = requests_of(prompt, options)
         first = requests[0]
         reused: tuple[StoredPicture, ...] = ()
-        if options.get("reuse"):
-            reused = self._stored(requests)
-            missing = sum(request.n for request in requests) - len(reused)
+        awaited: tuple[ImageRequest, ...] = ()
+        copies: tuple[int, ...] | None = None
+        if options.get("reuse") and self.archive.folder is not None:
+            wanted = sum(request.n for request in requests)
+            reused, open_copies, free = self._existing(first.key(self.base.vendor), wanted)
+            missing = wanted - len(reused) - len(open_copies)
+            awaited = requests_of(prompt, {**options, "n": len(open_copies)}) if open_copies else ()
             requests = requests_of(prompt, {**options, "n": missing}) if missing else ()
-        price = sum((request.estimate(self.price_per_image) for request in requests), FREE)
-        self._check_cost(price, options.get("max_cost"))
-        return Plan(first, requests, price, reused)
+            copies = (*open_copies, *islice(free, missing))
+        price = self._price(requests)
+        most = price + self._price(awaited)  # what is awaited is bought if nothing comes of it
+        self._check_cost(most, options.get("max_cost"))
+        return Plan(first, requests, Price(price.low, most.high), reused, awaited, copies)
 
-    def _stored(self, requests: Sequence[ImageRequest]) -> tuple[StoredPicture, ...]:
-        """The newest pictures of a request whose files are in the archive, in the order they were made."""
-        stored = self.archive.stored(requests[0].key(self.base.vendor))
-        there = (picture for picture in stored if self.archive.is_there(picture))
-        newest = islice(there, sum(request.n for request in requests))
-        return tuple(sorted(newest, key=lambda stored: stored.copy))
+    def _price(self, requests: Sequence[ImageRequest]) -> Price:
+        return sum((request.estimate(self.price_per_image) for request in requests), FREE)
+
+    def _existing(
+        self, key: str, wanted: int
+    ) -> tuple[tuple[StoredPicture, ...], tuple[int, ...], Iterator[int]]:
+        """What there is of a request, at most as many as are wanted; and the copies that may be bought.
+
+        The newest pictures whose files are here, in the order they were made; then copies that calls in flight make.
+        """
+        held = self.archive.held(key)  # before the pictures: what ends between is one of them
+        there = (picture for picture in self.archive.stored(key) if self.archive.is_there(picture))
+        newest = sorted(islice(there, wanted), key=lambda stored: stored.copy)
+        gone = {one.copy for one in held} | {stored.copy for stored in newest}
+        open_copies = [
+            one.copy
+            for one in held
+            if (one.open or self.takeover.fetches(one.call_id))
+            and one.copy not in {stored.copy for stored in newest}
+        ]
+        free = filterfalse(gone.__contains__, count())
+        return tuple(newest), tuple(open_copies[: wanted - len(newest)]), free
 
     def _check_cost(self, price: Price, given: float | None) -> None:
         limit = self._max_cost if given is None else parse_dollars(given)
@@ -208,16 +232,23 @@ class Core(ForkHooks):
     def submit(self, prompt: str, options: Mapping[str, Any]) -> Job:
         """Check a call and start it; returns at once, with `reuse` after a look into the archive."""
         plan = self.plan(prompt, options)
-        if options.get("reuse") and plan.requests:
-            self.takeover.await_request(plan.first)
-            plan = self.plan(prompt, options)
         reused = [picture_of(self.archive, stored, cost=0) for stored in plan.reused]
-        calls = [RunningCall(index, request) for index, request in enumerate(plan.requests)]
+        numbers = iter(plan.copies or ())
+        calls = [
+            RunningCall(
+                index,
+                request,
+                copies=None if plan.copies is None else tuple(islice(numbers, request.n)),
+                reuse=plan.copies is not None,
+            )
+            for index, request in enumerate((*plan.awaited, *plan.requests))
+        ]
         job = Job(
             calls,
             first=plan.first,
             price=plan.price,
             reused=reused,
+            copies=(*(stored.copy for stored in plan.reused), *(plan.copies or ())),
             on_event=options.get("on_event"),
             folder=self.archive.folder,
             timeout=options.get("timeout"),
@@ -273,7 +304,8 @@ class Core(ForkHooks):
             if job.abandoned:  # before this call could begin
                 scope.cancel()
             try:
-                await (resume_call if call.orphan else run_call)(self, job, call)
+                run = resume_call if call.orphan else reuse_or_buy if call.reuse else run_call
+                await run(self, job, call)
             except CometError as error:  # it could not be claimed
                 call.errors.append(error.bare())
         if scope.cancelled_caught:
@@ -290,16 +322,19 @@ class Core(ForkHooks):
         Raises:
             CopyTaken, BudgetExceededError, ConfigurationError: as `Archive.claim`.
         """
-        claim = self.archive.claim(
-            call.request,
-            vendor=self.base.vendor,
-            reserve=call.request.estimate(self.price_per_image).high,
-            budget=self.budget,
-            session=self.session,
-            copies=call.copies,
-            redo=call.redo,
-            call_id=call.call_id,
-        )
+        spending = process_spending()
+        with spending.claiming(self.archive, self.base.vendor, self.budget) as budget:
+            claim = self.archive.claim(
+                call.request,
+                vendor=self.base.vendor,
+                reserve=call.request.estimate(self.price_per_image).high,
+                budget=budget,
+                session=spending.session,
+                copies=call.copies,
+                redo=call.redo,
+                call_id=call.call_id,
+                timeout=job.timeout or self.settings.timeout,
+            )
         return InFlight(job, call, claim, self.archive.raw_answer(claim))
 
     def _detach(self, job: Job) -> None:
@@ -345,34 +380,3 @@ class Core(ForkHooks):
         """
         if again or not self.takeover.looked:
             await anyio.to_thread.run_sync(self.takeover.take_over)
-
-
-@cache
-def _session_of(process: int) -> str:  # noqa: ARG001 - a forked child has a session of its own
-    return uuid.uuid4().hex
-
-
-def picture_of(archive: Archive, stored: StoredPicture, *, cost: int | None) -> Picture:
-    """A picture read from the archive, whole as it came; `cost` is in micro-USD.
-
-    Raises:
-        SaveError: its file is gone or damaged.
-    """
-    try:
-        data = archive.load(stored)
-    except OSError as fault:
-        reason = clean(fault.strerror or fault)
-    else:
-        return Picture(
-            data=data,
-            mime=stored.mime,
-            width=stored.width,
-            height=stored.height,
-            sha256=stored.sha256,
-            path=str(archive.path_of(stored)),
-            revised_prompt=stored.revised_prompt,
-            request_id=stored.request_id,
-            cost=cost,
-            reused=True,
-        )
-    raise SaveError(f"{stored.path} of the archive cannot be read: {reason}", outcome="not_sent")

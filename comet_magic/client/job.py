@@ -15,7 +15,7 @@ from ..money import Price, dollars, total
 from ..text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from anyio import CancelScope
@@ -34,7 +34,9 @@ log = logging.getLogger("comet_magic")
 
 # --- events: handed to `on_event` on the thread that runs all calls
 
-CallState = Literal["queued", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"]
+CallState = Literal[
+    "queued", "awaiting", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"
+]
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class RunningCall:
         sent: its first byte may have left.
         copies: which copies of equal pictures it makes; None takes the next free ones.
         redo: it may be sent although an earlier call for its copies may be billed.
+        reuse: pictures that other calls make for its copies are taken, and not bought.
         orphan: the paid call of a dead process that it finishes; it sends nothing.
         call_id: its id in the ledger, given by its claim or by another process.
         reserved: the most it may cost in micro-USD.
@@ -113,6 +116,7 @@ class RunningCall:
     request: ImageRequest
     copies: Sequence[int] | None = None
     redo: bool = False
+    reuse: bool = False
     orphan: Orphan | None = None
     call_id: str = ""
     state: CallState = "queued"
@@ -153,6 +157,7 @@ class Job(futures.Future[Images]):
         first: the request as it was asked, also where nothing is to be sent.
         price: what the requests should cost.
         reused: pictures of the archive that are part of the result.
+        copies: the numbers of these, and of all that its calls name; with `reuse` only.
         on_event: called with each event on the loop's thread; what it raises is logged and changes nothing.
         folder: the archive's, for messages; None where nothing is kept on disk.
         timeout: seconds for each request; None is the client's.
@@ -165,6 +170,7 @@ class Job(futures.Future[Images]):
         first: ImageRequest,
         price: Price = FREE,
         reused: Sequence[Picture] = (),
+        copies: Iterable[int] = (),
         on_event: Callable[[Event], object] | None = None,
         folder: Path | None = None,
         timeout: float | None = None,
@@ -175,6 +181,7 @@ class Job(futures.Future[Images]):
         self.first = first
         self.price = price
         self.reused = tuple(reused)
+        self.copies = set(copies)
         self.folder = folder
         self.timeout = timeout
         self.started = time.monotonic()
@@ -186,6 +193,11 @@ class Job(futures.Future[Images]):
         """Hand an event to whoever listens."""
         if self._on_event is not None:
             _call_listener(self._on_event, event)
+
+    def progress(self, call: RunningCall, state: CallState, note: str = "") -> None:
+        """Note a step of a call, and hand it to whoever listens."""
+        call.state = state
+        self.tell(Progress(call.index, len(self.calls), state, time.monotonic() - self.started, note))
 
     def add_done_callback(self, fn: Callable[[futures.Future[Images]], object]) -> None:
         """Call a function with the job when it has ended; what it raises is logged and changes nothing."""

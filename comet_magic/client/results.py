@@ -22,7 +22,7 @@ from .job import Arrived
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..archive import Settled
+    from ..archive import Archive, Settled, StoredPicture
     from ..protocol import Reply
     from .core import Core
     from .run_call import InFlight, Received
@@ -202,3 +202,29 @@ class ResultWriter:
                 hint="They are in error.images: error.images.save(...) writes them elsewhere.",
             )
         )
+
+
+def picture_of(archive: Archive, stored: StoredPicture, *, cost: int | None) -> Picture:
+    """A picture read from the archive, whole as it came; `cost` is in micro-USD.
+
+    Raises:
+        SaveError: its file is gone or damaged.
+    """
+    try:
+        data = archive.load(stored)
+    except OSError as fault:
+        reason = clean(fault.strerror or fault)
+    else:
+        return Picture(
+            data=data,
+            mime=stored.mime,
+            width=stored.width,
+            height=stored.height,
+            sha256=stored.sha256,
+            path=str(archive.path_of(stored)),
+            revised_prompt=stored.revised_prompt,
+            request_id=stored.request_id,
+            cost=cost,
+            reused=True,
+        )
+    raise SaveError(f"{stored.path} of the archive cannot be read: {reason}", outcome="not_sent")

@@ -29,7 +29,7 @@ from ..protocol import (
     request_id_of,
 )
 from ..text import clean
-from .job import Preview, Progress
+from .job import Preview
 from .transport import HTTPFault, SendProgress, announced, error_of, silent
 
 if TYPE_CHECKING:
@@ -111,9 +111,7 @@ class InFlight:
 
     def tell(self, state: CallState, note: str = "") -> None:
         """Note a step, and hand it to whoever listens."""
-        call, job = self.call, self.job
-        call.state = state
-        job.tell(Progress(call.index, len(job.calls), state, time.monotonic() - job.started, note))
+        self.job.progress(self.call, state, note)
 
     def first_byte_leaves(self) -> None:
         """From here on the server may have it."""

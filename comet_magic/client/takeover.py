@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
 from ..archive import RawAnswer
@@ -15,6 +14,7 @@ from .run_call import InFlight, Received, settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
     from ..archive import Archive, Orphan
     from ..images import Images
@@ -77,13 +77,9 @@ class Takeover:
             )
         return self._finish(orphan, orphan.call.request)
 
-    def await_request(self, request: ImageRequest) -> None:
-        """Wait, as long as a download may take, for paid pictures of this request that a crash left to be fetched."""
-        if not self.looked:
-            self.take_over()
-        key = request.key(self._core.base.vendor)
-        running = [job for job, its in tuple(self._running.items()) if its == key]
-        wait(running, timeout=self._core.settings.download_timeout)
+    def fetches(self, call_id: str) -> bool:
+        """Whether pictures of this call are being fetched here."""
+        return call_id in tuple(self._running.values())
 
     def _finish(self, orphan: Orphan, request: ImageRequest) -> Job:
         call = RunningCall(0, request, orphan=orphan, sent=True, call_id=orphan.call.id)
@@ -93,6 +89,6 @@ class Takeover:
             call.cost, call.usage = entry.cost, dict(entry.usage) if entry.usage else None
             call.request_id = entry.request_id
         job = self._core.launch(Job([call], first=request, folder=self._core.archive.folder))
-        self._running[job] = orphan.call.key
+        self._running[job] = orphan.call.id
         job.add_done_callback(lambda job: self._running.pop(job, None))
         return job

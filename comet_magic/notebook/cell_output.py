@@ -27,6 +27,7 @@ PREVIEW_EDGE = 512  # longest edge of a preview, pixels
 
 STATE_WORDS = {
     "queued": "waiting for its turn",
+    "awaiting": "waiting for the same request, which is still running",
     "sending": "sending",
     "waiting": "waiting for the model",
     "retrying": "sending again",

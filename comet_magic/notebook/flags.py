@@ -39,7 +39,7 @@ CELL_FLAGS = (
         choices=INLINE,
     ),
     Flag("save", "also save here: a folder if it exists or ends in a slash, else a file; never overwrites"),
-    Flag("reuse", "reuse earlier results of the same request (free); pay only for the rest", "switch"),
+    Flag("reuse", "reuse results of the same request, also of one still running (free)", "switch"),
     Flag("dry_run", "show the exact request and its price; send nothing", "switch"),
     Flag("max_cost", "refuse the call if it could cost more, in USD", "number", "", "USD"),
     Flag("yes", "buy it without asking, also above %config CometMagics.confirm_above", "switch"),

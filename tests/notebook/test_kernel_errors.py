@@ -240,3 +240,19 @@ def test_an_interrupted_call_lands_in_the_archive(connect: Connect, tmp_path: Pa
         no_jobs_left(kernel)
 
     assert len(list(tmp_path.glob("cometimg/images/*/*.png"))) == 1
+
+
+def test_an_interrupted_cell_that_is_run_again_with_reuse_is_paid_once_and_says_that_it_waits(
+    connect: Connect,
+) -> None:
+    seen: list[str] = []
+    with start_sandbox(delay=2) as sandbox:
+        kernel = connect(sandbox)
+        start_and_interrupt(kernel, sandbox, f"%cometimg {SMALL} --reuse a boat")
+        message_id = kernel.start(f"y = %cometimg {SMALL} --reuse a boat")
+        ran = kernel.finish(message_id, watch=lambda output: seen.append(output.data["text/plain"]))
+
+        assert ran.status == "ok", ran.error
+        assert any("waiting for the same request, which is still running" in text for text in seen)
+        assert len([entry for entry in sandbox.log if entry.charged]) == 1
+    assert kernel.value("(len(y), y.cost)") == (1, 0)
