@@ -35,6 +35,8 @@ def purchase_to_confirm(plan: Plan, above: float) -> str:
         InvalidRequestError: `above` is not an amount of money.
     """
     most = parse_dollars(above, name="confirm_above")
+    if not plan.requests:  # also where a call in flight is awaited
+        return ""
     pictures = sum(request.most_pictures for request in plan.requests)
     if plan.price.high is None:
         return purchase(plan) if pictures > MOST_UNPRICED else ""

@@ -60,6 +60,8 @@ def test_an_amount_that_is_none_is_refused_by_its_name(above: float) -> None:
 def test_what_the_archive_has_needs_no_word() -> None:
     request = requests_of("a boat", {"n": 10, "quality": "high"})[0]
     assert purchase_to_confirm(Plan(request, (), Price(0, 0)), 0) == ""
+    awaited = Plan(request, (), Price(0, request.estimate().high), awaited=(request,))
+    assert purchase_to_confirm(awaited, 0) == ""
 
 
 @pytest.mark.parametrize("name", ["max_cost", "max_cost_session", "max_cost_day"])
