@@ -121,10 +121,12 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def make_private_folder(path: Path) -> None:
-    """Make a private folder that git ignores, and check that it can be written.
+def make_private_folder(path: Path, *, ignored: bool = True) -> None:
+    """Make a private folder, and check that it can be written.
 
-    A folder that holds other things keeps its mode and gets no `.gitignore`.
+    Args:
+        path: the folder. One that holds other things keeps its mode and gets no `.gitignore`.
+        ignored: git, and what sends folders as git would, leaves it out.
 
     Raises:
         ConfigurationError: it cannot be made or written.
@@ -136,7 +138,8 @@ def make_private_folder(path: Path) -> None:
         if fresh:
             path.chmod(0o700)
             with contextlib.suppress(FileExistsError):  # another process was quicker
-                write_whole(path / ".gitignore", b"*\n")
+                if ignored:
+                    write_whole(path / ".gitignore", b"*\n")
         probe = path / f".{secrets.token_hex(6)}{PART}"
         _write(probe, [b"?"], 0o600)
         probe.unlink()

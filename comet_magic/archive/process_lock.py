@@ -119,6 +119,12 @@ def is_alive(archive: Path, token: str, *, clear: bool = False) -> bool:
     return alive
 
 
+def others_alive(archive: Path, own: str = "") -> bool:
+    """Whether anybody else works in an archive: a process, or another client of this one; `own` is not counted."""
+    tokens = {path.stem for path in (archive / OWNERS).glob("*.lock")} - {own}
+    return any(is_alive(archive, token) for token in tokens)
+
+
 def _opened(path: Path) -> int:
     try:
         return open_no_follow(path, os.O_RDWR)

@@ -13,7 +13,7 @@ from ..files import inside, make_folder, make_private_folder, native
 from ..text import clean
 from . import claims, layout, queries
 from .fork_hooks import ForkHooks, watch
-from .process_lock import ProcessLock
+from .process_lock import ProcessLock, others_alive
 from .queries import Reader
 from .raw_answers import RawAnswer
 from .records import Budget, Claim, Orphan, Repair, StoredPicture
@@ -260,6 +260,14 @@ class Archive(Reader, ForkHooks):
         entry = self.entry(call_id)
         call = queries.find_claim(self._ledger, entry.id) if entry else None
         return self._recovery(self.folder).orphan(call) if call and self.folder else None
+
+    def is_shared(self) -> bool:
+        """Whether anybody else works in the folder; this process shows from now on that it does.
+
+        Raises:
+            ConfigurationError: the folder cannot be used.
+        """
+        return self.folder is not None and others_alive(self.folder, self._ready())
 
     def repair(self) -> Repair:
         """Look at every file and every receipt, mend what can be mended, and tell what was done.

@@ -9,8 +9,8 @@ The ledger of the folder holds what was paid, its index the rows of the dataset 
 
 from __future__ import annotations
 
-from .dataset import DatasetOptions, Redo, agenerate_dataset, generate_dataset
-from .dataset_plan import DatasetPlan, plan
+from .dataset import DatasetOptions, Redo, agenerate_dataset, generate_dataset, plan
+from .dataset_plan import DatasetPlan
 from .report import Dataset, open_dataset
 from .row_index import Run
 from .rows import LazyImage

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..money import parse_dollars
 from ..request import WireOptions
-from .dataset import REDO, generate_dataset
-from .dataset_plan import plan
+from .dataset import REDO, generate_dataset, plan
 from .expand import typed
 
 if TYPE_CHECKING:
@@ -33,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dedupe", action="store_true", help="equal rows share one picture")
     parser.add_argument(
         "--redo", choices=REDO, help="send only the rows that ended so; unknown may be billed twice"
+    )
+    parser.add_argument("--append", action="store_true", help="add rows to those of the folder, remove none")
+    parser.add_argument(
+        "--replace", action="store_true", help="let rows go that the table does not have any more"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     for name in WireOptions.__annotations__:
@@ -65,4 +68,5 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     for name in ("max_in_flight", "max_per_minute", "redo"):
         if given[name] is not None:
             options[name] = given[name]
-    return {**options, "prompt": arguments.prompt_column, "dedupe": arguments.dedupe}
+    switches = {name: given[name] for name in ("dedupe", "append", "replace")}
+    return {**options, **switches, "prompt": arguments.prompt_column}

@@ -7,10 +7,12 @@ import contextvars
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
 from ..archive import Reader
+from ..archive.process_lock import others_alive
 from ..client.api import callers_level
 from ..errors import ConfigurationError
 from ..money import dollars, optional_dollars, total
@@ -25,13 +27,14 @@ from ..settings import (
     check_number,
 )
 from ..text import conceal_keys, counted
+from .dataset_plan import DatasetPlan, tally
 from .expand import Expander
 from .runner import DatasetRun
 from .source import Source, read_source
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .report import Dataset
 
@@ -50,6 +53,8 @@ def generate_dataset(
     prompt: str = "prompt",
     dedupe: bool = False,
     redo: Redo | None = None,
+    append: bool = False,
+    replace: bool = False,
     max_per_minute: float | None = None,
     cluster: Any = None,
     progress: bool = True,
@@ -69,6 +74,10 @@ def generate_dataset(
             loads it.
         prompt: the column of the prompts.
         dedupe: equal rows share one picture.
+        append: add rows and remove none, for a table that comes in parts: chunks one after the other, or halves in
+            two processes. A row that is there already is not added again.
+        replace: let rows go that this table does not have. Without it, up to 20 rows and one in ten may go because
+            the table was edited; if there are more, the table is refused before anything is sent.
         redo: send only the rows that `failed`, were `refused`, or are `unknown`; the last may be billed twice.
         max_per_minute: at most so many pictures a minute.
         cluster: a `distributed.Client` or the address of its scheduler: workers make the calls.
@@ -99,7 +108,15 @@ def generate_dataset(
         32000
     """
     job = read_job(
-        source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
+        source,
+        out,
+        prompt=prompt,
+        dedupe=dedupe,
+        redo=redo,
+        append=append,
+        replace=replace,
+        max_per_minute=max_per_minute,
+        options=options,
     )
     _warn_of_billing_twice(job)
     return DatasetRun(job, cluster=cluster, progress=progress).report()
@@ -112,6 +129,8 @@ async def agenerate_dataset(
     prompt: str = "prompt",
     dedupe: bool = False,
     redo: Redo | None = None,
+    append: bool = False,
+    replace: bool = False,
     max_per_minute: float | None = None,
     cluster: Any = None,
     progress: bool = True,
@@ -122,7 +141,15 @@ async def agenerate_dataset(
     Cancelling the await is an interrupt: the calls in flight finish first.
     """
     job = read_job(
-        source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
+        source,
+        out,
+        prompt=prompt,
+        dedupe=dedupe,
+        redo=redo,
+        append=append,
+        replace=replace,
+        max_per_minute=max_per_minute,
+        options=options,
     )
     _warn_of_billing_twice(job)
     run = DatasetRun(job, cluster=cluster, progress=progress)
@@ -139,6 +166,43 @@ async def agenerate_dataset(
         ended.exception()  # asyncio complains of an error that nobody asked for
         raise asyncio.CancelledError
     return ended.result()
+
+
+def plan(
+    source: Any,
+    out: str | os.PathLike[str],
+    *,
+    prompt: str = "prompt",
+    dedupe: bool = False,
+    redo: Redo | None = None,
+    append: bool = False,
+    replace: bool = False,
+    max_per_minute: float | None = None,
+    cluster: Any = None,  # noqa: ARG001 - it takes what `generate_dataset` takes
+    progress: bool = True,  # noqa: ARG001
+    **options: Unpack[DatasetOptions],
+) -> DatasetPlan:
+    """What `generate_dataset` would do with the same arguments; nothing is sent, and no key is needed.
+
+    A generator is used up by this: plan a list, a frame or a file.
+
+    Raises:
+        ConfigurationError: the source or a setting cannot be used.
+        InvalidRequestError: a parameter breaks a rule.
+        SourceError: more rows would leave the folder than an edited table explains.
+    """
+    job = read_job(
+        source,
+        out,
+        prompt=prompt,
+        dedupe=dedupe,
+        redo=redo,
+        append=append,
+        replace=replace,
+        max_per_minute=max_per_minute,
+        options=options,
+    )
+    return tally(job, shared=others_alive(job.folder))
 
 
 def _warn_of_billing_twice(job: DatasetJob) -> None:
@@ -168,7 +232,14 @@ class DatasetJob:
         in_flight: at most so many calls side by side.
         max_cost: micro-USD that all runs together may cost, or None.
         per_minute: at most so many pictures a minute, or None.
+        append: add rows and remove none, for a table that comes in parts: chunks one after the other, or halves in
+            two processes. A row that is there already is not added again.
+        replace: let rows go that this table does not have. Without it, up to 20 rows and one in ten may go because
+            the table was edited; if there are more, the table is refused before anything is sent.
         redo: send only the rows that ended so; None sends those that are open.
+        append: rows are added to those of the folder, and none is removed.
+        replace: rows of the folder that the source does not have may be removed, however many.
+        again: the same job with its source at the first row; None if it can be read only once.
     """
 
     folder: Path
@@ -181,6 +252,9 @@ class DatasetJob:
     max_cost: int | None
     per_minute: float | None
     redo: Redo | None
+    append: bool
+    replace: bool
+    again: Callable[[], DatasetJob] | None
 
 
 def read_job(
@@ -192,6 +266,8 @@ def read_job(
     redo: Redo | None,
     max_per_minute: float | None,
     options: Mapping[str, Any],
+    append: bool = False,
+    replace: bool = False,
 ) -> DatasetJob:
     """Check what was given; nothing is sent or written. A key among the options is hidden there.
 
@@ -199,14 +275,7 @@ def read_job(
         ConfigurationError: the source or a setting cannot be used.
         InvalidRequestError: a parameter breaks a rule.
     """
-    conceal_keys(options, DatasetOptions.__annotations__)
-    check_names(options, DatasetOptions.__annotations__)
-    if "archive" in options:
-        raise ConfigurationError("archive is not a setting of a dataset: its folder is its archive")
-    if redo is not None and redo not in REDO:
-        raise ConfigurationError(f"redo is {redo}; it must be {' or '.join(REDO)}")
-    if max_per_minute is not None:
-        check_number("max_per_minute", max_per_minute)
+    _check(redo=redo, append=append, replace=replace, max_per_minute=max_per_minute, options=options)
     client: Any = _those(ClientOptions, options)
     base = base_url_of(client)
     client.setdefault("max_in_flight", DATASET_IN_FLIGHT)
@@ -220,9 +289,12 @@ def read_job(
         price_per_image=price_per_image,
         dedupe=dedupe,
     )
+    opened = read_source(source, prompt=prompt)
+    wanted: Any = {"prompt": prompt, "dedupe": dedupe, "redo": redo, "max_per_minute": max_per_minute}
+    again = partial(read_job, source, out, options=options, append=append, replace=replace, **wanted)
     return DatasetJob(
         folder=Path(out).expanduser(),
-        source=read_source(source, prompt=prompt),
+        source=opened,
         expander=expander,
         prompt=prompt,
         base=base,
@@ -231,7 +303,25 @@ def read_job(
         max_cost=max_cost,
         per_minute=max_per_minute,
         redo=redo,
+        append=append,
+        replace=replace,
+        again=None if opened.endless else again,
     )
+
+
+def _check(
+    *, redo: str | None, append: bool, replace: bool, max_per_minute: float | None, options: Mapping[str, Any]
+) -> None:
+    conceal_keys(options, DatasetOptions.__annotations__)
+    check_names(options, DatasetOptions.__annotations__)
+    if "archive" in options:
+        raise ConfigurationError("archive is not a setting of a dataset: its folder is its archive")
+    if redo is not None and redo not in REDO:
+        raise ConfigurationError(f"redo is {redo}; it must be {' or '.join(REDO)}")
+    if append and replace:
+        raise ConfigurationError("append adds rows and replace removes them; give one of the two")
+    if max_per_minute is not None:
+        check_number("max_per_minute", max_per_minute)
 
 
 def _those(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:

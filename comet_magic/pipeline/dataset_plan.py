@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from ..archive import Reader
+from ..errors import SourceError
+from ..files import from_here
 from ..money import Price, dollars, total
-from ..text import counted
-from .dataset import DatasetJob, DatasetOptions, Redo, read_job
+from ..text import clean, counted
+from .row_index import RowIndex
 from .rows import should_send, status_of
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
+    from .dataset import DatasetJob
+
+FEW, SHARE = 20, 10  # so many rows, and one in so many, may leave a folder because a table was edited
 BATCH = 20_000  # rows; the ledger answers many keys at once more quickly
 
 
@@ -35,6 +39,7 @@ class DatasetPlan:
         at_risk: at most so many calls are left unknown if the run is killed.
         at_risk_price: the most that those can cost in micro-USD, None if unknown.
         max_cost: the limit in micro-USD, or None.
+        leaving: rows of the folder that the table does not have; their pictures stay in the archive.
     """
 
     rows: int = 0
@@ -48,6 +53,7 @@ class DatasetPlan:
     at_risk: int = 0
     at_risk_price: int | None = 0
     max_cost: int | None = None
+    leaving: int = 0
 
     def __str__(self) -> str:
         pairs = [
@@ -56,6 +62,7 @@ class DatasetPlan:
             ("done", f"{self.done:,}"),
             *((name, f"{count:,}") for name, count in self.ended.items()),
             *(("invalid", f"{count:,}: {reason}") for reason, count in self.invalid.items()),
+            *([("leaving", f"{self.leaving:,}")] if self.leaving else []),
             ("to generate", f"{self.to_generate:,}"),
             ("price", str(self.price)),
             (
@@ -71,32 +78,27 @@ class DatasetPlan:
         printer.text(str(self))
 
 
-def plan(
-    source: Any,
-    out: str | os.PathLike[str],
-    *,
-    prompt: str = "prompt",
-    dedupe: bool = False,
-    redo: Redo | None = None,
-    max_per_minute: float | None = None,
-    **options: Unpack[DatasetOptions],
-) -> DatasetPlan:
-    """What `generate_dataset` would do with the same arguments; nothing is sent, and no key is needed.
+def too_many(leaving: int, standing: int) -> bool:
+    """Whether more rows would leave a folder than an edited table explains."""
+    return leaving > FEW or leaving * SHARE > standing
 
-    A generator is used up by this: plan a list, a frame or a file.
+
+def leaving_message(leaving: int) -> str:
+    """One line on the rows that leave a folder."""
+    stay = "its picture stays" if leaving == 1 else "their pictures stay"
+    return f"{counted(leaving, 'row')} left the table; {stay} in the archive"
+
+
+def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
+    """Count the rows of a job by what a run would do with them; its source is read to the end.
+
+    Args:
+        job: what is to be made.
+        shared: somebody else works in the folder.
 
     Raises:
-        ConfigurationError: the source or a setting cannot be used.
-        InvalidRequestError: a parameter breaks a rule.
+        SourceError: more rows would leave the folder than an edited table explains.
     """
-    job = read_job(
-        source, out, prompt=prompt, dedupe=dedupe, redo=redo, max_per_minute=max_per_minute, options=options
-    )
-    return _tally(job)
-
-
-def _tally(job: DatasetJob) -> DatasetPlan:
-    """Count the rows of a job by what a run would do with them."""
     archive = Reader(job.folder)
     count, done = 0, 0
     to_send, ended, invalid = Counter[Price](), Counter[str](), Counter[str]()
@@ -115,6 +117,7 @@ def _tally(job: DatasetJob) -> DatasetPlan:
                     to_send[row.template.estimate(row.prompt)] += not row.shares_earlier
                 elif copy is not None:
                     ended[status_of(copy)] += 1
+        leaving = _leaving(job, archive, shared=shared)
     prices = list(to_send.elements())
     highest = max((price.high or 0 for price in to_send), default=0)
     unpriced = sum(many for price, many in to_send.items() if not price.known)
@@ -131,4 +134,31 @@ def _tally(job: DatasetJob) -> DatasetPlan:
         at_risk=at_risk,
         at_risk_price=None if unpriced else at_risk * highest,
         max_cost=job.max_cost,
+        leaving=leaving,
     )
+
+
+def _leaving(job: DatasetJob, archive: Reader, *, shared: bool) -> int:
+    """How many rows of the folder the source of a job, which was read to its end, does not have.
+
+    What was never sent counts only while somebody else may be about to; play money does not count beside real.
+    """
+    leaving = standing = 0
+    with RowIndex(job.folder) as index:
+        run = index.standing()
+        if run is None or job.append or job.replace or "sandbox" == run.vendor != job.base.vendor:
+            return 0
+        for rows in index.rows(run.number):
+            standing += sum(row.key != "" for row in rows)
+            gone = [
+                (row.key, row.copy) for row in rows if row.key and not job.expander.has(row.key, row.copy)
+            ]
+            sent = archive.copies(key for key, _ in gone)
+            leaving += sum(shared or pair in sent for pair in gone)
+    if too_many(leaving, standing):
+        raise SourceError(
+            f"{leaving:,} of the {counted(standing, 'row')} in {clean(from_here(job.folder))} are not in this table",
+            hint="If this is a part of the table, append=True (--append) adds its rows and removes none. If it"
+            " is a new one, replace=True (--replace) lets the others go; their pictures stay in the archive.",
+        )
+    return leaving

@@ -88,6 +88,11 @@ class Expander:
     def __exit__(self, *_: object) -> None:
         self._counts.close()
 
+    def has(self, key: str, copy: int) -> bool:
+        """Whether a row that was read so far asks for this copy of a request."""
+        count = self._counts.count(key)
+        return copy < (min(count, 1) if self._dedupe else count)
+
     def read(self, records: Iterable[Record]) -> Iterator[Row]:
         """The dataset rows of some more rows of the source."""
         for record in records:
@@ -155,7 +160,7 @@ class KeyCounts:
         """
         short = bytes.fromhex(key[:32])
         try:
-            before = self._before(short)
+            before = self.count(key)
             self._recent[short] = before + count
             if len(self._recent) > MOST_RECENT:
                 self._move_out()
@@ -168,7 +173,9 @@ class KeyCounts:
             hint="Make room there, or set SQLITE_TMPDIR to another folder.",
         )
 
-    def _before(self, short: bytes) -> int:
+    def count(self, key: str) -> int:
+        """How often a request was counted so far."""
+        short = bytes.fromhex(key[:32])
         if short in self._recent or self._connection is None:
             return self._recent.get(short, 0)
         found = self._connection.execute("SELECT count FROM counts WHERE key = ?", (short,)).fetchone()

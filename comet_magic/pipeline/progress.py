@@ -56,6 +56,11 @@ def make_display() -> Lines | Bar:
     return Bar() if sys.stderr.isatty() else Lines()
 
 
+def say(text: str) -> None:
+    """Print a sentence; on stderr a notebook would paint it red."""
+    print(text, file=sys.stdout if _in_notebook() else sys.stderr, flush=True)
+
+
 def _in_notebook() -> bool:
     """Whether this process is a kernel; nothing is imported to find out."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
@@ -82,7 +87,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Print the sentence."""
-        print(text, file=sys.stderr, flush=True)
+        say(text)
 
     def close(self) -> None:
         """Nothing; the last line is printed."""

@@ -1,7 +1,7 @@
 """The index of a dataset: which rows it has, in their order, and the state of the run that read them.
 
 It is written as rows are read and can always be made again from the source; what was paid is in the ledger. The rows
-of the run before stand until the new source was read to its end.
+of the run before stand until the new source was read to its end. Then the new ones take their place, or join them.
 """
 
 from __future__ import annotations
@@ -54,8 +54,14 @@ CREATE TABLE IF NOT EXISTS rows (
 ) WITHOUT ROWID;
 """
 _RUNS = "SELECT number, started, vendor, size, state, (SELECT COUNT(*) FROM rows WHERE run = number) AS read FROM runs"
-# The run whose rows the dataset has: the oldest that has any, for a newer one removes it when it takes its place.
-_STANDING = f"{_RUNS} ORDER BY read > 0 DESC, number LIMIT 1"
+_WHOLE = "(number IN (SELECT run FROM whole) OR state = 'complete')"  # 0.1.0 kept no table `whole`
+# The run whose rows the dataset has: a whole one, or else the oldest that has any; a newer one removes it when it
+# takes its place.
+_STANDING = f"{_RUNS} ORDER BY {_WHOLE} DESC, read > 0 DESC, number LIMIT 1"
+# Another run's rows that a run finds when its source is read to its end; what a living run still reads is its own.
+_FORMER = f"""SELECT number, {_WHOLE} FROM runs WHERE number != ? AND ({_WHOLE} OR state != 'running' AND
+    EXISTS (SELECT 1 FROM rows WHERE run = number)) ORDER BY 2 DESC, number DESC LIMIT 1"""  # noqa: S608 - our own
+_SAME = "key != '' AND (key, copy) IN (SELECT key, copy FROM rows WHERE run = :other)"
 
 
 class IndexedRow(NamedTuple):
@@ -105,14 +111,30 @@ class RowIndex:
             self._connection.close()
             self._connection = None
 
-    def begin(self, *, vendor: str, size: int | None) -> int:
-        """Begin a run and give its number; the rows of the run before stand until `replace_former`.
+    def make(self) -> None:
+        """Make the file of the index, without rows.
 
         Raises:
             ConfigurationError: the index is not a file of its own or cannot be used.
         """
         with self._opened(write=True) as connection:
             connection.executescript(_TABLES)
+
+    def begin(self, *, vendor: str, size: int | None, alone: bool = False) -> int:
+        """Begin a run and give its number; the rows of the run before stand until `replace_former`.
+
+        Args:
+            vendor: whom the requests are sent to.
+            size: rows of the source, None where unknown.
+            alone: nobody else works in the folder, so runs that seem to are dead.
+
+        Raises:
+            ConfigurationError: the index is not a file of its own or cannot be used.
+        """
+        with self._opened(write=True) as connection:
+            connection.executescript(_TABLES)
+            if alone:
+                connection.execute("UPDATE runs SET state = 'stopped' WHERE state = 'running'")
             cursor = connection.execute(
                 "INSERT INTO runs (started, vendor, size, state) VALUES (?, ?, ?, 'running')",
                 (time.time(), vendor, size),
@@ -126,11 +148,34 @@ class RowIndex:
         with self._opened(write=True) as connection:
             connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
-    def replace_former(self, run: int) -> None:
-        """The source was read to its end: the dataset has the rows of this run, and of no older one."""
+    def leaving(self, run: int) -> list[tuple[str, int]]:
+        """Key and copy of the rows that stand and that a run, whose source was read to its end, does not have."""
+        with self._opened() as connection:
+            former, _ = connection.execute(_FORMER, (run,)).fetchone() or (None, 0)
+            return connection.execute(
+                """SELECT key, copy FROM rows WHERE run = ? AND key != ''
+                EXCEPT SELECT key, copy FROM rows WHERE run = ?""",
+                (former, run),
+            ).fetchall()
+
+    def replace_former(self, run: int, *, keep: bool = False) -> int:
+        """The source was read to its end: its rows take the place of those that stand, or join them.
+
+        Args:
+            run: whose rows they are.
+            keep: remove no row; rows that are new come behind those that stand.
+
+        Returns:
+            The number of the run whose rows the dataset has now, and that this one goes on as.
+        """
         with self._opened(write=True) as connection:
+            former, whole = connection.execute(_FORMER, (run,)).fetchone() or (run, 0)
+            if former != run and (keep or (whole and former > run)):  # a newer one is not replaced
+                _join(connection, run, former)
+                run = int(former)
             connection.execute("INSERT OR IGNORE INTO whole VALUES (?)", (run,))
-            _remove_older(connection, run)
+            _remove_others(connection, run)
+            return run
 
     def end(self, run: int, state: RunState) -> None:
         """Note how the run ended.
@@ -141,13 +186,17 @@ class RowIndex:
         with self._opened(write=True) as connection:
             connection.execute("UPDATE runs SET state = ? WHERE number = ?", (state, run))
             standing = Run(*connection.execute(_STANDING).fetchone())
-            if standing.number >= run:
+            if standing.number >= run or standing.state == "running":
                 return
             read = connection.execute("SELECT COUNT(*) FROM rows WHERE run = ?", (run,)).fetchone()[0]
-            if _is_whole(connection, standing) or read < standing.read:
+            (whole,) = connection.execute(
+                f"SELECT {_WHOLE} FROM runs WHERE number = ?",  # noqa: S608 - our own
+                (standing.number,),
+            ).fetchone()
+            if whole or read < standing.read:
                 connection.execute("DELETE FROM rows WHERE run = ?", (run,))
             else:
-                _remove_older(connection, run)
+                _remove_others(connection, run)
 
     def standing(self) -> Run | None:
         """The run whose rows the dataset has, or None if there was none."""
@@ -203,17 +252,42 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     connection.isolation_level = "DEFERRED"  # the statements of one `with` are one transaction
     if write:
         connection.execute("PRAGMA synchronous = NORMAL")
+    elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'whole'").fetchone():
+        connection.execute("CREATE TEMP TABLE whole (run INTEGER)")  # of 0.1.0
     return connection
 
 
-def _is_whole(connection: sqlite3.Connection, run: Run) -> bool:
-    found = connection.execute("SELECT 1 FROM whole WHERE run = ?", (run.number,)).fetchone()
-    return found is not None or run.state == "complete"  # 0.1.0 kept no table `whole`
+def _join(connection: sqlite3.Connection, run: int, former: int) -> None:
+    """Give a run's rows to a former one: what both have keeps its place and takes the new columns."""
+    names = {"run": run, "former": former}
+    connection.execute(
+        """UPDATE rows SET columns = new.columns FROM (SELECT key, copy, columns FROM rows WHERE run = :run) new
+        WHERE run = :former AND rows.key != '' AND rows.key = new.key AND rows.copy = new.copy""",
+        names,
+    )
+    connection.execute(f"DELETE FROM rows WHERE run = :run AND {_SAME}", {"run": run, "other": former})  # noqa: S608
+    connection.execute(
+        """DELETE FROM rows WHERE run = :run AND key = '' AND (prompt, columns) IN (
+        SELECT prompt, columns FROM rows WHERE run = :former AND key = '')""",
+        names,
+    )
+    (end,) = connection.execute(
+        "SELECT MAX(position) + 1 FROM rows WHERE run IN (:run, :former)", names
+    ).fetchone()
+    connection.execute(
+        "UPDATE rows SET run = :former, position = position + :end WHERE run = :run",
+        {**names, "end": end},
+    )
+    connection.execute("UPDATE runs SET size = NULL WHERE number = :former", {"former": former})
+    connection.execute("DELETE FROM runs WHERE number = :run", {"run": run})
 
 
-def _remove_older(connection: sqlite3.Connection, run: int) -> None:
-    for table, column in (("rows", "run"), ("whole", "run"), ("runs", "number")):
-        connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (run,))  # noqa: S608 - our own names
+def _remove_others(connection: sqlite3.Connection, run: int) -> None:
+    """Remove the rows of all runs but one and those that a living run still reads, and what older runs left."""
+    reading = f"SELECT number FROM runs WHERE state = 'running' AND NOT {_WHOLE}"  # noqa: S608 - our own
+    connection.execute(f"DELETE FROM rows WHERE run != ?1 AND run NOT IN ({reading})", (run,))  # noqa: S608
+    connection.execute("DELETE FROM whole WHERE run != ?", (run,))
+    connection.execute("DELETE FROM runs WHERE number < ? AND state != 'running'", (run,))
 
 
 def _values(row: Row, ours: frozenset[str]) -> tuple[Any, ...]:

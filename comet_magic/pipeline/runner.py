@@ -19,13 +19,18 @@ from ..archive import CopyTaken
 from ..client.batch import BatchCore
 from ..client.core import configure
 from ..client.loop_thread import LoopHandle, unwrapped
-from ..errors import BudgetExceededError, CallAbandoned, CometError, SaveError, SourceError
-from ..files import make_private_folder
+from ..errors import (
+    BudgetExceededError,
+    CallAbandoned,
+    CometError,
+    SaveError,
+    SourceError,
+)
 from ..money import dollars
 from ..text import clean, counted
-from .progress import Status, make_display
+from .changeover import Changeover
+from .progress import Status, make_display, say
 from .report import Dataset, open_dataset
-from .row_index import RowIndex, RunState
 from .rows import ends_run, in_words, should_send, status_after, status_of, write_metadata
 
 if TYPE_CHECKING:
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     from ..protocol.decisions import RowStatus
     from .dataset import DatasetJob
     from .expand import Row
+    from .row_index import RunState
     from .source import Record
 
     SettledStatus = RowStatus | Literal["equal", "claimed_by_others"]
@@ -75,14 +81,18 @@ class Runner:
         self.sent = self.spent = 0
         self.awaited = 0
         self._maker = maker
-        self._index = RowIndex(job.folder)
-        self._number = 0
+        self._rows = Changeover(job, maker.archive)
         self._state: RunState = "running"
         self._claimed_by_others: list[Row] = []
         self._reading = True
         self._paying = 0
         self._paid = anyio.Event()
         self._scope: anyio.CancelScope | None = None
+
+    @property
+    def notices(self) -> list[str]:
+        """Sentences that a person has to read, each once."""
+        return self._rows.notices
 
     @property
     def halted(self) -> bool:
@@ -108,15 +118,13 @@ class Runner:
         """Make the folder and begin the run in its index; waits for the disk.
 
         Raises:
-            ConfigurationError: the folder or its index cannot be used.
+            ConfigurationError: the folder or its index cannot be used, or its rows would leave it.
         """
-        make_private_folder(self.job.folder)
-        with RowIndex(self.job.folder) as index:
-            self._number = index.begin(vendor=self.job.base.vendor, size=self.job.source.size)
+        self._rows.begin()
 
     async def run(self) -> None:
         """Make what is to be made; the result is in `counts` and `error`, and on disk."""
-        with self._index, self.job.expander:
+        with self.job.expander:
             try:
                 with anyio.CancelScope() as self._scope:
                     await self._maker.recover()
@@ -132,7 +140,7 @@ class Runner:
                     await run_sync(self._end)
 
     def _end(self) -> None:
-        self._index.end(self._number, "complete" if self._state == "running" else self._state)
+        self._rows.end("complete" if self._state == "running" else self._state)
         self._write_metadata()
 
     def _write_metadata(self) -> None:
@@ -205,9 +213,7 @@ class Runner:
         if not self._reading:  # a slow source gave it when the run was over
             return [], True
         rows = [self._within_budget(row) for row in self.job.expander.read(batch)]
-        self._index.add(self._number, rows, prompt=self.job.prompt)
-        if last:
-            self._index.replace_former(self._number)
+        self._rows.add(rows, last=last)
         return self._look_up(rows), last
 
     def _within_budget(self, row: Row) -> Row:
@@ -362,10 +368,11 @@ class DatasetRun:
         self._runner = Runner(self._job, self._workers or self._core)
         try:
             self._runner.begin()
-        except CometError:
+        except BaseException:
             self._let_go()
             raise
         self._display = make_display() if self._progress else None
+        self._say()
         self._next_look = time.monotonic() + (self._display.every if self._display else math.inf)
         self._loop = LoopHandle()
         self._future: Future[None] = self._loop.portal.start_task_soon(self._runner.run)
@@ -405,6 +412,7 @@ class DatasetRun:
                 time.sleep(STEP)
             except KeyboardInterrupt:
                 self.interrupts += 1
+        self._say()
         if self._display is not None:
             if shown:
                 self._show()
@@ -425,6 +433,11 @@ class DatasetRun:
         counts = dict(self._runner.counts)
         self._display.show(Status(counts, self._job.source.size, spend, self._runner.awaited))
         self._next_look = time.monotonic() + self._display.every
+
+    def _say(self) -> None:
+        """Say what a person has to read, with or without progress."""
+        while self._runner.notices:
+            (self._display.say if self._display is not None else say)(self._runner.notices.pop(0))
 
     def _let_go(self) -> None:
         if self._workers is not None:

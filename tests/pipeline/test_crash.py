@@ -76,7 +76,7 @@ def test_a_run_ends_when_the_paid_pictures_of_a_dead_one_are_fetched(tmp_path: P
         kill(process)
         endpoint.urls, endpoint.hold = False, 0.7  # longer than the new row takes
 
-        generate_dataset(["another row"], tmp_path / "set", **settings(endpoint))
+        generate_dataset(["another row"], tmp_path / "set", append=True, **settings(endpoint))
 
         (entry,) = archive.history("paid by a dead run")
         assert (entry.outcome, len(entry.pictures)) == ("done", 1)

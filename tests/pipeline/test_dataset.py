@@ -74,7 +74,7 @@ def test_rows_that_are_shuffled_or_removed_cost_nothing(count: int, make: Make, 
     shuffled = random.Random(1).sample(rows_of(count), count)
 
     prompts = [record["prompt"] for record in make(shuffled).records()]
-    fewer = len(make(rows_of(5, first=3)))
+    fewer = len(make(rows_of(5, first=3), replace=True))
     whole = make(rows_of(count))
 
     assert endpoint.paid == count
@@ -311,7 +311,7 @@ def test_a_full_disk_ends_the_run_and_hands_over_the_pictures(
     images.write_text("no folder")
 
     with pytest.raises(SaveError) as caught:
-        make([*rows_of(100)], max_in_flight=2)
+        make(["first", *rows_of(100)], max_in_flight=2)
 
     assert endpoint.paid <= 5
     assert len(caught.value.images) >= 1
@@ -482,7 +482,7 @@ def test_a_row_that_another_run_took_meanwhile_is_not_paid_twice(
     def take() -> None:
         endpoint.until(lambda seen: seen.running == 1)
         endpoint.delay = delay
-        theirs.append(make(["second"]))
+        theirs.append(make(["second"], append=True))
 
     taking = threading.Thread(target=take)
     taking.start()

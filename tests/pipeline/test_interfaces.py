@@ -122,7 +122,7 @@ def test_the_functions_of_a_dataset_take_the_same_arguments_with_the_same_defaul
     makes, awaits, plans = (dict(inspect.signature(function).parameters) for function in functions)
 
     assert awaits == makes
-    assert plans == {name: taken for name, taken in makes.items() if name not in ("cluster", "progress")}
+    assert plans == makes
 
 
 # --- progress

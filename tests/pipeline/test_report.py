@@ -223,7 +223,7 @@ def test_an_index_that_another_process_never_lets_go_is_told(
 
 def test_a_newer_run_takes_the_place_of_the_rows_before_it(make: Make) -> None:
     report = make(rows_of(3))
-    make(["other"])
+    make(["other"], replace=True)
 
     with sqlite3.connect(report.folder / "index.sqlite") as connection:
         rows = connection.execute("SELECT run, prompt FROM rows").fetchall()

@@ -65,7 +65,7 @@ def test_a_run_waits_for_paid_pictures_that_are_still_fetched(
         endpoint.urls = False
         monkeypatch.setattr(runner.time, "sleep", look)
 
-        generate_dataset(rows, tmp_path / "set", **settings(endpoint))
+        generate_dataset(rows, tmp_path / "set", replace=True, **settings(endpoint))
         made = len(list((tmp_path / "set").glob("images/*/*.png")))
         endpoint.late.set()
 

@@ -1,0 +1,87 @@
+"""The rows of a run on their way into the folder: looked at before anything is sent, indexed, put in their place.
+
+No row leaves a folder untold: what a new table lets go is counted before the first call and once more when the source
+was read to its end, for another process may have come between, and a stream cannot be read ahead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigurationError
+from ..files import make_private_folder
+from ..text import clean, counted
+from .dataset_plan import leaving_message, tally, too_many
+from .row_index import RowIndex, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..archive import Archive
+    from .dataset import DatasetJob
+    from .expand import Row
+
+
+class Changeover:
+    """The rows of one run in the index of its folder.
+
+    Attributes:
+        notices: sentences that a person has to read, each once.
+    """
+
+    def __init__(self, job: DatasetJob, archive: Archive) -> None:
+        self.notices: list[str] = []
+        self._job = job
+        self._archive = archive
+        self._index = RowIndex(job.folder)
+        self._number = 0
+        self._shared = False
+
+    def begin(self) -> None:
+        """Make the folder, look the source through if it can be read twice, and begin the run.
+
+        Raises:
+            ConfigurationError: the folder or its index cannot be used, or the rows of the folder would leave it.
+        """
+        job, index = self._job, self._index
+        make_private_folder(job.folder, ignored=False)
+        index.make()
+        self._shared = self._archive.is_shared()
+        if job.replace and self._shared:
+            raise ConfigurationError(
+                f"another process works in {clean(job.folder)}, and replace=True may remove its rows",
+                hint="Wait for it, or add rows with append=True.",
+            )
+        stands = index.standing() is not None
+        self._number = index.begin(vendor=job.base.vendor, size=job.source.size, alone=not self._shared)
+        if job.again is not None and stands:
+            try:
+                plan = tally(job.again(), shared=self._shared)
+            except BaseException:
+                self.end("stopped")
+                raise
+            if plan.leaving:
+                self.notices.append(leaving_message(plan.leaving))
+
+    def add(self, rows: Iterable[Row], *, last: bool) -> None:
+        """Add some more rows; with the last ones they take the place of those that stand, or join them."""
+        self._index.add(self._number, rows, prompt=self._job.prompt)
+        if last:
+            self._change_over()
+
+    def _change_over(self) -> None:
+        job, index, keep = self._job, self._index, self._job.append
+        gone = [] if keep or job.replace else index.leaving(self._number)
+        if gone and (self._shared or job.again is None):
+            standing = index.standing()
+            keep = standing is not None and too_many(len(gone), standing.read)
+            stay = f"{counted(len(gone), 'row')} of the folder are not in this table; they stay in it"
+            self.notices.append(stay if keep else leaving_message(len(gone)))
+        self._number = index.replace_former(self._number, keep=keep)
+
+    def end(self, state: RunState) -> None:
+        """Note how the run ended; what a source that broke has added stays added."""
+        with self._index:
+            if self._job.append:
+                self._number = self._index.replace_former(self._number, keep=True)
+            self._index.end(self._number, state)
