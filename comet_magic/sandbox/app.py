@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from ..catalog import MODELS
 from ..money import MILLION
@@ -13,19 +16,23 @@ from .error_replies import GATEWAY, ErrorReply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import BinaryIO
 
     from ..catalog import Model
 
 GENERATIONS = "/v1/images/generations"
+MODEL = "/v1/models/"  # and its id
 METHODS = {
     GENERATIONS: "POST",
     "/v1/models": "GET",
+    MODEL: "GET",
     "/api/models": "GET",
     "/v1/dashboard/billing/subscription": "GET",
     "/v1/dashboard/billing/usage": "GET",
     signed_urls.FOLDER: "GET",
 }
 BALANCE_USD = 10.0
+_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class HTTPRequest:
     """One request as it came.
 
     Attributes:
+        upload: the file that holds its body.
         now: the Unix time at which it came, in seconds.
         spent: the play money charged before it, in micro-USD.
     """
@@ -40,10 +48,28 @@ class HTTPRequest:
     method: str
     target: str
     headers: Mapping[str, str]
-    body: bytes
+    upload: BinaryIO
     request_id: str
     now: float
     spent: int
+
+    @property
+    def body(self) -> bytes:
+        """Its body, read into memory."""
+        self.upload.seek(0)
+        return self.upload.read()
+
+    @property
+    def path(self) -> str:
+        """Its path without the query."""
+        return self.target.partition("?")[0]
+
+    def root(self, default: str) -> str:
+        """Scheme, host and port as the client knows them, also through a proxy; `default` where it named no host."""
+        host = (self.headers.get("host") or "").strip()
+        named = (self.headers.get("x-forwarded-proto") or "").partition(",")[0].strip().lower()
+        scheme = named if named in ("http", "https") else "http"
+        return f"{scheme}://{host}" if len(host) < 256 and _HOST.fullmatch(host) else default
 
 
 @dataclass(frozen=True)
@@ -91,7 +117,7 @@ class App:
 
     Attributes:
         secret: signs the URLs of pictures.
-        root: scheme, host and port of the server.
+        root: scheme, host and port of the server, for clients that name none.
         url_lifetime: seconds for which the URL of a picture works.
     """
 
@@ -101,10 +127,12 @@ class App:
 
     def answer(self, request: HTTPRequest) -> HTTPResponse:
         """The response to a request."""
-        path = request.target.partition("?")[0]
-        if path.startswith(signed_urls.FOLDER):
-            path = signed_urls.FOLDER
+        path = next(
+            (each for each in (signed_urls.FOLDER, MODEL) if request.path.startswith(each)), request.path
+        )
         try:
+            if request.method == "OPTIONS":
+                return _options(path)
             _check(request, path)
             return self._answer(request, path)
         except ErrorReply as error:
@@ -115,6 +143,8 @@ class App:
         match path:
             case "/v1/models":
                 return _json({"object": "list", "data": [_listed(model) for model in MODELS]})
+            case "/v1/models/":
+                return _json(_listed(_named(unquote(request.path.removeprefix(MODEL)))))
             case "/api/models":
                 rows = [_catalogued(model) for model in MODELS]
                 counts = {"page": 0, "page_size": len(rows), "total": len(rows)}
@@ -145,12 +175,25 @@ class App:
         if accepted.request.stream:
             response = HTTPResponse(200, accepted.events(now), "text/event-stream", streams=True)
         else:
-            response = HTTPResponse(200, accepted.document(now, self._picture_url))
+            response = HTTPResponse(200, accepted.document(now, partial(self._picture_url, request)))
         return replace(response, steps=accepted.steps, paints=accepted.paints, charge=accepted.charge, **seen)
 
-    def _picture_url(self, spec: signed_urls.PictureSpec, now: int) -> str:
+    def _picture_url(self, request: HTTPRequest, spec: signed_urls.PictureSpec, now: int) -> str:
         expires = int(now + self.url_lifetime)
-        return self.root + signed_urls.signed_path(spec, secret=self.secret, expires=expires)
+        return request.root(self.root) + signed_urls.signed_path(spec, secret=self.secret, expires=expires)
+
+
+def _methods(path: str) -> tuple[str, ...]:
+    method = METHODS[path]
+    return (method, "HEAD", "OPTIONS") if method == "GET" else (method, "OPTIONS")
+
+
+def _options(path: str) -> HTTPResponse:
+    """What a path takes; `*` asks for the whole server."""
+    known = _methods(path) if path in METHODS else ("GET", "HEAD", "OPTIONS", "POST")
+    if path not in (*METHODS, "*"):
+        raise ErrorReply(404, f"Invalid URL (OPTIONS {path})", code="")
+    return HTTPResponse(204, iter([b""]), headers={"allow": ", ".join(known)})
 
 
 def _check(request: HTTPRequest, path: str) -> None:
@@ -158,10 +201,9 @@ def _check(request: HTTPRequest, path: str) -> None:
     if path not in METHODS:
         # The words of the gateway CometAPI resembles.
         raise ErrorReply(404, f"Invalid URL ({request.method} {path})", code="")
-    method = METHODS[path]
-    if request.method not in (method, "HEAD" if method == "GET" else method):
+    if request.method not in _methods(path):
         message = f"Method {request.method} is not allowed here"
-        raise ErrorReply(405, message, type=GATEWAY, code="", headers={"allow": method})
+        raise ErrorReply(405, message, type=GATEWAY, code="", headers={"allow": METHODS[path]})
     scheme, _, key = (request.headers.get("authorization") or "").partition(" ")
     if path.startswith("/v1/") and (scheme.lower() != "bearer" or not key.strip()):
         raise ErrorReply(401, "Invalid token", type=GATEWAY, code="invalid_api_key")
@@ -171,6 +213,14 @@ def _part(request: HTTPRequest) -> int:
     """The number at the end of the `Idempotency-Key`, so that the requests of one call get different pictures."""
     number = (request.headers.get("idempotency-key") or "").rpartition("-")[2]
     return int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 0
+
+
+def _named(name: str) -> Model:
+    """The model of this id or snapshot."""
+    for model in MODELS:
+        if name in (model.id, *model.snapshots):
+            return model
+    raise ErrorReply(404, f"The model '{name}' does not exist", code="model_not_found", param="model")
 
 
 def _listed(model: Model) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import contextlib
 import socket
 import socketserver
 import sys
+import tempfile
 import threading
 from email.utils import formatdate
 from http.client import responses
@@ -20,11 +21,18 @@ from .error_replies import GATEWAY, ErrorReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import BinaryIO
 
-# Room for 32,000 characters of prompt in any spelling, and for reference pictures inside the body.
-LARGEST_BODY = 16 * 2**20
+LARGEST_BODY = 512 * 2**20  # ten pictures of 50 MB to edit
+LARGEST_IN_MEMORY = 2**20  # of a body; what is larger is in a file
+_MOST_DRAINED = 64 * 2**20
 _IDLE_SECONDS = 120.0
 _POLL_SECONDS = 0.25
+
+
+def _too_large() -> ErrorReply:
+    message = f"Request entity too large; the limit is {LARGEST_BODY} bytes"
+    return ErrorReply(413, message, type=GATEWAY, code="")
 
 
 class ClientLeft(Exception):  # noqa: N818 - an event, not a fault
@@ -131,20 +139,30 @@ class ClientConnection(socketserver.BaseRequestHandler):
                 return
             self._http.start_next_cycle()
 
-    def read_body(self) -> bytes:
-        """The body of the request.
+    @staticmethod
+    def upload() -> Any:
+        """A file for a body; it is in memory while it is small, and gone when it is closed."""
+        return tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY)
+
+    def read_body(self, upload: BinaryIO) -> None:
+        """Write the body of the request into a file.
 
         Raises:
             ErrorReply: it is too large, or not sent as HTTP demands.
             ClientLeft: it ended early.
         """
-        body = bytearray()
+        left = LARGEST_BODY
+        if int(self.headers.get("content-length", "0")) > left:  # h11 has checked that it is a number
+            raise _too_large()
         while isinstance(event := self._receive(), h11.Data):
-            body += event.data
-            if len(body) > LARGEST_BODY:
-                message = f"Request entity too large; the limit is {LARGEST_BODY} bytes"
-                raise ErrorReply(413, message, type=GATEWAY, code="")
-        return bytes(body)
+            left -= len(event.data)
+            if left < 0:
+                raise _too_large()
+            try:
+                upload.write(event.data)
+            except OSError as fault:
+                message = f"There is no room for the body in the folder for temporary files: {fault.strerror}"
+                raise ErrorReply(507, message, type=GATEWAY, code="") from None
 
     def wait(self, seconds: float) -> None:
         """Wait; with 0 only look whether the client is still there.
@@ -222,7 +240,7 @@ class ClientConnection(socketserver.BaseRequestHandler):
         self.request.settimeout(0.5)
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
-            for _ in range(4 * LARGEST_BODY // 65536):
+            for _ in range(_MOST_DRAINED // 65536):
                 if not self.request.recv(65536):
                     break
 

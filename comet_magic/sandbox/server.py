@@ -19,6 +19,7 @@ from .error_replies import CHARGED_STATUSES, ErrorReply, injected_error, too_fas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import BinaryIO
 
 # Painting takes CPU that the notebook needs too, however many connections there are.
 RENDER_SLOTS = 2
@@ -158,7 +159,8 @@ class Sandbox:
             self._changed.notify_all()
         left = False
         try:
-            self._answer(connection, index, request_id)
+            with connection.upload() as upload:
+                self._answer(connection, upload, index, request_id)
         except ClientLeft:
             left = True
         finally:
@@ -170,15 +172,15 @@ class Sandbox:
         if self._report:
             self._report(self.log[index])
 
-    def _answer(self, connection: ClientConnection, index: int, request_id: str) -> None:
+    def _answer(self, connection: ClientConnection, upload: BinaryIO, index: int, request_id: str) -> None:
         fault = ""
         try:
-            body = connection.read_body()
+            connection.read_body(upload)
             request = HTTPRequest(
                 connection.method,
                 connection.target,
                 connection.headers,
-                body,
+                upload,
                 request_id,
                 now=time.time(),
                 spent=self._spent,
@@ -191,7 +193,8 @@ class Sandbox:
             response = error_response(error, request_id)
         # Work that was begun is charged, even if its response is lost.
         self._amend(index, charge=response.charge)
-        headers = {**response.headers, "content-type": response.content_type, "x-request-id": request_id}
+        content = {} if response.status == 204 else {"content-type": response.content_type}
+        headers = {**response.headers, **content, "x-request-id": request_id}
         self._send(connection, replace(response, headers=headers), fault, index)
 
     def _inject_fault(self, response: HTTPResponse, request: HTTPRequest) -> tuple[HTTPResponse, str]:
@@ -229,7 +232,8 @@ class Sandbox:
         else:
             body = b"".join(pieces)
             pieces = iter([body])
-            headers["content-length"] = str(len(body))
+            if response.status != 204:
+                headers["content-length"] = str(len(body))
         # Before the last byte leaves: a client that has the response may read the log at once.
         self._amend(index, status=response.status)
         return connection.send(response.status, headers, pieces, cut=cut)
