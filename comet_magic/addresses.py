@@ -2,18 +2,24 @@
 
 The server chooses the address, so it may point into the user's own network. First the text is checked
 (`parse_picture_url`), then each IP address that its name resolves to (`check_ip`); the connection must be made to the
-address that was checked. Every hop of a redirect is checked again.
+address that was checked. Every hop of a redirect is checked again. Only the origins that the user named, that of the
+base URL and `picture_origins`, may be inside.
 """
 
 from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from urllib.parse import quote
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin
 
-from .errors import UnsafeURLError
+from .errors import ConfigurationError, UnsafeURLError
+from .text import clean, clean_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -36,9 +42,17 @@ _INSIDE = (
     *(".local", ".localhost", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa", ".corp"),
     ".private",
 )
-_METADATA = frozenset({"metadata.azure.com", "metadata.packet.net", "metadata.tencentyun.com"})
+# Services of a cloud that hand out credentials to whoever asks from inside.
+_METADATA = frozenset(
+    {
+        *("metadata", "metadata.google.internal", "metadata.azure.internal", "instance-data"),
+        *("instance-data.ec2.internal", "metadata.azure.com", "metadata.packet.net"),
+        "metadata.tencentyun.com",
+    }
+)
 
 _LOCALHOST = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+_ONE_HOST = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # https://www.iana.org/assignments/iana-ipv4-special-registry/
 _CLOSED_V4 = tuple(
@@ -55,6 +69,12 @@ _CLOSED_V4 = tuple(
 # https://datatracker.ietf.org/doc/html/rfc1918, https://datatracker.ietf.org/doc/html/rfc4193, and this machine.
 _PRIVATE_V4 = tuple(map(IPv4Network, ("10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _PRIVATE_V6 = tuple(map(IPv6Network, ("::1/128", "fc00::/7", "fe80::/10")))
+# For benchmarks of networks; resolvers of Clash and other TUN proxies answer with it for every name.
+_FAKE_IP = IPv4Network("198.18.0.0/15")
+_FAKE_IP_HINT = (
+    "The resolver here invents addresses (fake-ip, as Clash and other TUN proxies do): "
+    "name that proxy, as in download_proxy=http://127.0.0.1:7890."
+)
 # https://www.iana.org/assignments/ipv6-unicast-address-assignments/
 _OPEN_V6 = IPv6Network("2000::/3")
 # Teredo and other protocol addresses, documentation, 6to4.
@@ -70,11 +90,12 @@ class PictureURL:
 
     Attributes:
         url: the address to request, without fragment.
-        scheme: `https`, or `http` beside a sandbox.
+        scheme: `https`, or `http` beside a sandbox and at a trusted origin.
         host: the name in ASCII, lower case, or the IP address without brackets.
         port: 1 to 65535.
         target: path and query, as they are sent.
         ip: the host as an IP address, or None if it is a name.
+        trusted: of an address at a trusted origin, that origin's own host, which is connected to; else "".
     """
 
     url: str
@@ -83,42 +104,113 @@ class PictureURL:
     port: int
     target: str
     ip: IPAddress | None
+    trusted: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port; the port is left out if it is the scheme's."""
+        return self.url[: len(self.url) - len(self.target)]
 
 
-def parse_picture_url(url: str, *, base_url: str) -> PictureURL:
+def absolute_url(url: str, request_url: str) -> str:
+    """An address as it is; one without a scheme is meant beside the address of the request that named it."""
+    first = re.split("[/?#]", url.strip(" "), maxsplit=1)[0]
+    if not url.strip(" ") or ":" in first or _UNFIT.search(url):
+        return url
+    try:
+        return urljoin(request_url, url.strip(" "))
+    except ValueError:  # no host, and refused as one
+        return url
+
+
+def parse_picture_url(
+    url: str, *, base_url: str, origins: Sequence[str] = (), named_by_base: bool = True
+) -> PictureURL:
     """The parts of an address, if it may be fetched.
+
+    Args:
+        url: the address, absolute.
+        base_url: the API's; its own origin is trusted for what it names.
+        origins: further trusted origins.
+        named_by_base: False for the redirect of another host.
 
     Raises:
         UnsafeURLError: it may not; the address is in `urls`.
     """
-    parsed, own = _parsed(url), _loopback(base_url)
+    parsed = _parsed(url)
+    named = (base_url, *origins) if named_by_base else origins
+    for trusted in filter(None, map(_readable, named)):
+        if _same_origin(parsed, trusted):
+            return replace(parsed, trusted=trusted.host)
+    own = _loopback(base_url)
     if parsed.scheme != "https" and (own is None or own.scheme != "http"):
-        raise _refused(url, f"the scheme is {parsed.scheme}; it must be https")
+        raise _refused(
+            url, f"the scheme is {parsed.scheme}; it must be https", _origin_hint(parsed, parsed.ip)
+        )
     name = parsed.host
     if parsed.ip is not None:
-        check_ip(name, parsed, base_url=base_url)
-        return parsed
-    inside = "." not in name or name in _METADATA or name.endswith(_INSIDE)
-    if inside and not (own is not None and name == own.host == "localhost"):
-        raise _refused(url, f"{name} is a name inside a network; it must be a public name")
+        check_ip(name, parsed)
+    elif is_inside(name):
+        reason = f"{name} is a name inside a network; it must be a public name"
+        raise _refused(url, reason, _origin_hint(parsed, None))
     return parsed
 
 
-def check_ip(ip: str, url: PictureURL, *, base_url: str) -> None:
+def check_ip(ip: str, url: PictureURL) -> None:
     """Raise unless we may connect to this IP address.
 
     Raises:
-        UnsafeURLError: the address is neither public nor the loopback address of the base URL; a name
-            that resolves to it may resolve to anything the next time, and is refused.
+        UnsafeURLError: the address is not public and its host not trusted; a name that resolves to it may resolve
+            to anything the next time, and is refused.
     """
     address = _address(ip)
     if address is None:
         raise _refused(url.url, f"{url.host} does not resolve to an IP address")
-    if is_public(address):
-        return
-    own = _loopback(base_url) if url.ip is not None or url.host == "localhost" else None
-    if own is None or address not in ((own.ip,) if own.ip else _LOCALHOST):
-        raise _refused(url.url, f"{url.host} is at {address}; it must be a public address")
+    allowed = address in _LOCALHOST if url.trusted == "localhost" else url.trusted or is_public(address)
+    if not allowed:
+        reason = f"{url.host} is at {address}; it must be a public address"
+        fake = url.ip is None and address.version == 4 and address in _FAKE_IP
+        raise _refused(url.url, reason, _FAKE_IP_HINT if fake else _origin_hint(url, address))
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name means something inside a network only, whatever it resolves to."""
+    return "." not in name or name in _METADATA or name.endswith(_INSIDE)
+
+
+def _same_origin(url: PictureURL, other: PictureURL) -> bool:
+    same_host = url.host == other.host or {url.host, other.host} <= _ONE_HOST
+    return same_host and (url.scheme, url.port) == (other.scheme, other.port)
+
+
+def _origin_hint(url: PictureURL, ip: IPAddress | None) -> str:
+    """How to trust an origin, where it may be the user's own."""
+    if url.host in _METADATA:
+        return ""
+    if ip is None or ip.is_loopback or ip.is_unspecified or any(ip in network for network in _PRIVATE_V4):
+        return f'If that server is yours, allow it: picture_origins=["{url.origin}"].'
+    return ""
+
+
+def origins_of(given: object) -> tuple[str, ...]:
+    """Origins in one spelling, from a list of them or from a text with commas between.
+
+    Raises:
+        ConfigurationError: one is not an origin such as `http://127.0.0.1:9000`.
+    """
+    listed = given if isinstance(given, (list, tuple, set, frozenset)) else (given,)
+    if isinstance(given, str):
+        listed = [text for text in given.split(",") if text.strip()]
+    origins = []
+    for text in listed:
+        parsed = _readable(text) if isinstance(text, str) else None
+        if parsed is None or parsed.target != "/" or set("?#") & set(text):
+            shown = clean_url(text) if isinstance(text, str) else clean(repr(text), limit=80)
+            raise ConfigurationError(
+                f"picture_origins is {shown or 'empty'}; it must be a list of origins such as http://127.0.0.1:9000"
+            )
+        origins.append(parsed.origin)
+    return tuple(origins)
 
 
 def is_public(address: IPAddress) -> bool:
@@ -171,11 +263,18 @@ def is_this_machine(host: str) -> bool:
 
 def _loopback(url: str) -> PictureURL | None:
     """The parts of an address on this machine, None for any other."""
+    parsed = _readable(url)
+    return (
+        parsed if parsed and (parsed.host == "localhost" or (parsed.ip and parsed.ip.is_loopback)) else None
+    )
+
+
+def _readable(url: str) -> PictureURL | None:
+    """The parts of an http or https address, None for any other text."""
     try:
-        parsed = _parsed(url)
+        return _parsed(url)
     except UnsafeURLError:
         return None
-    return parsed if parsed.host == "localhost" or (parsed.ip and parsed.ip.is_loopback) else None
 
 
 def _parsed(url: str) -> PictureURL:
@@ -244,6 +343,6 @@ def _ascii_name(url: str, host: str) -> str:
     return name
 
 
-def _refused(url: str, reason: str) -> UnsafeURLError:
+def _refused(url: str, reason: str, hint: str = "") -> UnsafeURLError:
     kept = quote(url[:_LONGEST], safe=_PRINTABLE, errors="replace")
-    return UnsafeURLError(f"the picture was not fetched: {reason}", urls=(kept,))
+    return UnsafeURLError(f"the picture was not fetched: {reason}", urls=(kept,), hint=hint)

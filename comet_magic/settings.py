@@ -12,13 +12,16 @@ import stat
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from urllib.parse import SplitResult, urlsplit
 
-from .addresses import DEFAULT_PORTS, is_loopback_url, is_private
+from .addresses import DEFAULT_PORTS, is_loopback_url, is_private, origins_of
 from .errors import ConfigurationError, MissingKeyError
 from .locations import DEFAULT_ARCHIVE
 from .text import LONGEST_KEY, Secret, Withheld, clean, clean_url, concealed_address
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MIB = 1024 * 1024
 DEFAULT_BASE_URL = "https://api.cometapi.com/v1"  # https://apidoc.cometapi.com/images-generations
@@ -63,6 +66,7 @@ class ClientOptions(ConnectionOptions, total=False):
     max_cost_day: float | None
     price_per_image: float | None
     download_proxy: str | None
+    picture_origins: Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ class Settings:
         max_cost_session: limit of all clients of this process at one vendor and in one archive, USD.
         max_cost_day: limit of the archive in a day, USD.
         price_per_image: USD, for models whose price is unknown.
-        download_proxy: proxy for picture downloads from other machines; the environment's is not used for them.
+        download_proxy: proxy for all picture downloads from other machines, as in `http://127.0.0.1:7890`. Without
+            one, the environment's is used for hosts that cannot be reached directly.
+        picture_origins: further servers of yours that pictures may come from, as in `["http://127.0.0.1:9000"]`.
     """
 
     timeout: float = 600.0
@@ -106,8 +112,11 @@ class Settings:
     max_cost_day: float | None = None
     price_per_image: float | None = None
     download_proxy: str | None = None
+    picture_origins: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
+        if self.picture_origins is not None:
+            object.__setattr__(self, "picture_origins", origins_of(self.picture_origins))
         for field in fields(self):
             value, kind = getattr(self, field.name), str(field.type)
             if value is not None or not kind.endswith("None"):
@@ -127,6 +136,8 @@ def _check_kind(name: str, value: object, kind: str) -> None:
         right, must = type(value) is bool, "a bool: True or False"
     elif kind == "int":
         right, must = type(value) is int and value >= 1, "a whole number from 1 up"
+    elif kind.startswith("Sequence"):
+        right, must = isinstance(value, tuple), "a list"
     else:
         right, must = isinstance(value, (str, os.PathLike)), "a path" if name == "archive" else "an address"
     if not right:

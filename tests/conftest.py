@@ -111,8 +111,9 @@ def faults() -> Iterator[FaultServer]:
 
 
 @pytest.fixture
-def server(faults: FaultServer) -> Iterator[FaultServer]:
+def server(faults: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
     """The fault server; a test with it fails when anything touched a trap or carried the key astray."""
+    monkeypatch.setenv("COMETIMG_PICTURE_ORIGINS", faults.picture_origins)
     before = len(faults.problems)
     yield faults
     assert faults.problems[before:] == []

@@ -2,8 +2,16 @@ import ipaddress
 
 import pytest
 
-from comet_magic.addresses import check_ip, is_loopback_url, is_public, is_this_machine, parse_picture_url
-from comet_magic.errors import UnsafeURLError
+from comet_magic.addresses import (
+    absolute_url,
+    check_ip,
+    is_loopback_url,
+    is_public,
+    is_this_machine,
+    origins_of,
+    parse_picture_url,
+)
+from comet_magic.errors import ConfigurationError, UnsafeURLError
 
 PUBLIC = "https://api.cometapi.com/v1"
 SANDBOX = "http://127.0.0.1:8000/v1"
@@ -54,8 +62,7 @@ class TestHostsInsideANetwork:
             except UnsafeURLError:
                 continue
             allowed.append(host)
-        # The very address of the base URL, also in its full form with a dot.
-        assert allowed == ["127.0.0.1", "127.0.0.1."]
+        assert allowed == []
 
     def test_with_long_names_are_refused(self):
         for host in ("a" * 64 + ".com", ".".join(["abcdefgh"] * 30) + ".com", "ä" * 5000 + ".com"):
@@ -223,28 +230,185 @@ class TestOtherAddresses:
         assert ip("dns.example.com") is None
 
 
-class TestBesideASandbox:
-    def test_its_literal_address_is_fetched_on_any_port(self):
-        parsed = parse_picture_url("http://127.0.0.1:9999/p.png?e=1", base_url=SANDBOX)
-        assert (parsed.host, parsed.port, parsed.scheme) == ("127.0.0.1", 9999, "http")
-        assert parse_picture_url("http://[::1]/p", base_url="http://[::1]:8000/v1").host == "::1"
+class TestTheUsersOwnOrigin:
+    @pytest.mark.parametrize(
+        ("base", "url"),
+        [
+            ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/p.png?e=1"),
+            ("http://127.0.0.1:8000/v1", "HTTP://LOCALHOST.:8000/p.png"),
+            ("http://127.0.0.1:8000/v1", "http://[::1]:8000/p.png"),
+            ("http://localhost:8000", "http://127.0.0.1:8000/p.png"),
+            ("http://[::1]:8000/v1", "http://localhost:8000/p.png"),
+            ("http://127.0.0.2:8000/v1", "http://127.0.0.2:8000/p.png"),
+            ("http://localhost/v1", "http://127.0.0.1:80/p.png"),
+            ("https://gw.corp/v1", "https://gw.corp:443/files/1.png"),
+            ("https://LLM.intranet:8443/v1", "https://llm.intranet:8443/1.png"),
+            ("https://10.1.2.3/v1", "https://10.1.2.3/1.png"),
+            ("https://[fd00::7]/v1", "https://[fd00:0::7]/1.png"),
+            ("https://bücher.example/v1", "https://xn--bcher-kva.example/1.png"),
+        ],
+    )
+    def test_is_trusted_and_connected_to_as_the_user_named_it(self, base, url):
+        parsed = parse_picture_url(url, base_url=base)
+        assert parsed.trusted == parse_picture_url(base, base_url=base).host
+        assert parse_picture_url(url, base_url=PUBLIC, origins=[base]).trusted == parsed.trusted
 
-    @pytest.mark.parametrize("base", [PUBLIC, "http://[::1]:8000/v1", "http://127.0.0.2:8000/v1"])
-    def test_another_literal_address_is_not(self, base):
-        with pytest.raises(UnsafeURLError, match=r"127\.0\.0\.1"):
-            parse_picture_url("https://127.0.0.1:8000/p", base_url=base)
-
-    def test_localhost_is_fetched_where_the_base_url_says_so(self):
-        base = "http://localhost:8000/v1"
-        url = parse_picture_url("http://localhost:9000/p", base_url=base)
-        check_ip("127.0.0.1", url, base_url=base)
-        check_ip("::1", url, base_url=base)
-        parse_picture_url("http://127.0.0.1:9000/p", base_url=base)
+    @pytest.mark.parametrize(
+        ("base", "url"),
+        [
+            ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8001/p.png"),
+            ("http://127.0.0.1:8000/v1", "http://127.0.0.1/p.png"),
+            ("http://127.0.0.1:8000/v1", "https://127.0.0.1:8000/p.png"),
+            ("http://127.0.0.1:8000/v1", "http://127.0.0.2:8000/p.png"),
+            ("http://127.0.0.2:8000/v1", "http://localhost:8000/p.png"),
+            ("http://localhost:8000/v1", "http://localhost:9000/p.png"),
+            ("http://localhost:8000/v1", "http://a.localhost:8000/p.png"),
+            ("http://127.0.0.1:8000/v1", "http://0.0.0.0:8000/p.png"),
+            ("https://127.0.0.1:8000/v1", "http://127.0.0.1:8000/p.png"),
+            ("https://gw.corp/v1", "https://other.gw.corp/1.png"),
+            ("https://gw.corp/v1", "https://gw.corp:8443/1.png"),
+            ("https://gw.corp/v1", "http://gw.corp:443/1.png"),
+            ("https://10.1.2.3/v1", "https://10.1.2.4/1.png"),
+            ("nonsense", "https://nonsense/1.png"),
+        ],
+    )
+    def test_is_that_scheme_host_and_port_and_nothing_beside(self, base, url):
         with pytest.raises(UnsafeURLError):
-            check_ip("127.0.0.2", url, base_url=base)
-        with pytest.raises(UnsafeURLError, match="inside a network"):
-            parse_picture_url("http://localhost:9000/p", base_url=SANDBOX)
+            parse_picture_url(url, base_url=base)
 
+    def test_is_connected_to_at_any_address_that_its_name_has(self):
+        url = parse_picture_url("https://gw.corp/1.png", base_url="https://gw.corp/v1")
+        check_ip("10.0.0.7", url)
+        with pytest.raises(UnsafeURLError):
+            check_ip("not an address", url)
+
+    def test_as_localhost_is_at_a_loopback_address(self):
+        url = parse_picture_url("http://localhost:8000/p", base_url="http://localhost:8000/v1")
+        check_ip("127.0.0.1", url)
+        check_ip("::1", url)
+        with pytest.raises(UnsafeURLError):
+            check_ip("127.0.0.2", url)
+
+    def test_is_not_named_by_the_redirect_of_another_host(self):
+        for url, base in (
+            ("http://127.0.0.1:8000/p", SANDBOX),
+            ("https://gw.corp/1.png", "https://gw.corp/v1"),
+        ):
+            with pytest.raises(UnsafeURLError):
+                parse_picture_url(url, base_url=base, named_by_base=False)
+            assert parse_picture_url(url, base_url=PUBLIC, origins=[base], named_by_base=False).trusted
+        assert parse_picture_url("https://cdn.example.com/p", base_url=SANDBOX, named_by_base=False)
+
+    @pytest.mark.parametrize(
+        ("url", "origin"),
+        [
+            ("http://127.0.0.1:9000/bucket/p.png?sig=1", "http://127.0.0.1:9000"),
+            ("http://[::1]:9000/p.png", "http://[::1]:9000"),
+            ("http://localhost:9000/p.png", "http://localhost:9000"),
+            ("https://192.168.1.9/p.png", "https://192.168.1.9"),
+            ("http://minio:9000/p.png", "http://minio:9000"),
+            ("http://minio.example.com:9000/p.png", "http://minio.example.com:9000"),
+            ("http://0.0.0.0:8080/p.png", "http://0.0.0.0:8080"),
+        ],
+    )
+    @pytest.mark.parametrize("base", [PUBLIC, SANDBOX])
+    def test_can_be_added_to_as_the_error_says(self, base, url, origin):
+        if base == PUBLIC or "example" not in url:  # beside plain http, a public picture needs no https
+            with pytest.raises(UnsafeURLError) as caught:
+                parse_picture_url(url, base_url=base)
+            assert f'picture_origins=["{origin}"]' in caught.value.hint
+        assert parse_picture_url(url, base_url=base, origins=[origin]).trusted
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://169.254.169.254/latest",
+            "https://metadata.google.internal/",
+            "https://metadata.azure.com/",
+            "https://[fd00:ec2::254]/",
+            "https://100.100.100.200/",
+            "https://224.0.0.1/",
+        ],
+    )
+    def test_is_not_offered_where_credentials_are_handed_out(self, url):
+        with pytest.raises(UnsafeURLError) as caught:
+            parse_picture_url(url, base_url=PUBLIC)
+        assert caught.value.hint == ""
+
+    def test_is_offered_where_a_public_name_leads_inside(self):
+        url = parse_picture_url("https://minio.example.com/p.png", base_url=PUBLIC)
+        with pytest.raises(UnsafeURLError) as caught:
+            check_ip("10.0.0.9", url)
+        assert 'picture_origins=["https://minio.example.com"]' in caught.value.hint
+
+    @pytest.mark.parametrize("ip", ["198.18.0.1", "198.19.255.254"])
+    def test_is_not_what_a_resolver_that_invents_addresses_needs(self, ip):
+        url = parse_picture_url("https://cdn.example.com/p.png", base_url=PUBLIC)
+        with pytest.raises(UnsafeURLError) as caught:
+            check_ip(ip, url)
+        assert "fake-ip" in caught.value.hint
+        assert "download_proxy" in caught.value.hint
+
+    def test_is_an_address_without_a_path(self):
+        given = [
+            "http://127.0.0.1:9000",
+            " HTTP://LocalHost:80/ ",
+            "https://minio:9000/",
+            "http://[0::1]:9000",
+        ]
+        origins = ("http://127.0.0.1:9000", "http://localhost", "https://minio:9000", "http://[::1]:9000")
+        assert origins_of(given) == origins_of(", ".join(given) + ",") == origins
+        assert origins_of([]) == origins_of(" , ") == ()
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("*", "127.0.0.1:9000", "http://", "ftp://a.example", "http://a/b", "http://a/?", "http://a/#"),
+            *("http://u:p@a", "http://a:0", "http://*.a", [""], [None], 7, {"http://a": 1}, b"http://a"),
+        ],
+    )
+    def test_is_nothing_else(self, text):
+        with pytest.raises(ConfigurationError, match=r"picture_origins is .*; it must be a list of origins"):
+            origins_of(text)
+
+
+class TestAnAddressWithoutAScheme:
+    ASKED = "http://127.0.0.1:8000/v1/images/generations"
+
+    @pytest.mark.parametrize(
+        ("url", "whole"),
+        [
+            ("/files/1.png?e=1", "http://127.0.0.1:8000/files/1.png?e=1"),
+            ("1.png", "http://127.0.0.1:8000/v1/images/1.png"),
+            (" ../files/a b.png ", "http://127.0.0.1:8000/v1/files/a b.png"),
+            ("//cdn.example.com/1.png", "http://cdn.example.com/1.png"),
+            ("?id=1", "http://127.0.0.1:8000/v1/images/generations?id=1"),
+            ("files/a:b.png", "http://127.0.0.1:8000/v1/images/files/a:b.png"),
+        ],
+    )
+    def test_is_meant_beside_the_request_that_named_it(self, url, whole):
+        assert absolute_url(url, self.ASKED) == whole
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *(
+                "",
+                "  ",
+                "https://cdn.example.com/1.png",
+                "data:,a",
+                "javascript:alert(1)",
+                "https:/a",
+                "HTTPS:a",
+            ),
+            *("file:///etc/passwd", "://a.example", "//[::1", "/a\\b", "/a\nb", "a.example:80/1.png", "::1"),
+        ],
+    )
+    def test_is_no_other_one(self, url):
+        assert absolute_url(url, self.ASKED) == url
+
+
+class TestBesideASandbox:
     def test_http_is_fetched_only_beside_plain_http(self):
         assert parse_picture_url("http://cdn.example.com/p", base_url=SANDBOX).port == 80
         assert parse_picture_url("https://cdn.example.com/p", base_url=SANDBOX).port == 443
@@ -260,7 +424,7 @@ class TestAResolvedName:
         "ip", ["8.8.8.8", "1.1.1.1", "223.255.255.255", "2606:4700::1111", "2a00:1450::1"]
     )
     def test_at_a_public_address_is_fetched(self, ip):
-        check_ip(ip, self.URL, base_url=PUBLIC)
+        check_ip(ip, self.URL)
 
     @pytest.mark.parametrize(
         "ip",
@@ -276,19 +440,14 @@ class TestAResolvedName:
     )
     def test_anywhere_else_is_refused(self, ip):
         with pytest.raises(UnsafeURLError) as caught:
-            check_ip(ip, self.URL, base_url=PUBLIC)
+            check_ip(ip, self.URL)
         assert caught.value.urls == ("https://cdn.example.com/a.png",)
 
     @pytest.mark.parametrize("ip", ["127.0.0.1", "127.0.0.2"])
     def test_at_loopback_is_refused_also_beside_a_sandbox(self, ip):
+        url = parse_picture_url("https://cdn.example.com/a.png", base_url="http://127.0.0.2:8000")
         with pytest.raises(UnsafeURLError):
-            check_ip(ip, self.URL, base_url="http://127.0.0.2:8000")
-
-    def test_that_is_the_literal_address_of_the_sandbox_is_fetched(self):
-        url = parse_picture_url("http://127.0.0.2:9000/a.png", base_url="http://127.0.0.2:8000")
-        check_ip("127.0.0.2", url, base_url="http://127.0.0.2:8000")
-        with pytest.raises(UnsafeURLError):
-            check_ip("127.0.0.1", url, base_url="http://127.0.0.2:8000")
+            check_ip(ip, url)
 
     def test_is_judged_by_the_registries_and_not_by_the_standard_library(self):
         for ip in ("224.0.0.1", "64:ff9b::808:808", "2002:808:808::1", "100.64.0.1"):

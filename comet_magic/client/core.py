@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from itertools import count, filterfalse, islice
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from ..archive import Archive, StoredPicture
 
 T = TypeVar("T")
+# Settings that the environment may name too.
+VARIABLES = {"download_proxy": "COMETIMG_DOWNLOAD_PROXY", "picture_origins": "COMETIMG_PICTURE_ORIGINS"}
 WORKERS = 4  # threads that read, check and write; more of them would only take turns with the interpreter
 
 
@@ -80,6 +83,8 @@ def configure(options: ClientOptions) -> Config:
     rest: dict[str, Any] = {
         name: value for name, value in options.items() if name not in ConnectionOptions.__annotations__
     }
+    named = {name: os.environ.get(variable, "").strip() for name, variable in VARIABLES.items()}
+    rest |= {name: value for name, value in named.items() if value and rest.get(name) is None}
     return Config(base, key, Settings(**rest))
 
 
@@ -133,7 +138,9 @@ class Core(ForkHooks):
         self.policy = RetryPolicy(max_attempts=settings.max_attempts, base_delay=settings.retry_base_delay)
         self.api = APITransport(self.base, secret, connect_timeout=settings.connect_timeout)
         self.pictures = DownloadTransport(
-            proxy=settings.download_proxy, connect_timeout=settings.connect_timeout
+            proxy=settings.download_proxy,
+            # so that a way that drops what it is sent leaves time for another one
+            connect_timeout=min(settings.connect_timeout, settings.download_timeout / 4),
         )
         self._per_minute = per_minute
         self._closed = False

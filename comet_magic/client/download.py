@@ -1,4 +1,8 @@
-"""Fetching a paid picture by its address: checked at every hop, free to repeat, always from the beginning."""
+"""Fetching a paid picture by its address: checked at every hop, free to repeat, always from the beginning.
+
+A host is asked directly, at an address that was checked; if it cannot be found or connected to, through the
+environment's proxy. `download_proxy` is used for all of them.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,18 @@ from urllib.parse import urljoin
 import anyio
 
 from ..addresses import PictureURL, check_ip, parse_picture_url
-from ..errors import BadResponseError, CometError, DownloadError, TooLargeError, UnsafeURLError
+from ..errors import (
+    BadResponseError,
+    CometError,
+    ConfigurationError,
+    DownloadError,
+    TooLargeError,
+    UnsafeURLError,
+)
 from ..formats import foreign_kind, sniff
 from ..protocol import decoded
 from ..text import clean_url
-from .transport import HTTPFault, announced, body_of
+from .transport import HTTPFault, SendProgress, announced, body_of, error_of, login_error, silent, unconnected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +33,7 @@ if TYPE_CHECKING:
     import httpx
 
     from .core import Core
+    from .proxy import Proxy
     from .transport import DownloadTransport
 
 AGAIN = "It is paid for: %cometimg_history --fetch ID tries again while its address lives."
@@ -29,12 +41,17 @@ OPENED = "image/png, image/jpeg, image/webp"
 ACCEPTED = f"{OPENED}, */*;q=0.1"  # for image/* a server that chooses by it sends AVIF
 MOST_TRIES = 4
 MOST_HOPS = 5
+MOST_SILENCES = 2  # of a host's addresses; the others are behind the same wall
 _REDIRECTS = (301, 302, 303, 307, 308)
 _FINAL = (400, 401, 403, 405, 410, 451)
 
 
 class _Transient(Exception):  # noqa: N818 - a signal to try again, never seen outside
     """A fault that may pass."""
+
+
+class _Unreachable(_Transient):
+    """A host that was not found, or that no connection could be made to."""
 
 
 async def download(core: Core, url: str) -> bytes:
@@ -60,6 +77,9 @@ async def download(core: Core, url: str) -> bytes:
                 body = found  # of a kind that is not opened: ask once more, for the kinds that are
             except _Transient as fault:
                 problem = str(fault)
+            except ConfigurationError as error:  # of what only a picture needs: its certificate, its proxy
+                problem = f"{error}. {error.hint}"
+                break
             except CometError as error:
                 if not body:
                     error.urls = (url,)
@@ -74,33 +94,88 @@ async def download(core: Core, url: str) -> bytes:
 
 
 async def _follow(core: Core, url: str, accept: str) -> bytes:
-    largest, base_url = core.settings.max_image_bytes, core.base.url
-    address = url
+    settings, address, named_by_base = core.settings, url, True
     for _ in range(MOST_HOPS + 1):
-        target = parse_picture_url(address, base_url=base_url)
-        response = await _first_answer(target, await _addresses(target, base_url), core.pictures, accept)
+        try:
+            target = parse_picture_url(
+                address,
+                base_url=core.base.url,
+                origins=settings.picture_origins or (),
+                named_by_base=named_by_base,
+            )
+            response = await _response(core.pictures, target, accept)
+        except UnsafeURLError as error:
+            if address != url:
+                error.args = (f"{error}; {clean_url(url)} redirects to {clean_url(address)}",)
+            raise
+        named_by_base = named_by_base and bool(target.trusted)
         try:
             location = response.headers.get("location")
             if location is not None and response.status_code in _REDIRECTS:
                 address = _joined(address, location, url)
                 continue
-            return await _body(response, url, largest)
+            return await _body(response, url, settings.max_image_bytes)
         finally:
             await response.aclose()
     raise DownloadError(f"{clean_url(url)} redirects more than {MOST_HOPS} times")
 
 
-async def _first_answer(
-    target: PictureURL, addresses: Sequence[str], transport: DownloadTransport, accept: str
+async def _response(pictures: DownloadTransport, target: PictureURL, accept: str) -> httpx.Response:
+    """The answer of a host, asked directly or through a proxy."""
+    proxy = pictures.proxy_for(target)
+    if proxy is not None:
+        return await _proxied_response(pictures, target, accept, proxy)
+    problem = _Unreachable("no connection")
+    try:
+        addresses = await _addresses(target)
+        if target.host not in pictures.far:
+            return await _direct_response(pictures, target, addresses, accept)
+    except _Unreachable as fault:
+        problem = fault
+    proxy = pictures.way_out(target)
+    if proxy is None:
+        pictures.far.discard(target.host)
+        raise problem
+    return await _proxied_response(pictures, target, accept, proxy)
+
+
+async def _direct_response(
+    pictures: DownloadTransport, target: PictureURL, addresses: Sequence[str], accept: str
 ) -> httpx.Response:
     """The answer of the first of these addresses that gives one, tried in turn."""
-    problem = "no such host"
+    problem, connected, silences = "no such host", False, 0
     for ip in addresses:
         try:
-            return await transport.get(target, ip, accept)
+            return await pictures.get(target, ip, accept)
         except HTTPFault as fault:
             problem = type(fault).__name__
-    raise _Transient(problem)
+            connected = connected or not unconnected(fault)
+            silences += silent(fault)
+        if silences == MOST_SILENCES:
+            break
+    raise _Transient(problem) if connected else _Unreachable(problem)
+
+
+async def _proxied_response(
+    pictures: DownloadTransport, target: PictureURL, accept: str, proxy: Proxy
+) -> httpx.Response:
+    """The answer of a host that a proxy looks up and connects to; what the proxy refuses is asked once."""
+    try:
+        response = await pictures.get(target, target.host, accept, proxy)
+    except HTTPFault as fault:
+        error = error_of(fault, SendProgress(), target.host)
+    else:
+        if target.scheme == "https" or response.status_code != 407:
+            pictures.far.add(target.host)
+            return response
+        await response.aclose()
+        error = login_error(proxy)
+    pictures.far.discard(target.host)
+    if error.retryable:
+        raise _Transient(str(error))
+    raise DownloadError(
+        f"the picture at {clean_url(target.url)} could not be fetched: {error}", hint=f"{error.hint} {AGAIN}"
+    )
 
 
 def _joined(address: str, location: str, first: str) -> str:
@@ -111,18 +186,19 @@ def _joined(address: str, location: str, first: str) -> str:
     raise UnsafeURLError(f"{clean_url(first)} leads to an address that cannot be read")
 
 
-async def _addresses(target: PictureURL, base_url: str) -> list[str]:
+async def _addresses(target: PictureURL) -> list[str]:
     """All addresses of the host, every one checked; connections go to these and to no other."""
-    if target.ip is not None:
-        addresses = [str(target.ip)]
-    else:
+    host = target.trusted or target.host
+    try:
+        addresses = [str(ipaddress.ip_address(host))]
+    except ValueError:
         try:
-            found = await anyio.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            found = await anyio.getaddrinfo(host, target.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as fault:
-            raise _Transient(f"no such host ({type(fault).__name__})") from None
+            raise _Unreachable(f"no such host ({type(fault).__name__})") from None
         addresses = sorted({str(entry[4][0]) for entry in found}, key=_ipv4_first)
     for ip in addresses:
-        check_ip(ip, target, base_url=base_url)
+        check_ip(ip, target)
     return addresses
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ..addresses import absolute_url
 from ..errors import CometError, DownloadError, SaveError, UnsafeURLError
 from ..formats import kind_of
 from ..images import Picture, check_picture
@@ -18,6 +19,7 @@ from ..request import cost_of
 from ..text import clean
 from .download import download
 from .job import Arrived
+from .run_call import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,13 +63,15 @@ class ResultWriter:
         if answer.cut is not None and reply.count < call.request.n:
             reply = replace(reply, items=(*reply.items, ReplyItem(error=answer.cut)))
         cost = cost_of(call.request, reply.usage, reply.count, self._core.price_per_image)
-        urls = [item.url for item in reply.items]
-        if any(urls):
+        if any(item.url for item in reply.items):
+            asked = self._core.base.url + PATH
+            items = (replace(item, url=item.url and absolute_url(item.url, asked)) for item in reply.items)
+            reply = replace(reply, items=tuple(items))
             try:
                 self._archive.received(
                     flight.claim,
                     request_id=call.request_id,
-                    urls=urls,
+                    urls=[item.url for item in reply.items],
                     usage=reply.usage or None,
                     status=answer.status,
                 )

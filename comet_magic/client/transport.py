@@ -1,4 +1,4 @@
-"""HTTP itself: the only module that knows the library. `APITransport` has the key, `DownloadTransport` has not.
+"""HTTP itself: with `proxy`, what knows the library. `APITransport` has the key, `DownloadTransport` has not.
 
 Every request gets a connection of its own: an answer on a kept connection may belong to somebody else's request,
 and an idle one that was closed meanwhile would leave open whether a paid request arrived.
@@ -6,24 +6,26 @@ and an idle one that was closed meanwhile would leave open whether a paid reques
 
 from __future__ import annotations
 
+import errno
 import logging
+import math
 import os
+import re
 import socket
 import ssl
-import urllib.request
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import anyio
 
-from ..addresses import DEFAULT_PORTS, is_private, is_this_machine
+from ..addresses import DEFAULT_PORTS, is_inside, is_private, is_this_machine
 from ..errors import CometError, ConfigurationError
 from ..protocol import decisions
 from ..text import clean
 from ._httpx import httpx
+from .proxy import SETTING, environment_proxy, parse_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from ..addresses import PictureURL
     from ..settings import BaseURL
     from ..text import Secret
+    from .proxy import Proxy
 
 USER_AGENT = "comet_magic"
 PAGE_TIMEOUT = 30.0  # seconds of silence of a page that costs nothing
@@ -58,7 +61,7 @@ class Connection:
     No redirect is followed, no cookie kept, no `.netrc` read and no body decoded.
     """
 
-    def __init__(self, url: str, proxy: str | None, connect_timeout: float) -> None:
+    def __init__(self, url: str, proxy: Proxy | None, connect_timeout: float) -> None:
         self._context = _context_for(url, proxy)
         self._proxy = proxy
         self._connect_timeout = connect_timeout
@@ -72,51 +75,117 @@ class Connection:
         content: bytes | None = None,
         sign: Callable[[httpx.Request], None] | None = None,
         silence: float | None = None,
+        progress: SendProgress | None = None,
         **extensions: Any,
     ) -> httpx.Response:
         """Send once; the answer's body is still unread.
 
         `sign` puts the key into the request; `silence` is how many seconds the answer may be silent.
+
+        Raises:
+            ProxyFault: the proxy did not lead to the server.
         """
+        progress = progress or SendProgress()
         times = {"connect": self._connect_timeout, "read": silence, "write": None, "pool": None}
         request = httpx.Request(
             method,
             url,
             headers={**headers, **_HEADERS},
             content=content,
-            extensions={"timeout": times, **extensions},
+            extensions={"timeout": times, "trace": progress.trace, **extensions},
         )
         if sign is not None:
             sign(request)
         transport = httpx.AsyncHTTPTransport(
             verify=self._context,
             trust_env=False,
-            proxy=self._proxy,
+            proxy=self._proxy.for_httpx(self._context) if self._proxy else None,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
         )
-        return await transport.handle_async_request(request)
+        if self._proxy is None:
+            return await transport.handle_async_request(request)
+        try:
+            with anyio.fail_after(self._connect_timeout) as progress.patience:
+                return await transport.handle_async_request(request)
+        except _proxy_faults(self._proxy) as fault:
+            if progress.led_on:
+                raise
+            raise ProxyFault(self._proxy, fault) from fault
 
 
-_contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
+class ProxyFault(httpx.ProxyError):
+    """A proxy did not lead to the server, so nothing of the request went there.
+
+    Attributes:
+        proxy: the proxy.
+        wants_login: whether it wants a login, or another one.
+        refuses: whether it would say the same again.
+    """
+
+    def __init__(self, proxy: Proxy, fault: BaseException) -> None:
+        said = str(fault) if isinstance(fault, httpx.ProxyError) else ""
+        super().__init__(clean(said or type(fault).__name__, limit=120))
+        self.proxy = proxy
+        self.answered = bool(said)
+        self.wants_login = said.startswith(("407", "Invalid username", "Requested "))  # of HTTP, of SOCKS
+        self.refuses = bool(re.match("4(?!08|29)", said)) or "not allowed" in said
 
 
-def _context_for(url: str, proxy: str | None) -> ssl.SSLContext:
+def _proxy_faults(proxy: Proxy) -> tuple[type[BaseException], ...]:
+    """What the library raises while it asks a proxy."""
+    if not proxy.speaks_socks:
+        return HTTPFault
+    from socksio.exceptions import SOCKSError
+
+    # the second for an answer that is not the expected one, the third for a login that is too long
+    return (*HTTPFault, SOCKSError, AssertionError, OverflowError)
+
+
+_contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
+_SYSTEM = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def _context_for(url: str, proxy: Proxy | None) -> ssl.SSLContext:
     """One context for each set of trusted certificates: reading them costs 20 ms, and http needs none.
 
     Raises:
         ConfigurationError: those that the environment names cannot be read.
     """
-    if "https:" not in (url[:6], (proxy or "")[:6]):
+    if "https" not in (url.partition(":")[0], proxy and proxy.url.scheme):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, reads none
-    trusted = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    for variables in (_SYSTEM, ("REQUESTS_CA_BUNDLE",), ("CURL_CA_BUNDLE",)):
+        named = {name: os.environ[name] for name in variables if os.environ.get(name)}
+        if named:
+            break
+    key = tuple(named.values())
+    if key not in _contexts:
+        _contexts[key] = _context_of(named)
+    return _contexts[key]
+
+
+def _context_of(named: Mapping[str, str]) -> ssl.SSLContext:
+    """The context that trusts the certificates in files or folders, by the variable that names them.
+
+    Raises:
+        ConfigurationError: one of them cannot be read.
+    """
+    if not named:
+        return httpx.create_ssl_context(trust_env=False)
+    places: Any = {
+        "capath" if name == "SSL_CERT_DIR" or Path(path).is_dir() else "cafile": path
+        for name, path in named.items()
+    }
+    folders = places.get("capath", "").split(os.pathsep)
     try:
-        if trusted not in _contexts:
-            _contexts[trusted] = httpx.create_ssl_context()
-        return _contexts[trusted]
+        if "capath" in places and not any(Path(folder).is_dir() for folder in folders):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return ssl.create_default_context(**places)
     except OSError as fault:
-        reason = clean(fault, limit=120)
-    named = " or ".join(clean(path) for path in trusted if path)
-    raise ConfigurationError(f"the trusted certificates in {named} cannot be read: {reason}")
+        reason = clean(fault.strerror or fault, limit=120)
+    raise ConfigurationError(
+        f"the trusted certificates in {' or '.join(map(clean, named.values()))} cannot be read: {reason}",
+        hint=f"Correct {' and '.join(named)}, or unset what is wrong to trust the usual certificates.",
+    )
 
 
 @dataclass
@@ -127,16 +196,25 @@ class SendProgress:
         on_begun: called once, when its first bytes may leave.
         begun: its first bytes may have left.
         whole: its last byte has left.
+        led_on: a proxy, if there is one, has led to the server.
+        patience: the scope that ends unless a proxy leads to the server in time.
     """
 
     on_begun: Callable[[], None] | None = None
     begun: bool = False
     whole: bool = False
+    led_on: bool = False
+    patience: anyio.CancelScope | None = None
 
     async def trace(self, name: str, info: dict[str, Any]) -> None:
         """Follow the library's documented trace events of the request itself, not of a proxy's CONNECT."""
-        request = info.get("request")
-        if request is not None and request.method == b"POST" and name.endswith(".started"):
+        request: Any = info.get("request")
+        own = request is not None and request.method != b"CONNECT" and name.endswith(".started")
+        if not self.led_on and (own or name in ("proxy.start_tls.started", "socks.start_tls.started")):
+            self.led_on = True
+            if self.patience is not None:
+                self.patience.deadline = math.inf
+        if own and request.method == b"POST":
             if name.endswith("send_request_headers.started"):
                 self.begun = True
                 # let go of it: the library keeps its request in a cycle, and this leads to the pictures
@@ -145,38 +223,6 @@ class SendProgress:
                     tell()
         elif self.begun and name.endswith("send_request_body.complete"):
             self.whole = True
-
-
-def environment_proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address, or None; this machine is never reached through one.
-
-    Raises:
-        ConfigurationError: its kind is not supported.
-    """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if is_this_machine(host) or urllib.request.proxy_bypass(host):
-        return None
-    proxies = urllib.request.getproxies()
-    return usable_proxy(proxies.get(parts.scheme) or proxies.get("all"), "the environment")
-
-
-def usable_proxy(proxy: str | None, source: str) -> str | None:
-    """The address of a proxy as it was named; one without a scheme speaks http.
-
-    Raises:
-        ConfigurationError: its kind is not supported.
-    """
-    if proxy is None:
-        return None
-    address = proxy if "://" in proxy else f"http://{proxy}"
-    scheme = address.partition("://")[0].lower()
-    if scheme in ("http", "https") or (scheme in ("socks5", "socks5h") and find_spec("socksio")):
-        return address
-    raise ConfigurationError(
-        f"the proxy of {source} is for {clean(scheme, limit=20)}; http and https are supported",
-        hint="Name another proxy, list the host in NO_PROXY, or install socksio for socks5.",
-    )
 
 
 @cache
@@ -193,8 +239,8 @@ class APITransport:
     def __init__(self, base: BaseURL, secret: Secret, *, connect_timeout: float) -> None:
         self._base = base
         self._secret = secret
-        proxy = None if base.in_clear else environment_proxy(base.url)
-        self._connection = Connection(base.url, proxy, connect_timeout)
+        self.proxy = None if base.in_clear else environment_proxy(base.url)
+        self._connection = Connection(base.url, self.proxy, connect_timeout)
         if base.in_clear:
             _warn_of_clear_text(base.origin)
 
@@ -257,7 +303,7 @@ class APITransport:
             with_key=True,
             content=body,
             silence=silence,
-            trace=progress.trace,
+            progress=progress,
         )
 
     async def get(self, url: str, *, with_key: bool, largest: int) -> tuple[httpx.Response, bytes]:
@@ -269,35 +315,63 @@ class APITransport:
             await response.aclose()
 
 
-def ask_without_key(url: str) -> int:
+async def ask_without_key(url: str) -> int:
     """The status of a page, from a client without a key that follows nothing; its body is not read."""
-    proxy = environment_proxy(url)
-    with (
-        httpx.Client(verify=_context_for(url, proxy), proxy=proxy, trust_env=False, timeout=10.0) as client,
-        client.stream("GET", url, headers={"User-Agent": USER_AGENT}) as response,
-    ):
-        return response.status_code
+    connection = Connection(url, environment_proxy(url), 10.0)
+    response = await connection.send("GET", url, {"Accept": "*/*"}, silence=10.0)
+    await response.aclose()
+    return response.status_code
 
 
 class DownloadTransport:
-    """Fetches pictures: it never had the key, and connects to the address that was checked."""
+    """Fetches pictures: it never had the key, and connects to the address that was checked.
+
+    Attributes:
+        far: hosts that only a proxy could reach so far.
+    """
 
     def __init__(self, *, proxy: str | None, connect_timeout: float) -> None:
-        self._proxy = usable_proxy(proxy, "download_proxy")
+        self._proxy = None if proxy is None else parse_proxy(proxy, SETTING)
         self._connect_timeout = connect_timeout
+        self.far: set[str] = set()
 
-    async def get(self, url: PictureURL, ip: str, accept: str) -> httpx.Response:
-        """GET once from a checked address of the host; the body is still unread."""
-        proxy = None if self._proxy is None or is_this_machine(ip) else self._proxy
+    def proxy_for(self, url: PictureURL) -> Proxy | None:
+        """The proxy that is always used, of the setting `download_proxy`; this machine is not reached through it."""
+        return None if is_this_machine(url.trusted or url.host) else self._proxy
+
+    @staticmethod
+    def way_out(url: PictureURL) -> Proxy | None:
+        """The environment's proxy, for a public name whose certificate will be checked.
+
+        Raises:
+            ConfigurationError: it cannot be used.
+        """
+        public = url.scheme == "https" and url.ip is None and not is_inside(url.host)
+        return environment_proxy(url.url) if public else None
+
+    async def get(
+        self, url: PictureURL, host: str, accept: str, proxy: Proxy | None = None
+    ) -> httpx.Response:
+        """GET once; the body is still unread.
+
+        Args:
+            url: the picture's checked address.
+            host: a checked IP address of its host; the host itself, if a proxy asks for it.
+            accept: the kinds of pictures.
+            proxy: the proxy, if there is one.
+        """
         connection = Connection(f"{url.scheme}:", proxy, self._connect_timeout)
-        host = f"[{url.host}]" if ":" in url.host else url.host
-        default_port = DEFAULT_PORTS[url.scheme]
-        literal = f"[{ip}]" if ":" in ip else ip
+        named, asked = (f"[{one}]" if ":" in one else one for one in (url.host, host))
+        # a tunnel's certificate is checked against the host that was asked for
+        checked = None if proxy else url.trusted or url.host
         return await connection.send(
             "GET",
-            httpx.URL(scheme=url.scheme, host=literal, port=url.port, raw_path=url.target.encode("ascii")),
-            {"Host": host if url.port == default_port else f"{host}:{url.port}", "Accept": accept},
-            sni_hostname=url.host,
+            httpx.URL(scheme=url.scheme, host=asked, port=url.port, raw_path=url.target.encode("ascii")),
+            {
+                "Host": named if url.port == DEFAULT_PORTS[url.scheme] else f"{named}:{url.port}",
+                "Accept": accept,
+            },
+            sni_hostname=checked,
         )
 
 
@@ -314,6 +388,11 @@ def silent(fault: BaseException) -> bool:
     return isinstance(fault, httpx.TimeoutException)
 
 
+def unconnected(fault: BaseException) -> bool:
+    """Whether no connection was made at all."""
+    return isinstance(fault, (httpx.ConnectError, httpx.ConnectTimeout))
+
+
 def error_of(fault: BaseException, progress: SendProgress, host: str) -> CometError:
     """Our error for a transport fault: how far the request went decides, not the fault's name."""
     what = clean(f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__, limit=200)
@@ -323,12 +402,30 @@ def error_of(fault: BaseException, progress: SendProgress, host: str) -> CometEr
         return decisions.LOST.error(f"the answer of {host} was lost ({what})")
     if progress.begun:
         return decisions.NOT_WHOLE.error(f"the request to {host} never went out whole ({what})")
-    if isinstance(fault, httpx.ProxyError) and str(fault).startswith("407"):
-        return decisions.PROXY_LOGIN.error(f"the proxy on the way to {host} asks for a login")
     tls = _tls_fault(fault)
+    if isinstance(fault, ProxyFault):
+        return _proxy_error(fault, tls, host)
     if tls is not None:
         return _tls_error(tls, host)
     return decisions.NO_CONNECTION.error(f"{host} cannot be reached ({what})")
+
+
+def _proxy_error(fault: ProxyFault, tls: ssl.SSLError | None, host: str) -> CometError:
+    """What is wrong with the way to a proxy, or what the proxy said."""
+    if fault.wants_login:
+        return login_error(fault.proxy)
+    if tls is not None:
+        return _tls_error(tls, f"the proxy {fault.proxy}")
+    if not fault.answered:
+        return decisions.NO_CONNECTION.error(f"the proxy {fault.proxy} cannot be reached ({fault})")
+    row = decisions.PROXY_REFUSES if fault.refuses else decisions.NO_CONNECTION
+    return row.error(f"the proxy {fault.proxy} does not lead to {host} ({fault})")
+
+
+def login_error(proxy: Proxy) -> CometError:
+    """A proxy wants a login, or another one."""
+    wants = "does not accept the name and password in its address" if proxy.has_login else "asks for a login"
+    return decisions.PROXY_LOGIN.error(f"the proxy {proxy} {wants}")
 
 
 # https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/#error-codes

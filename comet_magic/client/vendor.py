@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadResponseError, CometError
 from ..protocol import refusal_of
 from ..text import clean
+from .loop_thread import LoopHandle
 from .transport import HTTPFault, SendProgress, ask_without_key, error_of
 
 if TYPE_CHECKING:
@@ -96,10 +97,13 @@ async def balance(api: APITransport, base: BaseURL) -> Balance:
 
 def reachable(base: BaseURL) -> CometError | None:
     """None where the server of a base URL answers at all, else why not; no key is sent and nothing is bought."""
+    loop = LoopHandle()
     try:
-        ask_without_key(f"{base.origin}/api/models")
+        loop.portal.call(ask_without_key, f"{base.origin}/api/models")
     except HTTPFault as fault:
         return error_of(fault, SendProgress(), base.host)
+    finally:
+        loop.release()
     return None
 
 

@@ -77,6 +77,8 @@ def run_cell(
         check_save_path(values["save"], requests)
 
     settings = magics.client_settings()
+    if values["download_proxy"]:
+        settings["download_proxy"] = values["download_proxy"]
     client, picture_notice, _ = session.service(**settings)
     if not values["yes"] and not never_asks(client.vendor, settings | options):
         refuse_unconfirmed(client.plan(prompt, **options), magics.confirm_above)

@@ -44,6 +44,7 @@ CELL_FLAGS = (
     Flag("max_cost", "refuse the call if it could cost more, in USD", "number", "", "USD"),
     Flag("yes", "buy it without asking, also above %config CometMagics.confirm_above", "switch"),
     Flag("timeout", "seconds for the whole call", "number", "", "S"),
+    Flag("download_proxy", "download pictures through this proxy", metavar="URL"),
     Flag("prompt_file", "read the prompt from a text file", metavar="PATH"),
     Flag("no_interpolate", "leave {names} in the prompt as they are", "switch"),
     HELP,

@@ -16,7 +16,7 @@ from IPython.core.magic import (
     needs_local_scope,
     no_var_expand,
 )
-from traitlets import Bool, Float, Integer, Unicode, observe
+from traitlets import Bool, Float, Integer, List, Unicode, observe
 
 from ..errors import CometError, InvalidRequestError
 from .arguments import KEY_ADVICE, usage_error
@@ -98,6 +98,10 @@ class CometMagics(Magics):
     )
     price_per_image = _setting(Float, "USD, for models whose price is unknown")
     max_in_flight = _setting(Integer, "calls sent side by side")
+    download_proxy = _setting(Unicode, "proxy for all picture downloads, such as http://127.0.0.1:7890")
+    picture_origins = _setting(
+        List, "servers of yours that pictures may come from, such as ['http://127.0.0.1:9000']"
+    )
     reuse = _setting(Bool, "reuse earlier results of the same request (free)", default_value=False)
     metadata = _setting(Bool, "saved files carry their request", default_value=True)
     debug = _setting(Bool, "show whole tracebacks", default_value=False)

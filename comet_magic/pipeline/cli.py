@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-in-flight", type=int, metavar="N", help="calls side by side (default 8)")
     parser.add_argument("--max-per-minute", type=float, metavar="N", help="at most so many pictures a minute")
     parser.add_argument("--price-per-image", metavar="USD", help="for a model whose price is not known")
+    parser.add_argument("--download-proxy", metavar="URL", help="download pictures through this proxy")
     parser.add_argument("--dedupe", action="store_true", help="equal rows share one picture")
     parser.add_argument(
         "--redo", choices=REDO, help="send only the rows that ended so; unknown may be billed twice"
@@ -65,7 +66,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     for name in ("max_cost", "price_per_image"):
         if given[name] is not None:
             options[name] = parse_dollars(given[name], name=name) / 1_000_000
-    for name in ("max_in_flight", "max_per_minute", "redo"):
+    for name in ("max_in_flight", "max_per_minute", "redo", "download_proxy"):
         if given[name] is not None:
             options[name] = given[name]
     switches = {name: given[name] for name in ("dedupe", "append", "replace")}

@@ -86,7 +86,7 @@ EDGE_TIMEOUT = (
     "The edge stopped waiting after about 100 s while the work went on: "
     "a lower quality or --stream with partial images keeps the line busy."
 )
-_PROXY_HINT = "Put them into the proxy's address, as in HTTPS_PROXY=http://name:password@host:port."
+_PROXY_LOGIN = "Put name and password into the proxy's address, as in http://name:password@host:port."
 _LATE_HINT = "A longer --timeout, a lower quality or --stream helps slow pictures."
 
 # ── Before the request is whole ────────────────────────────────────────────────────────────────────
@@ -111,8 +111,12 @@ NO_TRUST = _unsent(
 )
 PROXY_LOGIN = _unsent(
     *("the proxy asks for a name and a password", errors.APIConnectionError, "open"),
-    hint=_PROXY_HINT,
+    hint=_PROXY_LOGIN,
     statuses=frozenset({407}),
+)
+PROXY_REFUSES = _unsent(
+    *("the proxy refuses to lead to the server", errors.APIConnectionError, "open"),
+    hint="Ask who runs the proxy to allow this host and port, or list the host in NO_PROXY.",
 )
 _cut_off = partial(Decision, sent="partly")
 NOT_WHOLE = _cut_off(
@@ -225,7 +229,8 @@ NOT_SAVED = _paid("the disk refused the pictures", errors.SaveError)
 DONE = _paid("all pictures arrived", None, row="done")
 
 TABLE: tuple[Decision, ...] = (
-    *(REFUSED_HERE, BAD_ROW, OVER_LIMIT, NOT_READY, NO_KEY, STOPPED, NO_CONNECTION, NO_TRUST, PROXY_LOGIN),
+    *(REFUSED_HERE, BAD_ROW, OVER_LIMIT, NOT_READY, NO_KEY, STOPPED, NO_CONNECTION, NO_TRUST),
+    *(PROXY_LOGIN, PROXY_REFUSES),
     *(NOT_WHOLE, LATE_UNSENT),
     *(QUOTA, POLICY, RATE_LIMIT, BAD_KEY, FORBIDDEN, NO_MODEL, WRONG_ADDRESS),
     *(OVERLOADED, TRY_LATER, BAD_REQUEST, SAYS_RETRY),

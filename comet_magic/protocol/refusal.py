@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError
-from ..text import clean
+from ..text import clean, clean_url
 from .body import DocumentReader, decoded, documents_in, looks_like_a_stream
 from .decisions import BASE_URL_HINT, decide, is_known
 from .retry import retry_after
@@ -125,8 +125,9 @@ class Said:
         # a server that answers with an error of its own is the right one
         hint = "" if self.is_fault and row.hint == BASE_URL_HINT else row.hint
         asked = retry_after(headers, now=now)
+        leads = f"it redirects to {clean_url(headers['location'])}" if headers.get("location") else ""
         return row.error(
-            _sentence(status, self.message),
+            _sentence(status, leads if 300 <= status < 400 and leads else self.message),
             hint=hint,
             code=self.code,
             param=self.param,

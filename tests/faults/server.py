@@ -42,8 +42,8 @@ class FaultServer(LoopbackServer):
         dead_url: nobody listens there. blackhole_url: connecting never ends.
         trap_urls: by name, addresses that no client may ever touch.
         leaks: credentials that arrived where they do not belong.
-        trap_hits, stolen, strays, strangers: touched traps; POSTs at other origins; requests for other
-            paths of the API; POSTs without the right key.
+        trap_hits, stolen, strays, strangers: touched traps; POSTs at other origins; other requests than POSTs
+            and GETs of pictures at the API; POSTs without the right key.
     """
 
     def __init__(self, key: str = KEY) -> None:
@@ -83,6 +83,12 @@ class FaultServer(LoopbackServer):
         token = hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:12]
         self._prompts[token] = prompt
         return token
+
+    @property
+    def picture_origins(self) -> str:
+        """Where its good pictures and its dead ends are, as the environment names them."""
+        ports = (self.cdn_url, self.tls_url.removesuffix("/v1"), self.dead_url.removesuffix("/v1"))
+        return ", ".join(ports)
 
     @property
     def problems(self) -> list[str]:
@@ -173,9 +179,13 @@ class FaultServer(LoopbackServer):
     async def _api(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = True
         while not writer.is_closing() and (head := await read_head(reader)) is not None:
-            self._look_for_leaks("the API", head, allowed="authorization")
+            self._look_for_leaks("the API", head, allowed="authorization" if head.method == "POST" else "")
+            if head.method == "GET" and head.target.startswith("/p/"):
+                await self._picture(reader, writer, head)
+                continue
             if head.method != "POST" or not head.target.split("?")[0].endswith("/v1/images/generations"):
-                self.strays.append(f"{head.method} {head.target}")
+                if head.method != "GET" or "authorization" in head.headers:  # no picture's address
+                    self.strays.append(f"{head.method} {head.target}")
                 writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 return
             await self._post(reader, writer, head, first=first)
@@ -215,14 +225,16 @@ class FaultServer(LoopbackServer):
             if head.method != "GET":
                 await self._steal(reader, writer, head)
                 return
-            _, _, token, name, _ = head.target.split("?")[0].split("/")
-            prompt = self._prompts[token]
-            counts = self._counts[prompt]
-            counts.gets += 1
-            counts.heads.append(head)
-            await self._answer(
-                DOWNLOADS[name], Exchange(self, (reader, writer), (head, {"prompt": prompt}), counts)
-            )
+            await self._picture(reader, writer, head)
+
+    async def _picture(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: Head) -> None:
+        _, _, token, name, _ = head.target.split("?")[0].split("/")
+        prompt = self._prompts[token]
+        counts = self._counts[prompt]
+        counts.gets += 1
+        counts.heads.append(head)
+        exchange = Exchange(self, (reader, writer), (head, {"prompt": prompt}), counts)
+        await self._answer(DOWNLOADS[name], exchange)
 
     async def _steal(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: Head) -> None:
         self.stolen.append(f"{head.method} {head.target}")

@@ -48,6 +48,7 @@ def shell(faults: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
     kernel = Kernel(sys.executable, tmp_path_factory.mktemp("shell"))
     told = {"COMETAPI_BASE_URL": faults.base_url, "COMETAPI_KEY": faults.key}
+    told["COMETIMG_PICTURE_ORIGINS"] = faults.picture_origins
     for code in (f"import os; os.environ.update({told!r})", "%load_ext comet_magic"):
         assert kernel.run(code).error is None
     yield kernel

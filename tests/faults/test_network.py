@@ -118,8 +118,7 @@ def test_a_picture_is_fetched_from_the_address_of_its_host_that_answers(
 ) -> None:
     names["localhost"] = [["127.0.0.1", "::1"]]  # the picture is at the second alone
     prompt = marked(Row("F:url-six"))
-    arguments["base_url"] = server.base_url.replace("127.0.0.1", "localhost")
-    with Client(**arguments) as client:
+    with Client(**arguments, picture_origins=[server.six_url]) as client:
         assert client.generate(prompt).data == (picture(prompt),)
     assert (server.counts(prompt).posts, server.counts(prompt).gets) == (1, 1)
 
@@ -131,7 +130,7 @@ def test_a_public_api_may_not_point_to_this_machine(
     names[TLS_NAME] = [["127.0.0.1"]]
     prompt = marked(Row("F:url-ok"))
     with (
-        Client(**arguments | {"base_url": server.trusted_url}) as client,
+        Client(**arguments | {"base_url": server.trusted_url, "picture_origins": []}) as client,
         pytest.raises(UnsafeURLError) as caught,
     ):
         client.generate(prompt)
@@ -215,7 +214,7 @@ def test_a_proxy_for_pictures_is_used_only_for_another_machine_and_does_not_open
         with pytest.raises(UnsafeURLError):
             client.generate(marked(Row("F:url-trap-two")))
     (line,) = server.proxied[before:]
-    assert line.startswith(f"GET http://{PUBLIC}:")
+    assert line.startswith("GET http://pictures.test:")
 
 
 def test_a_proxy_without_a_scheme_speaks_http(
