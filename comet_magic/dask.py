@@ -86,9 +86,9 @@ class Workers:
         """Send one request by a worker; pictures and errors are in the call."""
         return await self._core.delegate(request, copy, self, redo=redo)
 
-    async def refetch(self, call_id: str) -> bool:
-        """Fetch the missing pictures of a paid call, by the driver; whether they are there now."""
-        return await self._core.refetch(call_id)
+    async def refetch(self, call_id: str, request: ImageRequest) -> BaseException | None:
+        """Fetch the missing pictures of a paid call, by the driver; None if they are there now."""
+        return await self._core.refetch(call_id, request)
 
     async def recover(self, *, again: bool = False) -> None:
         """Finish the calls that dead drivers left; the first time, wait until the workers have loaded."""

@@ -120,6 +120,12 @@ class Reader:
             for copy, call_id, is_open, here in self._ledger.rows(query, (key,))
         ]
 
+    def can_fetch(self, call_id: str) -> bool:
+        """Whether the missing pictures of a paid call can be fetched again, free: its answer or an address is kept."""
+        name = layout.raw_answer_name(call_id)
+        kept = self.folder is not None and layout.is_there(self.folder, name)
+        return kept or bool(missing_urls(self._ledger, call_id))
+
     # --- calls
 
     def open_calls(self) -> list[Entry]:

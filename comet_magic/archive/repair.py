@@ -14,8 +14,10 @@ from .recovery import examined, pictures_in
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from .ledger import Ledger
     from .records import Claim, StoredPicture
     from .recovery import Recovery
 
@@ -153,15 +155,30 @@ def _adopt_file(recovery: Recovery, path: Path) -> bool:
 
 def _check_pictures(recovery: Recovery, findings: _Findings) -> None:
     """Find pictures whose file is gone or changed; one whose file is gone loses its place."""
-    gone = []
-    for path, sha256 in recovery.ledger.rows("SELECT path, sha256 FROM pictures WHERE path != ''"):
-        if not layout.is_there(recovery.folder, path):
-            gone.append(path)
-        elif not layout.matches(recovery.folder, path, sha256):
-            findings["damaged"].append(path)
-    findings["missing"] += gone
-    with recovery.ledger.transaction() as connection:
-        connection.executemany("UPDATE pictures SET path = NULL WHERE path = ?", [(path,) for path in gone])
+    missing, damaged = check_pictures(recovery.ledger, recovery.folder)
+    findings["missing"] += missing
+    findings["damaged"] += damaged
+    release(recovery.ledger, missing)
+
+
+def check_pictures(ledger: Ledger, folder: Path) -> tuple[list[str], list[str]]:
+    """The paths of the pictures whose file is gone, and of those whose file is not what was stored; reads them all."""
+    missing, damaged = [], []
+    for path, sha256 in ledger.rows("SELECT path, sha256 FROM pictures WHERE path != ''"):
+        if not layout.is_there(folder, path):
+            missing.append(path)
+        elif not layout.matches(folder, path, sha256):
+            damaged.append(path)
+    return missing, damaged
+
+
+def release(ledger: Ledger, paths: Sequence[str]) -> None:
+    """Take pictures out of the ledger, so that their copies can be made again."""
+    if paths:
+        with ledger.transaction() as connection:
+            connection.executemany(
+                "UPDATE pictures SET path = NULL WHERE path = ?", [(path,) for path in paths]
+            )
 
 
 # --- leftovers ----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from .queries import Reader
 from .raw_answers import RawAnswer
 from .records import Budget, Claim, Orphan, Repair, StoredPicture
 from .recovery import Recovery
-from .repair import believe_another, repair
+from .repair import believe_another, check_pictures, release, repair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -268,6 +268,19 @@ class Archive(Reader, ForkHooks):
             ConfigurationError: the folder cannot be used.
         """
         return self.folder is not None and others_alive(self.folder, self._ready())
+
+    def verify(self) -> tuple[list[str], list[str]]:
+        """The pictures whose file is gone, and those whose file is not what was stored; they are due again.
+
+        Raises:
+            ConfigurationError: the ledger cannot be read, or written if there are any.
+            OSError: a file cannot be read.
+        """
+        if self.folder is None:
+            return [], []
+        missing, damaged = check_pictures(self._ledger, self.folder)
+        release(self._ledger, [*missing, *damaged])
+        return missing, damaged
 
     def repair(self) -> Repair:
         """Look at every file and every receipt, mend what can be mended, and tell what was done.

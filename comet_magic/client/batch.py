@@ -62,13 +62,17 @@ class BatchCore(Core):
         await self.run_part(Job([call], first=request), call)
         return call
 
-    async def refetch(self, call_id: str) -> bool:
-        """Whether the missing pictures of a paid call could be fetched; nothing is sent and nothing is paid."""
+    async def refetch(self, call_id: str, request: ImageRequest) -> BaseException | None:
+        """Fetch the missing pictures of a paid call; nothing is sent and nothing is paid.
+
+        Returns:
+            None if they are here, else why not: an InvalidRequestError if nothing is kept to fetch them from.
+        """
         try:
-            job = await anyio.to_thread.run_sync(self.takeover.fetch, call_id)
-        except InvalidRequestError:
-            return False
-        return await anyio.to_thread.run_sync(job.exception) is None
+            job = await anyio.to_thread.run_sync(self.takeover.fetch, call_id, request)
+        except InvalidRequestError as error:
+            return error
+        return await anyio.to_thread.run_sync(job.exception)
 
     # --- calls that others make
 
@@ -108,7 +112,7 @@ class BatchCore(Core):
         if error is None and await self.in_thread(self.archive.adopt_another, claim):
             return
         if error is None or error.outcome == "unknown":
-            if await self.refetch(claim.id):
+            if await self.refetch(claim.id, flight.call.request) is None:
                 return
             error = error or CometError("the worker's receipt is not on the shared disk", outcome="unknown")
         settle = partial(self.archive.settle, claim, STATES[error.outcome], error=error)

@@ -64,18 +64,19 @@ class Takeover:
                     self._finish(orphan, request)
             self.looked = True
 
-    def fetch(self, call_id: str) -> Job:
-        """The missing pictures of a paid call, fetched again.
+    def fetch(self, call_id: str, request: ImageRequest | None = None) -> Job:
+        """The missing pictures of a paid call, fetched again; `request` is needed where prompts are not kept.
 
         Raises:
             InvalidRequestError: there is no such call, or nothing of it can be fetched.
         """
         orphan = self._core.archive.orphan(call_id)
-        if orphan is None or orphan.call.request is None or not (orphan.raw_answer or orphan.urls):
+        request = orphan.call.request if orphan and orphan.call.request else request
+        if orphan is None or request is None or not (orphan.raw_answer or orphan.urls):
             raise InvalidRequestError(
                 f"{clean(call_id)} is not a paid call with pictures still to be fetched"
             )
-        return self._finish(orphan, orphan.call.request)
+        return self._finish(orphan, request)
 
     def fetches(self, call_id: str) -> bool:
         """Whether pictures of this call are being fetched here."""

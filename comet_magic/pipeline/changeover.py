@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from ..files import make_private_folder
+from ..money import dollars
 from ..text import clean, counted
 from .dataset_plan import leaving_message, tally, too_many
 from .row_index import RowIndex, RunState
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..archive import Archive
     from .dataset import DatasetJob
+    from .dataset_plan import DatasetPlan
     from .expand import Row
 
 
@@ -60,8 +62,8 @@ class Changeover:
             except BaseException:
                 self.end("stopped")
                 raise
-            if plan.leaving:
-                self.notices.append(leaving_message(plan.leaving))
+            self.notices += [leaving_message(plan.leaving)] if plan.leaving else []
+            self.notices += [_redo_message(plan)] if job.redo else []
 
     def add(self, rows: Iterable[Row], *, last: bool) -> None:
         """Add some more rows; with the last ones they take the place of those that stand, or join them."""
@@ -85,3 +87,11 @@ class Changeover:
             if self._job.append:
                 self._number = self._index.replace_former(self._number, keep=True)
             self._index.end(self._number, state)
+
+
+def _redo_message(plan: DatasetPlan) -> str:
+    """One line on what sending rows again costs."""
+    again = counted(plan.to_generate, "row is", "rows are") if plan.to_generate else "no row is"
+    fetched = f"; {counted(plan.to_fetch, 'paid picture is', 'paid pictures are')} fetched again, free"
+    cost = f" for at most {dollars(plan.price.high)}" if plan.to_generate else ""
+    return f"{again} sent again{cost}{fetched if plan.to_fetch else ''}"

@@ -12,7 +12,7 @@ from ..files import from_here
 from ..money import Price, dollars, total
 from ..text import clean, counted
 from .row_index import RowIndex
-from .rows import should_send, status_of
+from .rows import is_kept, should_send, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ class DatasetPlan:
         done: pictures that exist.
         ended: rows that were refused, failed or are unknown, by status; they are sent only with `redo`.
         invalid: rows that break a rule, by reason; they will fail without being sent.
+        to_fetch: pictures that are paid, and are fetched again first, free.
         to_generate: pictures to be paid for.
         price: of those, from the least to the most.
         unpriced: how many of those have no known price.
@@ -47,6 +48,7 @@ class DatasetPlan:
     done: int = 0
     ended: Mapping[str, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
+    to_fetch: int = 0
     to_generate: int = 0
     price: Price = field(default_factory=lambda: Price(0, 0))
     unpriced: int = 0
@@ -63,6 +65,7 @@ class DatasetPlan:
             *((name, f"{count:,}") for name, count in self.ended.items()),
             *(("invalid", f"{count:,}: {reason}") for reason, count in self.invalid.items()),
             *([("leaving", f"{self.leaving:,}")] if self.leaving else []),
+            *([("to fetch", f"{self.to_fetch:,}, free")] if self.to_fetch else []),
             ("to generate", f"{self.to_generate:,}"),
             ("price", str(self.price)),
             (
@@ -100,7 +103,7 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
         SourceError: more rows would leave the folder than an edited table explains.
     """
     archive = Reader(job.folder)
-    count, done = 0, 0
+    count = done = to_fetch = 0
     to_send, ended, invalid = Counter[Price](), Counter[str](), Counter[str]()
     with job.expander as expander:
         for batch, _ in job.source.batches(BATCH):
@@ -113,6 +116,8 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
                     invalid[str(row.problem)] += 1
                 elif copy is not None and copy.outcome == "done":
                     done += 1
+                elif should_send(copy, job.redo) and copy is not None and is_kept(archive, copy):
+                    to_fetch += not row.shares_earlier
                 elif should_send(copy, job.redo):
                     to_send[row.template.estimate(row.prompt)] += not row.shares_earlier
                 elif copy is not None:
@@ -128,6 +133,7 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
         done=done,
         ended=dict(ended),
         invalid=dict(invalid.most_common(5)),
+        to_fetch=to_fetch,
         to_generate=len(prices),
         price=Price(total(price.low for price in prices), total(price.high for price in prices)),
         unpriced=unpriced,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..archive import Reader, Spend
-from ..errors import ConfigurationError
+from ..archive import Archive, Reader, Spend
+from ..errors import ConfigurationError, PartialResultError, SaveError
 from ..extras import load_extra
 from ..files import from_here, native
 from ..money import dollars
@@ -26,6 +28,15 @@ if TYPE_CHECKING:
     from .exports import Format
 
 MOST_ON_A_SHEET = 64
+# What differs from call to call: addresses, uuids, hexadecimal and long mixed ids, times, ids after a word for one.
+_IDS = re.compile(
+    r"\bhttps?://[^\s<>'\")]+"
+    r"|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+    r"|\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b|\b(?=[a-z]*\d)[0-9a-z]{16,}\b|\d{6,}"
+    r"|\b\d{4}-\d\d-\d\d[t ]\d\d:\d\d(:\d\d(\.\d+)?)?(z|[+-]\d\d:?\d\d)?"
+    r"|\b(req|request|trace|task|ray|call|run|resp|img|gen|chatcmpl|cmpl|id|rid)[-_](?=[\w-]*\d)[\w-]{4,}",
+    re.IGNORECASE,
+)
 
 
 def open_dataset(out: str | os.PathLike[str]) -> Dataset:
@@ -44,6 +55,30 @@ def open_dataset(out: str | os.PathLike[str]) -> Dataset:
                 f"there is no dataset in {clean(folder)}", hint="generate_dataset(source, out) makes one."
             )
     return Dataset(folder)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What looking at every picture file of a dataset found; false if any is missing or damaged.
+
+    Attributes:
+        rows: of the dataset.
+        missing: names of the files that are gone, relative to the folder.
+        damaged: names of those that are not what was stored.
+    """
+
+    rows: int
+    missing: tuple[str, ...]
+    damaged: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return not (self.missing or self.damaged)
+
+    def __str__(self) -> str:
+        if self:
+            return f"every picture of {counted(self.rows, 'row')} is what was stored"
+        names = clean(", ".join((*self.missing, *self.damaged)[:5]), limit=400)
+        return f"{len(self.missing)} missing, {len(self.damaged)} damaged; due again: {names}"
 
 
 class Dataset:
@@ -104,13 +139,52 @@ class Dataset:
 
     @property
     def failures(self) -> dict[str, int]:
-        """Rows without a picture by reason, the most frequent first."""
+        """Rows without a picture by kind, code and message, the most frequent first; ids and addresses are left out."""
         reasons: Counter[str] = Counter()
         for record in self.records():
             if record["error"]:
                 code = f" {record['code']}" if record["code"] else ""
-                reasons[f"{record['error']}{code}: {record['message']}"] += 1
+                reasons[f"{record['error']}{code}: {_IDS.sub('…', record['message'] or '')}"] += 1
         return dict(reasons.most_common())
+
+    def verify(self) -> Verification:
+        """Read every picture file and compare it with what was stored (sha256).
+
+        Those that are missing or damaged are due again: their rows are open, and the next run fetches or makes them.
+
+        Raises:
+            ConfigurationError: the ledger cannot be read, or written if any are due again.
+            SaveError: a file cannot be read.
+        """
+        archive, problem = Archive(self.folder), ""
+        try:
+            missing, damaged = archive.verify()
+        except OSError as error:
+            problem = f"{clean(error.filename)} cannot be read: {error.strerror}"
+        else:
+            return Verification(len(self), tuple(missing), tuple(damaged))
+        finally:
+            archive.close()
+        raise SaveError(problem, outcome="not_sent")
+
+    def raise_for_failures(self) -> None:
+        """Raise unless every row has its picture; for scripts, papermill and CI.
+
+        Raises:
+            PartialResultError: with the number of rows by status, and the most frequent reason.
+        """
+        counts = self.counts
+        rows, done = sum(counts.values()), counts.pop("done")
+        if done == rows:
+            return
+        first = next(iter(self.failures), "")
+        raise PartialResultError(
+            f"{rows - done:,} of {counted(rows, 'row')} have no picture: {in_words(counts)}",
+            hint=f"The most frequent reason: {clean(first, limit=200)}"
+            if first
+            else "Run it again to go on.",
+            run=f"{dollars(self.spend.spent)} spent, {dollars(self.spend.bound)} at most.",
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """`rows` with a column `image`, whose pictures are read when somebody looks at them."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 from ..archive import Reader
-from ..errors import BudgetExceededError, CometError, SaveError
+from ..errors import BadImageError, BadResponseError, BudgetExceededError, CometError, SaveError
 from ..files import inside, native, replaced
 from ..protocol import decisions
 from ..protocol.decisions import RowStatus
@@ -60,7 +60,22 @@ def should_send(copy: Copy | None, redo: Redo | None) -> bool:
 
 def status_of(copy: Copy) -> RowStatus:
     """What a row is by the last call for it."""
-    return decisions.row_status(copy.outcome, copy.error)
+    return "open" if was_lost(copy) else decisions.row_status(copy.outcome, copy.error)
+
+
+def was_empty(copy: Copy) -> bool:
+    """Whether a paid answer was read and held no usable picture, so that fetching it again brings none."""
+    return copy.error in (BadResponseError.__name__, BadImageError.__name__)
+
+
+def was_lost(copy: Copy) -> bool:
+    """Whether the picture was here, and its file is gone or damaged; it is due again."""
+    return copy.outcome == "failed" and copy.error is None
+
+
+def is_kept(archive: Reader, copy: Copy) -> bool:
+    """Whether the picture of a paid call can be asked for again, free."""
+    return not was_empty(copy) and archive.can_fetch(copy.call_id)
 
 
 def row_status(row: IndexedRow, copy: Copy | None, state: RunState) -> RowStatus:

@@ -23,6 +23,7 @@ from ..errors import (
     BudgetExceededError,
     CallAbandoned,
     CometError,
+    InvalidRequestError,
     SaveError,
     SourceError,
 )
@@ -31,7 +32,16 @@ from ..text import clean, counted
 from .changeover import Changeover
 from .progress import Status, make_display, say
 from .report import Dataset, open_dataset
-from .rows import ends_run, in_words, should_send, status_after, status_of, write_metadata
+from .rows import (
+    ends_run,
+    in_words,
+    should_send,
+    status_after,
+    status_of,
+    was_empty,
+    was_lost,
+    write_metadata,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -243,14 +253,19 @@ class Runner:
         return to_send
 
     async def _make(self, row: Row, found: Copy | None) -> None:
-        """Fetch the picture if it is paid already, or else pay for it."""
-        redo = self.job.redo is not None
+        """Fetch the picture if it is paid already, or else pay for it; what is paid and not lost is never bought."""
         if self.halted:
             self._settle(row, "open")
-        elif redo and found is not None and await self._maker.refetch(found.call_id):
-            self._settle(row, "done")
-        else:
-            self._settle(row, self._heed(await self._pay(row, redo=redo)))
+            return
+        again = self.job.redo is not None or (found is not None and was_lost(found))
+        if found is not None and again:
+            assert row.template is not None  # noqa: S101 - a row without a request is never sent
+            fault = await self._maker.refetch(found.call_id, row.template.request(row.prompt))
+            gone = isinstance(fault, InvalidRequestError) or was_empty(found) or was_lost(found)
+            if fault is None or not gone:
+                self._settle(row, "failed" if fault else "done")
+                return
+        self._settle(row, self._heed(await self._pay(row, redo=again)))
 
     async def _pay(self, row: Row, *, redo: bool) -> RunningCall:
         """Make the call; if money is short, wait for what the calls in flight give back."""

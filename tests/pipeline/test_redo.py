@@ -1,0 +1,127 @@
+"""What is made again, what that costs, and what is never bought twice; pictures that are missing are due again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from comet_magic.errors import PartialResultError
+from comet_magic.pipeline import Dataset, generate_dataset, plan
+from tests.pipeline.conftest import settings
+from tests.pipeline.endpoint import Endpoint, _reply, small_picture
+from tests.pipeline.maker import rows_of
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Make = Callable[..., Dataset]
+
+
+@pytest.mark.parametrize("options", [{}, {"store_prompts": False}], ids=["", "prompts are not kept"])
+def test_a_paid_picture_is_fetched_and_never_bought_again(
+    options: dict[str, bool],
+    make: Make,
+    endpoint: Endpoint,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    endpoint.urls = endpoint.sold_out = True
+    make([*rows_of(2), "WRONG"], **options)
+    endpoint.forgiving = True
+    planned = plan([*rows_of(2), "WRONG"], tmp_path / "dataset", redo="failed", **settings(endpoint))
+    still = make([*rows_of(2), "WRONG"], redo="failed", **options).counts
+    said = capsys.readouterr().err
+    endpoint.sold_out = False
+
+    report = make([*rows_of(2), "WRONG"], redo="failed", **options)
+
+    assert (planned.to_fetch, planned.to_generate) == (2, 1)
+    assert said == "1 row is sent again for at most $0.04; 2 paid pictures are fetched again, free\n"
+    assert still["failed"] == 3
+    assert (report.counts["done"], endpoint.paid) == (3, 3)
+
+
+def test_what_came_empty_is_bought_again_and_says_for_how_much(
+    make: Make, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(["one", "BROKEN a"])
+
+    make(["one", "BROKEN a"], redo="failed")
+
+    assert endpoint.paid == 3
+    assert capsys.readouterr().err == "1 row is sent again for at most $0.04\n"
+
+
+def test_a_picture_that_is_gone_or_damaged_is_found_and_due_again(
+    make: Make, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    report = make(rows_of(4))
+    gone, damaged, *_ = [report.folder / record["file_name"] for record in report.records()]
+    whole = report.verify()
+    gone.unlink()
+    damaged.write_bytes(small_picture(8))
+
+    found = report.verify()
+
+    assert whole
+    assert not found
+    assert [len(found.missing), len(found.damaged)] == [1, 1]
+    assert gone.name in str(found)
+    assert (report.counts["done"], report.counts["open"]) == (2, 2)
+    assert plan(rows_of(4), tmp_path / "dataset", **settings(endpoint)).to_generate == 2
+    assert make(rows_of(4)).verify()
+    assert endpoint.paid == 6
+
+
+def test_a_missing_picture_whose_address_still_works_is_fetched_free(make: Make, endpoint: Endpoint) -> None:
+    endpoint.urls = True
+    report = make(["one"])
+    (report.folder / next(report.records())["file_name"]).unlink()
+    report.verify()
+
+    assert make(["one"]).counts["done"] == endpoint.paid == 1
+
+
+def test_looking_at_whole_pictures_writes_nothing(make: Make) -> None:
+    report = make(rows_of(2))
+    before = (report.folder / "ledger.sqlite").stat().st_mtime_ns
+
+    assert report.verify()
+    assert (report.folder / "ledger.sqlite").stat().st_mtime_ns == before
+    assert not (report.folder / "owners").exists() or not list((report.folder / "owners").iterdir())
+
+
+class NamesEachRequest(Endpoint):
+    """Refuses every prompt, with ids in its words that differ from call to call."""
+
+    async def _generate(self, head: object, body: dict[str, str], writer: asyncio.StreamWriter) -> None:
+        number = len(self.asked) + int(body["prompt"].split()[1])
+        ids = f"(request id: 20261126054524{number:06}Ab3dE, req_{number:08x}, ray 8f2c3d4e5a6b{number:04x})"
+        words = f"size 512x512 is not taken by gpt-image-2 {ids}, see https://help.example/{number}"
+        _reply(writer, json.dumps({"error": {"message": words, "code": "invalid_value"}}).encode(), 400)
+
+
+def test_failures_are_grouped_without_ids_and_addresses(tmp_path: Path) -> None:
+    with NamesEachRequest() as endpoint:
+        report = generate_dataset(rows_of(5), tmp_path / "set", **settings(endpoint))
+
+    ((reason, count),) = report.failures.items()
+    assert count == 5
+    assert reason == (
+        "BadRequestError invalid_value: the server answered 400: size 512x512 is not taken by gpt-image-2"
+        " (request id: …, …, ray …), see …"
+    )
+
+
+def test_a_report_raises_only_if_a_row_has_no_picture(make: Make) -> None:
+    make(["one"]).raise_for_failures()
+
+    with pytest.raises(PartialResultError, match=r"1 of 2 rows have no picture: 1 refused") as caught:
+        make(["one", "REFUSE a"]).raise_for_failures()
+
+    assert "ContentPolicyError moderation_blocked" in caught.value.hint
+    assert "$0.04 spent" in caught.value.lines()[-1]
