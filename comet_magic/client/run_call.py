@@ -11,7 +11,6 @@ import random
 import time
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING
 
 import anyio
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from .job import CallState, Job, RunningCall
 
 REFUSAL_BYTES = 256 * 1024  # of a refusal's body; the rest is of no use
+LAST_WORDS = 10.0  # seconds that a stream may go on after its last picture, to say what it used
 PATH = "/images/generations"
 
 # What the ledger says of a call that ended with an error of this outcome.
@@ -194,7 +194,7 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
     name = f"{flight.claim.id}-{call.copies[0] if call.copies else call.index}"
     call.attempts, call.request_id = call.attempts + 1, None
     flight.tell("sending")
-    with anyio.CancelScope(deadline=attempts.deadline):
+    with anyio.CancelScope(deadline=attempts.deadline) as scope:
         try:
             response = await core.api.send(
                 PATH,
@@ -210,7 +210,8 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
         call.request_id = request_id_of(headers)
         try:
             if 200 <= response.status_code < 300:
-                return await _answer(response, headers, flight, core.settings)
+                scope.deadline = math.inf  # what came until the deadline may hold pictures
+                return await _answer(response, headers, flight, attempts, core.settings)
             return refusal_of(response.status_code, headers, await _beginning(response), now=time.time())
         finally:
             await response.aclose()
@@ -232,7 +233,11 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 
 async def _answer(
-    response: httpx.Response, headers: dict[str, str], flight: InFlight, settings: Settings
+    response: httpx.Response,
+    headers: dict[str, str],
+    flight: InFlight,
+    attempts: Attempts,
+    settings: Settings,
 ) -> Received | CometError:
     stream = "event-stream" in headers.get("content-type", "")
     largest = settings.max_response_bytes * max(1, flight.call.request.n)
@@ -241,26 +246,36 @@ async def _answer(
     live = _LiveStream(flight, settings, largest) if stream else None
     cut: CometError | None = None
     try:
-        async for piece in response.aiter_raw():
-            if live is None and not flight.raw.size and looks_like_a_stream(piece):
-                live = _LiveStream(flight, settings, largest)
-            try:
-                flight.raw.write(piece)
-            except OSError as fault:  # of our own file, not of the network
-                reason = clean(fault.strerror or fault, limit=120)
-                return decisions.NOT_SAVED.error(f"the answer arrived and could not be kept: {reason}")
-            if flight.raw.size > largest:
-                return _too_large(largest)
-            if live is not None and live.ended(piece):
-                break
+        with anyio.CancelScope(deadline=attempts.deadline) as scope:
+            async for piece in response.aiter_raw():
+                if live is None and not flight.raw.size and looks_like_a_stream(piece):
+                    live = _LiveStream(flight, settings, largest)
+                _keep(flight.raw, piece, largest)
+                if live is not None:
+                    if live.ended(piece):
+                        break
+                    scope.deadline = min(attempts.deadline, live.deadline)
+        if scope.cancelled_caught and (live is None or live.deadline == math.inf):
+            cut = decisions.LATE.error(f"the answer was not complete within {attempts.timeout:g} s")
     except HTTPFault as fault:
         cut = _cut(fault, flight.raw.size, stream=live is not None)
-        if not (live.collector.has_pictures if live else flight.raw.size):
-            return cut
     except CometError as error:
         return error
+    if cut is not None and not (live.collector.pictures if live else flight.raw.size):
+        return cut
     begins = live.collector.begins if live else None
     return Received(response.status_code, headers, stream, begins or 0, cut)
+
+
+def _keep(raw: RawAnswer, piece: bytes, largest: int) -> None:
+    """Write a piece of the answer where it stays; a fault of our own file is not the network's."""
+    try:
+        raw.write(piece)
+    except OSError as fault:
+        reason = clean(fault.strerror or fault, limit=120)
+        raise decisions.NOT_SAVED.error(f"the answer arrived and could not be kept: {reason}") from None
+    if raw.size > largest:
+        raise _too_large(largest)
 
 
 def _cut(fault: BaseException, size: int, *, stream: bool) -> CometError:
@@ -275,13 +290,19 @@ def _too_large(largest: int) -> CometError:
 
 
 class _LiveStream:
-    """Reads a stream while it arrives: hands on its previews and finds its end."""
+    """Reads a stream while it arrives: hands on its previews and finds its end.
+
+    Attributes:
+        deadline: until when the stream is read on, now that all its pictures are here; they are not all yet: infinity.
+    """
 
     def __init__(self, flight: InFlight, settings: Settings, largest: int) -> None:
         self._flight = flight
+        self._idle = settings.stream_idle_timeout
+        self._previews = 0
+        self.deadline = math.inf
         self._largest_picture = settings.max_image_bytes
         self._reader = StreamReader(largest=largest)
-        self._numbers = count()
         self.collector = StreamCollector(
             largest_picture=settings.max_image_bytes, wanted=max(1, flight.call.request.n)
         )
@@ -292,7 +313,13 @@ class _LiveStream:
             if event.is_preview:
                 preview = read_preview(event, largest_picture=self._largest_picture)
                 if preview is not None:
-                    self._flight.show_preview(preview, next(self._numbers))
+                    self._flight.show_preview(preview, self._previews)
+                    self._previews += 1
             elif self.collector.take(event):
                 return True
+        request = self._flight.call.request
+        if self.deadline == math.inf and self.collector.pictures >= request.most_pictures:
+            # where previews were asked for and none came, this picture may be one that does not say so
+            unsure = request.partial_images and not self._previews
+            self.deadline = anyio.current_time() + (max(self._idle, LAST_WORDS) if unsure else LAST_WORDS)
         return False

@@ -341,9 +341,9 @@ class StreamCollector:
         self.begins: int | None = None
 
     @property
-    def has_pictures(self) -> bool:
-        """Whether a finished picture, or its address, has come."""
-        return any(item.error is None or not isinstance(item.error, APIStatusError) for item in self._items)
+    def pictures(self) -> int:
+        """How many finished pictures, or their addresses, have come."""
+        return sum(not isinstance(item.error, APIStatusError) for item in self._items)
 
     def take(self, event: StreamEvent) -> bool:
         """Take the next event; whether the stream is at its end: nothing that follows is needed."""
@@ -368,7 +368,7 @@ class StreamCollector:
             return not any("partial" in name for name in names)  # the error of a single part does not end it
         completes = any(name.endswith((".completed", ".done", ".complete")) for name in names)
         bears = bool(content.items) or is_work(content.usage)
-        return completes and bears and self.has_pictures and len(self._items) >= self._wanted
+        return completes and bears and self.pictures > 0 and len(self._items) >= self._wanted
 
     def finish(self) -> Reply:
         """The reply of the stream.
@@ -377,7 +377,7 @@ class StreamCollector:
             AmbiguousError: it ended before a picture was there.
             CometError: what its error says.
         """
-        if self.has_pictures:
+        if self.pictures:
             parts = (error.with_facts(outcome="billed") for error in self._errors)
             return Reply(
                 (*self._items, *(ReplyItem(error=error) for error in parts)), self._created, self._usage

@@ -197,6 +197,8 @@ STREAMS = (
     events("ark-cut", gets=1),
     events("unlabelled-hang", client={"timeout": 3}),
     events("completed-hang"),
+    events("pings", client={"timeout": 1}),
+    Row("F:open-json", "ok", client={"timeout": 1}),
     lost("cut", keeps=PARTIAL, doors=True),
     lost("cut-in-completed", keeps=PARTIAL),
     lost("rst", keeps=PARTIAL),

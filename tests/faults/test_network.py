@@ -412,3 +412,15 @@ def settled(done: Callable[[], bool]) -> None:
 
 def test_the_key_is_on_no_command_line(server: FaultServer) -> None:
     assert not any(server.key in word for word in psutil.Process(os.getpid()).cmdline())
+
+
+def test_a_stream_that_pings_goes_on_only_a_little_after_its_last_picture(
+    server: FaultServer, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comet_magic.client.run_call.LAST_WORDS", 0.1)
+    prompt = "F:sse-pings #left"  # after ten seconds it ends with an error
+    with Client(**arguments) as client:
+        images = client.generate(prompt, stream=True, partial_images=1)
+    client.archive.close()
+    assert images.data == (picture(prompt),)
+    assert server.counts(prompt).posts == 1

@@ -251,6 +251,27 @@ async def unlabelled_and_open(x: Exchange) -> None:
     await x.hold(5)
 
 
+@scenario("sse-pings")
+async def pings_after_the_picture(x: Exchange) -> None:
+    """A picture under no name that says whether it is the last, then pings, and in the end an error."""
+    await begin(x, partials(x) + lines({"data": [{"b64_json": coded(x.picture())}]}))
+    for _ in range(200):
+        await x.chunk(b": ping\n\n" + event("ping", {"type": "ping"}).encode())
+        await asyncio.sleep(0.05)
+        if x.reader.at_eof():
+            return
+    await x.chunk(event("error", {"error": {"message": "too late"}}).encode())
+
+
+@scenario("open-json")
+async def json_that_does_not_end(x: Exchange) -> None:
+    """A whole document, then blanks."""
+    x.charge()
+    await x.chunked()
+    await x.chunk(json.dumps(x.envelope()).encode())
+    await x.drip(b"2\r\n \n\r\n" * 400, piece=7)
+
+
 @scenario("sse-ark-cut")
 async def cut_after_a_part(x: Exchange) -> None:
     await begin(x, event("image_generation.partial_succeeded", {"url": x.url(name="url-ok")}))
