@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["APIConnectionError", "APIStatusError", "APITimeoutError", "AmbiguousError"]
 __all__ += ["AuthenticationError", "BadImageError", "BadRequestError", "BadResponseError"]
@@ -60,6 +60,7 @@ class CometError(Exception):
         attempts: how often the request was sent.
         retry_after: seconds the server asked to wait, or None.
         retryable: whether the same request may be sent again: no work began, and it may succeed.
+        usage: what the server counted as used by a request that failed, or None.
         images: the pictures that exist anyway (an `Images`), or an empty tuple.
         partial: the bytes of the last streamed preview, or None.
         errors: one error for each failed part of a call that had several.
@@ -78,6 +79,7 @@ class CometError(Exception):
     attempts: int = 0
     retry_after: float | None = None
     retryable: bool = False
+    usage: Mapping[str, Any] | None = None
     images: Sequence[Any] = ()
     partial: bytes | None = None
     errors: tuple[CometError, ...] = ()

@@ -12,6 +12,7 @@ import comet_magic as cm
 from comet_magic import BudgetExceededError, Client, CometError, PartialResultError
 from comet_magic.archive import Archive, Budget
 from comet_magic.request import ImageRequest
+from tests.faults.exchange import USAGE
 from tests.faults.server import FaultServer
 from tests.processes import start
 
@@ -237,6 +238,21 @@ def test_what_was_refused_costs_nothing(
     assert client.spend().bound == 0
     client.generate(f"after {prompt}", **SMALL)
     assert client.spend().spent == PRICE
+
+
+def test_a_refusal_that_counts_work_costs_what_it_counts(
+    server: FaultServer, new_client: Callable[..., Client]
+) -> None:
+    client = new_client(max_cost_session=0.006)
+    with pytest.raises(cm.ContentPolicyError) as caught:
+        client.generate("F:content-policy-worked #counted", quality="low")
+    (entry,) = client.archive.history()
+    assert caught.value.outcome == "billed"
+    assert caught.value.usage == entry.usage == USAGE
+    assert entry.cost == client.spend().spent > 0
+    with pytest.raises(BudgetExceededError):
+        client.generate("after it", quality="low")
+    assert server.counts("after it").posts == 0
 
 
 def test_the_ledger_and_the_server_count_the_same_money(tmp_path: Path) -> None:

@@ -201,8 +201,18 @@ def test_moderation_is_read_from_what_an_answer_of_success_marks(body: Any) -> N
 
 def test_a_refusal_that_counts_work_is_billed() -> None:
     said = {"error": MODERATION[0], "usage": {"output_tokens": 196}}
-    assert failed(said).outcome == refused(400, said).outcome == "billed"
-    assert failed({**said, "usage": {"output_tokens": 0, "generated_images": 0}}).outcome == "rejected"
+    for error in (failed(said), refused(400, said), refused(500, said)):
+        assert (error.outcome, error.usage) == ("billed", {"output_tokens": 196})
+    none = {**said, "usage": {"output_tokens": 0, "generated_images": 0}}
+    assert [(error.outcome, error.usage) for error in (failed(none), refused(400, none))] == [
+        ("rejected", None)
+    ] * 2
+
+
+def test_a_refusal_with_a_picture_in_it_is_billed() -> None:
+    said = {"error": MODERATION[0], "data": [{"b64_json": B64}]}
+    assert refused(400, said).outcome == "billed"
+    assert refused(400, {**said, "data": [{"b64_json": "QUJD" * 100}]}).outcome == "rejected"
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ class Archive(Reader, ForkHooks):
         pictures = tuple(dict(sorted(kept.items())).values())
         facts = {
             "cost": cost,
-            "usage": usage,
+            "usage": usage if usage or error is None else error.usage,
             "attempts": attempts if attempts is not None else (error.attempts or None if error else None),
             "request_id": (error.request_id if error else None) or request_id,
             "status": error.status_code if error else None,

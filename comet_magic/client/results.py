@@ -166,6 +166,9 @@ class ResultWriter:
         call, answered = flight.call, state == "done"
         error = self._rescue(flight, state) if call.errors else None
         flight.raw.close()
+        if answered and call.usage is None and error is not None and error.usage:
+            price = call.request.spec.price
+            call.usage, call.cost = dict(error.usage), price.of_usage(error.usage) if price else None
         try:
             self._archive.settle(
                 flight.claim,

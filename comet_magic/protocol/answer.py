@@ -23,11 +23,11 @@ from ..errors import (
     TooLargeError,
 )
 from ..formats import kind_of, sniff
-from ..text import clean, hide_keys
+from ..text import clean
 from .body import DocumentReader, decoded, looks_like_a_stream
 from .decisions import BASE_URL_HINT
 from .pictures import PictureFinder, ReplyItem, addresses_in
-from .refusal import Said, is_nothing, is_work, members, prose, what_is_said
+from .refusal import Said, is_nothing, is_work, members, prose, what_is_said, without_keys
 from .sse import StreamEvent, StreamReader
 
 if TYPE_CHECKING:
@@ -179,19 +179,6 @@ def content_of(documents: Sequence[Any], reader: DocumentReader) -> Content:
     )
 
 
-def without_keys(value: Any, depth: int = 0) -> Any:
-    """A value of a document with every live key in its texts hidden; what stands very deep in it is left out."""
-    if isinstance(value, str):
-        return hide_keys(value[:_LONGEST_FACT])
-    if isinstance(value, (dict, list)) and depth == _DEEPEST:
-        return None
-    if isinstance(value, dict):
-        return {
-            hide_keys(name[:_LONGEST_FACT]): without_keys(part, depth + 1) for name, part in value.items()
-        }
-    return [without_keys(part, depth + 1) for part in value] if isinstance(value, list) else value
-
-
 def new_items(known: Sequence[ReplyItem], found: Sequence[ReplyItem]) -> list[ReplyItem]:
     """The items that are not among those that earlier documents gave."""
     if not known:
@@ -251,11 +238,15 @@ def _nothing_in(documents: list[Any], text: str, usage: Mapping[str, Any] | None
     problem = BadResponseError(
         f"the answer contains no pictures: {_described(documents[0], entries)}", urls=urls
     )
-    return problem.with_facts(hint=_FILTERED if entries == [] else "", request_id=said.request_id)
+    counts = usage if is_work(usage) else None
+    return problem.with_facts(
+        hint=_FILTERED if entries == [] else "", request_id=said.request_id, usage=counts
+    )
 
 
 def _told(said: Said, urls: Sequence[str], usage: Mapping[str, Any] | None) -> CometError:
-    error = replace(said, worked=is_work(usage)).error(200, {})
+    worked = is_work(usage)
+    error = replace(said, usage=usage if worked else None, worked=worked).error(200, {})
     return error.with_facts(urls=tuple(urls), status_code=None)
 
 
@@ -387,7 +378,7 @@ class StreamCollector:
         error = self._errors[0]
         if type(error) is ServerError:
             raise AmbiguousError(str(error), request_id=error.request_id)
-        raise error.with_facts(outcome="billed") if is_work(self._usage) else error
+        raise error.with_facts(outcome="billed", usage=self._usage) if is_work(self._usage) else error
 
 
 def read_preview(event: StreamEvent, *, largest_picture: int) -> bytes | None:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError
-from ..text import clean, clean_url
+from ..formats import sniff
+from ..text import clean, clean_url, hide_keys
 from .body import DocumentReader, decoded, documents_in, looks_like_a_stream
 from .decisions import BASE_URL_HINT, decide, is_known
 from .retry import retry_after
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 LARGEST_REFUSAL = 1 << 20  # bytes that a packed one may unpack to
 MOST_NODES = 5_000  # members of a document that are looked at
 _DEEPEST = 20
+_LONGEST_FACT = 4096  # characters
 _LONGEST_JSON = 1 << 20  # characters of JSON inside a text
 _LONGEST_WORDS = 4000  # characters of words that are weighed
 
@@ -96,7 +98,8 @@ class Said:
         request_id: its id of the request, from the body.
         wait: seconds that it asks to wait.
         named: whether the time to wait is a member of its own, which counts like the header.
-        worked: whether it counts work that was done.
+        usage: its count of the work that was done, or None.
+        worked: whether work was done: it counts some, or holds a picture.
         text: all its words.
         is_fault: whether something is called wrong at all.
     """
@@ -108,6 +111,7 @@ class Said:
     request_id: str | None = None
     wait: float | None = None
     named: bool = False
+    usage: Mapping[str, Any] | None = None
     worked: bool = False
     text: str = ""
     is_fault: bool = False
@@ -132,6 +136,7 @@ class Said:
             code=self.code,
             param=self.param,
             status_code=status,
+            usage=self.usage,
             request_id=request_id_of(headers) or self.request_id,
             retry_after=self.wait if asked is None else asked,
         )
@@ -147,11 +152,13 @@ def refusal_of(status: int, headers: Mapping[str, str], body: bytes, *, now: flo
         now: seconds since 1970, for a `Retry-After` that is a date.
     """
     body = _unpacked(body, headers)
-    reader = DocumentReader(largest_picture=0)
+    reader = DocumentReader(largest_picture=len(body))
     reader.feed(body)
     text = reader.text
     documents = stream_documents(body) if looks_like_a_stream(body) else []
     said = what_is_said(documents or list(documents_in(text)), failed=True)
+    if any(sniff(sink.finish()) for sink in reader.all_pictures()):
+        said = replace(said, worked=True)
     if not said.message:
         said = replace(said, message=" ".join(clean(prose(text), limit=300).split()))
         if text.lstrip()[:1] != "<" and not said.text:
@@ -301,6 +308,19 @@ def is_work(usage: object, depth: int = 0) -> bool:
     return type(usage) in (int, float) and usage > 0  # type: ignore[operator]  # a number
 
 
+def without_keys(value: Any, depth: int = 0) -> Any:
+    """A value of a document with every live key in its texts hidden; what stands very deep in it is left out."""
+    if isinstance(value, str):
+        return hide_keys(value[:_LONGEST_FACT])
+    if isinstance(value, (dict, list)) and depth == _DEEPEST:
+        return None
+    if isinstance(value, dict):
+        return {
+            hide_keys(name[:_LONGEST_FACT]): without_keys(part, depth + 1) for name, part in value.items()
+        }
+    return [without_keys(part, depth + 1) for part in value] if isinstance(value, list) else value
+
+
 @dataclass
 class _Notes:
     """What is collected on the walk."""
@@ -311,7 +331,7 @@ class _Notes:
     param: str | None = None
     request_id: str | None = None
     wait: float | None = None
-    worked: bool = False
+    usage: Mapping[str, Any] | None = None
 
     def take(self, member: Member) -> None:
         """Take what one value says."""
@@ -326,7 +346,8 @@ class _Notes:
                 self._words(member.value)
 
     def _facts(self, value: dict[str, Any]) -> None:
-        self.worked = self.worked or is_work(value.get("usage"))
+        if self.usage is None and is_work(value.get("usage")):
+            self.usage = without_keys(value["usage"])
         for name in _ID_MEMBERS & value.keys():
             self.request_id = _word(value[name]) or self.request_id
         for name, unit in _WAITS.items():
@@ -370,7 +391,8 @@ def what_is_said(documents: Iterable[Any], *, failed: bool) -> Said:
         request_id=notes.request_id,
         wait=notes.wait if notes.wait is not None or waits is None else span(waits[1]),
         named=notes.wait is not None,
-        worked=notes.worked,
+        usage=notes.usage,
+        worked=notes.usage is not None,
         text=text,
         is_fault=bool(said),
     )

@@ -42,6 +42,7 @@ def moments(dice: random.Random, seconds: float, *, requests: int, pictures: int
         ("27 MB", 2, 10),
     ],
 )
+@pytest.mark.timeout(1800)  # three hundred kills
 def test_killed_at_random_nothing_is_lost_hidden_or_paid_twice(
     stage: Stage, way: str, runs: int, full: int
 ) -> None:

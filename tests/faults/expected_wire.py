@@ -136,6 +136,7 @@ FINAL = (
         says=("safety system",),
         doors=True,
     ),
+    Row("F:content-policy-worked", "ContentPolicyError", outcome="billed", charged=1),
     Row("F:content-policy-old", "ContentPolicyError"),
     Row("F:401", "AuthenticationError", code="invalid_api_key", doors=True),
     Row("F:401-html", "AuthenticationError"),

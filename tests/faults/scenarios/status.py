@@ -12,7 +12,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from tests.faults import pictures
-from tests.faults.exchange import Exchange, scenario
+from tests.faults.exchange import USAGE, Exchange, scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,6 +75,7 @@ REFUSALS: dict[str, Refusal] = {
     "400-should-retry": Refusal(400, error(), {"x-should-retry": "true"}),
     "400-billing-limit": Refusal(400, error("limit reached", "billing_hard_limit_reached")),
     "content-policy": Refusal(400, BLOCKED),
+    "content-policy-worked": Refusal(400, {**BLOCKED, "usage": USAGE}, charged=True),
     "content-policy-old": Refusal(
         400, error("not allowed", "content_policy_violation", "invalid_request_error")
     ),
