@@ -35,7 +35,7 @@ FLOORS: dict[str, set[str]] = {
     "locations": set(),
     "extras": {"errors"},
     "settings": {"errors", "text", "addresses", "locations"},
-    "request": {"catalog", "errors", "money", "text"},
+    "request": {"catalog", "errors", "formats", "money", "text"},
     "protocol": {"text", "errors", "formats"},
     "images": {"frames", "extras", "files", "formats", "text", "errors", "request", "catalog", "money"},
     "archive": {

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from comet_magic import catalog
 from comet_magic.errors import InvalidRequestError
-from comet_magic.request import CALL_OPTIONS, Extra, ImageRequest, Options, requests_of
+from comet_magic.request import CALL_OPTIONS, INPUT_OPTIONS, Extra, ImageRequest, Options, requests_of
 from tests.examples import fewer
 
 SCHEMA = json.loads(
@@ -581,8 +581,8 @@ def test_a_call_checks_like_a_request():
 
 def test_options_are_the_parameters_of_the_wire_and_those_of_the_call():
     names = {member.name for member in fields(ImageRequest)}
-    assert names == {*catalog.WIRE_PARAMETERS, "extra"}
-    assert set(Options.__annotations__) == (names - {"prompt"}) | CALL_OPTIONS
+    assert names == {*catalog.WIRE_PARAMETERS, "extra", "inputs"}
+    assert set(Options.__annotations__) == (names - {"prompt", "inputs"}) | INPUT_OPTIONS | CALL_OPTIONS
 
 
 @pytest.mark.parametrize(

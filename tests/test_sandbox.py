@@ -363,10 +363,10 @@ def test_without_a_bearer_key_nothing_is_told(sandbox, header, path):
 
 
 def test_an_unknown_path_is_not_found(sandbox, http):
-    answer = http.get(f"{sandbox.base_url}/images/edits")
+    answer = http.get(f"{sandbox.base_url}/images/upscale")
 
     assert answer.status_code == 404
-    assert answer.json()["error"]["message"] == "Invalid URL (GET /v1/images/edits)"
+    assert answer.json()["error"]["message"] == "Invalid URL (GET /v1/images/upscale)"
 
 
 def test_the_wrong_method_is_told_the_right_one(sandbox, http):

@@ -116,7 +116,7 @@ def size_of(image):
 
 
 def test_every_model_of_the_table_is_tried():
-    assert list(FACTS) == [model.id for model in MODELS]
+    assert list(FACTS) == [model.id for model in MODELS if not model.needs_input]
 
 
 @pytest.mark.parametrize("model", FACTS)

@@ -44,6 +44,7 @@ def claim(
     call_id: str,
     timeout: float | None,
     owner: str,
+    parents: Sequence[str],
     store_prompts: bool,
 ) -> Claim:
     """Claim a call: add its row, take its copies, reserve its money. `Archive.claim` explains the parameters.
@@ -78,7 +79,9 @@ def claim(
         "created": time.time(),
         "timeout": timeout,
         "reserved": reserve,
-        **dict.fromkeys(("asked", "parents", "inputs")),
+        "asked": None,
+        "parents": json.dumps(parents) if parents else None,
+        "inputs": json.dumps(request.inputs.to_list()) if request.inputs else None,
     }
     number = insert(connection, row)
     for position, copy in enumerate(chosen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -22,13 +23,14 @@ from ..files import (
     write_all,
     write_whole,
 )
-from ..formats import SUFFIX
+from ..formats import SUFFIX, sniff
 from .records import is_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from sqlite3 import Row
 
+    from ..request import Inputs
     from .records import StoredPicture
 
 RECEIPTS = "receipts.jsonl"
@@ -96,6 +98,27 @@ def put(folder: Path, name: str, data: bytes, sha256: str) -> str:
             number += 1
         else:
             return candidate
+
+
+def keep_inputs(folder: Path, inputs: Inputs) -> None:
+    """Write the input pictures that are not here yet, each under the hash of its pixels.
+
+    Raises:
+        OSError: the disk is full, and the like.
+    """
+    for _, picture in inputs:
+        if not is_there(folder, picture.name):
+            with contextlib.suppress(FileExistsError):
+                write_whole(_to_write(folder, picture.name), picture.read())
+
+
+def keep_unpasted(folder: Path, data: bytes) -> str:
+    """Write the bytes of a picture that is kept pasted; give their name."""
+    sha256 = digest_of(data)
+    name = f"unpasted/{sha256[:2]}/{sha256}{SUFFIX.get(sniff(data) or '', '.png')}"
+    with contextlib.suppress(FileExistsError):
+        write_whole(_to_write(folder, name), data)
+    return name
 
 
 def _to_write(folder: Path, name: str) -> Path:

@@ -15,13 +15,13 @@ from ..extras import load_extra
 from ..files import inside, native
 from ..locations import DEFAULT_ARCHIVE, archive_folder
 from ..protocol import call_status
-from ..request import ImageRequest
+from ..request import ImageRequest, Inputs
 from ..text import clean, clean_url
 from . import layout
 from .claims import copy_of_row
 from .ledger import Ledger
 from .process_lock import is_alive
-from .records import Claim, Copy, Entry, Held, Spend, StoredPicture, is_call, is_place
+from .records import Claim, Copy, Entry, Held, Spend, StoredPicture, is_call, is_input, is_place
 
 if TYPE_CHECKING:
     import os
@@ -92,6 +92,16 @@ class Reader:
         if layout.digest_of(data) != stored.sha256:
             raise OSError(errno.EIO, "this is not the picture that was stored", str(path))
         return data
+
+    def load_unpasted(self, stored: StoredPicture) -> bytes | None:
+        """The bytes that came, of a picture that is a pasted one; None if it is not, or they are gone."""
+        if (
+            stored.unpasted is None
+            or self.folder is None
+            or not layout.is_there(self.folder, stored.unpasted)
+        ):
+            return None
+        return inside(self.folder, stored.unpasted).read_bytes()
 
     # --- copies
 
@@ -182,7 +192,7 @@ class Reader:
             **{name: row[name] for name in same},
             created=datetime.fromtimestamp(row["created"]),
             ended=datetime.fromtimestamp(row["ended"]) if row["ended"] else None,
-            request=_request(row["request"], row["prompt"]),
+            request=self._request(row),
             parameters=_object(row["request"]),
             outcome=call_status(state, row["error"], picture=bool(pictures)),
             alive=state in ("claimed", "received")
@@ -193,6 +203,17 @@ class Reader:
             pictures=pictures,
             urls=tuple(clean_url(url) for _, url in urls),
         )
+
+    def _request(self, row: Mapping[str, Any]) -> ImageRequest | None:
+        return request_of(row["request"], row["prompt"], row["inputs"], self.folder)
+
+    def parents(self, inputs: Inputs) -> tuple[str, ...]:
+        """The keys of the calls whose pictures, as they are here, go in."""
+        given = json.dumps([picture.source for picture in inputs.images if picture.source])
+        query = (
+            "SELECT DISTINCT key FROM pictures WHERE sha256 IN (SELECT value FROM json_each(?)) ORDER BY key"
+        )
+        return tuple(key for (key,) in self._ledger.rows(query, (given,))) if inputs else ()
 
     def _pictures_of(self, numbers: list[int]) -> dict[int, list[StoredPicture]]:
         query = f"""SELECT call, {_PICTURE} FROM kept WHERE call IN (SELECT value FROM json_each(?))
@@ -230,17 +251,18 @@ class Reader:
         return Spend(*rows[0]) if rows and rows[0][0] is not None else Spend()
 
 
-def find_claim(ledger: Ledger, call_id: str) -> Claim | None:
+def find_claim(ledger: Ledger, call_id: str, folder: Path | None) -> Claim | None:
     """A call by its whole id, or None; one that is not made as ours are is none."""
-    query = "SELECT id, key, copies, request, prompt, vendor, reserved FROM calls WHERE id = ?"
+    query = "SELECT id, key, copies, request, prompt, inputs, vendor, reserved FROM calls WHERE id = ?"
     rows = ledger.rows(query, (call_id,))
     if not rows:
         return None
-    _, key, copies, request, prompt, vendor, reserved = rows[0]
+    _, key, copies, request, prompt, inputs, vendor, reserved = rows[0]
     numbers = _list(copies)
     if not is_call(call_id, key, numbers):
         return None
-    return Claim(call_id, key, tuple(numbers), _request(request, prompt), vendor, reserved)
+    asked = request_of(request, prompt, inputs, folder)
+    return Claim(call_id, key, tuple(numbers), asked, vendor, reserved)
 
 
 def missing_urls(ledger: Ledger, call_id: str) -> tuple[tuple[int, str], ...]:
@@ -266,11 +288,15 @@ def _list(text: object) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _request(facts: str, prompt: str | None) -> ImageRequest | None:
-    if prompt is None:
+def request_of(
+    facts: str, prompt: str | None, inputs: str | None, folder: Path | None
+) -> ImageRequest | None:
+    """The request of a row; None if its prompt is not kept, or it is not made as ours are."""
+    given = _list(inputs)
+    if prompt is None or not all(is_input(one) for one in given):
         return None
     try:
-        return ImageRequest.from_dict({**_object(facts), "prompt": prompt})
+        return ImageRequest.from_dict({**_object(facts), "prompt": prompt}, Inputs.from_list(given, folder))
     except CometError:  # the table of models has changed since
         return None
 

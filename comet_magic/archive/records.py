@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import CometError
 from ..files import is_name_inside
+from ..formats import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,18 @@ def is_call(call_id: object, key: object, copies: object) -> bool:
         and (isinstance(key, str) and _KEY.fullmatch(key) is not None)
         and isinstance(copies, list)
         and all(type(copy) is int and copy >= 0 for copy in copies)
+    )
+
+
+def is_input(facts: object) -> bool:
+    """Whether what a ledger says of an input picture is made as ours; the name of a file is made of it."""
+    return (
+        isinstance(facts, dict)
+        and facts.get("role") in ("image", "mask", "markup", "original")
+        and isinstance(facts.get("sha256"), str)
+        and _KEY.fullmatch(facts["sha256"]) is not None
+        and facts.get("mime") in SUFFIX
+        and all(type(facts.get(side)) is int and 0 < facts[side] < 1 << 20 for side in ("width", "height"))
     )
 
 

@@ -35,7 +35,7 @@ class Recovery:
         rows = self.ledger.rows("SELECT id, owner FROM calls WHERE state IN ('claimed', 'received')")
         alive = {owner: owner == self.token or is_alive(self.folder, owner, clear=True) for _, owner in rows}
         for call_id, owner in rows:
-            call = None if alive[owner] else queries.find_claim(self.ledger, call_id)
+            call = None if alive[owner] else queries.find_claim(self.ledger, call_id, self.folder)
             if call and self._take_over(call_id, owner):
                 orphans.append(self._resolve(call))
         self._adopt_late()
@@ -44,7 +44,7 @@ class Recovery:
     def _adopt_late(self) -> None:
         """Settle calls that a worker finished after they were given up here."""
         for (call_id,) in self.ledger.rows("SELECT DISTINCT id FROM slots WHERE state = 'unknown'"):
-            call = queries.find_claim(self.ledger, call_id)
+            call = queries.find_claim(self.ledger, call_id, self.folder)
             if call is not None:
                 self.adopt(call)
 

@@ -142,7 +142,7 @@ def _adopt_file(recovery: Recovery, path: Path) -> bool:
     if len(asked) != 1:
         return False
     call_id, number, position, state = asked[0]
-    call = queries.find_claim(recovery.ledger, call_id)
+    call = queries.find_claim(recovery.ledger, call_id, recovery.folder)
     picture = examined(recovery.folder, path, call, copy, position) if call else None
     if picture is None:
         return False

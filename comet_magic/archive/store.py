@@ -96,6 +96,7 @@ class Archive(Reader, ForkHooks):
         if self.has_lost_ledger:
             self.repair()
         owner = self._ready()
+        self._keep_inputs(request)
         with self._ledger.transaction(create=True) as connection:
             claimed = claims.claim(
                 connection,
@@ -109,11 +110,23 @@ class Archive(Reader, ForkHooks):
                 call_id=call_id,
                 timeout=timeout,
                 owner=owner,
+                parents=self.parents(request.inputs),
                 store_prompts=self.store_prompts,
             )
         with self._lock:
             self._began[claimed.id] = time.monotonic()
         return claimed
+
+    def _keep_inputs(self, request: ImageRequest) -> None:
+        if self.folder is None or not request.inputs:
+            return
+        try:
+            layout.keep_inputs(self.folder, request.inputs)
+        except OSError as error:
+            reason = clean(error.strerror or error, limit=120)
+        else:
+            return
+        raise ConfigurationError(f"the input pictures cannot be written to {clean(self.folder)}: {reason}")
 
     def raw_answer(self, call: Claim) -> RawAnswer:
         """The raw answer of a call, to be written as it arrives: a file, or memory if there is no folder."""
@@ -157,23 +170,26 @@ class Archive(Reader, ForkHooks):
         height: int,
         sha256: str,
         revised_prompt: str | None = None,
+        unpasted: bytes | None = None,
     ) -> Path | None:
         """Store a picture under its final name, whole and durable, and give its path; None without a folder.
 
-        Storing the same bytes again gives the same path.
+        Storing the same bytes again gives the same path. `unpasted` are the bytes that came, if the picture is pasted.
 
         Raises:
             OSError: the disk is full, the folder is gone, and the like.
         """
         with self._after_paying(), self._ledger.transaction() as connection:
             copy = claims.copy_at(connection, call, index)
-        path = ""
+        path, came = "", None
         if self.folder is not None:
+            if unpasted is not None:
+                came = layout.keep_unpasted(self.folder, unpasted)
             prompt = call.request.prompt if call.request and self.store_prompts else None
             path = layout.put(self.folder, layout.picture_name(call.key, copy, mime, prompt), data, sha256)
         told = clean(revised_prompt, limit=32_000) if revised_prompt and self.store_prompts else None
         picture = StoredPicture(
-            call.key, copy, call.id, index, path, mime, width, height, len(data), sha256, told
+            *(call.key, copy, call.id, index, path, mime, width, height, len(data), sha256, told, came)
         )
         with self._lock:
             self._pending.setdefault(call.id, {})[index] = picture
@@ -258,7 +274,7 @@ class Archive(Reader, ForkHooks):
     def orphan(self, call_id: str) -> Orphan | None:
         """The call whose id begins so, with what is on disk to finish it; None if there is no such call."""
         entry = self.entry(call_id)
-        call = queries.find_claim(self._ledger, entry.id) if entry else None
+        call = queries.find_claim(self._ledger, entry.id, self.folder) if entry else None
         return self._recovery(self.folder).orphan(call) if call and self.folder else None
 
     def is_shared(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from ..errors import InvalidRequestError
+from .inputs import InputRules
 from .model import Model
 from .rules import Boolean, Interval, Rule, Text, suggest
 from .sizes import FreeSize, SizeList
@@ -21,6 +22,7 @@ _OPEN: dict[str, Rule] = {
     **dict.fromkeys(("response_format", "moderation", "user"), Text()),
     "stream": Boolean(),
     "partial_images": Interval(0, 1_000_000),
+    "input_fidelity": Text(),
 }
 WIRE_PARAMETERS = ("model", "prompt", *_OPEN)
 SIZE_WORDS = {"square": 1.0, "landscape": 3 / 2, "portrait": 2 / 3}
@@ -33,6 +35,7 @@ _FAMILIES = (
     (re.compile(r"gpt-image-.*sunburst.*"), "gpt-image-2.6-sunburst"),
     (re.compile(r"(chat)?gpt-image-.+"), "gpt-image-2.6-flare"),
     (re.compile(r"dall-e-.+"), "dall-e-3"),
+    (re.compile(r"qwen-image-edit.*"), "qwen-image-edit"),
     (re.compile(r"qwen-image-.+"), "qwen-image"),
     (re.compile(r".*seedream.*"), "doubao-seedream-5-0-260128"),
 )
@@ -67,6 +70,8 @@ def _unknown(model_id: str) -> Model:
         parameters=_OPEN,
         prompt_limit=1_000_000,
         source=COMET,
+        # Gemini takes pictures on a route of its own: https://apidoc.cometapi.com/api/image/gemini
+        inputs=None if model_id.startswith("gemini") else InputRules(markup=True, fidelity=Text()),
         known=False,
         notice=f"{model_id} is not in the table, so nothing is checked and the server decides{ask}",
     )

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from .rules import Rule
 
 _HEAD = (
-    *("model", "sizes", "quality", "formats", "transparent", "streams", "one square picture", "retired on"),
+    *("model", "sizes", "quality", "formats", "transparent", "streams", "pictures in", "one square picture"),
+    "retired on",
 )
 
 
 def square_price(model: Model) -> Price:
     """What a picture of the default size costs without its prompt, from lowest to highest quality."""
-    rule, size = model.parameters.get("quality"), model.auto_sizes[0]
+    rule, size = model.parameters.get("quality"), model.auto_sizes[0] if model.auto_sizes else ""
     words = [word for word in rule.choices() if word != "auto"] if rule else [""]
     costs = [model.price.picture(size, word) if model.price else None for word in words]
     known = [cost for cost in costs if cost is not None]
@@ -39,11 +40,12 @@ def _words(model: Model, name: str) -> str:
 
 def _row(model: Model) -> tuple[str, ...]:
     return (
-        _sizes(model.parameters["size"]),
+        _sizes(model.parameters["size"]) if "size" in model.parameters else "",
         _words(model, "quality"),
         _words(model, "output_format"),
         model.transparent,
         "yes" if model.streams else "",
+        f"up to {model.inputs.most}" if model.inputs else "",
         str(square_price(model)),
         model.retired.isoformat() if model.retired else "",
     )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from .inputs import InputRules
     from .prices import Tariff
     from .rules import Interval, Rule
 
@@ -33,6 +34,8 @@ class Model:
         price: None if unknown.
         auto_sizes: sizes that `auto` can become, as far as known; the first is the default square.
         auto_qualities: the same for quality; () for a model without one.
+        inputs: which pictures it takes as input, or None for none.
+        needs_input: whether it only edits.
         known: False for a model that is not in the table: nothing is checked.
         assumed: the rules are those of a related model.
         notice: what a user should know about it, one sentence, or "".
@@ -50,12 +53,20 @@ class Model:
     price: Tariff | None = None
     auto_sizes: tuple[str, ...] = ()
     auto_qualities: tuple[str, ...] = ()
+    inputs: InputRules | None = None
+    needs_input: bool = False
     known: bool = True
     assumed: bool = False
     notice: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(self.parameters))
+
+    def rule(self, name: str) -> Rule | None:
+        """The rule of a parameter, of one that only edits have too; None if the model does not take it."""
+        if name == "input_fidelity" and self.inputs:
+            return self.inputs.fidelity
+        return self.parameters.get(name)
 
     @property
     def n(self) -> Interval:

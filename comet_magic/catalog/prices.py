@@ -110,6 +110,10 @@ class Tariff:
         """Micro-USD of a prompt, an upper estimate."""
         return _round_up((PROMPT_TOKENS + characters) * (self.text_in or 0))
 
+    def inputs(self, tokens: int) -> int:
+        """Micro-USD of so many tokens of input pictures."""
+        return _round_up(tokens * (self.image_in or 0))
+
     @property
     def partial(self) -> int | None:
         """Micro-USD of one streamed preview."""

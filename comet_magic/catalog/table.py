@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from .inputs import InputRules
 from .model import Model
 from .prices import Formula, Table, Tariff
 from .rules import Boolean, Choice, Interval, Text
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 REFERENCE = "https://developers.openai.com/api/reference/resources/images/methods/generate"
 GUIDE = "https://developers.openai.com/api/docs/guides/image-generation"
 COMET = "https://apidoc.cometapi.com/images-generations"
+EDITS = "https://developers.openai.com/api/reference/resources/images/methods/edit"
+COMET_EDITS = "https://apidoc.cometapi.com/api/image/openai/image-editing"
 COMET_SEEDREAM = "https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation"
 BYTEDANCE = "https://docs.byteplus.com/en/docs/ModelArk/1541523"
 
@@ -63,6 +66,19 @@ FIVE = (*THREE, "xhigh", "max")
 TAKES_FIVE = _gpt_image(GPT_SIZES, FIVE)
 TAKES_THREE = _gpt_image(GPT_SIZES, THREE)
 TAKES_OLD = _gpt_image(GPT_OLD_SIZES, THREE)
+# EDITS for numbers and kinds. Under transparent pixels gpt-image-2 sees the colours that are hidden there:
+# https://longform.social, "Understanding how gpt-image models on edits see mask"
+INPUTS_2 = InputRules(flatten=True, counted="patches")
+INPUTS_2_5 = InputRules(markup=True, counted="bound")
+INPUTS_2_6 = InputRules()
+INPUTS_1 = InputRules(counted="tiles")
+# Only these take it; the others always look closely, or the page says nothing.
+INPUTS_1_5 = InputRules(counted="tiles", fidelity=Choice(("low", "high")))
+INPUTS_MINI = InputRules(counted="tiles", fidelity=Choice(("low",)))
+# Relays of the vendor print 3 pictures of 10 MB and 3072 pixels a side (C); no mask: COMET_EDITS names none for it.
+INPUTS_QWEN = InputRules(most=3, mask=False, largest=10_000_000)
+# COMET_SEEDREAM: up to 14; ByteDance prints 10 MB and 36 megapixels (C).
+INPUTS_SEEDREAM = InputRules("generations", most=14, mask=False, pixels=36_000_000, largest=10_000_000)
 
 _PRINTED = Tariff(date="2026-11-22", grade="B", source=GUIDE)
 # USD 5, 8 and 30 per million tokens: the vendor's list, https://developers.openai.com/api/docs/pricing
@@ -130,7 +146,8 @@ END_OF_1_5 = date(2026, 12, 1)
 
 
 def _gpt(model_id: str, takes: Mapping[str, Rule], qualities: tuple[str, ...], *, price: Tariff | None,
-         retired: date | None = None, snapshots: tuple[str, ...] = ()) -> Model:  # fmt: skip
+         inputs: InputRules = INPUTS_1, retired: date | None = None,
+         snapshots: tuple[str, ...] = ()) -> Model:  # fmt: skip
     return Model(
         id=model_id,
         family="gpt-image",
@@ -144,6 +161,7 @@ def _gpt(model_id: str, takes: Mapping[str, Rule], qualities: tuple[str, ...], *
         price=price,
         auto_sizes=USUAL,
         auto_qualities=qualities,
+        inputs=inputs,
     )
 
 
@@ -168,6 +186,7 @@ def _seedream(model_id: str, low: int, words: tuple[str, ...], formats: tuple[st
         parameters={**parameters, "user": Text()},
         source=COMET_SEEDREAM,
         auto_sizes=usual[:1],
+        inputs=INPUTS_SEEDREAM,
     )
 
 
@@ -184,6 +203,15 @@ QWEN = Model(
     source=COMET,
     price=LOGGED_QWEN,
     auto_sizes=("1328x1328",),
+)
+QWEN_EDIT = Model(
+    id="qwen-image-edit",
+    family="qwen-image",
+    # The gateway's path drops a size without a word; the shape is the last picture's.
+    parameters={"n": Interval(1, 1), "user": Text()},
+    source=COMET_EDITS,
+    inputs=INPUTS_QWEN,
+    needs_input=True,
 )
 DALLE_3 = Model(
     id="dall-e-3",
@@ -222,26 +250,40 @@ DALLE_2 = Model(
 )
 
 MODELS: tuple[Model, ...] = (
-    _gpt("gpt-image-2.6-flare", TAKES_FIVE, FIVE, price=LIST_2_6),
-    _gpt("gpt-image-2.6-sunburst", TAKES_FIVE, FIVE, price=LIST_2_6),
+    _gpt("gpt-image-2.6-flare", TAKES_FIVE, FIVE, price=LIST_2_6, inputs=INPUTS_2_6),
+    _gpt("gpt-image-2.6-sunburst", TAKES_FIVE, FIVE, price=LIST_2_6, inputs=INPUTS_2_6),
     _gpt(
-        "gpt-image-2.5-flare", TAKES_FIVE, FIVE, price=LIST_2_5, snapshots=("gpt-image-2.5-flare-2026-09-08",)
+        "gpt-image-2.5-flare",
+        TAKES_FIVE,
+        FIVE,
+        price=LIST_2_5,
+        inputs=INPUTS_2_5,
+        snapshots=("gpt-image-2.5-flare-2026-09-08",),
     ),
     _gpt(
         "gpt-image-2.5-sunburst",
         TAKES_FIVE,
         FIVE,
         price=LIST_2_5,
+        inputs=INPUTS_2_5,
         snapshots=("gpt-image-2.5-sunburst-2026-09-08",),
     ),
-    _gpt("gpt-image-2", TAKES_THREE, THREE, price=COMET_2, snapshots=("gpt-image-2-2026-04-21",)),
-    _gpt("gpt-image-1.5", TAKES_OLD, THREE, price=COMET_1_5, retired=END_OF_1_5),
-    _gpt("gpt-image-1-mini", TAKES_OLD, THREE, price=LIST_MINI, retired=END_OF_1_5),
+    _gpt(
+        "gpt-image-2",
+        TAKES_THREE,
+        THREE,
+        price=COMET_2,
+        inputs=INPUTS_2,
+        snapshots=("gpt-image-2-2026-04-21",),
+    ),
+    _gpt("gpt-image-1.5", TAKES_OLD, THREE, inputs=INPUTS_1_5, price=COMET_1_5, retired=END_OF_1_5),
+    _gpt("gpt-image-1-mini", TAKES_OLD, THREE, inputs=INPUTS_MINI, price=LIST_MINI, retired=END_OF_1_5),
     _gpt("gpt-image-1", TAKES_OLD, THREE, price=LIST_1, retired=END_OF_1),
     _gpt("chatgpt-image-latest", TAKES_OLD, THREE, price=None, retired=END_OF_1_5),
     DALLE_3,
     DALLE_2,
     QWEN,
+    QWEN_EDIT,
     _seedream("doubao-seedream-5-0-260128", 3_686_400, ("2K", "3K", "4K"), ("jpeg", "png")),
     _seedream("doubao-seedream-4-5-251128", 3_686_400, ("2K", "4K")),
     _seedream("bytedance-seedream-4-0-250828", 921_600, ("1K", "2K", "4K")),

@@ -15,7 +15,7 @@ vendor          free questions: catalogue and balance
 
 from __future__ import annotations
 
-from .api import AsyncClient, Client, agenerate, close_shared_client, generate, shared_client
+from .api import AsyncClient, Client, agenerate, close_shared_client, edit, generate, shared_client
 from .core import Plan
 from .job import Abandoned, Arrived, Job, Preview, Progress, RunningCall, wait
 from .results import picture_of
@@ -35,6 +35,7 @@ __all__ = [
     "RunningCall",
     "agenerate",
     "close_shared_client",
+    "edit",
     "generate",
     "picture_of",
     "reachable",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 import anyio
 
 from ..errors import ConfigurationError
+from ..images import Images, prepare_inputs
 from ..request import Options, requests_of
 from ..settings import ClientOptions, ConnectionOptions
 from ..text import conceal_keys, concealed
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from concurrent import futures
 
     from ..archive import Archive, Spend
-    from ..images import Images
     from .core import Config, Plan
     from .vendor import Balance, Listed
 
@@ -138,9 +138,10 @@ class _BaseClient:
         return self._core.jobs
 
     async def _awaited(self, prompt: str, options: Options) -> Images:
-        """Make a call from an asyncio loop; with `reuse`, which reads the archive, it is started in a thread."""
+        """Make a call from an asyncio loop; where files are read first, it is started in a thread."""
         start = partial(self._core.submit, prompt, options)
-        job = await started(self._core, start) if options.get("reuse") else start()
+        slow = options.get("reuse") or options.get("image") is not None
+        job = await started(self._core, start) if slow else start()
         return checked(await finished(job), options)
 
     def spend(self) -> Spend:
@@ -164,7 +165,9 @@ class Client(_BaseClient):
     def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Turn a prompt into pictures; takes, gives and raises what `comet_magic.generate` does."""
         prompt = _concealed(prompt, options)
-        return checked(wait(self._core.submit(prompt, options)), options)
+        images = checked(wait(self._core.submit(prompt, options)), options)
+        images.maker = self.generate
+        return images
 
     def fetch(self, call_id: str) -> Images:
         """Fetch the missing pictures of a paid call again, while their addresses live; free.
@@ -226,7 +229,9 @@ class AsyncClient(_BaseClient):
         Cancelling the await leaves calls that were already sent running in the background.
         """
         prompt = _concealed(prompt, options)
-        return await self._awaited(prompt, options)
+        images = await self._awaited(prompt, options)
+        images.maker = _awaited_only
+        return images
 
     async def fetch(self, call_id: str) -> Images:
         """Fetch the missing pictures of a paid call again; takes, gives and raises what `Client.fetch` does."""
@@ -249,6 +254,13 @@ class AsyncClient(_BaseClient):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _awaited_only(prompt: str, **options: Any) -> Images:  # noqa: ARG001 - as `generate` takes them
+    raise ConfigurationError(
+        "these pictures were made by an AsyncClient, whose calls are awaited",
+        hint="await client.generate(prompt, image=images)",
+    )
 
 
 async def started(core: Core, start: Callable[[], Job]) -> Job:
@@ -366,7 +378,7 @@ def _client_for(prompt: str, options: GenerateOptions) -> tuple[Client, Options]
         return shared_client(**where), given
     except ConfigurationError as error:
         problem = error.bare()
-    requests_of(prompt, given)
+    requests_of(prompt, given, prepare_inputs(given))
     raise problem
 
 
@@ -395,6 +407,15 @@ def generate(prompt: str, **options: Unpack[GenerateOptions]) -> Images:
         user: an id of your end user, for the vendor's abuse checks.
         stream: request previews while the model works; they are handed to `on_event`.
         partial_images: how many previews, 0 to 3; needs `stream`.
+        image: pictures to edit or to follow: a PIL picture, a path, bytes, an array, `Images`, or a list of these. They
+            are sent upright, without EXIF, as 8 bit RGB or RGBA in sRGB. Without `size`, the result has the first one's
+            shape.
+        mask: which part of the first picture may change: a box `(left, top, right, bottom)`, or a picture or boolean
+            array of its size, where white is to change, or what is transparent.
+        markup: scribbles on a transparent picture of the first one's size, for gpt-image-2.5 models.
+        input_fidelity: `low` or `high`, for gpt-image-1.5: how closely it looks at the pictures.
+        resize: False sends pictures that are larger than the model uses as they are; others are shrunk.
+        paste_back: False leaves the server's picture as it came; else the original is put back outside the mask.
         extra: parameters that the table does not know, by name; named ones cannot be overridden.
         timeout: seconds for the whole call, attempts and waits; 600 unless the client says otherwise.
         max_cost: USD; a call that could cost more is refused before it is sent.
@@ -430,7 +451,30 @@ def generate(prompt: str, **options: Unpack[GenerateOptions]) -> Images:
     prompt = concealed(prompt)
     client, given = _client_for(prompt, options)
     prompt = concealed(prompt)  # now the key is known that it may contain
-    return client.generate(prompt, **given)
+    images = client.generate(prompt, **given)
+    if not options.keys() & ConnectionOptions.__annotations__.keys():
+        images.maker = generate
+    return images
+
+
+Images.maker = staticmethod(generate)  # also of pictures that were unpickled, or made by hand
+
+
+@named(GenerateOptions)
+def edit(picture: Any, prompt: str, **options: Unpack[GenerateOptions]) -> Images:
+    """Change a picture by words: takes, gives and raises what `generate` does, with `image=picture`.
+
+    Args:
+        picture: what `image` of `generate` takes.
+        prompt: what to change.
+
+    Example:
+        >>> import comet_magic as cm
+        >>> from PIL import Image
+        >>> cm.edit(Image.new("RGB", (1024, 768), "navy"), "add a moon", quality="low").image.size
+        (1024, 768)
+    """
+    return generate(prompt, **{**options, "image": picture})
 
 
 @named(GenerateOptions)

@@ -14,6 +14,7 @@ from ..archive import Budget
 from ..archive.fork_hooks import ForkHooks, watch
 from ..catalog import suggest
 from ..errors import BudgetExceededError, CometError, ConfigurationError
+from ..images import prepare_inputs
 from ..locations import archive_folder
 from ..money import Price, dollars, optional_dollars, parse_dollars
 from ..protocol import RetryBudget, RetryPolicy
@@ -32,7 +33,7 @@ from ..text import conceal_keys
 from .job import FREE, Job, RunningCall
 from .limiter import Limiter
 from .loop_thread import LoopHandle, ending, unwrapped
-from .results import ResultWriter, picture_of
+from .results import ResultWriter, pasted, picture_of
 from .reuse import reuse_or_buy
 from .run_call import InFlight, run_call
 from .spending import process_spending
@@ -180,7 +181,8 @@ class Core(ForkHooks):
         """
         if options.get("timeout") is not None:
             check_number("timeout", options["timeout"])
-        requests = requests_of(prompt, options)
+        inputs = prepare_inputs(options)
+        requests = requests_of(prompt, options, inputs)
         first = requests[0]
         reused: tuple[StoredPicture, ...] = ()
         awaited: tuple[ImageRequest, ...] = ()
@@ -189,8 +191,8 @@ class Core(ForkHooks):
             wanted = sum(request.n for request in requests)
             reused, open_copies, free = self._existing(first.key(self.base.vendor), wanted)
             missing = wanted - len(reused) - len(open_copies)
-            awaited = requests_of(prompt, {**options, "n": len(open_copies)}) if open_copies else ()
-            requests = requests_of(prompt, {**options, "n": missing}) if missing else ()
+            awaited = requests_of(prompt, {**options, "n": len(open_copies)}, inputs) if open_copies else ()
+            requests = requests_of(prompt, {**options, "n": missing}, inputs) if missing else ()
             copies = (*open_copies, *islice(free, missing))
         price = self._price(requests)
         most = price + self._price(awaited)  # what is awaited is bought if nothing comes of it
@@ -239,7 +241,8 @@ class Core(ForkHooks):
     def submit(self, prompt: str, options: Mapping[str, Any]) -> Job:
         """Check a call and start it; returns at once, with `reuse` after a look into the archive."""
         plan = self.plan(prompt, options)
-        reused = [picture_of(self.archive, stored, cost=0) for stored in plan.reused]
+        inputs = plan.first.inputs
+        reused = [pasted(picture_of(self.archive, stored, cost=0), inputs) for stored in plan.reused]
         numbers = iter(plan.copies or ())
         calls = [
             RunningCall(
@@ -259,6 +262,7 @@ class Core(ForkHooks):
             on_event=options.get("on_event"),
             folder=self.archive.folder,
             timeout=options.get("timeout"),
+            parents=self.archive.parents(inputs),
         )
         return self.launch(job)
 

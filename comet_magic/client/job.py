@@ -161,6 +161,7 @@ class Job(futures.Future[Images]):
         on_event: called with each event on the loop's thread; what it raises is logged and changes nothing.
         folder: the archive's, for messages; None where nothing is kept on disk.
         timeout: seconds for each request; None is the client's.
+        parents: the keys of the calls whose pictures go in.
     """
 
     def __init__(
@@ -174,6 +175,7 @@ class Job(futures.Future[Images]):
         on_event: Callable[[Event], object] | None = None,
         folder: Path | None = None,
         timeout: float | None = None,
+        parents: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()
@@ -184,6 +186,7 @@ class Job(futures.Future[Images]):
         self.copies = set(copies)
         self.folder = folder
         self.timeout = timeout
+        self.parents = parents
         self.started = time.monotonic()
         self.abandoned = False
         self.loop: LoopThread | None = None
@@ -273,7 +276,9 @@ class Job(futures.Future[Images]):
             created=created,
             usage=_sum_usage(usages),
             cost=total(costs),
-            notice=notice,
+            notice="; ".join(dict.fromkeys(filter(None, (notice, *(one.notice for one in pictures))))),
+            inputs=self.first.inputs,
+            parents=self.parents,
         )
         return _one_error(errors, images) if errors else images
 

@@ -12,20 +12,20 @@ import anyio
 
 from ..addresses import absolute_url
 from ..errors import CometError, DownloadError, SaveError, UnsafeURLError
-from ..formats import kind_of
-from ..images import Picture, check_picture
+from ..formats import kind_of, sniff
+from ..images import Picture, check_picture, paste_back
 from ..protocol import ReplyItem, read_answer, request_id_of
 from ..request import cost_of
 from ..text import clean
 from .download import download
 from .job import Arrived
-from .run_call import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..archive import Archive, Settled, StoredPicture
     from ..protocol import Reply
+    from ..request import Inputs
     from .core import Core
     from .run_call import InFlight, Received
 
@@ -64,7 +64,7 @@ class ResultWriter:
             reply = replace(reply, items=(*reply.items, ReplyItem(error=answer.cut)))
         cost = cost_of(call.request, reply.usage, reply.count, self._core.price_per_image)
         if any(item.url for item in reply.items):
-            asked = self._core.base.url + PATH
+            asked = self._core.base.url + call.request.path
             items = (replace(item, url=item.url and absolute_url(item.url, asked)) for item in reply.items)
             reply = replace(reply, items=tuple(items))
             try:
@@ -146,10 +146,24 @@ class ResultWriter:
             kept = flight.raw.keep_part(index, data, kind.suffix) if kind else None
             error.rescue_path = str(kept) if kept else None
             raise
-        facts = {"mime": mime, "width": width, "height": height, "revised_prompt": item.revised_prompt}
-        picture = Picture(data=data, request_id=flight.call.request_id, **facts)  # type: ignore[arg-type]
+        picture = Picture(
+            *(data, mime, width, height),
+            revised_prompt=item.revised_prompt,
+            request_id=flight.call.request_id,
+        )
+        picture = pasted(picture, flight.call.request.inputs)
         try:
-            path = self._archive.store(flight.claim, index, data, sha256=picture.sha256, **facts)  # type: ignore[arg-type]
+            path = self._archive.store(
+                flight.claim,
+                index,
+                picture.data,
+                mime=picture.mime,
+                width=width,
+                height=height,
+                sha256=picture.sha256,
+                revised_prompt=item.revised_prompt,
+                unpasted=picture.unpasted,
+            )
         except OSError as fault:
             return picture, fault
         return replace(picture, path=str(path) if path else None), None
@@ -233,5 +247,26 @@ def picture_of(archive: Archive, stored: StoredPicture, *, cost: int | None) -> 
             request_id=stored.request_id,
             cost=cost,
             reused=True,
+            unpasted=archive.load_unpasted(stored),
         )
     raise SaveError(f"{stored.path} of the archive cannot be read: {reason}", outcome="not_sent")
+
+
+def pasted(picture: Picture, inputs: Inputs) -> Picture:
+    """The picture as `paste_back` asks for it; its notice says what was done, or why not."""
+    if not inputs.paste_back and picture.unpasted is not None:
+        mime = sniff(picture.unpasted) or picture.mime
+        return replace(picture, data=picture.unpasted, mime=mime, sha256="", path=None, unpasted=None)
+    if inputs.mask is None or not inputs.paste_back or picture.unpasted is not None:
+        return picture
+    try:
+        beside = paste_back(picture, inputs)
+    except CometError as error:  # it is paid for, and shown as it came
+        return replace(picture, notice=f"the original was not pasted back: {clean(error, limit=120)}")
+    if beside.ignored:
+        share = f"{beside.changed:.0%} of the picture outside the mask changed"
+        return replace(
+            picture, notice=f"the mask seems to have been ignored: {share}; images.paste_back() restores it"
+        )
+    scaled = ", scaled to the answer's size" if beside.scaled else ""
+    return replace(beside.picture, notice=f"outside the mask: the original{scaled}")

@@ -17,7 +17,7 @@ from .. import errors
 from ..archive import CopyTaken
 from ..errors import AmbiguousError, APITimeoutError, CometError
 from .job import Arrived
-from .results import picture_of
+from .results import pasted, picture_of
 from .run_call import run_call
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ async def _take(core: Core, job: Job, call: RunningCall, makers: Mapping[int, st
         for stored in entry.pictures:
             if stored.copy in (call.copies or ()) and core.archive.is_there(stored):
                 picture = await core.in_thread(partial(picture_of, core.archive, stored, cost=0))
+                picture = await core.in_thread(pasted, picture, call.request.inputs)
                 call.pictures.append(picture)
                 call.copies = tuple(copy for copy in call.copies or () if copy != stored.copy)
                 job.tell(Arrived(call.index, picture))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ..errors import CometError
+from ..errors import CometError, InvalidRequestError
 from ..formats import sniff
 from ..protocol import (
     Retries,
@@ -27,6 +26,7 @@ from ..protocol import (
     refusal_of,
     request_id_of,
 )
+from ..request import wire_request
 from ..text import clean
 from .job import Preview
 from .transport import HTTPFault, SendProgress, announced, error_of, silent
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
     from ..archive import Claim, RawAnswer, Settled
     from ..errors import Outcome
+    from ..request import ImageRequest, WireRequest
     from ..settings import Settings
     from .core import Core
     from .job import CallState, Job, RunningCall
 
 REFUSAL_BYTES = 256 * 1024  # of a refusal's body; the rest is of no use
 LAST_WORDS = 10.0  # seconds that a stream may go on after its last picture, to say what it used
-PATH = "/images/generations"
 
 # What the ledger says of a call that ended with an error of this outcome.
 STATES: dict[Outcome, Settled] = {
@@ -197,13 +197,14 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
     with anyio.CancelScope(deadline=attempts.deadline) as scope:
         try:
             response = await core.api.send(
-                PATH,
-                json.dumps(request.body(), ensure_ascii=False, separators=(",", ":")).encode(),
+                await _wire(core, request),
                 accept="text/event-stream" if request.stream else "application/json",
                 idempotency_key=name,
                 silence=core.settings.stream_idle_timeout if request.stream else None,
                 progress=progress,
             )
+        except InvalidRequestError as error:  # an input picture is gone
+            return error
         except HTTPFault as fault:
             return error_of(fault, progress, core.base.host)
         headers = dict(response.headers.items())
@@ -217,6 +218,11 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
             await response.aclose()
     row = decisions.LATE if progress.whole else decisions.LATE_UNSENT
     return row.error(f"{core.base.host} gave no answer within {attempts.timeout:g} s")
+
+
+async def _wire(core: Core, request: ImageRequest) -> WireRequest:
+    """What is sent; input pictures may have to be read and encoded."""
+    return await core.in_thread(wire_request, request) if request.inputs else wire_request(request)
 
 
 async def _beginning(response: httpx.Response) -> bytes:

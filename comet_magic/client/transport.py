@@ -6,6 +6,7 @@ and an idle one that was closed meanwhile would leave open whether a paid reques
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import math
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..addresses import PictureURL
+    from ..request import WireRequest
     from ..settings import BaseURL
     from ..text import Secret
     from .proxy import Proxy
@@ -72,7 +74,7 @@ class Connection:
         url: httpx.URL | str,
         headers: Mapping[str, str],
         *,
-        content: bytes | None = None,
+        content: Mapping[str, Any] | None = None,
         sign: Callable[[httpx.Request], None] | None = None,
         silence: float | None = None,
         progress: SendProgress | None = None,
@@ -80,7 +82,8 @@ class Connection:
     ) -> httpx.Response:
         """Send once; the answer's body is still unread.
 
-        `sign` puts the key into the request; `silence` is how many seconds the answer may be silent.
+        `content` is the body under the library's own names; `sign` puts the key into the request; `silence` is how many
+        seconds the answer may be silent.
 
         Raises:
             ProxyFault: the proxy did not lead to the server.
@@ -91,8 +94,8 @@ class Connection:
             method,
             url,
             headers={**headers, **_HEADERS},
-            content=content,
             extensions={"timeout": times, "trace": progress.trace, **extensions},
+            **(content or {}),
         )
         if sign is not None:
             sign(request)
@@ -233,6 +236,18 @@ def _warn_of_clear_text(origin: str) -> None:
     )
 
 
+def _form(wire: WireRequest, files: contextlib.ExitStack) -> dict[str, Any]:
+    """A form: the texts first, then the files, which are read while they are sent."""
+    texts: dict[str, list[str]] = {}
+    for name, value in wire.fields:
+        texts.setdefault(name, []).append(value)
+    opened = [
+        (field, (name, files.enter_context(picture.open()), picture.mime))
+        for field, name, picture in wire.files
+    ]
+    return {"data": texts, "files": opened}
+
+
 class APITransport:
     """Sends paid requests and reads free pages of the API's own origin, with the key."""
 
@@ -287,8 +302,7 @@ class APITransport:
 
     async def send(
         self,
-        path: str,
-        body: bytes,
+        wire: WireRequest,
         *,
         accept: str,
         idempotency_key: str,
@@ -296,15 +310,17 @@ class APITransport:
         progress: SendProgress,
     ) -> httpx.Response:
         """POST once; the answer's body is still unread."""
-        return await self._send(
-            "POST",
-            self._base.endpoint(path),
-            {"Content-Type": "application/json", "Accept": accept, "Idempotency-Key": idempotency_key},
-            with_key=True,
-            content=body,
-            silence=silence,
-            progress=progress,
-        )
+        headers = {"Accept": accept, "Idempotency-Key": idempotency_key}
+        with contextlib.ExitStack() as files:
+            return await self._send(
+                "POST",
+                self._base.endpoint(wire.path),
+                headers if wire.json is None else {"Content-Type": "application/json", **headers},
+                with_key=True,
+                content=_form(wire, files) if wire.json is None else {"content": wire.json},
+                silence=silence,
+                progress=progress,
+            )
 
     async def get(self, url: str, *, with_key: bool, largest: int) -> tuple[httpx.Response, bytes]:
         """GET a page of the API's own origin (a catalogue, a balance); at most `largest` bytes of it are read."""

@@ -9,6 +9,7 @@ from .kinds import (
     embedded_metadata,
     foreign_kind,
     kind_of,
+    plain,
     sniff,
     stripped,
 )

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 SIGNATURE = b"\xff\xd8\xff"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN, _END, _FIRST_APP, _APP1, _COMMENT, _FILL = 0xDA, 0xD9, 0xE0, 0xE1, 0xFE, 0xFF
+_SCAN, _END, _FIRST_APP, _APP1, _APP2, _COMMENT, _FILL = 0xDA, 0xD9, 0xE0, 0xE1, 0xE2, 0xFE, 0xFF
+# JFIF, the colour profile, and Adobe's, which says how colours are coded.
+_KEPT_APPS = frozenset({_FIRST_APP, _APP2, 0xEE})
 # Markers without a length, which cannot stand between two segments of a header.
 _OUT_OF_PLACE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 # Markers that may follow scan data: tables, comments, the next scan, the end. In scan data, 0xFF is always escaped.
@@ -61,8 +63,8 @@ def check(data: bytes, max_pixels: int) -> Size:
     return within(found, max_pixels)
 
 
-def _check_scans(data: bytes, at: int) -> None:
-    """Raise BadImageError unless the scans that begin here have an end."""
+def _check_scans(data: bytes, at: int) -> int:
+    """The end of the picture whose scans begin here; BadImageError if it has none."""
     scans = 1
     for _ in range(MOST_PIECES):
         marker = _MARKER.search(data, at)
@@ -70,7 +72,7 @@ def _check_scans(data: bytes, at: int) -> None:
             raise broken(CUT)
         kind = data[marker.start() + 1]
         if kind == _END:
-            return
+            return marker.end()
         scans += kind == _SCAN
         if scans > _MOST_SCANS:
             raise broken("it is made of too many scans")
@@ -87,6 +89,19 @@ def stripped(data: bytes) -> bytes:
         if marker == _FILL or _holds(data, marker, start, _APP1, EXIF[:5])
     ]
     return edited(data, left_out)
+
+
+def plain(data: bytes) -> bytes:
+    """Leave out all segments that say something about the picture, further pictures, and bytes after the end."""
+    left_out, at = [], 0
+    for marker, start, at in segments(data):
+        kept = marker in _KEPT_APPS and (
+            marker != _APP2 or _holds(data, marker, start, _APP2, b"ICC_PROFILE\0")
+        )
+        if marker in (_FILL, _COMMENT) or (_FIRST_APP <= marker < _FIRST_APP + 16 and not kept):
+            left_out.append((start, at, b""))
+    end = _check_scans(data, at)
+    return edited(data, [*left_out, (end, len(data), b"")] if end < len(data) else left_out)
 
 
 def embed(data: bytes, text: bytes) -> bytes:

@@ -62,6 +62,7 @@ class _Format(Protocol):
 
     def check(self, data: bytes, max_pixels: int, /) -> Size: ...
     def stripped(self, data: bytes, /) -> bytes: ...
+    def plain(self, data: bytes, /) -> bytes: ...
     def embed(self, data: bytes, text: bytes, /) -> bytes: ...
     def read(self, data: bytes, /) -> bytes: ...
 
@@ -138,6 +139,19 @@ def stripped(data: bytes, mime: str) -> bytes:
         return _FORMATS[mime].stripped(data)
     except _DAMAGED:
         return data
+
+
+def plain(data: bytes, mime: str) -> bytes:
+    """The picture without any text about it (EXIF, XMP, comments, places); the same object if there is none.
+
+    Raises:
+        BadImageError: it is damaged.
+    """
+    try:
+        return _FORMATS[mime].plain(data)
+    except (struct.error, IndexError):
+        pass  # read after the end
+    raise broken(CUT)
 
 
 def embed_metadata(data: bytes, mime: str, facts: Mapping[str, Any]) -> bytes:

@@ -92,6 +92,9 @@ def stripped(data: bytes) -> bytes:
     return edited(data, [*left_out, (end, len(data), b"")] if end < len(data) else left_out)
 
 
+plain = stripped
+
+
 def embed(data: bytes, text: bytes) -> bytes:
     """Embed the text as an iTXt chunk after the header, in place of an earlier one of ours."""
     payload = b"iTXt" + _KEYWORD + bytes(4) + text

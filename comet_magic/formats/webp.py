@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FIRST = 12
 _FRAME_HEADER = 16  # bytes of an ANMF chunk before the chunks of its picture
-_ANIMATED, _HAS_EXIF = 0x02, 0x08  # flags of VP8X
+_ANIMATED, _HAS_XMP, _HAS_EXIF = 0x02, 0x04, 0x08  # flags of VP8X
 _IMAGES = frozenset({b"VP8 ", b"VP8L"})
 Chunk = tuple[bytes, int, int]
 
@@ -102,6 +102,24 @@ def _only_picture(data: bytes, found: list[Chunk]) -> Size:
 def stripped(data: bytes) -> bytes:
     """Give the file back as it is: Pillow does not act upon anything in it."""
     return data
+
+
+def plain(data: bytes) -> bytes:
+    """Leave out EXIF and XMP, and bytes after the end."""
+    last = _riff_end(data)
+    found = [
+        (start, min(end + (end - start) % 2, last))
+        for kind, start, end in chunks(data)
+        if kind in (b"EXIF", b"XMP ")
+    ]
+    if not found and last == len(data):
+        return data
+    flags = bytes(
+        [data[_FIRST + 8] & ~(_HAS_XMP | _HAS_EXIF)]
+    )  # only a file with VP8X, the first chunk, has these
+    edits = [(start, end, b"") for start, end in found] + ([(_FIRST + 8, _FIRST + 9, flags)] if found else [])
+    changed = edited(data, [*edits, (last, len(data), b"")])
+    return edited(changed, [(4, 8, struct.pack("<I", len(changed) - 8))])
 
 
 def embed(data: bytes, text: bytes) -> bytes:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..files import from_here
 from ..formats import broken, check_picture, sniff, stripped
+from ..request import NO_INPUTS, Inputs
 from ..text import clean
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Picture:
     """One picture, whose container was checked.
 
     Attributes:
-        data: the provider's bytes, untouched.
+        data: the provider's bytes, untouched, or a PNG with the original pasted back.
         mime: `image/png`, `image/jpeg` or `image/webp`, by the bytes.
         width: in pixels.
         height: in pixels.
@@ -54,6 +55,8 @@ class Picture:
         cost: micro-USD, or None if unknown.
         sha256: of the bytes, in hex; computed if it is not given.
         reused: it was in the archive already, so nothing was paid.
+        unpasted: the provider's bytes, if `data` is a PNG with the original pasted back; else None.
+        notice: one sentence about this picture, or "".
     """
 
     data: bytes = field(repr=False)
@@ -66,6 +69,8 @@ class Picture:
     cost: int | None = None
     sha256: str = ""
     reused: bool = False
+    unpasted: bytes | None = field(default=None, repr=False)
+    notice: str = ""
 
     def __post_init__(self) -> None:
         if not self.sha256:
@@ -89,6 +94,8 @@ class Facts:
         cost: of all of them in micro-USD; None if any part is unknown.
         notice: one sentence for every caption, or "".
         pictures: how many the call brought.
+        inputs: the pictures that went in.
+        parents: the keys of the calls that made these.
     """
 
     prompt: str = ""
@@ -98,6 +105,8 @@ class Facts:
     cost: int | None = None
     notice: str = ""
     pictures: int = 1
+    inputs: Inputs = NO_INPUTS
+    parents: tuple[str, ...] = ()
 
 
 # --- pixels

@@ -6,9 +6,10 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from ..errors import InvalidRequestError
+from ..errors import ConfigurationError, InvalidRequestError
 from ..extras import load_extra
 from ..money import MILLION
+from ..request import NO_INPUTS
 from ..text import counted
 from .display import (
     MOST_BYTES,
@@ -25,6 +26,7 @@ from .display import (
     price_words,
     show,
 )
+from .paste_back import paste_back
 from .picture import Facts, Picture
 from .saving import File, save_pictures
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from PIL.Image import Image
+
+    from ..request import Inputs
 
 
 class Images(list["Image"]):
@@ -55,6 +59,8 @@ class Images(list["Image"]):
         ['a-paper-boat-1.png', 'a-paper-boat-2.png']
     """
 
+    maker: Callable[..., Images] | None = None  # what makes an edit of them
+
     def __init__(
         self,
         pictures: Sequence[Picture] = (),
@@ -65,8 +71,10 @@ class Images(list["Image"]):
         usage: Mapping[str, Any] | None = None,
         cost: int | None = None,
         notice: str = "",
+        inputs: Inputs = NO_INPUTS,
+        parents: tuple[str, ...] = (),
     ) -> None:
-        self._facts = Facts(prompt, model, created, usage, cost, notice, len(pictures))
+        self._facts = Facts(prompt, model, created, usage, cost, notice, len(pictures), inputs, parents)
         # Set by the magic that has shown these pictures already: whether that was in the running cell.
         self._shown: Callable[[], bool] | None = None
         super().__init__()
@@ -153,9 +161,56 @@ class Images(list["Image"]):
         return tuple(described(image).revised_prompt for image in self)
 
     @property
+    def parents(self) -> tuple[str, ...]:
+        """The keys of the calls whose pictures went into these."""
+        return self._facts.parents
+
+    @property
+    def unpasted(self) -> tuple[bytes | None, ...]:
+        """The provider's bytes of each picture that has the original pasted back; None of the others."""
+        return tuple(described(image).unpasted for image in self)
+
+    @property
     def request_ids(self) -> tuple[str | None, ...]:
         """The server's ids of the calls they came from."""
         return tuple(described(image).request_id for image in self)
+
+    # ── What comes next ────────────────────────────────────────────────────────────────────────────
+
+    def edit(self, prompt: str, **options: Any) -> Images:
+        """Change the picture by words; takes the options of `comet_magic.generate`, gives and raises what it does.
+
+        It is made by the client that made this picture, or by the process's shared client.
+
+        Raises:
+            InvalidRequestError: there are none or several pictures; edit one of them: `images[:1].edit(...)`.
+        """
+        if len(self) != 1:
+            raise InvalidRequestError(
+                f"there are {counted(len(self), 'picture')} to edit; edit takes one",
+                param="image",
+                hint="Take one by its number: images[:1].edit(...)",
+            )
+        if self.maker is None:
+            raise ConfigurationError("no client makes pictures here", hint="import comet_magic")
+        return self.maker(prompt, **{**options, "image": self})
+
+    def paste_back(self) -> Images:
+        """The pictures with their original outside the mask, also where the server ignored the mask.
+
+        Raises:
+            InvalidRequestError: no mask went in.
+            BadImageError: a picture cannot be decoded.
+        """
+        if self._facts.inputs.mask is None:
+            raise InvalidRequestError("these pictures were made without a mask", param="mask")
+        pasted = [
+            one
+            if one.unpasted is not None
+            else replace(paste_back(one, self._facts.inputs).picture, path=None)
+            for one in self.pictures
+        ]
+        return _restored([(one, self._facts) for one in pasted], self._facts)
 
     # ── What can be done ───────────────────────────────────────────────────────────────────────────
 
@@ -218,7 +273,9 @@ class Images(list["Image"]):
     def __getitem__(self, index: SupportsIndex | slice) -> Image | Images:
         if not isinstance(index, slice):
             return super().__getitem__(index)
-        return _listed(super().__getitem__(index), self._facts)
+        part = _listed(super().__getitem__(index), self._facts)
+        part.maker = self.maker
+        return part
 
     def copy(self) -> Images:
         """The same pictures in another list."""

@@ -93,7 +93,7 @@ def wire_flags() -> tuple[Flag, ...]:
         )
     ]
     for name in WIRE_PARAMETERS:
-        rules = {model.id: model.parameters[name] for model in MODELS if name in model.parameters}
+        rules = {model.id: rule for model in MODELS if (rule := model.rule(name))}
         if not rules or name in ("model", "prompt"):
             continue
         kind = KINDS.get(next(iter(rules.values())).kind, "text")

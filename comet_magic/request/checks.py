@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 # https://developers.openai.com/api/reference/resources/images/methods/generate
 _OF_GIF_AND_SVG = ("svg", "frame_count", "frame_duration_ms")
+_PICTURES = ("image", "mask", "markup")
 _NOT_TAKEN = {
     "response_format": "Leave it out: the answer holds the picture itself.",
     "partial_images": "It is for models that stream.",
@@ -89,7 +90,7 @@ def check_prompt(spec: Model, prompt: object) -> None:
 
 def check_value(spec: Model, name: str, value: object) -> None:
     """Check that the model takes this parameter and this value."""
-    rule = spec.parameters.get(name)
+    rule = spec.rule(name)
     openable = name != "output_format" or value not in ("gif", "svg")
     if rule is not None and openable and rule.admits(value):
         return
@@ -117,7 +118,7 @@ def _nearest(rule: Rule, value: object) -> tuple[str, str]:
 def check_extra(extra: Mapping[str, Any]) -> None:
     """Check that no parameter of ours is in `extra`, and none that asks for gif or svg pictures."""
     for name in extra:
-        if name in WIRE_PARAMETERS:
+        if name in WIRE_PARAMETERS or name in _PICTURES:
             raise InvalidRequestError(f"extra contains {name}; set it by its own name", param=name)
         if name in _OF_GIF_AND_SVG:
             raise InvalidRequestError(

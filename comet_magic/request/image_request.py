@@ -12,10 +12,12 @@ from ..errors import InvalidRequestError
 from ..money import Price
 from .checks import check_extra, check_model, check_names, check_no_key, check_prompt, check_value
 from .extra import Extra, canonical
+from .inputs import NO_INPUTS, Inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+GENERATIONS, EDITS = "/images/generations", "/images/edits"
 _NO_EXTRA = Extra()
 _KEY_VERSION = "comet_magic/1"
 # They change the number of pictures, the user and how the answer is sent, but no picture.
@@ -59,7 +61,9 @@ class ImageRequest:
     user: str | None = None
     stream: bool | None = None
     partial_images: int | None = None
+    input_fidelity: str | None = None
     extra: Mapping[str, Any] = _NO_EXTRA
+    inputs: Inputs = NO_INPUTS
 
     def __post_init__(self) -> None:
         for name in (*WIRE_PARAMETERS, "extra"):
@@ -73,6 +77,8 @@ class ImageRequest:
             object.__setattr__(self, "stream", None)
         if self.n is None:
             object.__setattr__(self, "n", 1)
+        if self.inputs is None:
+            object.__setattr__(self, "inputs", NO_INPUTS)
         if not isinstance(self.extra, Extra):
             object.__setattr__(self, "extra", Extra(self.extra))
         for name, value in self._set():
@@ -101,6 +107,8 @@ class ImageRequest:
         elif self.stream and self.n > 1:
             # "Streaming is only supported with n=1.": https://github.com/vercel/ai/issues/6102
             said, param = f"n is {self.n}; {self.model} takes 1 with stream", "n"
+        elif self.input_fidelity is not None and not self.inputs:
+            said, param = "input_fidelity is set; it works with input pictures only", "input_fidelity"
         else:
             return
         raise InvalidRequestError(said, param=param)
@@ -109,6 +117,12 @@ class ImageRequest:
     def spec(self) -> Model:
         """The model in the catalog."""
         return find(self.model)
+
+    @property
+    def path(self) -> str:
+        """Where it goes, below the base URL."""
+        rules = self.spec.inputs
+        return EDITS if self.inputs and rules is not None and rules.route == "edits" else GENERATIONS
 
     def _set(self) -> Iterator[tuple[str, Any]]:
         """The parameters that are set, except model, prompt and extra, in wire order."""
@@ -133,8 +147,8 @@ class ImageRequest:
         return facts
 
     @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """The request that `to_dict` gave. It is not checked again: rules may have changed since.
+    def from_dict(cls, facts: Mapping[str, Any], inputs: Inputs = NO_INPUTS) -> Self:
+        """The request that `to_dict` gave, with these inputs. It is not checked again: rules may have changed since.
 
         Raises:
             InvalidRequestError: a name is not a parameter, or there is no prompt.
@@ -142,7 +156,7 @@ class ImageRequest:
         check_names(facts, (*WIRE_PARAMETERS, "extra"))
         if not isinstance(facts.get("prompt"), str):
             raise InvalidRequestError("prompt is missing", param="prompt")
-        request = cls("-")
+        request = cls("-", inputs=inputs)
         for name, value in facts.items():
             if value is not None:
                 object.__setattr__(request, name, Extra(value) if name == "extra" else value)
@@ -162,7 +176,8 @@ class ImageRequest:
             parameters.pop(name, None)
             extra.pop(name, None)
         facts = {"version": _KEY_VERSION, "vendor": vendor, "model": self.model, "prompt": self.prompt}
-        return canonical({**facts, "parameters": parameters, "extra": extra})
+        inputs = {"inputs": self.inputs.key} if self.inputs else {}
+        return canonical({**facts, "parameters": parameters, "extra": extra, **inputs})
 
     def with_prompt(self, prompt: str) -> Self:
         """The same request with another prompt; only the prompt is checked.
@@ -188,7 +203,22 @@ class ImageRequest:
             each = Price(price_per_image, price_per_image)
         if each.low is None or each.high is None:
             return each
-        return Price(each.low * self.n, each.high * self.most_pictures + beside)
+        low, high = self._input_price()
+        if low is None or high is None:
+            return Price(None, None)
+        return Price(each.low * self.n + low, each.high * self.most_pictures + high + beside)
+
+    def _input_price(self) -> tuple[int | None, int | None]:
+        """Micro-USD of the input pictures, which are billed again for each picture made; None if unknown."""
+        tariff, rules = self.spec.price, self.spec.inputs
+        if not self.inputs or tariff is None or tariff.image_out is None or rules is None:
+            return 0, 0  # priced by the picture
+        fine = self.input_fidelity == "high"
+        counts = [rules.tokens(one.width, one.height, high_fidelity=fine) for one in self.inputs.images]
+        known = [count for count in counts if count is not None]
+        if len(known) < len(counts):
+            return None, None
+        return tuple(tariff.inputs(sum(ends) * self.n) for ends in zip(*known, strict=True))  # type: ignore[return-value]
 
     def picture_price(self) -> Price:
         """Micro-USD of one picture without its prompt, whatever the server chooses for `auto`."""
@@ -225,7 +255,9 @@ class ImageRequest:
             f"a transparent background is a preview on {self.model}; it may be refused" if preview else ""
         )
         unpriced = "" if self.estimate().known else f"the price of {self.model} is not known before the call"
-        return tuple(notice for notice in (spec.notice, retired, refused, unpriced) if notice)
+        return tuple(
+            notice for notice in (spec.notice, retired, refused, unpriced, *self.inputs.notices) if notice
+        )
 
     def difference(self, mime: str, width: int, height: int) -> str:
         """In words, how a picture differs from the size and the format that were requested; "" if it does not."""

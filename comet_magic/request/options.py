@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 CALL_OPTIONS = frozenset({"timeout", "max_cost", "reuse", "on_event"})
+INPUT_OPTIONS = frozenset({"image", "mask", "markup", "resize", "paste_back"})
 
 
 class WireOptions(TypedDict, total=False):
@@ -26,10 +27,21 @@ class WireOptions(TypedDict, total=False):
     user: str | None
     stream: bool | None
     partial_images: int | None
+    input_fidelity: str | None
     extra: Mapping[str, Any] | None
 
 
-class Options(WireOptions, total=False):
+class InputOptions(TypedDict, total=False):
+    """The pictures that go in, and what is done with them; `comet_magic.generate` explains them."""
+
+    image: Any
+    mask: Any
+    markup: Any
+    resize: bool | None
+    paste_back: bool | None
+
+
+class Options(WireOptions, InputOptions, total=False):
     """The options of a call; None means not set. `CALL_OPTIONS` are about the call, the others about the picture."""
 
     timeout: float | None

@@ -5,39 +5,67 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import WIRE_PARAMETERS
+from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, FreeSize, SizeList, find
 from ..errors import InvalidRequestError
 from .checks import check_call, check_names, shown
 from .image_request import ImageRequest
-from .options import CALL_OPTIONS
+from .inputs import NO_INPUTS
+from .options import CALL_OPTIONS, INPUT_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .inputs import Inputs
+
 MOST_PICTURES = 100  # of one call with all its requests; for more there are datasets
 
 
-def requests_of(prompt: str, options: Mapping[str, Any]) -> tuple[ImageRequest, ...]:
+def requests_of(
+    prompt: str, options: Mapping[str, Any], inputs: Inputs = NO_INPUTS
+) -> tuple[ImageRequest, ...]:
     """Split a call into checked requests that together ask for `n` pictures: several if the model takes fewer at once.
 
     Args:
         prompt: what the pictures show.
         options: what `ImageRequest` takes; None means not set. Those about the call (`CALL_OPTIONS`) are left out.
+        inputs: the prepared pictures of `INPUT_OPTIONS`. Without a size, the pictures keep the first one's shape.
 
     Raises:
         InvalidRequestError: a rule is broken, or `n` is not 1 to 100.
     """
     check_call(options)
-    given = {name: value for name, value in options.items() if value is not None and name not in CALL_OPTIONS}
+    ours = CALL_OPTIONS | INPUT_OPTIONS
+    given = {name: value for name, value in options.items() if value is not None and name not in ours}
     check_names(given, (*WIRE_PARAMETERS, "extra"))
     count = given.pop("n", 1)
     if type(count) is not int or not 1 <= count <= MOST_PICTURES:
         raise InvalidRequestError(f"n is {shown(count)}; a call takes 1 to {MOST_PICTURES}", param="n")
-    one = ImageRequest(prompt, **given)
+    if inputs and "size" not in given:
+        inputs = _keep_shape(given, inputs)
+    one = ImageRequest(prompt, **given, inputs=inputs)
     most = 1 if one.stream else one.spec.n.high
     whole, rest = divmod(count, most)
     parts = [most] * whole + [rest] * bool(rest)
     return tuple(one if part == 1 else replace(one, n=part) for part in parts)
+
+
+def _keep_shape(given: dict[str, Any], inputs: Inputs) -> Inputs:
+    """Set the nearest size that the model takes to that of the first picture; the inputs say if it is another."""
+    first = inputs.images[0]
+    rule, size = (
+        find(given.get("model", DEFAULT_MODEL)).parameters.get("size"),
+        f"{first.width}x{first.height}",
+    )
+    nearest = None
+    if isinstance(rule, SizeList):  # its shape, not its area
+        nearest = size if rule.admits(size) else rule.of_ratio(first.width / first.height)
+    elif isinstance(rule, FreeSize):
+        nearest = rule.nearest(size)
+    if nearest is None:
+        return inputs
+    given["size"] = nearest
+    notice = f"size {nearest} is the nearest to the picture's {size}"
+    return inputs if nearest == size else replace(inputs, notices=(*inputs.notices, notice))
 
 
 def cost_of(

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from ..catalog import MODELS
 from ..money import MILLION
-from . import generation, signed_urls
+from . import edits, generation, signed_urls
 from .error_replies import GATEWAY, ErrorReply
 
 if TYPE_CHECKING:
@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
 GENERATIONS = "/v1/images/generations"
 MODEL = "/v1/models/"  # and its id
+EDITS = "/v1/images/edits"
 METHODS = {
     GENERATIONS: "POST",
+    EDITS: "POST",
     "/v1/models": "GET",
     MODEL: "GET",
     "/api/models": "GET",
     "/v1/dashboard/billing/subscription": "GET",
     "/v1/dashboard/billing/usage": "GET",
     signed_urls.FOLDER: "GET",
+    edits.PAINTINGS: "GET",
 }
 BALANCE_USD = 10.0
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
@@ -43,6 +46,7 @@ class HTTPRequest:
         upload: the file that holds its body.
         now: the Unix time at which it came, in seconds.
         spent: the play money charged before it, in micro-USD.
+        ignores_mask: whether the mask of an edit is ignored, as some gateways do.
     """
 
     method: str
@@ -52,6 +56,7 @@ class HTTPRequest:
     request_id: str
     now: float
     spent: int
+    ignores_mask: bool = False
 
     @property
     def body(self) -> bytes:
@@ -119,16 +124,19 @@ class App:
         secret: signs the URLs of pictures.
         root: scheme, host and port of the server, for clients that name none.
         url_lifetime: seconds for which the URL of a picture works.
+        paintings: edits that were answered by their URL.
     """
 
     secret: bytes = field(repr=False)
     root: str
     url_lifetime: float
+    paintings: edits.Paintings = field(default_factory=edits.Paintings, repr=False)
 
     def answer(self, request: HTTPRequest) -> HTTPResponse:
         """The response to a request."""
         path = next(
-            (each for each in (signed_urls.FOLDER, MODEL) if request.path.startswith(each)), request.path
+            (each for each in (signed_urls.FOLDER, edits.PAINTINGS, MODEL) if request.path.startswith(each)),
+            request.path,
         )
         try:
             if request.method == "OPTIONS":
@@ -159,6 +167,11 @@ class App:
             case signed_urls.FOLDER:
                 spec = signed_urls.spec_at(request.target, secret=self.secret, now=request.now)
                 return HTTPResponse(200, spec.file(), spec.mime, paints=True)
+            case edits.PAINTINGS:
+                data, mime = self.paintings.get(request.target)
+                return HTTPResponse(200, iter([data]), mime)
+            case _ if path == EDITS:
+                return self._edits(request)
             case _:
                 return self._generations(request)
 
@@ -167,18 +180,42 @@ class App:
         seen: dict[str, Any] = {
             name: value for name in ("prompt", "model") if isinstance(value := fields.get(name), str)
         }
+        accept = edits.accept_with_images if "image" in fields else generation.accept
         try:
-            accepted = generation.accept(fields, first=_part(request))
+            accepted = accept(fields, first=_part(request))
         except ErrorReply as error:
             return replace(error_response(error, request.request_id), **seen)
+        return self._made(accepted, request)
+
+    def _edits(self, request: HTTPRequest) -> HTTPResponse:
+        kind = request.headers.get("content-type", "")
+        if kind.startswith("application/json"):
+            fields, files = edits.read_json(request.body)
+        else:
+            request.upload.seek(0)
+            fields, files = edits.read_form(request.upload, kind)
+        return self._made(
+            edits.accept(fields, files, first=_part(request), ignore_mask=request.ignores_mask), request
+        )
+
+    def _made(self, accepted: generation.AcceptedRequest, request: HTTPRequest) -> HTTPResponse:
         now = int(request.now)
         if accepted.request.stream:
             response = HTTPResponse(200, accepted.events(now), "text/event-stream", streams=True)
         else:
             response = HTTPResponse(200, accepted.document(now, partial(self._picture_url, request)))
-        return replace(response, steps=accepted.steps, paints=accepted.paints, charge=accepted.charge, **seen)
+        return replace(
+            response,
+            steps=accepted.steps,
+            paints=accepted.paints,
+            charge=accepted.charge,
+            prompt=accepted.request.prompt,
+            model=accepted.request.model,
+        )
 
     def _picture_url(self, request: HTTPRequest, spec: signed_urls.PictureSpec, now: int) -> str:
+        if isinstance(spec, edits.EditedSpec):
+            return request.root(self.root) + self.paintings.put(spec)
         expires = int(now + self.url_lifetime)
         return request.root(self.root) + signed_urls.signed_path(spec, secret=self.secret, expires=expires)
 

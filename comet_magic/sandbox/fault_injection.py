@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 # Failures of the connection, and an empty success, instead of an error reply.
-HANG, CUT, DROP, EMPTY = "hang", "cut", "drop", "empty"
-NAMES = (HANG, CUT, DROP, EMPTY, "moderation", "quota")
+HANG, CUT, DROP, EMPTY, IGNORED_MASK = "hang", "cut", "drop", "empty", "ignored-mask"
+NAMES = (HANG, CUT, DROP, EMPTY, "moderation", "quota", IGNORED_MASK)
 
-_ITEM = re.compile(r"(?P<what>[a-z]+|[45]\d\d)(?::(?P<count>\d+)|@(?P<share>0?\.\d+|1(?:\.0+)?))?")
+_ITEM = re.compile(r"(?P<what>[a-z-]+|[45]\d\d)(?::(?P<count>\d+)|@(?P<share>0?\.\d+|1(?:\.0+)?))?")
 
 
 def faults(fail: str | int | Sequence[str | int] | None) -> Iterator[str]:

@@ -12,7 +12,7 @@ from ..catalog import WIRE_PARAMETERS, edges, find, output_tokens
 from ..catalog.prices import PARTIAL_TOKENS
 from ..errors import InvalidRequestError
 from ..money import MILLION
-from ..request import ImageRequest, cost_of
+from ..request import NO_INPUTS, ImageRequest, Inputs, cost_of
 from .error_replies import GATEWAY, PICTURE, ErrorReply
 from .signed_urls import PictureSpec, painted_words
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Output tokens of a picture whose price is unknown: a usage must be complete.
 _UNKNOWN_TOKENS = 1756
+_TOKENS_OF_A_SQUARE = 1024  # of an input picture, where nothing is known
+_USUAL_GROUP, _MOST_IN_GROUP = 3, 15
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -40,8 +42,8 @@ def parse(body: bytes) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def accept(fields: Mapping[str, Any], *, first: int = 0) -> AcceptedRequest:
-    """Check a request against the catalog; `first` is the position of its first picture.
+def accept(fields: Mapping[str, Any], *, first: int = 0, inputs: Inputs = NO_INPUTS) -> AcceptedRequest:
+    """Check a request against the catalog; `first` is the position of its first picture, `inputs` those that came.
 
     Raises:
         ErrorReply: it breaks a rule.
@@ -63,7 +65,7 @@ def accept(fields: Mapping[str, Any], *, first: int = 0) -> AcceptedRequest:
     extra = {name: value for name, value in fields.items() if name not in WIRE_PARAMETERS}
     refused: InvalidRequestError | None = None
     try:
-        request = ImageRequest(**named, extra=extra)
+        request = ImageRequest(**named, extra=extra, inputs=inputs)
     except InvalidRequestError as problem:
         refused = problem
     if refused:
@@ -108,7 +110,7 @@ class AcceptedRequest:
     @classmethod
     def of(cls, request: ImageRequest, model: Model, first: int) -> AcceptedRequest:
         """Choose what is `auto` or missing, always in the same way."""
-        size = request.size if request.size not in {None, "auto"} else model.auto_sizes[0]
+        size = request.size if request.size not in {None, "auto"} else _own_size(request, model)
         quality = request.quality
         if quality in {None, "auto"} and model.auto_qualities:
             quality = "medium" if "medium" in model.auto_qualities else model.auto_qualities[0]
@@ -125,7 +127,7 @@ class AcceptedRequest:
                 output_format=request.output_format or ("jpeg" if model.family == "seedream" else "png"),
                 compression=request.output_compression,
             )
-            for position in range(first, first + request.n)
+            for position in range(first, first + request.n * _in_group(request))
         )
         return cls(request, model, f"{width}x{height}", quality, specs)
 
@@ -161,13 +163,14 @@ class AcceptedRequest:
         """The tokens of all its pictures, in the shape of the gpt-image models."""
         each = output_tokens(self.model, self.size, self.quality or "auto") or self._tokens_by_price()
         made = each * len(self.specs) + PARTIAL_TOKENS * self.previews
+        seen = _image_tokens(self.request, self.model)
         # Four bytes are about one token; the page's own example, 47 letters, counts 13.
         read = 1 + -(-len(self.request.prompt.encode()) // 4)
         return {
-            "input_tokens": read,
+            "input_tokens": read + seen,
             "output_tokens": made,
-            "total_tokens": read + made,
-            "input_tokens_details": {"text_tokens": read, "image_tokens": 0},
+            "total_tokens": read + seen + made,
+            "input_tokens_details": {"text_tokens": read, "image_tokens": seen},
         }
 
     def _tokens_by_price(self) -> int:
@@ -219,7 +222,7 @@ class AcceptedRequest:
         yield self._event("completed", now, _encoded(spec, image), usage=self.usage())
 
     def _event(self, name: str, now: int, picture: str, **more: Any) -> bytes:
-        kind = f"image_generation.{name}"
+        kind = f"image_{'edit' if self.request.inputs else 'generation'}.{name}"
         body = {"type": kind, "created_at": now, **self.chosen_values(), **more, "b64_json": picture}
         return f"event: {kind}\ndata: {json.dumps(body)}\n\n".encode()
 
@@ -232,6 +235,29 @@ class AcceptedRequest:
             "quality": self.quality,
             "size": self.size,
         }
+
+
+def _own_size(request: ImageRequest, model: Model) -> str:
+    """The size that the model chooses; one that only edits follows the last picture."""
+    last = request.inputs.images[-1] if request.inputs and not model.auto_sizes else None
+    return f"{last.width}x{last.height}" if last else model.auto_sizes[0]
+
+
+def _in_group(request: ImageRequest) -> int:
+    """How many pictures a group of Seedream has; the model would choose, this takes what was allowed."""
+    if request.extra.get("sequential_image_generation") != "auto":
+        return 1
+    options = request.extra.get("sequential_image_generation_options")
+    most = options.get("max_images") if isinstance(options, dict) else None
+    return most if type(most) is int and 1 <= most <= _MOST_IN_GROUP else _USUAL_GROUP
+
+
+def _image_tokens(request: ImageRequest, model: Model) -> int:
+    """Tokens of the input pictures, again for each picture made."""
+    counts = [
+        model.inputs.tokens(one.width, one.height) if model.inputs else None for one in request.inputs.images
+    ]
+    return request.n * sum(count[1] if count else _TOKENS_OF_A_SQUARE for count in counts)
 
 
 def _encoded(spec: PictureSpec, image: Any) -> str:

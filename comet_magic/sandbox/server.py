@@ -71,7 +71,8 @@ class Sandbox:
         delay: seconds that each generation takes, as with a real model.
         rate: requests per second; faster ones get 429 with `retry-after`.
         fail: failures to simulate: `"500"` (always), `"429:2"` (the first two), `"500@0.2"` (a fifth), or a
-            list with one status or name per request. Names: hang, cut, drop, empty, moderation, quota.
+            list with one status or name per request. Names: hang, cut, drop, empty, moderation, quota,
+            ignored-mask.
         url_lifetime: seconds for which the URL of a picture works.
         report: called with each entry of the log when its request has ended.
 
@@ -208,6 +209,8 @@ class Sandbox:
             error = injected_error(fault)
             charge = response.charge if error.status in CHARGED_STATUSES else None
             return replace(error_response(error, request.request_id), charge=charge), ""
+        if fault == fault_injection.IGNORED_MASK:
+            return self._app.answer(replace(request, ignores_mask=True)), ""
         if fault == fault_injection.EMPTY:
             return replace(empty_success(request), charge=response.charge), ""
         return response, fault

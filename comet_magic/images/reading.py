@@ -1,0 +1,175 @@
+"""Read what a user gives as a picture: a PIL picture, a path, bytes, an array.
+
+It is turned upright, and keeps its own bytes, without metadata, if they can be sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import CometError, InvalidRequestError
+from ..files import native
+from ..formats import check_picture, plain, sniff
+from ..text import clean
+from .display import unedited
+from .picture import RAISED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.Image import Image
+
+T = TypeVar("T")
+_MOST_PIXELS = 178_956_970  # Pillow refuses more
+_ORIENTATION = 0x0112  # of EXIF
+_PNG_DEPTH = 24  # where a PNG says how many bits a channel has
+_LARGEST_FILE = 512 * 1024 * 1024
+_KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # what Pillow may open
+_FORMS = "a PIL picture, a path, bytes, an array, Images, or a list of these"
+
+
+@dataclass(frozen=True)
+class GivenPicture:
+    """A picture as it was given, upright; `data` if it came as bytes that can be sent as they are."""
+
+    image: Image
+    label: str
+    data: bytes | None = None
+    mime: str = ""
+    source: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.image.size
+
+
+def read_picture(value: Any, param: str, number: int = 0) -> GivenPicture:
+    """Open what was given, turned as its EXIF says."""
+    label = f"{param} {number}" if number > 1 else param
+    found = _content(value, label, param)
+    if not isinstance(found, bytes):
+        return GivenPicture(readable(lambda: _upright(found), label, param), label)
+    image, mime = _decoder(found, label, param), sniff(found) or ""
+    bare = _without_metadata(found, mime)
+    if bare is not found:  # else it has no EXIF, which Pillow would decode the picture to look for
+        whole, image = image, readable(lambda: _upright(image), label, param)
+        bare = bare if image is whole else None
+    return GivenPicture(image, label, bare, mime, hashlib.sha256(found).hexdigest())
+
+
+def _upright(image: Image) -> Image:
+    from PIL import ImageOps
+
+    turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    return ImageOps.exif_transpose(image) if turned else image
+
+
+def _without_metadata(data: bytes, mime: str) -> bytes | None:
+    """The file without metadata, if it is whole and of 8 bits; else None."""
+    try:
+        check_picture(data, max_pixels=_MOST_PIXELS)
+        return plain(data, mime) if mime != "image/png" or data[_PNG_DEPTH] == 8 else None
+    except CometError:
+        return None
+
+
+def _content(value: Any, label: str, param: str) -> bytes | Image:
+    """The bytes or the PIL picture behind what was given."""
+    from PIL import Image
+
+    if isinstance(value, Image.Image):
+        arrived = unedited(value)
+        return arrived.data if arrived else value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, str | os.PathLike):
+        return _file(value, label, param)
+    if isinstance(value, Mapping) and (
+        value.get("bytes") or value.get("path")
+    ):  # as in Hugging Face datasets
+        return _content(value.get("bytes") or value["path"], label, param)
+    if hasattr(value, "__array_interface__") or hasattr(value, "__array__"):
+        return _from_array(value, label, param)
+    raise InvalidRequestError(f"{label} is of type {type(value).__name__}; it takes {_FORMS}", param=param)
+
+
+def _file(path: str | os.PathLike[str], label: str, param: str) -> bytes:
+    name = clean(os.fspath(path), limit=200)
+    if name.lower().startswith(("http://", "https://", "data:")):
+        said = f"{label} is an address; download the picture and give its path or its bytes"
+        raise InvalidRequestError(said, param=param)
+    try:
+        file = native(Path(path).expanduser())
+        if file.exists() and not file.is_file():
+            reason = "it is not a file"
+        elif file.exists() and file.stat().st_size > _LARGEST_FILE:
+            reason = "it has more than 512 MiB"
+        else:
+            return file.read_bytes()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = clean(getattr(error, "strerror", None) or error, limit=120)
+    raise InvalidRequestError(f"{label} {name} cannot be read: {reason}", param=param)
+
+
+def _from_array(value: Any, label: str, param: str) -> Image:
+    import numpy as np
+    from PIL import Image
+
+    array = np.asarray(value)
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * 255
+    if array.dtype == np.uint8 and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        return readable(lambda: Image.fromarray(array), label, param)
+    shape = "x".join(map(str, array.shape))
+    said = f"{label} is an array of {shape} {array.dtype}; it takes uint8 of HEIGHTxWIDTH, or with 3 or 4 channels"
+    raise InvalidRequestError(said, param=param)
+
+
+def _decoder(data: bytes, label: str, param: str) -> Image:
+    from PIL import Image
+
+    image: Image.Image = readable(lambda: Image.open(io.BytesIO(data), formats=_KINDS), label, param)
+    if image.width * image.height > _MOST_PIXELS:
+        raise InvalidRequestError(f"{label} is {image.width}x{image.height}; that is too large", param=param)
+    return image
+
+
+def readable(work: Callable[[], T], label: str, param: str) -> T:
+    """Do work with Pillow; what it raises is a sentence about the picture."""
+    from PIL.Image import DecompressionBombError
+
+    try:
+        return work()
+    except (*RAISED, DecompressionBombError) as error:
+        reason = clean(error, limit=120) or type(error).__name__
+    raise InvalidRequestError(
+        f"{label} is not a picture that can be opened: {reason}", param=param, hint=f"It takes {_FORMS}."
+    )
+
+
+# --- pixels
+
+
+def eight_bits(image: Image) -> Image:
+    """RGB or RGBA with 8 bits a channel."""
+    image.load()
+    if image.mode.startswith("I;16") or image.mode == "I":
+        image = image.point(lambda value: value / 256).convert("L")  # Pillow's own conversion clips
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    if image.mode == mode:
+        return image
+    if image.mode == "CMYK" and image.info.get("icc_profile"):
+        return image  # its profile says what the colours are
+    return image.convert(mode)
+
+
+def see_through(image: Image) -> bool:
+    return image.getchannel("A").getextrema()[0] != 255
