@@ -121,6 +121,11 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def is_address(path: object) -> bool:
+    """Whether a text is an address such as `s3://bucket/name`, also if a `Path` was made of it."""
+    return "://" in str(path) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]", str(path)) is not None
+
+
 def make_private_folder(path: Path, *, ignored: bool = True) -> None:
     """Make a private folder, and check that it can be written.
 

@@ -34,7 +34,8 @@ def open_to_write(path: Path, busy: float = BUSY) -> sqlite3.Connection:
     """
     _refuse_link(path)
     if not path.exists():
-        make_private_folder(path.parent)
+        if not path.parent.is_dir():
+            make_private_folder(path.parent)
         # SQLite would make it readable for others.
         os.close(open_no_follow(path, os.O_RDWR | os.O_CREAT))
     connection = _connect(path, "mode=rw", busy)

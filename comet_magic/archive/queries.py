@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError, ConfigurationError
 from ..extras import load_extra
-from ..files import inside, native
+from ..files import inside, is_address, native
 from ..locations import DEFAULT_ARCHIVE, archive_folder
 from ..protocol import call_status
 from ..request import ImageRequest, Inputs
@@ -54,6 +54,10 @@ class Reader:
     """
 
     def __init__(self, folder: Path | str | None) -> None:
+        if is_address(folder):
+            raise ConfigurationError(
+                f"the archive {clean(folder)} is an address", hint="Name a folder of this machine."
+            )
         self.folder = None if folder is None else native(Path(folder)).absolute()
         self._ledger = Ledger(self.folder / "ledger.sqlite" if self.folder else None)
 

@@ -8,7 +8,6 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
 from ..archive import Reader
@@ -29,12 +28,14 @@ from ..settings import (
 from ..text import conceal_keys, counted
 from .dataset_plan import DatasetPlan, tally
 from .expand import Expander
+from .report import dataset_folder
 from .runner import DatasetRun
 from .source import Source, read_source
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from .report import Dataset
 
@@ -293,7 +294,7 @@ def read_job(
     wanted: Any = {"prompt": prompt, "dedupe": dedupe, "redo": redo, "max_per_minute": max_per_minute}
     again = partial(read_job, source, out, options=options, append=append, replace=replace, **wanted)
     return DatasetJob(
-        folder=Path(out).expanduser(),
+        folder=dataset_folder(out),
         source=opened,
         expander=expander,
         prompt=prompt,

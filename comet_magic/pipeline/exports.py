@@ -1,9 +1,14 @@
-"""A dataset in other formats: parquet, tar shards or a plain folder; on this machine or at an address of fsspec."""
+"""A dataset in other formats: parquet, tar shards or a plain folder; on this machine or at an address of fsspec.
+
+The index of the dataset lists what was written where: exporting again removes what the dataset does not have any more,
+and a folder with other files is refused.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import re
 import tarfile
 from itertools import chain
 from pathlib import Path
@@ -11,8 +16,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from ..errors import ConfigurationError, SaveError
 from ..extras import load_extra
-from ..files import inside, replaced
+from ..files import inside, native, replaced
 from ..text import clean
+from .row_index import RowIndex
 from .rows import NAME, json_line, lines, read_records
 
 if TYPE_CHECKING:
@@ -23,6 +29,9 @@ if TYPE_CHECKING:
 Format = Literal["parquet", "webdataset", "folder"]
 SHARD = 512 << 20  # bytes of pictures in one file
 GROUP = 64 << 20  # bytes of pictures in one row group of a parquet file
+_OURS = re.compile(
+    r"data-\d{5,}\.(?:parquet|tar)|metadata\.jsonl|images/[0-9a-f]{2}/[^/\\]+"
+)  # what is written
 MetadataRow = dict[str, Any]
 
 
@@ -30,7 +39,16 @@ class Folder:
     """A folder of this machine; its files are written whole or not at all."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = native(folder).absolute()
+        self.name = str(self._folder)
+
+    def has_files(self) -> bool:
+        """Whether it holds anything but hidden files."""
+        return self._folder.is_dir() and any(not path.name.startswith(".") for path in self._folder.iterdir())
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        inside(self._folder, name).unlink(missing_ok=True)
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         """A temporary file in the same folder, which takes the name at the end."""
@@ -41,6 +59,7 @@ class Address:
     """A folder at an address of fsspec; object stores show a file once it is closed."""
 
     def __init__(self, address: str) -> None:
+        self.name = address
         load_extra("fsspec")
         from fsspec.core import url_to_fs
 
@@ -54,20 +73,51 @@ class Address:
             f"{clean(address)} cannot be written: {problem}", hint="pip install 'comet-magic[data]'"
         )
 
+    def has_files(self) -> bool:
+        """Whether it holds anything but hidden files; some object stores list the folder itself."""
+        if not self._system.exists(self._root):
+            return False
+        paths = {path.rstrip("/") for path in self._system.ls(self._root, detail=False)}
+        names = (path.rpartition("/")[2] for path in paths - {self._root.rstrip("/")})
+        return any(not name.startswith(".") for name in names)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        if self._system.exists(self._path(name)):
+            self._system.rm_file(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}"
+
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
         """The file."""
-        path = f"{self._root.rstrip('/')}/{name}"
+        path = self._path(name)
         self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
         with self._system.open(path, "wb") as file:
             yield file
+
+
+class ExportPlace:
+    """A place whose files are listed in the index of the dataset before they are written."""
+
+    def __init__(self, place: Folder | Address, index: RowIndex) -> None:
+        self._place, self._index = place, index
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """A file of the place."""
+        with contextlib.suppress(
+            ConfigurationError
+        ):  # a dataset that cannot be written is exported all the same
+            self._index.list_export(self._place.name, name)
+        return self._place.open(name)
 
 
 def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) -> list[str]:
     """Write the dataset of a folder in another format; gives the names of the files written.
 
     Raises:
-        ConfigurationError: the format is unknown, or a library is missing.
+        ConfigurationError: the format is unknown, a library is missing, or the place holds other files.
         SaveError: a picture cannot be read, or a file cannot be written.
     """
     writers = {"parquet": _parquet, "webdataset": _webdataset, "folder": _folder}
@@ -78,7 +128,19 @@ def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) ->
     place = Address(str(to)) if "://" in str(to) else Folder(Path(to).expanduser())
     problem = ""
     try:
-        return list(writers[form](folder, place))
+        with RowIndex(folder) as index:
+            former = index.exported(place.name)
+            if not former and place.has_files():
+                raise ConfigurationError(
+                    f"{clean(to)} holds files that no export of this dataset wrote",
+                    hint="Name an empty folder.",
+                )
+            names = list(writers[form](folder, ExportPlace(place, index)))
+            for name in former.difference(names):
+                if _OURS.fullmatch(name):
+                    place.remove(name)
+                index.unlist_export(place.name, name)
+            return names
     except (OSError, UnicodeEncodeError) as error:  # parquet takes no half of a surrogate pair
         problem = clean(error, limit=300)
     raise SaveError(f"the export to {clean(to)} failed: {problem}", outcome="not_sent")
@@ -91,7 +153,7 @@ def _bytes(folder: Path, record: MetadataRow) -> bytes | None:
 # --- folder
 
 
-def _folder(folder: Path, place: Folder | Address) -> Iterator[str]:
+def _folder(folder: Path, place: ExportPlace) -> Iterator[str]:
     """The pictures under their names, once each, and then `metadata.jsonl`."""
     seen = set()
     for record in read_records(folder):
@@ -109,7 +171,7 @@ def _folder(folder: Path, place: Folder | Address) -> Iterator[str]:
 # --- tar shards
 
 
-def _webdataset(folder: Path, place: Folder | Address) -> Iterator[str]:
+def _webdataset(folder: Path, place: ExportPlace) -> Iterator[str]:
     """Shards that hold `000000000.png` and `000000000.json`, numbered by row."""
     samples = ((number, record) for number, record in enumerate(read_records(folder)) if record["file_name"])
     for name, shard in _shards(folder, samples, "data-{:05d}.tar"):
@@ -156,7 +218,7 @@ def _filled(
 # --- parquet
 
 
-def _parquet(folder: Path, place: Folder | Address) -> Iterator[str]:
+def _parquet(folder: Path, place: ExportPlace) -> Iterator[str]:
     """Shards with all rows; the column `image` holds the bytes of the picture, if there is one."""
     load_extra("pyarrow")  # looked for before anything is written
     from .parquet import wide_schema, write_shard

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..archive import Archive, Reader, Spend
 from ..errors import ConfigurationError, PartialResultError, SaveError
 from ..extras import load_extra
-from ..files import from_here, native
+from ..files import from_here, is_address, native
 from ..money import dollars
 from ..text import clean, counted
 from .row_index import RowIndex
@@ -39,6 +39,20 @@ _IDS = re.compile(
 )
 
 
+def dataset_folder(out: str | os.PathLike[str]) -> Path:
+    """The folder of a dataset, as it was given.
+
+    Raises:
+        ConfigurationError: it is an address.
+    """
+    if is_address(out):
+        raise ConfigurationError(
+            f"{clean(out)} is an address; a dataset is made in a folder of this machine",
+            hint=f"Give a folder, and when it is done: report.export({clean(out)!r}, format='parquet').",
+        )
+    return Path(out).expanduser()
+
+
 def open_dataset(out: str | os.PathLike[str]) -> Dataset:
     """The dataset in a folder, also while another process works on it.
 
@@ -48,7 +62,7 @@ def open_dataset(out: str | os.PathLike[str]) -> Dataset:
     Raises:
         ConfigurationError: there is no dataset in the folder.
     """
-    folder = native(Path(out).expanduser()).absolute()
+    folder = native(dataset_folder(out)).absolute()
     with RowIndex(folder) as index:
         if index.latest() is None:
             raise ConfigurationError(

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS runs (
     size INTEGER,           -- rows of the source, NULL where unknown
     state TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS exports (place TEXT, name TEXT, PRIMARY KEY (place, name));  -- the files of each export
 CREATE TABLE IF NOT EXISTS whole (run INTEGER PRIMARY KEY);  -- runs whose source was read to its end
 CREATE TABLE IF NOT EXISTS rows (
     run INTEGER NOT NULL,
@@ -117,8 +118,8 @@ class RowIndex:
         Raises:
             ConfigurationError: the index is not a file of its own or cannot be used.
         """
-        with self._opened(write=True) as connection:
-            connection.executescript(_TABLES)
+        with self._opened(write=True):
+            pass
 
     def begin(self, *, vendor: str, size: int | None, alone: bool = False) -> int:
         """Begin a run and give its number; the rows of the run before stand until `replace_former`.
@@ -132,7 +133,6 @@ class RowIndex:
             ConfigurationError: the index is not a file of its own or cannot be used.
         """
         with self._opened(write=True) as connection:
-            connection.executescript(_TABLES)
             if alone:
                 connection.execute("UPDATE runs SET state = 'stopped' WHERE state = 'running'")
             cursor = connection.execute(
@@ -228,6 +228,27 @@ class RowIndex:
             yield [IndexedRow(*row) for row in found]
             last = found[-1][0]
 
+    def exported(self, place: str) -> set[str]:
+        """The names of the files that exports to a place have written."""
+        if not self.path.exists():
+            return set()
+        with self._opened() as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'exports'").fetchone():
+                return set()
+            return {
+                name for (name,) in connection.execute("SELECT name FROM exports WHERE place = ?", (place,))
+            }
+
+    def list_export(self, place: str, name: str) -> None:
+        """List a file that is about to be written."""
+        with self._opened(write=True) as connection:
+            connection.execute("INSERT OR IGNORE INTO exports VALUES (?, ?)", (place, name))
+
+    def unlist_export(self, place: str, name: str) -> None:
+        """Take a file that was removed from the list."""
+        with self._opened(write=True) as connection:
+            connection.execute("DELETE FROM exports WHERE place = ? AND name = ?", (place, name))
+
     @contextlib.contextmanager
     def _opened(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
         with self._lock:
@@ -252,6 +273,7 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     connection.isolation_level = "DEFERRED"  # the statements of one `with` are one transaction
     if write:
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_TABLES)
     elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'whole'").fetchone():
         connection.execute("CREATE TEMP TABLE whole (run INTEGER)")  # of 0.1.0
     return connection

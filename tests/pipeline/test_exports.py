@@ -16,6 +16,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from comet_magic import Client, generate_dataset, open_dataset, plan
 from comet_magic.errors import ConfigurationError, SaveError
 from comet_magic.pipeline import exports
 from tests.pipeline.endpoint import PICTURE
@@ -130,6 +131,103 @@ def test_an_address_of_fsspec_gets_the_same_bytes(form: Any, dataset: Dataset, t
     there = {name: hashlib.sha256(system.cat_file(f"/exports/{form}/{name}")).hexdigest() for name in names}
     assert there == bytes_in(tmp_path / "here")
     system.rm("/exports", recursive=True)
+
+
+@pytest.mark.parametrize("address", [False, True], ids=["folder", "address"])
+def test_what_a_dataset_does_not_have_any_more_does_not_come_back(
+    address: bool, make: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "SHARD", 1)
+    rows = [{"prompt": f"row {number}"} for number in range(3)]
+    report, system = make(rows), fsspec.filesystem("memory" if address else "file")
+    places = {
+        form: f"memory://again/{form}" if address else str(tmp_path / "again" / form) for form in FORMATS
+    }
+    for form in FORMATS:
+        report.export(places[form], format=form)  # type: ignore[arg-type]
+    mine = f"{places['parquet']}/notes.txt"
+    system.pipe_file(mine, b"mine")
+    make(rows[:1], replace=True)
+
+    written = {form: report.export(places[form], format=form) for form in FORMATS}  # type: ignore[arg-type]
+    other = report.export(places["webdataset"], format="parquet")
+
+    assert system.cat_file(mine) == b"mine"
+    system.rm_file(mine)
+    for form in FORMATS:
+        names = other if form == "webdataset" else written[form]
+        assert sorted(path.rpartition(f"/{form}/")[2] for path in system.find(places[form])) == sorted(names)
+    system.rm(places["folder"].removesuffix("/folder"), recursive=True)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_folder_with_files_of_others_is_refused(form: Any, dataset: Dataset, tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "data-00000.parquet").write_bytes(b"mine")
+    (tmp_path / "fresh").mkdir()
+    (tmp_path / "fresh/.git").mkdir()
+
+    for place in (others, dataset.folder):
+        before = bytes_in(place)
+        with pytest.raises(ConfigurationError, match="holds files that no export of this dataset wrote"):
+            dataset.export(place, format=form)
+        assert bytes_in(place) == before
+    assert dataset.export(tmp_path / "fresh", format=form)
+
+
+def test_an_export_that_was_cut_off_is_finished_by_the_next(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "SHARD", 1)
+    name = list(dataset.records())[3]["file_name"]
+    (dataset.folder / name).rename(tmp_path / "away")
+    with pytest.raises(SaveError):
+        dataset.export(tmp_path / "out", format="webdataset")
+    (tmp_path / "away").rename(dataset.folder / name)
+
+    names = dataset.export(tmp_path / "out", format="webdataset")
+
+    assert sorted(bytes_in(tmp_path / "out")) == names == [f"data-{number:05d}.tar" for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        "s3://bucket/set",
+        "hf://datasets/me/boats",
+        "memory://x",
+        "file:///tmp/x",
+        "gs:/bucket",
+        Path("s3://b/x"),
+    ],
+)
+def test_an_address_is_no_folder_of_a_dataset_and_the_export_is_named(
+    out: Any, make: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    for ask in (lambda: generate_dataset(["a"], out), lambda: plan(["a"], out), lambda: open_dataset(out)):
+        with pytest.raises(ConfigurationError, match="is an address") as caught:
+            ask()
+        assert "report.export(" in caught.value.hint
+    with pytest.raises(ConfigurationError, match="is an address"):
+        Client(api_key="sandbox", base_url="http://127.0.0.1:9/v1", archive=out).generate(
+            "a", model="dall-e-2"
+        )
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_git_sends_the_folder_of_a_dataset(dataset: Dataset) -> None:
+    subprocess.run(["git", "init", "-q", str(dataset.folder)], check=True)
+    added = subprocess.run(
+        ["git", "-C", str(dataset.folder), "add", "--dry-run", "."],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert "metadata.jsonl" in added.stdout
+    assert all(record["file_name"] in added.stdout for record in dataset.records() if record["file_name"])
 
 
 def test_a_dataset_without_pictures_is_exported_all_the_same(
