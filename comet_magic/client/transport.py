@@ -7,16 +7,13 @@ and an idle one that was closed meanwhile would leave open whether a paid reques
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import math
-import os
 import re
 import socket
 import ssl
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -27,6 +24,7 @@ from ..protocol import decisions
 from ..text import clean
 from ._httpx import httpx
 from .proxy import SETTING, environment_proxy, parse_proxy
+from .tls import context_for, tls_error, tls_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +62,7 @@ class Connection:
     """
 
     def __init__(self, url: str, proxy: Proxy | None, connect_timeout: float) -> None:
-        self._context = _context_for(url, proxy)
+        self._context = context_for(url, proxy)
         self._proxy = proxy
         self._connect_timeout = connect_timeout
 
@@ -142,53 +140,6 @@ def _proxy_faults(proxy: Proxy) -> tuple[type[BaseException], ...]:
 
     # the second for an answer that is not the expected one, the third for a login that is too long
     return (*HTTPFault, SOCKSError, AssertionError, OverflowError)
-
-
-_contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
-_SYSTEM = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-
-
-def _context_for(url: str, proxy: Proxy | None) -> ssl.SSLContext:
-    """One context for each set of trusted certificates: reading them costs 20 ms, and http needs none.
-
-    Raises:
-        ConfigurationError: those that the environment names cannot be read.
-    """
-    if "https" not in (url.partition(":")[0], proxy and proxy.url.scheme):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, reads none
-    for variables in (_SYSTEM, ("REQUESTS_CA_BUNDLE",), ("CURL_CA_BUNDLE",)):
-        named = {name: os.environ[name] for name in variables if os.environ.get(name)}
-        if named:
-            break
-    key = tuple(named.values())
-    if key not in _contexts:
-        _contexts[key] = _context_of(named)
-    return _contexts[key]
-
-
-def _context_of(named: Mapping[str, str]) -> ssl.SSLContext:
-    """The context that trusts the certificates in files or folders, by the variable that names them.
-
-    Raises:
-        ConfigurationError: one of them cannot be read.
-    """
-    if not named:
-        return httpx.create_ssl_context(trust_env=False)
-    places: Any = {
-        "capath" if name == "SSL_CERT_DIR" or Path(path).is_dir() else "cafile": path
-        for name, path in named.items()
-    }
-    folders = places.get("capath", "").split(os.pathsep)
-    try:
-        if "capath" in places and not any(Path(folder).is_dir() for folder in folders):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return ssl.create_default_context(**places)
-    except OSError as fault:
-        reason = clean(fault.strerror or fault, limit=120)
-    raise ConfigurationError(
-        f"the trusted certificates in {' or '.join(map(clean, named.values()))} cannot be read: {reason}",
-        hint=f"Correct {' and '.join(named)}, or unset what is wrong to trust the usual certificates.",
-    )
 
 
 @dataclass
@@ -418,11 +369,11 @@ def error_of(fault: BaseException, progress: SendProgress, host: str) -> CometEr
         return decisions.LOST.error(f"the answer of {host} was lost ({what})")
     if progress.begun:
         return decisions.NOT_WHOLE.error(f"the request to {host} never went out whole ({what})")
-    tls = _tls_fault(fault)
+    tls = tls_fault(fault)
     if isinstance(fault, ProxyFault):
         return _proxy_error(fault, tls, host)
     if tls is not None:
-        return _tls_error(tls, host)
+        return tls_error(tls, host)
     return decisions.NO_CONNECTION.error(f"{host} cannot be reached ({what})")
 
 
@@ -431,7 +382,7 @@ def _proxy_error(fault: ProxyFault, tls: ssl.SSLError | None, host: str) -> Come
     if fault.wants_login:
         return login_error(fault.proxy)
     if tls is not None:
-        return _tls_error(tls, f"the proxy {fault.proxy}")
+        return tls_error(tls, f"the proxy {fault.proxy}")
     if not fault.answered:
         return decisions.NO_CONNECTION.error(f"the proxy {fault.proxy} cannot be reached ({fault})")
     row = decisions.PROXY_REFUSES if fault.refuses else decisions.NO_CONNECTION
@@ -442,54 +393,6 @@ def login_error(proxy: Proxy) -> CometError:
     """A proxy wants a login, or another one."""
     wants = "does not accept the name and password in its address" if proxy.has_login else "asks for a login"
     return decisions.PROXY_LOGIN.error(f"the proxy {proxy} {wants}")
-
-
-# https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/#error-codes
-_CLOCK = "Is this machine's clock right? If so, the server's owner has to renew it."
-_NAME = "Is the host in the address right, and does no proxy or router answer in its place?"
-_CERTIFICATES = {
-    9: ("is not valid yet", _CLOCK),
-    10: ("has expired", _CLOCK),
-    62: ("is for another host", _NAME),
-    64: ("is for another host", _NAME),
-}
-_NO_TLS = {
-    *("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL"),
-    "PACKET_LENGTH_TOO_LONG",
-}
-_OTHER_TLS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
-
-
-def _tls_fault(fault: BaseException) -> ssl.SSLError | None:
-    """The fault of the TLS library that led to this one, or None."""
-    seen: BaseException | None = fault
-    while seen is not None and not isinstance(seen, ssl.SSLError):
-        seen = seen.__cause__ or seen.__context__
-    return seen
-
-
-def _tls_error(fault: ssl.SSLError, host: str) -> CometError:
-    """What is wrong with the certificate, or with the way to an encrypted connection."""
-    reason, what = fault.reason or "", clean(fault.reason or fault, limit=120)
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        what = clean(fault.verify_message, limit=120)
-        if fault.verify_code in _CERTIFICATES:
-            problem, hint = _CERTIFICATES[fault.verify_code]
-            return decisions.NO_TRUST.error(f"the certificate of {host} {problem} ({what})", hint=hint)
-        return decisions.NO_TRUST.error(f"{host} has no certificate that this machine trusts ({what})")
-    if reason in _NO_TLS:
-        return decisions.NO_CONNECTION.error(
-            f"{host} speaks no TLS at this port ({what})",
-            hint="Is the base URL right? An encrypted server may have another port.",
-            retryable=False,
-        )
-    if reason in _OTHER_TLS:
-        return decisions.NO_CONNECTION.error(
-            f"{host} and this machine speak no common version of TLS ({what})",
-            hint="The server, or a proxy in front of it, is too old.",
-            retryable=False,
-        )
-    return decisions.NO_CONNECTION.error(f"the TLS handshake with {host} failed ({what})")
 
 
 def announced(headers: Mapping[str, str]) -> int:
