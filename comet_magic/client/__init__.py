@@ -6,7 +6,7 @@ job             a call as its caller sees it; its requests; waiting and stopping
 loop_thread     the one background thread
 run_call        the journey of one request, top to bottom; `results` reads and stores its pictures
 reuse           the journey of a request with `reuse`: what another call makes is awaited, not bought
-transport       HTTP: with `proxy` and `tls`, the only one that knows the library; `download` fetches pictures by address
+transport       HTTP; only it, `proxy` and `tls` know the library; `download` fetches pictures by address
 limiter         how many calls at once, and how fast
 takeover        paid calls of dead processes, finished free of charge
 batch           many requests of a dataset

@@ -11,7 +11,6 @@ import logging
 import math
 import re
 import socket
-import ssl
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from .proxy import SETTING, environment_proxy, parse_proxy
 from .tls import context_for, tls_error, tls_fault
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
     from ..addresses import PictureURL
