@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .console import tell
 from .errors import CometError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(parsed.run(parsed))
     except CometError as problem:
-        print("\n".join(problem.lines()), file=sys.stderr)
+        tell("\n".join(problem.lines()), error=True)
         return 1
 
 

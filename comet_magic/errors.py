@@ -249,7 +249,13 @@ class SaveError(_BilledError):
 
 
 class CallAbandoned(CometError, KeyboardInterrupt):  # noqa: N818 - it is an interrupt, not a fault
-    """The user stopped waiting; what was already sent continues in the background."""
+    """The user stopped waiting; what was already sent continues in the background.
+
+    Attributes:
+        signal: the number of the signal that asked for it; SIGINT, also where no signal did.
+    """
+
+    signal: int = 2
 
     @property
     def money(self) -> str:

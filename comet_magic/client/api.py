@@ -19,7 +19,7 @@ from ..request import Options, requests_of
 from ..settings import ClientOptions, ConnectionOptions
 from ..text import conceal_keys, concealed
 from .core import Core, configure
-from .job import Job, wait
+from .job import Job, wait, wait_for_all
 from .vendor import balance, catalogue
 
 if TYPE_CHECKING:
@@ -169,6 +169,15 @@ class Client(_BaseClient):
         images.maker = self.generate
         return images
 
+    def wait(self) -> None:
+        """Wait until every call of this client has ended; how, each job of `submit` says.
+
+        Raises:
+            CallAbandoned: on an interrupt; what was sent runs on in the background, what was not is cancelled.
+        """
+        while jobs := self._core.unfinished:
+            wait_for_all(jobs)
+
     def fetch(self, call_id: str) -> Images:
         """Fetch the missing pictures of a paid call again, while their addresses live; free.
 
@@ -232,6 +241,15 @@ class AsyncClient(_BaseClient):
         images = await self._awaited(prompt, options)
         images.maker = _awaited_only
         return images
+
+    async def wait(self) -> None:
+        """Wait until every call of this client has ended, as `Client.wait`; cancelling the await stops none of them."""
+        while jobs := self._core.unfinished:
+            ends = [asyncio.wrap_future(job) for job in jobs]
+            for end in ends:
+                end.add_done_callback(_retrieve)
+            _beat(ends[0])
+            await asyncio.wait(ends)
 
     async def fetch(self, call_id: str) -> Images:
         """Fetch the missing pictures of a paid call again; takes, gives and raises what `Client.fetch` does."""

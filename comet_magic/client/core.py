@@ -33,6 +33,7 @@ from ..text import conceal_keys
 from .job import FREE, Job, RunningCall
 from .limiter import Limiter
 from .loop_thread import LoopHandle, ending, unwrapped
+from .process_exit import too_late, wait_at_exit
 from .results import ResultWriter, pasted, picture_of
 from .reuse import reuse_or_buy
 from .run_call import InFlight, run_call
@@ -147,11 +148,13 @@ class Core(ForkHooks):
         self._closed = False
         self.after_fork_in_child()
         watch(self)
+        wait_at_exit(self)
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing at work: loop, locks and calls in flight belong to one process."""
         self._lock = threading.Lock()
         self._jobs: set[Job] = set()
+        self._unfinished: set[Job] = set()
         self._loop: LoopHandle | None = None
         self._workers = anyio.CapacityLimiter(WORKERS)
         self.limiter = Limiter(self.settings.max_in_flight, per_minute=self._per_minute)
@@ -272,9 +275,12 @@ class Core(ForkHooks):
         Raises:
             ConfigurationError: the client is closed.
         """
+        job.abandoned = too_late()
         with self._lock:
             job.loop = self._open_loop().thread
             self._jobs.add(job)
+        self._unfinished.add(job)
+        job.add_done_callback(self._unfinished.discard)
         job.loop.start(self._run, job)
         return job
 
@@ -360,6 +366,11 @@ class Core(ForkHooks):
         """Jobs that still run, also in the background."""
         with self._lock:
             return tuple(sorted(self._jobs, key=lambda job: job.started))
+
+    @property
+    def unfinished(self) -> tuple[Job, ...]:
+        """Jobs whose result is not there yet."""
+        return tuple(self._unfinished)
 
     def close(self) -> None:
         """Take no more calls; what was sent runs on, what was not is cancelled."""

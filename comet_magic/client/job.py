@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from concurrent import futures
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -13,9 +15,10 @@ from ..errors import CallAbandoned, CometError, PartialResultError, SaveError
 from ..images import Images
 from ..money import Price, dollars, total
 from ..text import counted
+from .end_signals import EndSignals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from anyio import CancelScope
@@ -191,6 +194,7 @@ class Job(futures.Future[Images]):
         self.abandoned = False
         self.loop: LoopThread | None = None
         self._on_event = on_event
+        self._waiting_threads = [threading.current_thread()]  # who makes it is about to wait for it
 
     def tell(self, event: Event) -> None:
         """Hand an event to whoever listens."""
@@ -205,6 +209,32 @@ class Job(futures.Future[Images]):
     def add_done_callback(self, fn: Callable[[futures.Future[Images]], object]) -> None:
         """Call a function with the job when it has ended; what it raises is logged and changes nothing."""
         super().add_done_callback(partial(_call_listener, fn))
+
+    def result(self, timeout: float | None = None) -> Images:
+        """The pictures, once all have arrived; raises what the call ended with."""
+        with self.waited_for():
+            return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the call ended with, or None for pictures."""
+        with self.waited_for():
+            return super().exception(timeout)
+
+    @contextmanager
+    def waited_for(self) -> Iterator[None]:
+        """Say that this thread waits for the job."""
+        self._waiting_threads.append(threading.current_thread())
+        try:
+            yield
+        finally:
+            self._waiting_threads.remove(threading.current_thread())
+
+    def has_waiter(self) -> bool:
+        """Whether it belongs to a thread, beside the main one, that Python waits for when the script ends."""
+        main = threading.main_thread()
+        return any(
+            one is not main and one.is_alive() and not one.daemon for one in tuple(self._waiting_threads)
+        )
 
     @property
     def requests(self) -> tuple[ImageRequest, ...]:
@@ -342,28 +372,47 @@ def wait(job: Job, tick: Callable[[], None] | None = None) -> Images:
         tick: called about ten times a second on this thread.
 
     Raises:
-        CallAbandoned: on an interrupt.
+        CallAbandoned: on an interrupt, by Ctrl-C, SIGTERM or SIGHUP.
         CometError: as the call ended.
     """
+    wait_for_all((job,), tick)
+    return job.result()
+
+
+def wait_for_all(jobs: Sequence[Job], tick: Callable[[], None] | None = None) -> None:
+    """Wait until all jobs have ended; an interrupt abandons them all. `wait` explains it."""
+    signals: list[int] = []
     try:
-        while not futures.wait((job,), STEP).done:
-            if tick is not None:
-                tick()
-        return job.result()
+        with ExitStack() as waiting:
+            waiting.enter_context(EndSignals(signals.append))
+            for job in jobs:
+                waiting.enter_context(job.waited_for())
+            while not signals:
+                if not futures.wait(jobs, STEP).not_done:
+                    return
+                if tick is not None:
+                    tick()
     except KeyboardInterrupt:
         pass
-    raise interrupted(job, job.abandon())
+    error = interrupted(jobs)
+    error.signal = signals[0] if signals else error.signal
+    raise error
 
 
-def interrupted(job: Job, what: Abandoned) -> CallAbandoned:
-    """The message of an interrupt: what was sent, what it may cost and where its pictures will be."""
-    seconds = time.monotonic() - job.started
-    if what.sent == 0:
+def interrupted(jobs: Sequence[Job]) -> CallAbandoned:
+    """Abandon jobs after an interrupt; says what was cancelled, what runs on and is billed, where it will be."""
+    ends = [job.abandon() for job in jobs]
+    sent, most = sum(one.sent for one in ends), total(one.bound for one in ends if one.sent)
+    first = min(jobs, key=lambda job: job.started)
+    seconds = time.monotonic() - first.started
+    where = f"{first.folder}/images" if first.folder else "memory only: there is no archive"
+    if sent == 0 and any(job.done() and job.exception() is None for job in jobs):
+        return CallAbandoned(f"stopped after {seconds:.0f} s; the pictures are in {where}", outcome="billed")
+    if sent == 0:
         return CallAbandoned(f"stopped after {seconds:.0f} s, before anything was sent", outcome="not_sent")
-    requests = counted(what.sent, "request was", "requests were")
-    runs_on = "runs on" if what.sent == 1 else "run on"
-    bound = "" if what.bound is None else f" (at most {dollars(what.bound)})"
-    where = f"{job.folder}/images" if job.folder else "memory only: there is no archive"
+    requests = counted(sent, "request was", "requests were")
+    runs_on = "runs on" if sent == 1 else "run on"
+    bound = "" if most is None else f" (at most {dollars(most)})"
     return CallAbandoned(
         f"stopped after {seconds:.0f} s; {requests} sent and {runs_on} in the background{bound}",
         outcome="unknown",

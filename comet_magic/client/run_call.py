@@ -152,7 +152,7 @@ class Attempts:
         """
         left = self.deadline - anyio.current_time()
         verdict = self._retries.after(error, left=left, jitter=random.random())  # noqa: S311 - no secret
-        if verdict.delay is None:
+        if verdict.delay is None or flight.job.abandoned:
             raise error.with_facts(attempts=self._retries.attempts, hint=verdict.hint or error.hint)
         flight.call.sent = False  # the last attempt did no work
         flight.tell("retrying", f"{clean(error, limit=80)}; again in {verdict.delay:.1f} s")

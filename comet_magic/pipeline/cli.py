@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..console import tell
+from ..errors import CallAbandoned
 from ..money import parse_dollars
 from ..request import WireOptions
 from .dataset import REDO, generate_dataset, plan
@@ -17,6 +19,10 @@ _OF_A_ROW = ("n", "extra")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of the command."""
+    parser.epilog = (
+        "Ctrl-C, SIGTERM and SIGHUP let the calls in flight finish, a second one cancels them; the exit code is then "
+        "130, 143 or 129. docker stop kills after 10 s, and a call may take minutes: docker run --stop-timeout 600."
+    )
     parser.add_argument("source", help="a .csv, .tsv, .jsonl or .parquet file")
     parser.add_argument("out", help="the folder of the dataset; run it again to go on where it ended")
     parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="the column of the prompts")
@@ -48,13 +54,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the dataset, or print the plan; gives 0 if every row has ended, 1 if some remain."""
+    """Make the dataset, or print the plan; gives 0 if every row has ended, 1 if some remain.
+
+    After a signal the calls in flight are finished, and it gives 128 and the signal's number, as shells do.
+    """
     options = _options(arguments)
     if arguments.plan:
-        print(plan(arguments.source, arguments.out, **options))
+        tell(str(plan(arguments.source, arguments.out, **options)))
         return 0
-    report = generate_dataset(arguments.source, arguments.out, progress=not arguments.quiet, **options)
-    print(report)
+    try:
+        report = generate_dataset(arguments.source, arguments.out, progress=not arguments.quiet, **options)
+    except CallAbandoned as stopped:
+        tell("\n".join(stopped.lines()), error=True)
+        return 128 + stopped.signal
+    tell(str(report))
     counts = report.counts
     return int(bool(counts["open"] or counts["over_budget"] or counts["cancelled"]))
 

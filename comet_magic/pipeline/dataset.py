@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 from ..archive import Reader
 from ..archive.process_lock import others_alive
 from ..client.api import callers_level
+from ..client.end_signals import EndSignals
 from ..errors import ConfigurationError
 from ..money import dollars, optional_dollars, total
 from ..request import WireOptions
@@ -27,9 +28,9 @@ from ..settings import (
 )
 from ..text import conceal_keys, counted
 from .dataset_plan import DatasetPlan, tally
+from .dataset_run import DatasetRun
 from .expand import Expander
 from .report import dataset_folder
-from .runner import DatasetRun
 from .source import Source, read_source
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def generate_dataset(
     """Turn a table of prompts into a folder of pictures; run it again to go on where it ended.
 
     Every picture that exists is kept and never paid for again, however rows are added, removed or shuffled. Ten
-    equal rows give ten pictures. A refused prompt costs one row. An interrupt lets the calls in flight finish; a
-    second one cancels them.
+    equal rows give ten pictures. A refused prompt costs one row. An interrupt (Ctrl-C, SIGTERM, SIGHUP) lets
+    the calls in flight finish; a second one cancels them. `docker stop` kills after 10 s: give it `--stop-timeout 600`.
 
     Args:
         source: a pandas or pyarrow frame, a list of texts or mappings, a path to csv, jsonl or parquet, or any
@@ -158,12 +159,15 @@ async def agenerate_dataset(
     with ThreadPoolExecutor(1, "comet_magic-dataset") as thread:
         context = contextvars.copy_context()  # in a kernel it says which cell the progress belongs to
         ended = asyncio.get_running_loop().run_in_executor(thread, context.run, run.report)
-        while not ended.done():
-            try:
-                await asyncio.wait({ended})
-            except asyncio.CancelledError:
-                run.interrupts += 1
-    if run.interrupts:
+        cancelled = False
+        with EndSignals(run.interrupt):
+            while not ended.done():
+                try:
+                    await asyncio.wait({ended})
+                except asyncio.CancelledError:
+                    cancelled = True
+                    run.interrupts += 1
+    if cancelled:
         ended.exception()  # asyncio complains of an error that nobody asked for
         raise asyncio.CancelledError
     return ended.result()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..console import quietly, tell
 from ..money import dollars
 from ..text import counted
 from .rows import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..archive import Spend
 
@@ -49,16 +51,51 @@ class Status:
         return f"{in_words(self.counts)}; {money}{waiting}"
 
 
+class Display:
+    """Shows how far a run is while that can be shown; once it fails it shows nothing more, and the run goes on.
+
+    Attributes:
+        every: seconds between two looks.
+    """
+
+    def __init__(self, make: Callable[[], Lines | Bar]) -> None:
+        self.every = math.inf
+        self._shows: Lines | Bar | None = None
+        self._try(lambda: self._use(make()))
+
+    def _use(self, shows: Lines | Bar) -> None:
+        self._shows, self.every = shows, shows.every
+
+    def _try(self, show: Callable[[], None]) -> None:
+        if not quietly(show)():
+            self._shows, self.every = None, math.inf
+
+    def show(self, status: Callable[[], Status]) -> None:
+        """Show the status."""
+        if (shows := self._shows) is not None:
+            self._try(lambda: shows.show(status()))
+
+    def say(self, text: str | Callable[[], str]) -> None:
+        """Show a sentence, or the one that a function gives."""
+        if (shows := self._shows) is not None:
+            self._try(lambda: shows.say(text if isinstance(text, str) else text()))
+
+    def close(self) -> None:
+        """Leave what was shown as it is."""
+        if (shows := self._shows) is not None:
+            self._try(shows.close)
+
+
 def make_display() -> Lines | Bar:
     """A bar for a notebook or a terminal, lines for a file or a pipe."""
     if _in_notebook():
         return NotebookBar()
-    return Bar() if sys.stderr.isatty() else Lines()
+    return Bar() if sys.stderr is not None and sys.stderr.isatty() else Lines()
 
 
 def say(text: str) -> None:
     """Print a sentence; on stderr a notebook would paint it red."""
-    print(text, file=sys.stdout if _in_notebook() else sys.stderr, flush=True)
+    tell(text, error=not _in_notebook())
 
 
 def _in_notebook() -> bool:

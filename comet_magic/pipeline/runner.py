@@ -6,35 +6,25 @@ Rows are read by one thread in batches, and no faster than calls are made, so me
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 from anyio.to_thread import run_sync
 
 from ..archive import CopyTaken
-from ..client.batch import BatchCore
-from ..client.core import configure
-from ..client.loop_thread import LoopHandle, unwrapped
 from ..errors import (
     BudgetExceededError,
-    CallAbandoned,
     CometError,
     InvalidRequestError,
     SaveError,
     SourceError,
 )
-from ..money import dollars
-from ..text import clean, counted
+from ..text import clean
 from .changeover import Changeover
-from .progress import Status, make_display, say
-from .report import Dataset, open_dataset
 from .rows import (
     ends_run,
-    in_words,
     should_send,
     status_after,
     status_of,
@@ -44,12 +34,10 @@ from .rows import (
 )
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-    from pathlib import Path
-
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from ..archive import Copy
+    from ..client.batch import BatchCore
     from ..client.job import RunningCall
     from ..dask import Workers
     from ..images import Picture
@@ -63,7 +51,6 @@ if TYPE_CHECKING:
 
 REFRESH = 30.0  # seconds between two writings of the metadata
 LOOK = 0.5  # seconds between two looks at the source or at rows of other processes
-STEP = 0.02  # seconds between two looks while waiting, so that an interrupt acts at once
 ToSend = tuple["Row", "Copy | None"]
 
 
@@ -336,164 +323,3 @@ def _status_of(found: Copy | None) -> SettledStatus:
     if found is None:
         return "open"
     return "claimed_by_others" if found.outcome == "open" else status_of(found)
-
-
-class DatasetRun:
-    """A run as seen by the thread that waits for it.
-
-    Attributes:
-        interrupts: how often the run was interrupted. After the first, nothing more is sent; after the second, the
-            calls in flight are cancelled. Any thread may count it up.
-    """
-
-    def __init__(self, job: DatasetJob, *, cluster: Any, progress: bool) -> None:
-        self.interrupts = self._obeyed = 0
-        self._job = job
-        self._cluster = cluster
-        self._progress = progress
-        self._ended = False
-        self._fetching: set[Future[Any]] = set()  # paid pictures still on their way when the run has ended
-
-    def report(self) -> Dataset:
-        """Run to the end; gives the report, or raises what ended the run."""
-        with self:
-            while not (self._ended or self.interrupts):
-                if time.monotonic() >= self._next_look:
-                    self._show()
-                time.sleep(STEP)
-        fault = self._future.exception()
-        if fault is not None:
-            raise unwrapped(fault)
-        error = self._runner.error
-        if error is not None:
-            raise self._explained(error) if isinstance(error, CometError) else error
-        dataset = open_dataset(self._job.folder)
-        if self.interrupts:
-            raise self._interrupted(dataset)
-        return dataset
-
-    def __enter__(self) -> Self:
-        folder = self._job.folder.absolute()
-        self._core = BatchCore(
-            configure({**self._job.client, "archive": folder}),
-            max_cost=self._job.max_cost,
-            per_minute=self._job.per_minute,
-        )
-        self._workers = _workers(self._core, folder, self._cluster)
-        self._runner = Runner(self._job, self._workers or self._core)
-        try:
-            self._runner.begin()
-        except BaseException:
-            self._let_go()
-            raise
-        self._display = make_display() if self._progress else None
-        self._say()
-        self._next_look = time.monotonic() + (self._display.every if self._display else math.inf)
-        self._loop = LoopHandle()
-        self._future: Future[None] = self._loop.portal.start_task_soon(self._runner.run)
-        self._future.add_done_callback(self._end)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        self.interrupts += interrupted
-        if kind is not None and not interrupted:  # such as an output that takes no more progress
-            self._runner.stop()
-        self._drain(shown=kind is None or interrupted)
-        self._let_go()
-        self._loop.release()
-        return interrupted  # `report` tells of it
-
-    def _end(self, _: object) -> None:
-        """The run has ended; called on the engine's thread, which no interrupt reaches."""
-        self._fetching.update(self._core.jobs)
-        for job in tuple(self._fetching):
-            job.add_done_callback(self._fetching.discard)
-        self._ended = True
-
-    def _drain(self, *, shown: bool) -> None:
-        """Wait for the end of the run and for paid pictures still on their way, unless it is cancelled.
-
-        An interrupt is counted and passed on, at whatever moment it comes; the waiting goes on.
-        """
-        while not self._ended or (self._fetching and self.interrupts < 2):
-            try:
-                if self._obeyed < min(self.interrupts, 2):
-                    self._obeyed += 1
-                    self._obey()
-                if shown and time.monotonic() >= self._next_look:
-                    self._show()
-                # Nothing that takes a lock in Python: an interrupt within would leave it locked for ever.
-                time.sleep(STEP)
-            except KeyboardInterrupt:
-                self.interrupts += 1
-        self._say()
-        if self._display is not None:
-            if shown:
-                self._show()
-            self._display.close()
-
-    def _obey(self) -> None:
-        """Pass one interrupt on to the run."""
-        self._runner.stop()
-        if self._obeyed == 1 and self._display is not None:
-            self._display.say("stopping: calls in flight are finished first; interrupt again to cancel them")
-        if self._obeyed == 2:
-            self._loop.portal.start_task_soon(self._runner.cancel)
-
-    def _show(self) -> None:
-        if self._display is None:
-            return
-        spend = self._core.archive.spend(self._job.base.vendor)
-        counts = dict(self._runner.counts)
-        self._display.show(Status(counts, self._job.source.size, spend, self._runner.awaited))
-        self._next_look = time.monotonic() + self._display.every
-
-    def _say(self) -> None:
-        """Say what a person has to read, with or without progress."""
-        while self._runner.notices:
-            (self._display.say if self._display is not None else say)(self._runner.notices.pop(0))
-
-    def _let_go(self) -> None:
-        if self._workers is not None:
-            self._workers.close()
-        self._core.close()
-        self._core.archive.close()
-
-    def _explained(self, error: CometError) -> CometError:
-        """The error that ended the run, with the pictures that the disk refused and the number of open rows."""
-        if self._runner.unsaved:
-            from ..images import Images
-
-            error.images = Images(self._runner.unsaved)
-        sent, spent, written = self._runner.sent, self._runner.spent, self._runner.counts["done"]
-        if sent:
-            error.run = (
-                f"Before it ended, this run sent {counted(sent, 'request')} for at most {dollars(spent)};"
-                f" {counted(written, 'row')} of its table {'has' if written == 1 else 'have'} a picture."
-            )
-        if isinstance(error, SourceError) and spent:
-            error.outcome = "billed"
-        count = open_dataset(self._job.folder).counts["open"]
-        if count:
-            rows = counted(count, "row remains", "rows remain")
-            error.hint = f"{error.hint} {rows}; run it again to go on.".strip()
-        elif isinstance(error, SourceError):
-            error.hint = f"{error.hint} Mend the table and run it again: what is paid is kept.".strip()
-        return error
-
-    def _interrupted(self, dataset: Dataset) -> CallAbandoned:
-        spend = self._core.archive.spend(self._job.base.vendor)
-        return CallAbandoned(
-            f"stopped: {in_words(dataset.counts)}; {dollars(spend.bound)} spent at most",
-            outcome="unknown" if spend.uncertain else "billed",
-            hint="Run it again: it goes on where it ended, and nothing that exists is paid for again.",
-        )
-
-
-def _workers(core: BatchCore, folder: Path, cluster: Any) -> Workers | None:
-    if cluster is None:
-        return None
-    from ..dask import Workers
-
-    return Workers(core, folder, cluster)

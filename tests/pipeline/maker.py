@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from comet_magic.errors import CallAbandoned
+from comet_magic.pipeline import generate_dataset
 from tests.pipeline.conftest import settings
 from tests.processes import start
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from pathlib import Path
 
     from tests.pipeline.endpoint import Endpoint
@@ -62,3 +66,10 @@ def begin_and_die(store: Path, endpoint: Endpoint, call_id: str = "") -> None:
     worker = start(DYING, store, endpoint.base_url, call_id)
     endpoint.until(lambda seen: seen.downloading == 1)
     kill(worker)
+
+
+def make_until_told(rows: list[str], out: Path, options: dict[str, Any], talk: Connection) -> None:
+    """Make a dataset in a process of its own, until a signal stops it."""
+    talk.send("begins")
+    with contextlib.suppress(CallAbandoned):
+        generate_dataset(rows, out, **options)

@@ -24,6 +24,7 @@ from comet_magic.errors import (
 from comet_magic.pipeline import (
     Dataset,
     agenerate_dataset,
+    dataset_run,
     generate_dataset,
     open_dataset,
     plan,
@@ -572,10 +573,10 @@ def test_an_awaited_run_leaves_the_callers_loop_free(
 
         monkeypatch.setattr(module, name, watched)
 
-    watch(runner.time, "sleep")
-    watch(runner, "open_dataset")
-    watch(runner, "make_display")
-    watch(runner, "BatchCore")
+    watch(dataset_run.time, "sleep")
+    watch(dataset_run, "open_dataset")
+    watch(dataset_run, "make_display")
+    watch(dataset_run, "BatchCore")
     endpoint.delay = 0.1
 
     async def main() -> None:

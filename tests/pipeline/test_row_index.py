@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from comet_magic.errors import AuthenticationError, CallAbandoned, ConfigurationError, SourceError
-from comet_magic.pipeline import open_dataset, runner
+from comet_magic.pipeline import dataset_run, open_dataset
 from comet_magic.pipeline.row_index import RowIndex
 from tests.pipeline.maker import rows_of
 
@@ -149,7 +149,7 @@ def test_an_interrupted_stream_leaves_the_former_rows(
 ) -> None:
     report = make(rows_of(4))
     reached = threading.Event()
-    sleep = runner.time.sleep
+    sleep = dataset_run.time.sleep
 
     def interrupt(seconds: float) -> None:
         if reached.is_set():
@@ -163,7 +163,7 @@ def test_an_interrupted_stream_leaves_the_former_rows(
         while True:
             yield "new"
 
-    monkeypatch.setattr(runner.time, "sleep", interrupt)
+    monkeypatch.setattr(dataset_run.time, "sleep", interrupt)
     endpoint.delay = 0.05
     with pytest.raises(CallAbandoned):
         make(source())

@@ -14,7 +14,7 @@ from comet_magic.client.batch import BatchCore
 from comet_magic.client.core import configure
 from comet_magic.client.loop_thread import LoopHandle
 from comet_magic.errors import AmbiguousError, CometError
-from comet_magic.pipeline import generate_dataset, open_dataset, runner
+from comet_magic.pipeline import dataset_run, generate_dataset, open_dataset
 from comet_magic.pipeline.dataset import read_job
 from comet_magic.pipeline.runner import Runner
 from tests.pipeline.conftest import settings
@@ -48,7 +48,7 @@ class GivesOutLate(Endpoint):
 def test_a_run_waits_for_paid_pictures_that_are_still_fetched(
     rows: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, sleep = 0, runner.time.sleep
+    looks, sleep = 0, dataset_run.time.sleep
 
     def look(seconds: float) -> None:
         """Let the picture come once the run has ended and is still waited for."""
@@ -63,7 +63,7 @@ def test_a_run_waits_for_paid_pictures_that_are_still_fetched(
         endpoint.until(lambda seen: seen.downloading == 1)
         kill(killed)
         endpoint.urls = False
-        monkeypatch.setattr(runner.time, "sleep", look)
+        monkeypatch.setattr(dataset_run.time, "sleep", look)
 
         generate_dataset(rows, tmp_path / "set", replace=True, **settings(endpoint))
         made = len(list((tmp_path / "set").glob("images/*/*.png")))
