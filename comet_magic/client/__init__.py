@@ -3,7 +3,7 @@
 api             what users call: `Client`, `AsyncClient`, `generate`, `agenerate`
 core            one client's settings, limiter and archive; plans calls and runs them as jobs
 job             a call as its caller sees it; its requests; waiting and stopping
-loop_thread     the one background thread
+loop_thread     the one background thread; `process_exit` waits for what was sent when the script ends
 run_call        the journey of one request, top to bottom; `results` reads and stores its pictures
 reuse           the journey of a request with `reuse`: what another call makes is awaited, not bought
 transport       HTTP; only it, `proxy` and `tls` know the library; `download` fetches pictures by address

@@ -11,20 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-import anyio
-
 from ..errors import ConfigurationError
 from ..images import Images, prepare_inputs
 from ..request import Options, requests_of
 from ..settings import ClientOptions, ConnectionOptions
 from ..text import conceal_keys, concealed
+from .awaiting import all_finished, finished, started
 from .core import Core, configure
 from .job import Job, wait, wait_for_all
 from .vendor import balance, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent import futures
 
     from ..archive import Archive, Spend
     from .core import Config, Plan
@@ -55,7 +53,6 @@ def named(options: type) -> Callable[[F], F]:
     return name
 
 
-HEARTBEAT = 0.2  # seconds; an interrupt of an awaited call acts when the loop next wakes
 OURS = str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent)  # no line of theirs is the caller's
 
 
@@ -245,11 +242,7 @@ class AsyncClient(_BaseClient):
     async def wait(self) -> None:
         """Wait until every call of this client has ended, as `Client.wait`; cancelling the await stops none of them."""
         while jobs := self._core.unfinished:
-            ends = [asyncio.wrap_future(job) for job in jobs]
-            for end in ends:
-                end.add_done_callback(_retrieve)
-            _beat(ends[0])
-            await asyncio.wait(ends)
+            await all_finished(jobs)
 
     async def fetch(self, call_id: str) -> Images:
         """Fetch the missing pictures of a paid call again; takes, gives and raises what `Client.fetch` does."""
@@ -279,48 +272,6 @@ def _awaited_only(prompt: str, **options: Any) -> Images:  # noqa: ARG001 - as `
         "these pictures were made by an AsyncClient, whose calls are awaited",
         hint="await client.generate(prompt, image=images)",
     )
-
-
-async def started(core: Core, start: Callable[[], Job]) -> Job:
-    """The job that a blocking function starts, in a thread; abandoned if the await is cancelled meanwhile."""
-    starting = core.start(anyio.to_thread.run_sync, start)
-    waiting = asyncio.wrap_future(starting)
-    waiting.add_done_callback(_retrieve)
-    try:
-        return await asyncio.shield(waiting)
-    except asyncio.CancelledError:
-        starting.add_done_callback(_abandon_started)
-        raise
-
-
-def _abandon_started(starting: futures.Future[Job]) -> None:
-    if not starting.cancelled() and starting.exception() is None:
-        starting.result().abandon()
-
-
-async def finished(job: Job) -> Images:
-    """A job's result, awaited while the loop wakes often enough that an interrupt acts within 0.2 s."""
-    future = asyncio.wrap_future(job)
-    future.add_done_callback(_retrieve)
-    _beat(future)
-    try:
-        await asyncio.wait({future})
-    except asyncio.CancelledError:
-        await asyncio.shield(asyncio.to_thread(job.abandon))
-        raise
-    return future.result()
-
-
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    """Retrieve how a future ended: asyncio would warn about an error that is never looked at."""
-    if not future.cancelled():
-        future.exception()
-
-
-def _beat(future: asyncio.Future[Any]) -> None:
-    """Wake the loop of a future every 0.2 s until it is done."""
-    if not future.done():
-        future.get_loop().call_later(HEARTBEAT, _beat, future)
 
 
 def checked(images: Images, options: Options) -> Images:
