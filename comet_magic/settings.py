@@ -88,7 +88,7 @@ class Settings:
         store_prompts: False keeps only the hash of a prompt in the ledger.
         max_cost: limit of one call, USD.
         max_cost_session: limit of all clients of this process at one vendor and in one archive, USD.
-        max_cost_day: limit of the archive in a day, USD.
+        max_cost_day: limit of a day at one vendor in all archives of this machine that are known, USD.
         price_per_image: USD, for models whose price is unknown.
         download_proxy: proxy for all picture downloads from other machines, as in `http://127.0.0.1:7890`. Without
             one, the environment's is used for hosts that cannot be reached directly.

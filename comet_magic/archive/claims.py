@@ -284,7 +284,7 @@ def _must_fit(
     vendor, day, session = account
     scopes: tuple[tuple[str, int | None, int, str, list[str]], ...] = (
         ("session", budget.session, budget.elsewhere, "AND session = ?", [session]),
-        ("day", budget.day, 0, "AND day = ?", [day]),
+        ("day", budget.day, budget.elsewhere_today, "AND day = ?", [day]),
         ("archive", budget.archive, 0, "", []),
     )
     for scope, limit, elsewhere, condition, values in scopes:

@@ -60,12 +60,14 @@ class Budget:
 
     Attributes:
         elsewhere: what the session has spent and has in flight in other archives.
+        elsewhere_today: what all have spent today and have in flight in other archives.
     """
 
     session: int | None = None
     day: int | None = None
     archive: int | None = None
     elsewhere: int = 0
+    elsewhere_today: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,19 @@
-"""What one process spends, in all the archives that it pays from: the limit of a session holds over all of them."""
+"""What is spent in several archives: a session is those of its process, a day all that this machine knows of."""
 
 from __future__ import annotations
 
 import os
 import threading
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING
 
 from ..archive import Archive, Reader
+from ..archive.known_folders import known_folders, one_at_a_time, remember_folder
+from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +33,7 @@ class ProcessSpending:
         self.session = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._folders: set[Path] = set()
+        self._known: dict[Path, Reader] = {}
         # by whether prompts are kept: its ledger ends with the process, not with a client
         self._in_memory = {keeps: Archive(None, store_prompts=keeps) for keeps in (True, False)}
 
@@ -41,21 +45,36 @@ class ProcessSpending:
 
     @contextmanager
     def claiming(self, archive: Archive, vendor: str, budget: Budget) -> Iterator[Budget]:
-        """The budget of a claim, with what the session has spent in other archives; a limited one claims alone.
+        """The budget of a claim, with what was spent in other archives; a limited one claims alone.
 
         Raises:
-            ConfigurationError: the ledger of another archive cannot be read.
+            ConfigurationError: the ledger of another archive of this process cannot be read.
         """
         if archive.folder is not None:
+            if budget.day is not None and archive.folder not in self._folders:
+                remember_folder(archive.folder)
             self._folders.add(archive.folder)
-        if budget.session is None:
+        if budget.session is None and budget.day is None:
             yield budget
             return
-        with self._lock:
+        with self._lock, one_at_a_time() if budget.day is not None else nullcontext():
             others: list[Reader] = [Reader(folder) for folder in self._folders - {archive.folder}]
             others += [other for other in self._in_memory.values() if other is not archive]
-            elsewhere = sum(other.spend(vendor, self.session).bound for other in others)
-            yield replace(budget, elsewhere=elsewhere)
+            session = 0
+            if budget.session is not None:
+                session = sum(other.spend(vendor, self.session).bound for other in others)
+            day = 0 if budget.day is None else self._spent_today(archive, others, vendor)
+            yield replace(budget, elsewhere=session, elsewhere_today=day)
+
+    def _spent_today(self, archive: Archive, others: list[Reader], vendor: str) -> int:
+        """What was spent today, and is in flight, in all known folders but one; what cannot be read counts nothing."""
+        own = {archive.folder, *(other.folder for other in others)}
+        known = [self._known.setdefault(path, Reader(path)) for path in known_folders() if path not in own]
+        spent = 0
+        for other in (*others, *known):
+            with suppress(ConfigurationError):
+                spent += max(other.spend(vendor, since=date.today()).bound, 0)
+        return spent
 
 
 def process_spending() -> ProcessSpending:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..archive.known_folders import remember_folder
 from ..errors import ConfigurationError
 from ..files import make_private_folder
 from ..money import dollars
@@ -55,6 +56,7 @@ class Changeover:
                 hint="Wait for it, or add rows with append=True.",
             )
         stands = index.standing() is not None
+        remember_folder(job.folder)
         self._number = index.begin(vendor=job.base.vendor, size=job.source.size, alone=not self._shared)
         if job.again is not None and stands:
             try:
