@@ -92,20 +92,22 @@ def _tell_of_open_calls() -> None:
     """Print a line if an earlier kernel left calls that may be billed; without a ledger nothing is opened."""
     from .locations import DEFAULT_ARCHIVE, archive_folder
 
-    folder = archive_folder(DEFAULT_ARCHIVE)
-    if folder is None or not (folder / "ledger.sqlite").is_file():
-        return
-    from .archive import Archive
-
-    archive = Archive(folder)
+    archive = None
     try:
+        folder = archive_folder(DEFAULT_ARCHIVE)
+        if folder is None or not (folder / "ledger.sqlite").is_file():
+            return
+        from .archive import Archive
+
+        archive = Archive(folder)
         count = len(archive.doubtful())
     except errors.CometError as problem:
         # Not raised: the magics work, and with one of them another folder can be set.
         print(f"{problem}. {problem.hint}")
         return
     finally:
-        archive.close()
+        if archive is not None:
+            archive.close()
     if count:
         from .text import counted
 

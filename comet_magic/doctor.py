@@ -18,8 +18,10 @@ from .archive import Archive
 from .client import reachable
 from .errors import CometError, ConfigurationError
 from .files import unwritable
+from .key_sources import find_dotenv
 from .locations import ARCHIVE_VARIABLE, DEFAULT_ARCHIVE, archive_folder
-from .settings import find_dotenv, find_key, resolve_base_url
+from .machine import ask, here
+from .settings import find_key, resolve_base_url
 from .text import clean, counted
 
 if TYPE_CHECKING:
@@ -135,7 +137,7 @@ def _key() -> Iterator[Finding]:
         yield Finding("ok", f"API key from {key.source}")
     for notice in key.notices:
         yield Finding("note", notice)
-    dotenv = find_dotenv(Path.cwd())
+    dotenv = ask("the .env file", lambda: find_dotenv(here())).value
     if dotenv is not None and _tracked(dotenv):
         yield Finding("bad", f"{dotenv} is tracked by git", "git rm --cached it, and rotate the key")
 

@@ -18,6 +18,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from .errors import ConfigurationError
+from .machine import absolute
 from .text import clean
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def make_private_folder(path: Path, *, ignored: bool = True) -> None:
 
 def unwritable(folder: Path) -> str:
     """Why no file can be made in a folder, which may not exist yet, in one sentence; "" if one can."""
-    place = native(folder).absolute()
+    place = absolute(native(folder))
     while not place.exists() and place != place.parent:
         place = place.parent
     shown = clean(from_here(place))

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from .archive import WorkerArchive
@@ -19,6 +18,7 @@ from .client.batch import BatchCore
 from .client.core import configure
 from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, InvalidRequestError
+from .machine import expanded
 from .request import ImageRequest
 from .request.checks import check_names, shown
 from .settings import ClientOptions, base_url_of
@@ -69,7 +69,7 @@ def generate_one(
     if not isinstance(redo, bool):
         raise InvalidRequestError(f"redo is {shown(redo)}; it must be True or False", param="redo")
     asked = _checked(request)
-    archive = WorkerArchive(Path(store).expanduser(), store_prompts=client.get("store_prompts", True))
+    archive = WorkerArchive(expanded(store), store_prompts=client.get("store_prompts", True))
     key = asked.key(base_url_of(client).vendor)
     found = archive.finished(key, copy)
     if found is not None:

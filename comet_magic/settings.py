@@ -10,18 +10,18 @@ import os
 import re
 import stat
 import sys
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from .addresses import DEFAULT_PORTS, is_loopback_url, is_private, origins_of
 from .errors import ConfigurationError, MissingKeyError
+from .key_sources import ask_keyring, forget_keyring, read_dotenv
 from .locations import DEFAULT_ARCHIVE
 from .text import LONGEST_KEY, Secret, Withheld, clean, clean_url, concealed_address
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 MIB = 1024 * 1024
 DEFAULT_BASE_URL = "https://api.cometapi.com/v1"  # https://apidoc.cometapi.com/images-generations
@@ -31,7 +31,6 @@ KEY_VARIABLES = ("COMETAPI_KEY", "COMETAPI_API_KEY")  # some tools use the secon
 BASE_URL_VARIABLE = "COMETAPI_BASE_URL"
 INSECURE_VARIABLE = "COMETIMG_ALLOW_INSECURE"
 DATASET_IN_FLIGHT = 8  # calls of a dataset side by side: at most so many are unknown after a crash
-KEYRING_SERVICE = "comet_magic"
 
 
 Auth = Literal["bearer", "api-key"]
@@ -357,7 +356,8 @@ class Key:
         raise MissingKeyError(
             "no API key was found",
             hint=f"Set COMETAPI_KEY (get one at {KEY_PAGE}) or use %cometimg_login; "
-            "to try without one: python -m comet_magic sandbox, or comet_magic.start_sandbox().",
+            "to try without one: python -m comet_magic sandbox, or comet_magic.start_sandbox()."
+            + "".join(f" {notice[0].upper()}{notice[1:]}." for notice in self.notices),
         )
 
 
@@ -370,8 +370,19 @@ def login(key: Secret, base: BaseURL) -> None:
 
 
 def logout() -> None:
-    """Forget every key given by login."""
+    """Forget every key given by login, and what the keyring said."""
     _logins.clear()
+    forget_keyring()
+
+
+_told: set[str] = set()
+
+
+def untold(notices: Iterable[str]) -> tuple[str, ...]:
+    """Those of the notices that were not told in this process; from now on they are."""
+    fresh = tuple(notice for notice in notices if notice not in _told)
+    _told.update(fresh)
+    return fresh
 
 
 def check_key(key: str, source: str) -> Secret:
@@ -424,7 +435,14 @@ def _found_key(given: Secret | Withheld | None, base: BaseURL) -> Key:
         own = _environment_base(base.auth, insecure=True)  # only its origin counts
         if own is None or own.origin != base.origin:
             return Key(None, "withheld")
-    return _from_mapping(os.environ, "{}") or _keyring_key(base) or _dotenv_key() or Key(None, "none")
+    found = _from_mapping(os.environ, "{}")
+    if found is not None:
+        return found
+    kept = ask_keyring(urlsplit(base.url).hostname or "")
+    if kept.value is not None:
+        return Key(check_key(kept.value.reveal(), "the keyring"), "keyring")
+    found = _dotenv_key() or Key(None, "none")
+    return replace(found, notices=(kept.problem, *found.notices)) if kept.problem else found
 
 
 def _from_mapping(values: Any, source: str, notices: tuple[str, ...] = ()) -> Key | None:
@@ -440,46 +458,11 @@ def _from_mapping(values: Any, source: str, notices: tuple[str, ...] = ()) -> Ke
     return None
 
 
-def _keyring_key(base: BaseURL) -> Key | None:
-    try:
-        import keyring
-        from keyring.errors import KeyringError
-    except ImportError:
-        return None
-    try:
-        value = keyring.get_password(KEYRING_SERVICE, urlsplit(base.url).hostname or "")
-    except (KeyringError, RuntimeError):  # headless machines have a backend that only fails
-        return None
-    return Key(check_key(value, "the keyring"), "keyring") if value else None
-
-
 def _dotenv_key() -> Key | None:
-    path = find_dotenv(Path.cwd())
-    if path is None:
-        return None
-    from dotenv import dotenv_values
-
-    try:
-        values = dotenv_values(path)
-        open_to_others = path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
-    except UnicodeDecodeError:
-        problem = "it is not UTF-8 text"
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    else:
-        told = f"{path.name} can be read by other users: run chmod 600 on it"
-        notices = (told,) if open_to_others and os.name == "posix" else ()
-        return _from_mapping(values, "{} in " + str(path), notices)
-    raise ConfigurationError(
-        f"{path} cannot be read: {problem}", hint="Set COMETAPI_KEY, or repair that file."
-    )
-
-
-def find_dotenv(start: Path) -> Path | None:
-    """The nearest `.env` from a folder upwards to the git root or home, or None; without these only in the folder."""
-    folders = [start, *start.parents]
-    ends = [
-        place for place, folder in enumerate(folders) if (folder / ".git").exists() or folder == Path.home()
-    ]
-    inside = folders[: ends[0] + 1] if ends else folders[:1]
-    return next((folder / ".env" for folder in inside if (folder / ".env").is_file()), None)
+    answer = read_dotenv()
+    if answer.value is None:
+        return Key(None, "none", (answer.problem,)) if answer.problem else None
+    path, values, mode = answer.value
+    open_to_others = os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH)
+    told = (f"{path.name} can be read by other users: run chmod 600 on it",) if open_to_others else ()
+    return _from_mapping(values, "{} in " + str(path), told)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from ..files import make_private_folder, open_no_follow
+from ..machine import absolute
 from ..text import clean
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _has_log(path: Path) -> bool:
 def _connect(path: Path, how: str, busy: float) -> sqlite3.Connection:
     # https://sqlite.org/uri.html
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{how}",
+        f"{absolute(path).as_uri()}?{how}",
         uri=True,
         timeout=busy,
         isolation_level=None,

@@ -14,6 +14,7 @@ from ..errors import CometError, ConfigurationError
 from ..extras import load_extra
 from ..files import inside, is_address, native
 from ..locations import DEFAULT_ARCHIVE, archive_folder
+from ..machine import absolute
 from ..protocol import call_status
 from ..request import ImageRequest, Inputs
 from ..text import clean, clean_url
@@ -58,7 +59,7 @@ class Reader:
             raise ConfigurationError(
                 f"the archive {clean(folder)} is an address", hint="Name a folder of this machine."
             )
-        self.folder = None if folder is None else native(Path(folder)).absolute()
+        self.folder = None if folder is None else absolute(native(Path(folder)))
         self._ledger = Ledger(self.folder / "ledger.sqlite" if self.folder else None)
 
     @property

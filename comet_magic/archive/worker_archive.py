@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..files import inside, make_folder, make_private_folder, native, write_whole
+from ..machine import absolute
 from . import layout
 from .ledger import Ledger
 from .store import Archive
@@ -28,7 +29,7 @@ class WorkerArchive(Archive):
 
     def __init__(self, folder: Path, *, store_prompts: bool = True) -> None:
         super().__init__(folder, store_prompts=store_prompts)
-        self._shared = native(folder).absolute()
+        self._shared = absolute(native(folder))
         self._ledger = Ledger(None)
 
     def _ready(self) -> str:

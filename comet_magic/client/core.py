@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from ..settings import (
     base_url_of,
     check_number,
     find_key,
+    untold,
 )
 from ..text import conceal_keys
 from .job import FREE, Job, RunningCall
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Settings that the environment may name too.
 VARIABLES = {"download_proxy": "COMETIMG_DOWNLOAD_PROXY", "picture_origins": "COMETIMG_PICTURE_ORIGINS"}
+log = logging.getLogger("comet_magic")
 WORKERS = 4  # threads that read, check and write; more of them would only take turns with the interpreter
 
 
@@ -82,6 +85,8 @@ def configure(options: ClientOptions) -> Config:
     base = base_url_of(options)
     key = find_key(given, base)
     key.require(base)
+    for notice in untold(key.notices):
+        log.warning("%s", notice)
     rest: dict[str, Any] = {
         name: value for name, value in options.items() if name not in ConnectionOptions.__annotations__
     }

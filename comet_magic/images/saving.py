@@ -93,7 +93,9 @@ def _is_folder(path: str | os.PathLike[str], target: Path) -> bool:
 
 def _reason(path: str | os.PathLike[str], error: Exception) -> str:
     """Why a path cannot be used: no such user, or a character that names cannot have."""
-    return f"{os.fspath(path)} cannot be written: {getattr(error, 'strerror', None) or type(error).__name__}"
+    reason = "it names a home folder that is not there" if isinstance(error, RuntimeError) else ""
+    reason = reason or getattr(error, "strerror", None) or type(error).__name__
+    return f"{os.fspath(path)} cannot be written: {reason}"
 
 
 def _problem(target: Path, names: list[Path]) -> str:

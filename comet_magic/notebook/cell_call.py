@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..client import wait
 from ..errors import CometError
+from ..machine import expanded
 from ..request import requests_of
 from ..text import clean
 from . import flags
@@ -79,10 +79,10 @@ def run_cell(
     settings = magics.client_settings()
     if values["download_proxy"]:
         settings["download_proxy"] = values["download_proxy"]
+    print_notices(session.new_key_notices(magics.base_url))
     client, picture_notice, _ = session.service(**settings)
     if not values["yes"] and not never_asks(client.vendor, settings | options):
         refuse_unconfirmed(client.plan(prompt, **options), magics.confirm_above)
-    print_notices(session.new_key_notices(magics.base_url))
     job = client.submit(prompt, **options, on_event=output.progress.note)
     session.track(job)
     output.begin(call_title(job), picture_notice)
@@ -144,7 +144,7 @@ def filled_prompt(
 def _read_prompt(path: str) -> str:
     problem = ""
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8").strip("\n")
+        return expanded(path).read_text(encoding="utf-8").strip("\n")
     except UnicodeDecodeError:
         problem = "is not UTF-8 text"
     except OSError as error:

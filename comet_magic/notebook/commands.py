@@ -15,7 +15,9 @@ from IPython.core.error import StdinNotImplementedError
 
 from ..errors import CometError, ConfigurationError
 from ..files import from_here
-from ..settings import KEYRING_SERVICE, check_key, find_key, resolve_base_url
+from ..key_sources import KEYRING_SERVICE
+from ..machine import ask_patiently
+from ..settings import check_key, find_key, resolve_base_url
 from ..settings import login as remember_key
 from ..text import clean, counted, html
 from .arguments import usage_error
@@ -144,21 +146,20 @@ def login(base_url: str | None, *, keep: bool) -> None:
 
 
 def _store_in_keyring(key: Secret, base: BaseURL) -> None:
-    problem = ""
     if importlib.util.find_spec("keyring") is None:
         raise ConfigurationError(
             "keyring is not installed, so the key is kept in this kernel only",
             hint='Install it: pip install "comet-magic[keyring]"',
         )
-    import keyring
-    from keyring.errors import KeyringError
 
-    try:
+    def store() -> None:
+        import keyring
+
         keyring.set_password(KEYRING_SERVICE, urlsplit(base.url).hostname or "", key.reveal())
-    except (KeyringError, RuntimeError) as error:
-        problem = type(error).__name__
+
+    problem = ask_patiently("the keyring", store).problem
     if problem:
-        raise ConfigurationError(f"the keyring refused the key ({problem}); it is kept in this kernel only")
+        raise ConfigurationError(f"{problem}; the key is kept in this kernel only")
     print("It is in this system's keyring too.")
 
 
@@ -169,12 +170,11 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
     """Show where requests go, with which key, what was spent, what is running and what is uncertain."""
     base = resolve_base_url(settings.get("base_url"))
     key = find_key(None, base)
-    client = session.archive_client(**settings)
-    folder = client.archive.folder
+    client, archive = _archive_of(settings)
     rows = [
         ("key", _key_words(key.source, base)),
         ("base URL", f"{base.url} ({base.source})"),
-        ("archive", from_here(folder) if folder else "off: pictures are kept in memory only"),
+        ("archive", archive),
         *_spend_rows(client, base),
         *([("balance", _balance_words(settings))] if balance else []),
     ]
@@ -189,6 +189,19 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
             "An uncertain call was sent, but its answer was lost. It counts as spent and is not sent again."
         )
         display_bundle(table(head, uncertain, notes=[note]))
+
+
+def _archive_of(settings: Mapping[str, Any]) -> tuple[Client, str]:
+    """A client to read the archive with, and where that is; one in memory if its folder cannot be named."""
+    try:
+        client = session.archive_client(**settings)
+    except ConfigurationError as error:
+        problem = error
+    else:
+        folder = client.archive.folder
+        return client, str(from_here(folder)) if folder else "off: pictures are kept in memory only"
+    print(f"{problem}. {problem.hint}")
+    return session.archive_client(**{**settings, "archive": "off"}), f"none: {problem}"
 
 
 def _key_words(source: str, base: BaseURL) -> str:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import MissingKeyError
-from ..settings import find_key, resolve_base_url
+from ..settings import find_key, resolve_base_url, untold
 
 if TYPE_CHECKING:
     from ..client import Client, Job
@@ -49,7 +49,6 @@ class Session:
         self._client: Client | None = None
         self._client_settings: dict[str, Any] = {}
         self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
-        self._shown_notices: set[str] = set()
         self.confirmed_click = False
         self._used_before: dict[str, int] = {}  # micro-USD, by base URL
 
@@ -102,10 +101,7 @@ class Session:
 
     def new_key_notices(self, base_url: str | None) -> tuple[str, ...]:
         """Notices about where the key was found; each sentence only once."""
-        notices = find_key(None, resolve_base_url(base_url)).notices
-        fresh = tuple(notice for notice in notices if notice not in self._shown_notices)
-        self._shown_notices.update(fresh)
-        return fresh
+        return untold(find_key(None, resolve_base_url(base_url)).notices)
 
     def track(self, job: Job) -> None:
         """Remember a job until it ends, also when its client is replaced."""

@@ -16,6 +16,7 @@ from ..errors import (
     CometError,
     SourceError,
 )
+from ..machine import absolute
 from ..money import dollars, total
 from ..text import counted
 from .progress import Display, Status, make_display, say
@@ -74,7 +75,7 @@ class DatasetRun:
         return dataset
 
     def __enter__(self) -> Self:
-        folder = self._job.folder.absolute()
+        folder = absolute(self._job.folder)
         self._core = BatchCore(
             configure({**self._job.client, "archive": folder}),
             max_cost=self._job.max_cost,

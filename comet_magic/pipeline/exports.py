@@ -11,12 +11,12 @@ import io
 import re
 import tarfile
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from ..errors import ConfigurationError, SaveError
 from ..extras import load_extra
 from ..files import inside, native, replaced
+from ..machine import expanded
 from ..text import clean
 from .row_index import RowIndex
 from .rows import NAME, json_line, lines, read_records
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 Format = Literal["parquet", "webdataset", "folder"]
 SHARD = 512 << 20  # bytes of pictures in one file
@@ -125,7 +126,7 @@ def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) ->
         raise ConfigurationError(
             f"format is {clean(form, limit=40)}; format must be parquet, webdataset or folder"
         )
-    place = Address(str(to)) if "://" in str(to) else Folder(Path(to).expanduser())
+    place = Address(str(to)) if "://" in str(to) else Folder(expanded(to))
     problem = ""
     try:
         with RowIndex(folder) as index:

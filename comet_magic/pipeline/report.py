@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..archive import Archive, Reader, Spend
 from ..errors import ConfigurationError, PartialResultError, SaveError
 from ..extras import load_extra
 from ..files import from_here, is_address, native
+from ..machine import absolute, expanded
 from ..money import dollars
 from ..text import clean, counted
 from .row_index import RowIndex
@@ -21,6 +21,7 @@ from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, read_records
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+    from pathlib import Path
 
     import pandas as pd
     from PIL.Image import Image
@@ -50,7 +51,7 @@ def dataset_folder(out: str | os.PathLike[str]) -> Path:
             f"{clean(out)} is an address; a dataset is made in a folder of this machine",
             hint=f"Give a folder, and when it is done: report.export({clean(out)!r}, format='parquet').",
         )
-    return Path(out).expanduser()
+    return expanded(out)
 
 
 def open_dataset(out: str | os.PathLike[str]) -> Dataset:
@@ -62,7 +63,7 @@ def open_dataset(out: str | os.PathLike[str]) -> Dataset:
     Raises:
         ConfigurationError: there is no dataset in the folder.
     """
-    folder = native(dataset_folder(out)).absolute()
+    folder = absolute(native(dataset_folder(out)))
     with RowIndex(folder) as index:
         if index.latest() is None:
             raise ConfigurationError(

@@ -98,6 +98,6 @@ def test_a_key_in_a_prompt_is_not_written_into_a_cell() -> None:
     key = "sk-" + "abcDEF0123456789" * 2
 
     with pytest.raises(UsageError) as caught:
-        request_code(ImageRequest(f"a boat {key}"))
+        request_code(ImageRequest.from_dict({"prompt": f"a boat {key}"}))  # from a stranger's ledger
 
     assert key not in json.dumps(str(caught.value))
