@@ -54,9 +54,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _at_home(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """No key, no setting and no proxy of the person who runs the tests; a working folder of the test's own."""
+    """No key, setting, proxy or certificate of the person who runs the tests; a working folder of the test's own."""
     for name in list(os.environ):
-        if name.startswith(("COMET", "OPENAI_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("COMET", "OPENAI_", "SSL_CERT_")) or name.lower().endswith(
+            ("_proxy", "_ca_bundle")
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state" / tmp_path.name))

@@ -86,7 +86,7 @@ def tls_fault(fault: BaseException) -> ssl.SSLError | None:
     seen: BaseException | None = fault
     while seen is not None and not isinstance(seen, ssl.SSLError):
         seen = seen.__cause__ or seen.__context__
-    return seen
+    return None if isinstance(seen, ssl.SSLWantReadError) else seen  # that one says: no answer in time
 
 
 def tls_error(fault: ssl.SSLError, host: str) -> CometError:

@@ -112,6 +112,10 @@ class Connection:
             if progress.led_on:
                 raise
             raise ProxyFault(self._proxy, fault) from fault
+        finally:
+            if progress.to_proxy is not None and not progress.led_on:
+                with anyio.CancelScope(shield=True):
+                    await progress.to_proxy.aclose()
 
 
 class ProxyFault(httpx.ProxyError):
@@ -152,6 +156,7 @@ class SendProgress:
         whole: its last byte has left.
         led_on: a proxy, if there is one, has led to the server.
         patience: the scope that ends unless a proxy leads to the server in time.
+        to_proxy: the connection to a proxy, which the library may leave open where that does not lead on.
     """
 
     on_begun: Callable[[], None] | None = None
@@ -159,11 +164,14 @@ class SendProgress:
     whole: bool = False
     led_on: bool = False
     patience: anyio.CancelScope | None = None
+    to_proxy: Any = None
 
     async def trace(self, name: str, info: dict[str, Any]) -> None:
         """Follow the library's documented trace events of the request itself, not of a proxy's CONNECT."""
         request: Any = info.get("request")
         own = request is not None and request.method != b"CONNECT" and name.endswith(".started")
+        if name.endswith("connect_tcp.complete"):
+            self.to_proxy = info["return_value"]
         if not self.led_on and (own or name in ("proxy.start_tls.started", "socks.start_tls.started")):
             self.led_on = True
             if self.patience is not None:

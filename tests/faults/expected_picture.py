@@ -101,6 +101,7 @@ ADDRESSES = (
             "bad-port",
             "wordy-port",
             "negative-port",
+            "given",
             "metadata-name",
             "private",
             "link-local",
@@ -149,6 +150,7 @@ ADDRESSES = (
     gone("dead", 0),
     gone("name", 0),
     gone("elsewhere", 0),
+    gone("secure", 0),
 )
 DOWNLOADS = (
     fetched("ok", doors=True),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CREDENTIALS = ("authorization", "x-api-key", "api-key", "cookie", "referer", "proxy-authorization")
 KEY = "sk-test-9fKq2LmX7vBw4RtZ8sHd3NcY6pGj1TeU"
 TLS_NAME = "api.comet.test"
+PICTURES_NAME = "pictures.test"
 GARBAGE = b"\x16\x03\x01\x02\x00 this is not HTTP \xff\xfe\r\n\r\n"
 
 
@@ -38,7 +39,8 @@ class FaultServer(LoopbackServer):
         base_url: the API, with `/v1`.
         cdn_url: the picture host, another port of 127.0.0.1.
         tls_url: the API behind a certificate that nobody trusts.
-        trusted_url: the API behind a certificate of `ca_file`, for the host name `TLS_NAME`.
+        trusted_url, secure_cdn_url: the API and the picture host behind a certificate of `authority`, which `ca_file`
+            holds, for the host names `TLS_NAME` and `PICTURES_NAME`.
         dead_url: nobody listens there. blackhole_url: connecting never ends.
         trap_urls: by name, addresses that no client may ever touch.
         leaks: credentials that arrived where they do not belong.
@@ -54,7 +56,6 @@ class FaultServer(LoopbackServer):
         self.stolen: list[str] = []
         self.strays: list[str] = []
         self.strangers: list[str] = []
-        self.proxied: list[str] = []
         self.trap_urls: dict[str, str] = {}
         self._counts: dict[str, Counts] = defaultdict(Counts)
         self._prompts: dict[str, str] = {}
@@ -110,7 +111,7 @@ class FaultServer(LoopbackServer):
         self.cdn_url = f"http://127.0.0.1:{await self.listen(self._cdn)}"
         self.tls_url = f"https://127.0.0.1:{await self.listen(self._api, tls=untrusted)}/v1"
         self.trusted_url = f"https://{TLS_NAME}:{await self.listen(self._api, tls=trusted)}/v1"
-        self.proxy_url = f"http://127.0.0.1:{await self.listen(self._proxy)}"
+        self.secure_cdn_url = f"https://{PICTURES_NAME}:{await self.listen(self._cdn, tls=trusted)}"
         for name, host in (
             ("two", "127.0.0.2"),
             ("three", "127.0.0.3"),
@@ -127,13 +128,13 @@ class FaultServer(LoopbackServer):
 
     def _certificates(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         contexts = []
-        for name in ("127.0.0.1", TLS_NAME):
-            authority = trustme.CA()
+        for names in (("127.0.0.1",), (TLS_NAME, PICTURES_NAME)):
+            self.authority = trustme.CA()
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            authority.issue_cert(name).configure_cert(context)
+            self.authority.issue_cert(*names).configure_cert(context)
             contexts.append(context)
-            self.ca_file = str(Path(self._folder.name) / "ca.pem")
-            authority.cert_pem.write_to_path(self.ca_file)
+        self.ca_file = str(Path(self._folder.name) / "ca.pem")
+        self.authority.cert_pem.write_to_path(self.ca_file)
         return contexts[0], contexts[1]
 
     def _dead(self) -> int:
@@ -251,20 +252,6 @@ class FaultServer(LoopbackServer):
                 pictures.picture("trap"), ctype="image/png"
             )
 
-    async def _proxy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A proxy that counts, for CONNECT and for whole addresses; every name leads to loopback."""
-        head = await read_head(reader)
-        assert head is not None
-        self.proxied.append(f"{head.method} {head.target}")
-        authority = head.target if head.method == "CONNECT" else head.target.split("/")[2]
-        other, out = await asyncio.open_connection("127.0.0.1", int(authority.rsplit(":")[-1]))
-        if head.method == "CONNECT":
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        else:
-            out.write(head.raw.replace(f"http://{authority}".encode(), b"", 1))
-        with contextlib.closing(out):
-            await asyncio.gather(pump(reader, out), pump(other, writer))
-
     def _look_for_leaks(self, where: str, head: Head, allowed: str = "") -> None:
         found = [name for name in CREDENTIALS if name != allowed and name in head.headers]
         text = "\n".join(f"{name}: {value}" for name, value in head.headers.items() if name != allowed)
@@ -275,13 +262,4 @@ class FaultServer(LoopbackServer):
         self.leaks.extend(f"{name} arrived at {where}: {head.method} {head.target[:200]}" for name in found)
 
 
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):  # ENOTCONN, where the other end went first, is no ConnectionError
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
-
-
-__all__ = ["KEY", "SCENARIOS", "TLS_NAME", "FaultServer", "Wish", "scenarios"]
+__all__ = ["KEY", "PICTURES_NAME", "SCENARIOS", "TLS_NAME", "FaultServer", "Wish", "scenarios"]

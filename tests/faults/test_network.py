@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
-import socket
+import shutil
 import ssl
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -23,9 +24,6 @@ from comet_magic import (
     ConfigurationError,
     UnsafeURLError,
 )
-from comet_magic.client.vendor import reachable
-from comet_magic.sandbox import Sandbox
-from comet_magic.settings import resolve_base_url
 from tests.faults.ending import marked
 from tests.faults.pictures import picture
 from tests.faults.row import Row
@@ -40,51 +38,6 @@ if TYPE_CHECKING:
 
 PUBLIC = "93.184.216.34"
 LONG = [pytest.param(20), pytest.param(200, marks=pytest.mark.full)]
-
-
-@pytest.fixture
-def arguments(server: FaultServer, tmp_path: Path) -> dict[str, Any]:
-    return {
-        "base_url": server.base_url,
-        "api_key": server.key,
-        "archive": tmp_path / "pictures",
-        "timeout": 20,
-        "retry_base_delay": 0.02,
-    }
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
-    """Answers of the name service: for each name one list of addresses after another, the last again and again."""
-    answers: dict[str, list[list[str]]] = {}
-    ask = socket.getaddrinfo
-
-    def answer(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
-        name = host.decode() if isinstance(host, bytes) else host
-        if name not in answers:
-            return ask(host, port, *rest, **more)
-        turn = answers[name].pop(0) if len(answers[name]) > 1 else answers[name][0]
-        return [info for address in turn for info in ask(address, port, *rest, **more)]
-
-    monkeypatch.setattr(socket, "getaddrinfo", answer)
-    return answers
-
-
-@pytest.fixture
-def reached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The hosts that were connected to; those beyond this machine cannot be reached."""
-    hosts: list[str] = []
-    connect = socket.socket.connect
-
-    def noting(self: socket.socket, address: Any) -> None:
-        if isinstance(address, tuple):
-            hosts.append(address[0])
-            if not address[0].startswith(("127.", "::1")):
-                raise OSError(101, "Network is unreachable")
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", noting)
-    return hosts
 
 
 @pytest.mark.parametrize(
@@ -138,122 +91,82 @@ def test_a_public_api_may_not_point_to_this_machine(
     assert server.counts(prompt).gets == 0
 
 
-def proxies(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, url)
-        monkeypatch.setenv(name.lower(), url)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST"])
-@pytest.mark.parametrize(
-    "names_of_it", [("HTTP_PROXY",), ("http_proxy",), ("ALL_PROXY",), ("all_proxy", "https_proxy")], ids=str
-)
-def test_this_machine_is_never_reached_by_the_environments_proxy(
-    arguments: dict[str, Any],
-    server: FaultServer,
-    monkeypatch: pytest.MonkeyPatch,
-    host: str,
-    names_of_it: tuple[str, ...],
-) -> None:
-    for name in names_of_it:
-        monkeypatch.setenv(name, server.proxy_url)
-    before, prompt = len(server.proxied), marked(Row("F:url-ok"))
-    base_url = server.base_url.replace("127.0.0.1", host)
-    if host == "127.0.0.1":
-        with Client(**arguments) as client:
-            assert client.generate(prompt).data == (picture(prompt),)
-    with Client(**arguments | {"base_url": base_url}) as client:
-        client.generate(marked(Row("F:normal")))
-    assert server.proxied[before:] == []
-
-
-@pytest.mark.parametrize("kind", ["socks4", "socks", "socks5", "ftp"])
-def test_a_proxy_that_is_not_spoken_does_not_keep_from_this_machine(
-    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    proxies(monkeypatch, f"{kind}://127.0.0.1:9")
-    prompt = marked(Row("F:normal"))
-    with Client(**arguments) as client:
-        assert client.generate(prompt).data == (picture(prompt),)
-
-
-def test_free_pages_of_this_machine_are_read_without_a_proxy(
-    server: FaultServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    proxies(monkeypatch, server.proxy_url)
-    before = len(server.proxied)
-    with Sandbox() as sandbox:
-        base = resolve_base_url(sandbox.base_url)
-        with Client(base_url=sandbox.base_url, api_key="sandbox", archive=None) as client:
-            assert client.catalogue()
-            assert client.balance().used == 0
-        assert reachable(base) is None
-    assert server.proxied[before:] == []
-
-
-def test_the_api_is_reached_by_a_tunnel_of_the_environments_proxy(
-    arguments: dict[str, Any], server: FaultServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    proxies(monkeypatch, server.proxy_url)
-    monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
-    before, prompt = len(server.proxied), marked(Row("F:normal"))
-    with Client(**arguments | {"base_url": server.trusted_url}) as client:
-        assert client.generate(prompt).data == (picture(prompt),)
-    assert [line.split(" ")[0] for line in server.proxied[before:]] == ["CONNECT"]
-
-
-def test_a_proxy_for_pictures_is_used_only_for_another_machine_and_does_not_open_traps(
-    arguments: dict[str, Any], server: FaultServer, names: Any
-) -> None:
-    names["pictures.test"] = [[PUBLIC]]
-    before, near, far = len(server.proxied), marked(Row("F:url-ok")), marked(Row("F:url-elsewhere"))
-    with Client(**arguments, download_proxy=server.proxy_url) as client:
-        assert client.generate(near).data == (picture(near),)
-        assert server.proxied[before:] == []
-        assert client.generate(far).data == (picture(far),)
-        with pytest.raises(UnsafeURLError):
-            client.generate(marked(Row("F:url-trap-two")))
-    (line,) = server.proxied[before:]
-    assert line.startswith("GET http://pictures.test:")
-
-
-def test_a_proxy_without_a_scheme_speaks_http(
-    arguments: dict[str, Any], server: FaultServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    proxies(monkeypatch, server.proxy_url.removeprefix("http://"))
-    monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
-    before, prompt = len(server.proxied), marked(Row("F:normal"))
-    with Client(**arguments | {"base_url": server.trusted_url}) as client:
-        assert client.generate(prompt).data == (picture(prompt),)
-    assert len(server.proxied[before:]) == 1
-
-
-@pytest.mark.parametrize("kind", ["socks4", "ftp", "gopher"])
-def test_a_proxy_of_another_kind_is_told_before_anything_is_paid(
-    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    address = f"{kind}://user:hunter2word@127.0.0.1:9"
-    with pytest.raises(ConfigurationError, match=f"proxy of download_proxy is for {kind};"):
-        Client(**arguments, download_proxy=address)
-    proxies(monkeypatch, address)
-    remote = arguments | {"base_url": "https://api.comet.test/v1"}
-    with pytest.raises(ConfigurationError, match=f"proxy of the environment is for {kind};") as caught:
-        Client(**remote)
-    assert caught.value.outcome == "not_sent"
-    monkeypatch.setenv("NO_PROXY", "api.comet.test")
-    Client(**remote).close()
+TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
+@pytest.mark.parametrize("variable", TRUST)
 def test_certificates_that_cannot_be_read_are_told_before_anything_is_paid(
-    arguments: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+    arguments: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    content: str | None,
 ) -> None:
     path = tmp_path / "trusted.pem"
     if content is not None:
         path.write_text(content)
-    monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    with pytest.raises(ConfigurationError, match=f"trusted certificates in {path} "):
+    monkeypatch.setenv(variable, str(path))
+    with pytest.raises(
+        ConfigurationError, match=f"trusted certificates in {path} cannot be read: "
+    ) as caught:
         Client(**arguments | {"base_url": "https://127.0.0.1:9/v1"})
+    assert f"Correct {variable}, or unset" in caught.value.hint
+    Client(**arguments).close()  # http needs none
+
+
+@pytest.fixture
+def folder_of_certificates(server: FaultServer, tmp_path: Path) -> str:
+    """A folder as OpenSSL reads it, below one that is missing."""
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    shutil.copy(server.ca_file, folder / "ca.pem")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, which names the files of such a folder")
+    subprocess.run(["openssl", "rehash", str(folder)], check=True, capture_output=True)
+    return f"{tmp_path}/missing:{folder}"
+
+
+@pytest.mark.parametrize("variable", TRUST)
+def test_the_certificates_that_the_environment_names_are_trusted(
+    *,
+    arguments: dict[str, Any],
+    server: FaultServer,
+    monkeypatch: pytest.MonkeyPatch,
+    names: Any,
+    folder_of_certificates: str,
+    variable: str,
+) -> None:
+    names[TLS_NAME] = [["127.0.0.1"]]
+    monkeypatch.setenv(variable, folder_of_certificates if variable == "SSL_CERT_DIR" else server.ca_file)
+    prompt = marked(Row("F:normal"))
+    with Client(**arguments | {"base_url": server.trusted_url}) as client:
+        assert client.generate(prompt).data == (picture(prompt),)
+
+
+def test_the_system_names_the_trusted_certificates_before_other_tools_do(
+    arguments: dict[str, Any],
+    server: FaultServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    names: Any,
+) -> None:
+    names[TLS_NAME] = [["127.0.0.1"]]
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    order = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    for variable in order:
+        monkeypatch.setenv(variable, str(tmp_path / "other.pem"))
+    for variable in order:  # the first of those that are left is the one that counts
+        remote = arguments | {"base_url": server.trusted_url, "max_attempts": 1}
+        with (
+            Client(**remote) as client,
+            pytest.raises(APIConnectionError, match="no certificate that this machine"),
+        ):
+            client.generate("never sent")
+        monkeypatch.setenv(variable, server.ca_file)
+        with Client(**remote) as client:
+            client.generate(marked(Row("F:normal")))
+        monkeypatch.setenv(variable, "")
 
 
 REPLIES = {

@@ -208,13 +208,6 @@ def test_a_front_fails_once_and_then_works(own: FaultServer, client: httpx.Clien
     assert own.counts(f"front {kind}").posts == 1
 
 
-def test_the_proxy_passes_on_and_counts(own: FaultServer) -> None:
-    headers = {"Authorization": f"Bearer {own.key}"}
-    with httpx.Client(proxy=own.proxy_url, headers=headers, trust_env=False) as client:
-        assert post(client, own, "F:normal #p").status_code == 200
-    assert own.proxied[-1].endswith(PATH)
-
-
 def test_every_prompt_and_position_has_a_picture_of_its_own() -> None:
     found = {pictures.picture(prompt, index) for prompt in ("a", "b") for index in range(3)}
     assert len(found) == 6

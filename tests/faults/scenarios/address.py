@@ -96,6 +96,8 @@ answered_with(
     lambda x: x.url(host=x.server.cdn_url.replace("127.0.0.1", "pictures.test"), name="url-ok"),
 )
 answered_with("url-six", lambda x: x.url(host=x.server.six_url, name="url-ok"))
+answered_with("url-given", lambda x: x.body.get("address", "https://10.0.0.1/0.png"))
+answered_with("url-secure", lambda x: x.url(host=x.server.secure_cdn_url, name="url-ok"))
 answered_with("url-relative", lambda x: x.url(name="url-ok").removeprefix(x.server.cdn_url))
 answered_with("url-fragment", lambda x: x.url(name="url-ok") + "#fragment")
 answered_with("url-amp", lambda x: x.url(query="?a=1&b=%2F%20%25&c=a%2Bb&d=1;2"))
