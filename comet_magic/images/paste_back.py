@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from .picture import displayable, guarded, open_trusted
 from .prepare import png_of
+from .reading import see_through
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -67,7 +68,8 @@ def _pasted(picture: Picture, answer: Image, inputs: Inputs) -> PasteBack:
     if scaled:
         original = original.resize(answer.size, Image.Resampling.LANCZOS)
     changed = _changed_outside(answer, original, selection)
-    mode = "RGBA" if "RGBA" in (answer.mode, original.mode) else "RGB"
+    clear = original.mode == "RGBA" or (answer.mode == "RGBA" and see_through(answer))
+    mode = "RGBA" if clear else "RGB"
     result = Image.composite(answer.convert(mode), original.convert(mode), _weight(selection))
     pasted = replace(picture, data=png_of(result), mime="image/png", sha256="", unpasted=picture.data)
     return PasteBack(pasted, changed, scaled)

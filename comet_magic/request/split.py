@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import log
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, FreeSize, SizeList, find
+from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, FreeSize, SizeList, edges, find
 from ..errors import InvalidRequestError
 from .checks import check_call, check_names, shown
 from .image_request import ImageRequest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from .inputs import Inputs
 
+_SAME_SHAPE = 0.03  # of the logarithm of a ratio
 MOST_PICTURES = 100  # of one call with all its requests; for more there are datasets
 
 
@@ -50,17 +52,16 @@ def requests_of(
 
 
 def _keep_shape(given: dict[str, Any], inputs: Inputs) -> Inputs:
-    """Set the nearest size that the model takes to that of the first picture; the inputs say if it is another."""
+    """Set the size that the model takes nearest to the first picture's; the inputs say so if it is another."""
     first = inputs.images[0]
-    rule, size = (
-        find(given.get("model", DEFAULT_MODEL)).parameters.get("size"),
-        f"{first.width}x{first.height}",
-    )
-    nearest = None
-    if isinstance(rule, SizeList):  # its shape, not its area
-        nearest = size if rule.admits(size) else rule.of_ratio(first.width / first.height)
-    elif isinstance(rule, FreeSize):
-        nearest = rule.nearest(size)
+    size, nearest = f"{first.width}x{first.height}", None
+    rule = find(given.get("model", DEFAULT_MODEL)).parameters.get("size")
+    if isinstance(rule, SizeList | FreeSize):
+        nearest = size if rule.admits(size) else rule.nearest(size)
+        ratio = first.width / first.height
+        width, height = edges(nearest) or (first.width, first.height)
+        if abs(log(width / height / ratio)) > _SAME_SHAPE:  # a small picture is enlarged, not stretched
+            nearest = rule.of_ratio(ratio) or nearest
     if nearest is None:
         return inputs
     given["size"] = nearest

@@ -51,7 +51,8 @@ def paint_edit(
     edge = max(2, round(min(width, height) * 0.02))
     words = caption(prompt, max(48, box[2] - box[0] - 2 * edge), max(11, round(min(width, height) * 0.034)))
     edited.paste(words, (box[0] + edge, max(box[1], box[3] - edge - words.height)))
-    return Image.composite(edited, source, where)
+    made = Image.composite(edited, source, where)
+    return made.convert("RGB") if made.getchannel("A").getextrema() == (255, 255) else made
 
 
 def _in_light(source: Image.Image, prompt: str, position: int) -> Image.Image:
