@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import json
 import socket
 import ssl
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trustme
+from werkzeug.formparser import parse_form_data
 
 from tests.faults import pictures, scenarios
 from tests.faults.exchange import DOWNLOADS, SCENARIOS, Counts, Exchange, Wish, reset
@@ -30,6 +32,24 @@ KEY = "sk-test-9fKq2LmX7vBw4RtZ8sHd3NcY6pGj1TeU"
 TLS_NAME = "api.comet.test"
 PICTURES_NAME = "pictures.test"
 GARBAGE = b"\x16\x03\x01\x02\x00 this is not HTTP \xff\xfe\r\n\r\n"
+
+
+ROUTES = ("/v1/images/generations", "/v1/images/edits")
+
+
+def body_of(head: Head, raw: bytes) -> dict[str, Any]:
+    """The parameters of a request, whichever route it takes; those of a form with numbers as numbers."""
+    kind = head.headers.get("content-type", "")
+    if not kind.startswith("multipart/form-data"):
+        return dict(json.loads(raw))
+    environ = {"wsgi.input": io.BytesIO(raw), "CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(raw))}
+    _, fields, files = parse_form_data({"REQUEST_METHOD": "POST", **environ}, silent=False)
+    for _, file in files.items(multi=True):
+        file.close()
+    return {
+        name: json.loads(value) if value.isdigit() or value in ("true", "false") else value
+        for name, value in fields.items()
+    }
 
 
 class FaultServer(LoopbackServer):
@@ -184,7 +204,7 @@ class FaultServer(LoopbackServer):
             if head.method == "GET" and head.target.startswith("/p/"):
                 await self._picture(reader, writer, head)
                 continue
-            if head.method != "POST" or not head.target.split("?")[0].endswith("/v1/images/generations"):
+            if head.method != "POST" or not head.target.split("?")[0].endswith(ROUTES):
                 if head.method != "GET" or "authorization" in head.headers:  # no picture's address
                     self.strays.append(f"{head.method} {head.target}")
                 writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -198,7 +218,7 @@ class FaultServer(LoopbackServer):
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: Head, *, first: bool
     ) -> None:
         raw = await reader.readexactly(head.length)
-        body = json.loads(raw)
+        body = body_of(head, raw)
         prompt = str(body.get("prompt"))
         counts = self._counts[prompt]
         counts.posts += 1

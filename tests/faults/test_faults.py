@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from tests.faults.drive import awaited, problems, waited
 from tests.faults.ending import CONTROL, SIGNATURE, marked, secrets_in
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from tests.faults.server import FaultServer
 
 TABLE = [pytest.param(row, marks=() if row.core else pytest.mark.full, id=str(row)) for row in ROWS]
+# The short run of edits is that of the doors: the table is one, and only the way out is another.
+EDITS = [pytest.param(row, marks=() if row in DOORS else pytest.mark.full, id=str(row)) for row in ROWS]
+PICTURE = Image.new("RGB", (64, 64), "navy")
 # The magic's client has no argument for these.
 CELLS = [row for row in DOORS if row.base == "base_url" and set(row.client) <= {"timeout"}]
 
@@ -30,6 +34,19 @@ def test_every_fault_has_one_honest_ending(
     row: Row, server: FaultServer, connects: Counter[int], heard: Callable[[], list[str]], tmp_path: Path
 ) -> None:
     found = problems(row, awaited, server, connects, tmp_path / "pictures") + heard()
+    assert not found, "\n".join(found)
+
+
+def edited(arguments: dict[str, Any], prompt: str, options: dict[str, Any]) -> Any:
+    """A call through `Client` that edits a picture: the other route, with a form."""
+    return waited(arguments, prompt, {**options, "image": PICTURE})
+
+
+@pytest.mark.parametrize("row", EDITS)
+def test_the_ending_of_an_edit_is_that_of_a_generation(
+    row: Row, server: FaultServer, connects: Counter[int], heard: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    found = problems(row, edited, server, connects, tmp_path / "pictures") + heard()
     assert not found, "\n".join(found)
 
 
