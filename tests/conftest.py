@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import compileall
 import gc
 import ipaddress
 import os
 import signal
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     profile = "full" if config.getoption("--full") else os.environ.get("HYPOTHESIS_PROFILE", "ci")
     hypothesis.settings.load_profile(profile)
+    if sys.dont_write_bytecode and not hasattr(config, "workerinput"):
+        # Many tests start a process that imports the package: each would compile it again.
+        compileall.compile_dir(ROOT / "comet_magic", quiet=1)
     # Who starts the tests in the background of a shell hands on that interrupts are ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -40,6 +40,13 @@ def client(sandbox: Sandbox) -> Iterator[cm.Client]:
         yield made
 
 
+@pytest.fixture
+def at_once() -> Iterator[cm.Client]:
+    """A client whose server answers at once."""
+    with Sandbox() as running, cm.Client(base_url=running.base_url, api_key="sandbox") as made:
+        yield made
+
+
 def sent(job: Job) -> int:
     return sum(call.sent for call in job.calls)
 
@@ -147,14 +154,14 @@ def test_a_cancelled_await_leaves_what_was_sent_running(sandbox: Sandbox) -> Non
     assert until(lambda: [entry.outcome for entry in cm.history()] == ["done"])
 
 
-def test_calls_can_be_made_from_any_loop_and_any_thread(client: cm.Client) -> None:
+def test_calls_can_be_made_from_any_loop_and_any_thread(at_once: cm.Client) -> None:
     async def inside() -> int:
-        return len(client.generate("a boat", **SMALL))
+        return len(at_once.generate("a boat", **SMALL))
 
     assert asyncio.run(inside()) == 1
     found: list[int] = []
     threads = [
-        threading.Thread(target=lambda: found.append(len(client.generate("b", **SMALL)))) for _ in range(4)
+        threading.Thread(target=lambda: found.append(len(at_once.generate("b", **SMALL)))) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -163,8 +170,8 @@ def test_calls_can_be_made_from_any_loop_and_any_thread(client: cm.Client) -> No
     assert found == [1] * 4
 
 
-def test_one_async_client_serves_several_loops(sandbox: Sandbox) -> None:
-    client = cm.AsyncClient(base_url=sandbox.base_url, api_key="sandbox")
+def test_one_async_client_serves_several_loops(at_once: cm.Client) -> None:
+    client = cm.AsyncClient(base_url=at_once.base_url, api_key="sandbox")
     for _ in range(2):
         assert len(asyncio.run(client.generate("a boat", **SMALL))) == 1
     asyncio.run(client.aclose())
@@ -172,7 +179,7 @@ def test_one_async_client_serves_several_loops(sandbox: Sandbox) -> None:
 
 def test_a_closed_client_takes_no_call_and_leaves_no_thread(sandbox: Sandbox) -> None:
     before = set(threading.enumerate())
-    for _ in range(3):
+    for _ in range(2):
         client = cm.Client(base_url=sandbox.base_url, api_key="sandbox")
         job = client.submit("a boat", **SMALL)
         assert until(lambda: sent(job))
@@ -242,7 +249,7 @@ def test_the_time_of_a_call_holds_also_where_the_server_refuses_everybody() -> N
 
 @pytest.mark.parametrize("where", ["results.check_picture", "job.total"])
 def test_a_fault_of_ours_reaches_the_caller_as_it_is(
-    client: cm.Client, monkeypatch: pytest.MonkeyPatch, where: str
+    at_once: cm.Client, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a fault of ours")
@@ -250,9 +257,9 @@ def test_a_fault_of_ours_reaches_the_caller_as_it_is(
     monkeypatch.setattr(f"comet_magic.client.{where}", broken)
 
     with pytest.raises(ZeroDivisionError, match="a fault of ours"):
-        client.generate("a boat", **SMALL)
+        at_once.generate("a boat", **SMALL)
     monkeypatch.undo()
-    assert len(client.generate("a boat", **SMALL)) == 1
+    assert len(at_once.generate("a boat", **SMALL)) == 1
 
 
 def test_a_call_that_ends_between_two_looks_gives_its_pictures() -> None:
@@ -342,17 +349,19 @@ def test_an_awaiting_client_asks_the_vendor_too(sandbox: Sandbox) -> None:
     assert balance.used == 0
 
 
-def test_a_call_is_written_by_the_loop_alone(client: cm.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_is_written_by_the_loop_alone(
+    client: cm.Client, at_once: cm.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writers: set[str] = set()
 
     def noted(call: RunningCall, name: str, value: object) -> None:
         writers.add(threading.current_thread().name)
         object.__setattr__(call, name, value)
 
-    client.generate("a boat", **SMALL)  # by address
+    at_once.generate("a boat", **SMALL)  # by address
     monkeypatch.setattr(RunningCall, "__setattr__", noted)
     for options in (SMALL, {"model": "gpt-image-1-mini", "quality": "low", "n": 2}):
-        client.generate("a boat", **options)
+        at_once.generate("a boat", **options)
     with pytest.raises(cm.APITimeoutError):
         client.generate("a boat", timeout=0.1, **SMALL)
     assert writers == {threading.current_thread().name, "comet_magic"}  # made here, written there

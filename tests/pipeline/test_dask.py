@@ -284,7 +284,7 @@ def test_a_worker_that_cannot_make_pictures_stops_the_run(
 def test_a_server_that_refuses_the_workers_is_given_time_by_the_driver(
     workers: Workers, fresh: Endpoint, tmp_path: Path
 ) -> None:
-    fresh.rate, fresh.retry_after, fresh.delay = 3, 0.3, 0.0
+    fresh.rate, fresh.retry_after, fresh.delay = 6, 0.3, 0.0
 
     report = generate_dataset(rows_of(12), tmp_path / "set", cluster=workers[0], **settings(fresh))
 
@@ -383,14 +383,14 @@ def test_a_run_of_workers_below_the_pace_of_a_server_is_never_refused(
     fresh.delay, fresh.rate = 0.0, 40
 
     generate_dataset(
-        rows_of(100),
+        rows_of(50),
         tmp_path / "set",
         cluster=workers[0],
-        max_per_minute=60 * 20,
+        max_per_minute=60 * 30,
         **settings(fresh) | {"max_in_flight": 16},
     )
 
-    assert (fresh.crowded, fresh.paid) == ([], 100)
+    assert (fresh.crowded, fresh.paid) == ([], 50)
 
 
 def _when(endpoint: Endpoint, paid: int, act: Any) -> Any:

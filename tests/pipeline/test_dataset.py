@@ -368,7 +368,7 @@ def test_money_that_was_only_reserved_is_used_by_later_rows(endpoint: Endpoint, 
 # --- the server's pace
 
 
-@pytest.mark.parametrize(("rate", "count"), [(20, 100), pytest.param(40, 600, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("rate", "count"), [(50, 100), pytest.param(40, 600, marks=pytest.mark.full)])
 def test_a_server_with_a_limit_gets_few_requests_too_many(rate: int, count: int, make: Make) -> None:
     with Endpoint(rate=rate) as limited:
         report = make(rows_of(count), max_in_flight=32, base_url=limited.base_url)
@@ -401,8 +401,8 @@ def test_a_server_that_asks_for_too_long_a_pause_stops_the_run(make: Make) -> No
 
 
 def test_a_run_below_the_pace_of_a_server_is_never_refused(make: Make) -> None:
-    with Endpoint(rate=40) as limited:
-        make(rows_of(100), max_per_minute=35 * 60, max_in_flight=50, base_url=limited.base_url)
+    with Endpoint(rate=80) as limited:
+        make(rows_of(100), max_per_minute=70 * 60, max_in_flight=50, base_url=limited.base_url)
 
         assert (limited.crowded, limited.paid) == ([], 100)
 

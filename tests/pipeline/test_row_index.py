@@ -90,13 +90,14 @@ def test_a_halted_run_of_a_longer_file_keeps_every_done_row(suffix: str, make: M
         path.write_text(head + "\n".join(lines) + "\n")
         return path
 
-    make(write(rows_of(600)), max_in_flight=32)
+    rows = rows_of(12) * 50  # more than are read at once
+    make(write(rows), dedupe=True)
 
     with pytest.raises(AuthenticationError):
-        make(write(["FORBIDDEN one", *rows_of(600)]))
+        make(write(["FORBIDDEN one", *rows]), dedupe=True)
 
     report = open_dataset(tmp_path / "dataset")
-    assert prompts_in(report) == ["FORBIDDEN one", *rows_of(600)]
+    assert prompts_in(report) == ["FORBIDDEN one", *rows]
     assert (report.counts["done"], report.counts["open"]) == (600, 1)
 
 

@@ -93,7 +93,7 @@ def test_the_head_says_where_a_click_sends_each_time_the_form_changes(
 
 
 def test_generate_returns_before_the_picture_is_there(shown: Shown, serve: Callable[..., Sandbox]) -> None:
-    serve(delay=1.5)
+    serve(delay=0.8)
     small(shown)
 
     shown.press("Generate")
@@ -106,7 +106,7 @@ def test_generate_returns_before_the_picture_is_there(shown: Shown, serve: Calla
 def test_what_runs_shows_its_state_its_time_and_its_previews(
     shown: Shown, serve: Callable[..., Sandbox]
 ) -> None:
-    serve(delay=3)
+    serve(delay=1.8)
     shown.panel.form.fill(
         {"size": "1024x640", "quality": "low", "stream": True, "partial_images": 2, "n": 2}, "a boat"
     )
@@ -213,7 +213,7 @@ def test_pictures_of_a_call_that_failed_in_part_are_shown_with_the_failure(
 def test_stop_frees_the_panel_at_once_and_the_picture_comes_late(
     shown: Shown, serve: Callable[..., Sandbox]
 ) -> None:
-    sandbox = serve(delay=2)
+    sandbox = serve(delay=1.2)
     small(shown)
     shown.press("Generate")
     assert until(lambda: bool(sandbox.log))
@@ -233,7 +233,7 @@ def test_stop_frees_the_panel_at_once_and_the_picture_comes_late(
 
 
 def test_stop_cancels_what_was_not_sent(shown: Shown, serve: Callable[..., Sandbox]) -> None:
-    sandbox = serve(delay=2)
+    sandbox = serve(delay=1.2)
     shown.panel.form.fill({"model": "dall-e-3", "n": 6}, "a boat")  # four are sent side by side
     shown.press("Generate")
     assert until(lambda: len(sandbox.log) == 4)
@@ -260,7 +260,7 @@ def test_stop_before_anything_was_sent_costs_nothing(shown: Shown, sandbox: Sand
 def test_a_new_order_can_be_given_while_a_stopped_one_runs_on(
     shown: Shown, serve: Callable[..., Sandbox]
 ) -> None:
-    sandbox = serve(delay=2)
+    sandbox = serve(delay=1.2)
     small(shown)
     shown.press("Generate")
     assert until(lambda: "Waiting" in shown.words("comet-line"))
@@ -583,7 +583,7 @@ def test_where_widgets_do_not_show_there_is_a_sentence_and_the_cell(shown: Shown
 
 
 def test_closing_leaves_no_widget_and_lets_its_calls_run_on(serve: Callable[..., Sandbox]) -> None:
-    sandbox = serve(delay=1)
+    sandbox = serve(delay=0.7)
     before = set(widgets.Widget.get_manager_state()["state"])
     panel = Panel()
     small(Shown(panel))
@@ -599,7 +599,7 @@ def test_closing_leaves_no_widget_and_lets_its_calls_run_on(serve: Callable[...,
 
 
 def test_closing_stops_what_was_started_if_told_so(serve: Callable[..., Sandbox]) -> None:
-    sandbox = serve(delay=2)
+    sandbox = serve(delay=1.2)
     panel = Panel()
     shown = Shown(panel)
     panel.form.fill({"model": "dall-e-3", "n": 6}, "a boat")
