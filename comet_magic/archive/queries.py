@@ -218,7 +218,7 @@ class Reader:
         query = (
             "SELECT DISTINCT key FROM pictures WHERE sha256 IN (SELECT value FROM json_each(?)) ORDER BY key"
         )
-        return tuple(key for (key,) in self._ledger.rows(query, (given,))) if inputs else ()
+        return tuple(key for (key,) in self._ledger.rows(query, (given,)))
 
     def _pictures_of(self, numbers: list[int]) -> dict[int, list[StoredPicture]]:
         query = f"""SELECT call, {_PICTURE} FROM kept WHERE call IN (SELECT value FROM json_each(?))

@@ -96,7 +96,8 @@ class Archive(Reader, ForkHooks):
         if self.has_lost_ledger:
             self.repair()
         owner = self._ready()
-        self._keep_inputs(request)
+        if request.inputs:
+            self._keep_inputs(request)
         with self._ledger.transaction(create=True) as connection:
             claimed = claims.claim(
                 connection,
@@ -110,7 +111,7 @@ class Archive(Reader, ForkHooks):
                 call_id=call_id,
                 timeout=timeout,
                 owner=owner,
-                parents=self.parents(request.inputs),
+                parents=self.parents(request.inputs) if request.inputs else (),
                 store_prompts=self.store_prompts,
             )
         with self._lock:
@@ -118,7 +119,7 @@ class Archive(Reader, ForkHooks):
         return claimed
 
     def _keep_inputs(self, request: ImageRequest) -> None:
-        if self.folder is None or not request.inputs:
+        if self.folder is None:
             return
         try:
             layout.keep_inputs(self.folder, request.inputs)

@@ -99,8 +99,8 @@ class Tariff:
 
     def least(self, size: str, quality: str) -> int | None:
         """The same where an answer's own count of tokens may come to less than the printed price."""
-        known = [self.picture(size, quality), self._by_tokens(size, quality)]
-        return min((price for price in known if price is not None), default=None)
+        printed, counted = self.picture(size, quality), self._by_tokens(size, quality)
+        return counted if printed is None else printed if counted is None else min(printed, counted)
 
     def _by_tokens(self, size: str, quality: str) -> int | None:
         tokens = self.tokens.count(size, quality) if self.tokens else None

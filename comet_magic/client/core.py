@@ -270,7 +270,7 @@ class Core(ForkHooks):
             on_event=options.get("on_event"),
             folder=self.archive.folder,
             timeout=options.get("timeout"),
-            parents=self.archive.parents(inputs),
+            parents=self.archive.parents(inputs) if inputs else (),
         )
         return self.launch(job)
 

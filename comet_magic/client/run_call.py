@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from ..archive import Claim, RawAnswer, Settled
     from ..errors import Outcome
-    from ..request import ImageRequest, WireRequest
     from ..settings import Settings
     from .core import Core
     from .job import CallState, Job, RunningCall
@@ -196,8 +195,10 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
     flight.tell("sending")
     with anyio.CancelScope(deadline=attempts.deadline) as scope:
         try:
+            # input pictures may have to be read and encoded
+            wire = await core.in_thread(wire_request, request) if request.inputs else wire_request(request)
             response = await core.api.send(
-                await _wire(core, request),
+                wire,
                 accept="text/event-stream" if request.stream else "application/json",
                 idempotency_key=name,
                 silence=core.settings.stream_idle_timeout if request.stream else None,
@@ -218,11 +219,6 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
             await response.aclose()
     row = decisions.LATE if progress.whole else decisions.LATE_UNSENT
     return row.error(f"{core.base.host} gave no answer within {attempts.timeout:g} s")
-
-
-async def _wire(core: Core, request: ImageRequest) -> WireRequest:
-    """What is sent; input pictures may have to be read and encoded."""
-    return await core.in_thread(wire_request, request) if request.inputs else wire_request(request)
 
 
 async def _beginning(response: httpx.Response) -> bytes:

@@ -37,13 +37,15 @@ def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
     """
     asked = options.get("model")
     model = find(DEFAULT_MODEL if asked is None else asked if isinstance(asked, str) else "")
-    given = list(_listed(options.get("image")))
-    for name in ("mask", "markup"):
-        if options.get(name) is not None and not given:
-            raise InvalidRequestError(f"{name} is set without image; give the picture too", param=name)
-    rules = _rules(model, given, options)
-    if rules is None:
+    if options.get("image") is None:
+        for name in ("mask", "markup"):
+            if options.get(name) is not None:
+                raise InvalidRequestError(f"{name} is set without image; give the picture too", param=name)
+        if model.needs_input:
+            raise InvalidRequestError(f"{model.id} edits pictures; give it one by image=", param="image")
         return Inputs()
+    given = list(_listed(options["image"]))
+    rules = _rules(model, given, options)
     fit = _Fit(rules, model.id, resize=options.get("resize") is not False)
     first = read_picture(given[0], "image")
     # one after the other: pixels take much more room than files
@@ -73,8 +75,8 @@ def _listed(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _rules(model: Model, given: list[Any], options: Mapping[str, Any]) -> InputRules | None:
-    """The model's rules for these inputs; None if there are none.
+def _rules(model: Model, given: list[Any], options: Mapping[str, Any]) -> InputRules:
+    """The model's rules for these inputs.
 
     Raises:
         InvalidRequestError: it does not take them.
@@ -82,11 +84,7 @@ def _rules(model: Model, given: list[Any], options: Mapping[str, Any]) -> InputR
     rules, said, param = model.inputs, "", "image"
     mask, markup = (options.get(name) is not None for name in ("mask", "markup"))
     if not given:
-        if options.get("image") is not None:
-            said = "image is an empty list; give a picture, or leave image out"
-        elif model.needs_input:
-            said = f"{model.id} edits pictures; give it one by image="
-        rules = None
+        said = "image is an empty list; give a picture, or leave image out"
     elif rules is None:
         gemini = model.id.startswith("gemini")
         how = "pictures by another route, which is not supported" if gemini else "no pictures"
@@ -98,7 +96,7 @@ def _rules(model: Model, given: list[Any], options: Mapping[str, Any]) -> InputR
     elif (mask and not rules.mask) or (markup and not rules.markup):
         param = "mask" if mask else "markup"
         said = f"{param} is set; {model.id} takes none"
-    if said:
+    if said or rules is None:
         raise InvalidRequestError(said, param=param)
     return rules
 

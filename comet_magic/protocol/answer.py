@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..formats import kind_of, sniff
 from ..text import clean
-from .body import DocumentReader, decoded, looks_like_a_stream
+from .body import DocumentReader, decoded, documents_in, looks_like_a_stream
 from .decisions import BASE_URL_HINT
 from .pictures import PictureFinder, ReplyItem, addresses_in
 from .refusal import Said, is_nothing, is_work, members, prose, what_is_said, without_keys
@@ -200,7 +200,7 @@ def read_documents(reader: DocumentReader) -> Reply:
     Raises:
         CometError: as `read_answer`.
     """
-    documents = reader.documents()
+    documents = list(documents_in(reader.text))
     content = content_of(documents, reader)
     items = content.items
     if not items and reader.all_pictures() and not reader.is_whole:
@@ -344,7 +344,7 @@ class StreamCollector:
             return False
         reader = DocumentReader(largest_picture=self._largest_picture)
         reader.feed(event.data)
-        documents = reader.documents()
+        documents = list(documents_in(reader.text))
         content = content_of(documents, reader)
         self._created = self._created or content.created
         self._usage = content.usage or self._usage
@@ -386,7 +386,7 @@ def read_preview(event: StreamEvent, *, largest_picture: int) -> bytes | None:
     reader = DocumentReader(largest_picture=largest_picture)
     try:
         reader.feed(event.data)
-        documents = reader.documents()
+        documents = list(documents_in(reader.text))
     except CometError:
         return None
     for document in documents:

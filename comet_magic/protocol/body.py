@@ -302,10 +302,6 @@ class DocumentReader:
                 continue
         return body.decode("utf-8", "replace")
 
-    def documents(self) -> list[Any]:
-        """All JSON documents of the body; of one that is cut or damaged, the whole objects and lists in it."""
-        return list(documents_in(self.text))
-
     @property
     def is_cut(self) -> bool:
         """Whether the body ends within a picture."""

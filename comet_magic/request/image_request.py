@@ -198,12 +198,13 @@ class ImageRequest:
         """
         tariff, each, beside = self.spec.price, self.picture_price(), 0
         if tariff and each.known:
-            beside = tariff.prompt(len(self.prompt)) + (self.partial_images or 0) * (tariff.partial or 0)
+            beside = tariff.prompt(len(self.prompt))
+            beside += self.partial_images * (tariff.partial or 0) if self.partial_images else 0
         else:
             each = Price(price_per_image, price_per_image)
         if each.low is None or each.high is None:
             return each
-        low, high = self._input_price()
+        low, high = self._input_price() if self.inputs else (0, 0)
         if low is None or high is None:
             return Price(None, None)
         return Price(each.low * self.n + low, each.high * self.most_pictures + high + beside)
@@ -211,7 +212,7 @@ class ImageRequest:
     def _input_price(self) -> tuple[int | None, int | None]:
         """Micro-USD of the input pictures, which are billed again for each picture made; None if unknown."""
         tariff, rules = self.spec.price, self.spec.inputs
-        if not self.inputs or tariff is None or tariff.image_out is None or rules is None:
+        if tariff is None or tariff.image_out is None or rules is None:
             return 0, 0  # priced by the picture
         fine = self.input_fidelity == "high"
         counts = [rules.tokens(one.width, one.height, high_fidelity=fine) for one in self.inputs.images]
@@ -235,15 +236,11 @@ class ImageRequest:
     @property
     def most_pictures(self) -> int:
         """How many pictures may come: more than `n` if the model may make a sequence of each."""
-        return self.n * self._in_sequence()
-
-    def _in_sequence(self) -> int:
-        """How many pictures the model may make for each one requested."""
         if self.extra.get("sequential_image_generation") != "auto":
-            return 1
+            return self.n
         options = self.extra.get("sequential_image_generation_options")
         most = options.get("max_images") if isinstance(options, dict) else None
-        return most if type(most) is int and 1 <= most <= _MOST_IN_SEQUENCE else _MOST_IN_SEQUENCE
+        return self.n * (most if type(most) is int and 1 <= most <= _MOST_IN_SEQUENCE else _MOST_IN_SEQUENCE)
 
     @property
     def notices(self) -> tuple[str, ...]:
