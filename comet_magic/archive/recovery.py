@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadImageError
 from ..files import inside, is_linked
 from ..formats import check_picture
+from ..protocol import decisions
 from . import claims, layout, queries
 from .process_lock import is_alive
 from .raw_answers import is_whole
@@ -84,7 +85,8 @@ class Recovery:
         if orphan.urls:
             return orphan
         with self.ledger.transaction() as connection:
-            claims.settle(connection, call.id, "done" if found else "unknown", facts={})
+            lost = None if found else decisions.LOST.error("the process ended before the answer came")
+            claims.settle(connection, call.id, "done" if found else "unknown", facts={}, error=lost)
         return None
 
     def orphan(self, call: Claim) -> Orphan:

@@ -180,6 +180,8 @@ class ResultWriter:
     def _settle(self, flight: InFlight, state: Settled) -> OSError | None:
         call, answered = flight.call, state == "done"
         error = self._rescue(flight, state) if call.errors else None
+        if error is None and state == "unknown":
+            error = call.stopped("cancelled before it was answered")
         flight.raw.close()
         if answered and call.usage is None and error is not None and error.usage:
             price = call.request.spec.price

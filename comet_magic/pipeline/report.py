@@ -13,7 +13,7 @@ from ..errors import ConfigurationError, PartialResultError, SaveError
 from ..extras import load_extra
 from ..files import from_here, is_address, native
 from ..machine import absolute, expanded
-from ..money import dollars
+from ..money import dollars, total
 from ..text import clean, counted
 from .row_index import RowIndex
 from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, read_records
@@ -251,7 +251,21 @@ class Dataset:
             f"{dollars(spend.spent)} spent, {dollars(spend.bound)} at most",
         ]
         worst = islice(self.failures.items(), 3)
-        return "\n".join([*lines, *(f"{count:,} x {clean(reason, limit=200)}" for reason, count in worst)])
+        lines += [f"{count:,} x {clean(reason, limit=200)}" for reason, count in worst]
+        return "\n".join([*lines, *self._uncertain()])
+
+    def _uncertain(self) -> Iterator[str]:
+        """What calls without an answer may have cost, and what becomes of their rows."""
+        calls = self._archive.doubtful()
+        lost = [call.bound for call in calls if call.state == "unknown"]
+        cut = [call.bound for call in calls if call.state != "unknown"]
+        if lost:
+            rows = counted(len(lost), "row is", "rows are")
+            most = dollars(total(lost))
+            yield f'{rows} unknown: sent without an answer, billed perhaps; redo="unknown" may cost {most} more'
+        if cut:
+            rows = counted(len(cut), "row was", "rows were")
+            yield f"{rows} cut off when a process ended ({dollars(total(cut))} at most); the next run looks after them"
 
     def __repr__(self) -> str:
         return f"<Dataset {clean(from_here(self.folder))}>"

@@ -108,6 +108,9 @@ def test_what_a_killed_neighbour_had_in_hand_is_told_as_unknown(tmp_path: Path) 
 
         assert (end["done"], end["unknown"]) == (4, 4)
         assert endpoint.paid == 8
+        report = open_dataset(tmp_path / "set")
+        assert report.failures == {"AmbiguousError: the process ended before the answer came": 4}
+        assert 'redo="unknown" may cost $0.16 more' in str(report)
 
 
 def test_a_dataset_is_read_from_another_process_while_it_is_made(tmp_path: Path) -> None:
@@ -124,6 +127,19 @@ def test_a_dataset_is_read_from_another_process_while_it_is_made(tmp_path: Path)
         assert counts["done"] + counts["open"] == 100
         assert seen.complete
         assert seen.counts["done"] == 100
+
+
+def test_a_report_after_a_kill_says_what_was_cut_off(tmp_path: Path) -> None:
+    with Endpoint(delay=600) as endpoint:
+        process = start_maker(rows_of(8), tmp_path / "set", endpoint, max_in_flight=3)
+        endpoint.until(lambda seen: seen.running == 3)
+        kill(process)
+
+        text = str(open_dataset(tmp_path / "set"))
+
+        assert (
+            "3 rows were cut off when a process ended ($0.12 at most); the next run looks after them" in text
+        )
 
 
 def test_a_plan_after_a_kill_says_what_is_left(tmp_path: Path) -> None:
