@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..console import tell
-from ..errors import CallAbandoned
+from ..errors import CallAbandoned, ConfigurationError, InvalidRequestError
 from ..money import parse_dollars
 from ..request import WireOptions
 from .dataset import REDO, generate_dataset, plan
@@ -13,12 +13,18 @@ from .expand import typed
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
+EXIT_STATUS = (
+    "Exit status: 0 every row is done; 1 stopped early, rows remain; 2 wrong usage, nothing was sent; 3 finished, and"
+    " some rows are refused, failed or unknown (0 with --lenient); 130, 143, 129 ended by Ctrl-C, SIGTERM, SIGHUP."
+)
 _OF_A_ROW = ("n", "extra")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of the command."""
+    parser.epilog = EXIT_STATUS
     parser.epilog = (
         "Ctrl-C, SIGTERM and SIGHUP let the calls in flight finish, a second one cancels them; the exit code is then "
         "130, 143 or 129. docker stop kills after 10 s, and a call may take minutes: docker run --stop-timeout 600."
@@ -44,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace", action="store_true", help="let rows go that the table does not have any more"
     )
+    parser.add_argument("--lenient", action="store_true", help="exit with 0 also if some rows are not done")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     for name in WireOptions.__annotations__:
         if name not in _OF_A_ROW:
@@ -54,22 +61,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the dataset, or print the plan; gives 0 if every row has ended, 1 if some remain.
+    """Make the dataset, or print the plan; gives the exit status that `--help` explains.
 
     After a signal the calls in flight are finished, and it gives 128 and the signal's number, as shells do.
     """
-    options = _options(arguments)
-    if arguments.plan:
-        tell(str(plan(arguments.source, arguments.out, **options)))
-        return 0
     try:
+        options = _options(arguments)
+        if arguments.plan:
+            tell(str(plan(arguments.source, arguments.out, **options)))
+            return 0
         report = generate_dataset(arguments.source, arguments.out, progress=not arguments.quiet, **options)
-    except CallAbandoned as stopped:
-        tell("\n".join(stopped.lines()), error=True)
-        return 128 + stopped.signal
+    except (CallAbandoned, ConfigurationError, InvalidRequestError) as error:
+        tell("\n".join(error.lines()), error=True)
+        if isinstance(error, CallAbandoned):
+            return 128 + error.signal
+        return 1 if error.run else 2
     tell(str(report))
-    counts = report.counts
-    return int(bool(counts["open"] or counts["over_budget"] or counts["cancelled"]))
+    return exit_status(report.counts, lenient=arguments.lenient)
+
+
+def exit_status(counts: Mapping[str, int], *, lenient: bool = False) -> int:
+    """The exit status of a run that came to its end, by its rows; `EXIT_STATUS` explains it."""
+    if counts["open"] or counts["over_budget"] or counts["cancelled"]:
+        return 1
+    return 0 if lenient or sum(counts.values()) == counts["done"] else 3
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -66,13 +66,43 @@ def test_a_plan_is_printed_and_nothing_is_sent(
     assert "to generate  2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "flags", "expected"),
+    [
+        ("", (), 0),
+        ("REFUSE", (), 3),
+        ("WRONG", (), 3),
+        ("LOST", (), 3),
+        ("LOST", ("--lenient",), 0),
+        ("FORBIDDEN", ("--lenient",), 1),
+        ("", ("--lenient", "--max-cost", "0.04"), 1),
+        ("", ("--size", "none"), 2),
+        ("", ("--append", "--replace"), 2),
+    ],
+)
+def test_the_exit_status_tells_how_it_ended(
+    words: str, flags: tuple[str, ...], expected: int, table: Path
+) -> None:
+    table.write_text(f"caption\na boat\n{words} a harbour\n")
+    size = ("--model", "gpt-image-2") if "--size" in flags else ()
+
+    assert command(table, "--quiet", *size, *flags) == expected
+
+
+def test_a_table_that_is_another_one_is_wrong_usage(table: Path) -> None:
+    command(table, "--quiet")
+    table.write_text("caption\na quay\n")
+
+    assert [command(table, *flags) for flags in (("--plan",), ("--quiet",), ("--append",))] == [2, 2, 0]
+
+
 def test_rows_that_are_left_make_the_command_fail(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(table, "--max-cost", "$0.04", "--quiet", "--max-in-flight", "1") == 1
     assert "1 done, 1 over budget" in capsys.readouterr().out
 
 
-def test_an_error_is_told_in_lines_on_stderr(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(table, "--prompt-column", "nothing") == 1
+def test_wrong_usage_is_told_in_lines_on_stderr(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(table, "--prompt-column", "nothing") == 2
     assert "there is no column nothing; the columns are: caption, label" in capsys.readouterr().err
 
 
