@@ -57,8 +57,10 @@ class Changeover:
             )
         stands = index.standing() is not None
         remember_folder(job.folder)
-        self._number = index.begin(vendor=job.base.vendor, size=job.source.size, alone=not self._shared)
-        if job.again is not None and stands:
+        self._number = index.begin(
+            vendor=job.base.vendor, size=job.source.size, frame=job.source.index, alone=not self._shared
+        )
+        if job.source.whole and stands:
             try:
                 plan = tally(job.again(), shared=self._shared)
             except BaseException:
@@ -69,14 +71,14 @@ class Changeover:
 
     def add(self, rows: Iterable[Row], *, last: bool) -> None:
         """Add some more rows; with the last ones they take the place of those that stand, or join them."""
-        self._index.add(self._number, rows, prompt=self._job.prompt)
+        self._index.add(self._number, rows)
         if last:
             self._change_over()
 
     def _change_over(self) -> None:
         job, index, keep = self._job, self._index, self._job.append
         gone = [] if keep or job.replace else index.leaving(self._number)
-        if gone and (self._shared or job.again is None):
+        if gone and (self._shared or not job.source.whole):
             standing = index.standing()
             keep = standing is not None and too_many(len(gone), standing.read)
             stay = f"{counted(len(gone), 'row')} of the folder are not in this table; they stay in it"

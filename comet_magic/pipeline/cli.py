@@ -29,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Ctrl-C, SIGTERM and SIGHUP let the calls in flight finish, a second one cancels them; the exit code is then "
         "130, 143 or 129. docker stop kills after 10 s, and a call may take minutes: docker run --stop-timeout 600."
     )
-    parser.add_argument("source", help="a .csv, .tsv, .jsonl or .parquet file")
-    parser.add_argument("out", help="the folder of the dataset; run it again to go on where it ended")
-    parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="the column of the prompts")
+    _add_source_arguments(parser)
     parser.add_argument(
         "--plan", action="store_true", help="print what it would do and cost; nothing is sent"
     )
@@ -58,6 +56,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(
                 flag, metavar="VALUE", help=f"{name} of every row that does not say otherwise"
             )
+
+
+def _add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        help="a csv, tsv, jsonl, json, parquet or txt file, a glob, an address, or - for standard input",
+    )
+    parser.add_argument("out", help="the folder of the dataset; run it again to go on where it ended")
+    parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="the column of the prompts")
+    parser.add_argument(
+        "--format", metavar="KIND", help="what the source is, if its name does not say it: csv…"
+    )
+    parser.add_argument("--encoding", metavar="NAME", help="of a text file that is neither UTF-8 nor UTF-16")
+    parser.add_argument("--sep", metavar="CHARACTER", help="between two values of a csv file")
+    parser.add_argument(
+        "--parameters",
+        metavar="A,B",
+        type=lambda names: [name for name in names.split(",") if name],
+        help="the columns that are parameters, where others are named like one; '' for none",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -94,7 +112,10 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     for name in ("max_cost", "price_per_image"):
         if given[name] is not None:
             options[name] = parse_dollars(given[name], name=name) / 1_000_000
-    for name in ("max_in_flight", "max_per_minute", "redo", "download_proxy"):
+    for name in (
+        *("max_in_flight", "max_per_minute", "redo", "download_proxy"),
+        *("format", "encoding", "sep", "parameters"),
+    ):
         if given[name] is not None:
             options[name] = given[name]
     switches = {name: given[name] for name in ("dedupe", "append", "replace")}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 from ..archive import Reader
 from ..archive.process_lock import others_alive
 from ..client.api import callers_level
 from ..client.end_signals import EndSignals
-from ..errors import ConfigurationError
+from ..errors import CometError, ConfigurationError
 from ..money import dollars, optional_dollars, total
 from ..request import WireOptions
 from ..request.checks import check_names
@@ -30,12 +30,13 @@ from ..text import conceal_keys, counted
 from .dataset_plan import DatasetPlan, tally
 from .dataset_run import DatasetRun
 from .expand import Expander
+from .read_source import read_source
 from .report import dataset_folder
-from .source import Source, read_source
+from .source import Source, source_error
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from .report import Dataset
@@ -44,8 +45,18 @@ Redo = Literal["failed", "refused", "unknown"]
 REDO: tuple[Redo, ...] = get_args(Redo)
 
 
-class DatasetOptions(WireOptions, ClientOptions, total=False):
-    """The parameters of every picture, and the settings of the client; `max_cost` is for the whole dataset."""
+class SourceOptions(TypedDict, total=False):
+    """How a table is read; None means by itself."""
+
+    parameters: Sequence[str] | None
+    columns: Sequence[str] | None
+    format: str | None
+    encoding: str | None
+    sep: str | None
+
+
+class DatasetOptions(WireOptions, ClientOptions, SourceOptions, total=False):
+    """The parameters of every picture, and the settings of client and source; `max_cost` is for the whole dataset."""
 
 
 def generate_dataset(
@@ -69,9 +80,13 @@ def generate_dataset(
     the calls in flight finish; a second one cancels them. `docker stop` kills after 10 s: give it `--stop-timeout 600`.
 
     Args:
-        source: a pandas or pyarrow frame, a list of texts or mappings, a path to csv, jsonl or parquet, or any
-            iterable, which is read no faster than calls are made. Columns named like parameters (`size`, `quality`,
-            `model`...) hold for their row; `n` makes that many rows of it; all others are kept in the metadata.
+        source: a frame (pandas, polars, Dask, pyarrow, DuckDB, Hugging Face, or whatever has Arrow's stream protocol);
+            a Series or list of texts or mappings; a mapping of columns; a path, a glob, an address of fsspec, `-` for
+            standard input or an open file (csv, tsv, jsonl, json, parquet, txt with one prompt a line; also .gz). All
+            these are looked through whole before anything is sent. Any other iterable is a stream: it is read no
+            faster than calls are made, and its first 1,000 rows, or what it gives in a second, are looked through.
+            Columns named like parameters (`size`, `quality`, `model`...) hold for their row; `n` makes that many
+            rows of it; all others are kept in the metadata, except pictures and bytes.
         out: the folder; it is an archive with a ledger, and `datasets.load_dataset("imagefolder", data_dir=out)`
             loads it.
         prompt: the column of the prompts.
@@ -85,7 +100,11 @@ def generate_dataset(
         cluster: a `distributed.Client` or the address of its scheduler: workers make the calls.
         progress: show how far the run is.
         **options: parameters of every picture, and settings of the client such as `max_in_flight` (8). `max_cost`
-            is what all runs of this dataset together may cost, in USD; rows beyond it end as `over_budget`.
+            is what all runs of this dataset together may cost, in USD; rows beyond it end as `over_budget`. Of the
+            source: `parameters` names the columns that are parameters, where others are called like one; `columns`
+            names the values of rows that are tuples; `format` says what a file is whose name does not; `encoding`
+            (of texts) and `sep` (of csv) are found by themselves for UTF-8, UTF-16 with a mark, comma, semicolon and
+            tab.
 
     Returns:
         The report: counts, cost, rows, failures, contact sheet, exports.
@@ -93,8 +112,9 @@ def generate_dataset(
     Raises:
         AuthenticationError, PermissionDeniedError, QuotaError, RateLimitError: the run ended after the calls in
             flight; its other rows are open.
-        ConfigurationError: the source, the folder or a setting cannot be used. If the source fails after some rows,
-            these are paid, and the rows of the run before stay in the report.
+        SourceError: the source cannot be read or is ambiguous. A stream may fail after some rows: these are paid, and
+            the rows of the run before stay in the report.
+        ConfigurationError: the folder or a setting cannot be used.
         MissingKeyError, InvalidRequestError: nothing was sent.
         SaveError: the disk refused; the pictures that were not saved are in `images`.
         CallAbandoned: it was interrupted.
@@ -142,16 +162,9 @@ async def agenerate_dataset(
 
     Cancelling the await is an interrupt: the calls in flight finish first.
     """
-    job = read_job(
-        source,
-        out,
-        prompt=prompt,
-        dedupe=dedupe,
-        redo=redo,
-        append=append,
-        replace=replace,
-        max_per_minute=max_per_minute,
-        options=options,
+    given: Any = {"prompt": prompt, "dedupe": dedupe, "redo": redo, "append": append, "replace": replace}
+    job = await asyncio.to_thread(
+        read_job, source, out, **given, max_per_minute=max_per_minute, options=options
     )
     _warn_of_billing_twice(job)
     run = DatasetRun(job, cluster=cluster, progress=progress)
@@ -231,7 +244,6 @@ class DatasetJob:
         folder: the dataset's.
         source: its rows.
         expander: turns them into requests.
-        prompt: the column of the prompts.
         base: where requests are sent.
         client: settings of the client, without limits on money and without the archive.
         in_flight: at most so many calls side by side.
@@ -244,13 +256,11 @@ class DatasetJob:
         redo: send only the rows that ended so; None sends those that are open.
         append: rows are added to those of the folder, and none is removed.
         replace: rows of the folder that the source does not have may be removed, however many.
-        again: the same job with its source at the first row; None if it can be read only once.
     """
 
     folder: Path
     source: Source
     expander: Expander
-    prompt: str
     base: BaseURL
     client: ClientOptions
     in_flight: int
@@ -259,7 +269,10 @@ class DatasetJob:
     redo: Redo | None
     append: bool
     replace: bool
-    again: Callable[[], DatasetJob] | None
+
+    def again(self) -> DatasetJob:
+        """The same job with its source at the first row; not for a stream."""
+        return dataclasses.replace(self, expander=self.expander.anew())
 
 
 def read_job(
@@ -291,17 +304,15 @@ def read_job(
         _those(WireOptions, options),
         prompt=prompt,
         vendor=base.vendor,
+        parameters=options.get("parameters"),
         price_per_image=price_per_image,
         dedupe=dedupe,
     )
-    opened = read_source(source, prompt=prompt)
-    wanted: Any = {"prompt": prompt, "dedupe": dedupe, "redo": redo, "max_per_minute": max_per_minute}
-    again = partial(read_job, source, out, options=options, append=append, replace=replace, **wanted)
+    reading = {name: value for name, value in _those(SourceOptions, options).items() if name != "parameters"}
     return DatasetJob(
         folder=dataset_folder(out),
-        source=opened,
+        source=_looked_through(read_source(source, prompt=prompt, **reading), expander),
         expander=expander,
-        prompt=prompt,
         base=base,
         client=client,
         in_flight=settings.max_in_flight,
@@ -310,7 +321,6 @@ def read_job(
         redo=redo,
         append=append,
         replace=replace,
-        again=None if opened.endless else again,
     )
 
 
@@ -327,6 +337,19 @@ def _check(
         raise ConfigurationError("append adds rows and replace removes them; give one of the two")
     if max_per_minute is not None:
         check_number("max_per_minute", max_per_minute)
+
+
+def _looked_through(source: Source, expander: Expander) -> Source:
+    """A source that can be read again, with its size; a stream is looked through when it is read."""
+    if not source.whole:
+        return source
+    try:
+        return dataclasses.replace(source, size=expander.look_through(source.rows(), source.columns or ()))
+    except CometError:
+        raise
+    except BaseException as fault:  # noqa: BLE001 - of libraries and of the user's own code
+        problem = source_error(fault)
+    raise problem
 
 
 def _those(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:

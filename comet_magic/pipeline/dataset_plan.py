@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,14 @@ from ..archive import Reader
 from ..errors import SourceError
 from ..files import from_here
 from ..money import Price, dollars, total
+from ..request import ImageRequest, RequestTemplate
 from ..text import clean, counted
 from .row_index import RowIndex
 from .rows import is_kept, should_send, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from .dataset import DatasetJob
 
@@ -30,6 +34,10 @@ class DatasetPlan:
     Attributes:
         rows: pictures asked for.
         duplicates: rows whose request an earlier row has too.
+        nearly_equal: rows to be paid for that differ from another row, or from a picture that exists, only by Unicode
+            form, blanks at the ends, or case of the prompt.
+        parameters: the columns that are parameters.
+        adapted: rows by what becomes of a default that their model does not take.
         done: pictures that exist.
         ended: rows that were refused, failed or are unknown, by status; they are sent only with `redo`.
         invalid: rows that break a rule, by reason; they will fail without being sent.
@@ -45,6 +53,9 @@ class DatasetPlan:
 
     rows: int = 0
     duplicates: int = 0
+    nearly_equal: int = 0
+    parameters: tuple[str, ...] = ()
+    adapted: Mapping[str, int] = field(default_factory=dict)
     done: int = 0
     ended: Mapping[str, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
@@ -61,6 +72,9 @@ class DatasetPlan:
         pairs = [
             ("rows", f"{self.rows:,}"),
             ("duplicates", f"{self.duplicates:,}"),
+            *([("nearly equal", f"{self.nearly_equal:,}")] if self.nearly_equal else []),
+            *([("parameters", ", ".join(self.parameters))] if self.parameters else []),
+            *(("adapted", f"{count:,}: {change}") for change, count in self.adapted.items()),
             ("done", f"{self.done:,}"),
             *((name, f"{count:,}") for name, count in self.ended.items()),
             *(("invalid", f"{count:,}: {reason}") for reason, count in self.invalid.items()),
@@ -103,7 +117,8 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
         SourceError: more rows would leave the folder than an edited table explains.
     """
     archive = Reader(job.folder)
-    count = done = to_fetch = 0
+    near = _NearRequests(job.folder, archive)
+    count = done = to_fetch = nearly_equal = 0
     to_send, ended, invalid = Counter[Price](), Counter[str](), Counter[str]()
     with job.expander as expander:
         for batch, _ in job.source.batches(BATCH):
@@ -120,28 +135,38 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
                     to_fetch += not row.shares_earlier
                 elif should_send(copy, job.redo):
                     to_send[row.template.estimate(row.prompt)] += not row.shares_earlier
+                    nearly_equal += near.add(row.template, row.prompt)
                 elif copy is not None:
                     ended[status_of(copy)] += 1
         leaving = _leaving(job, archive, shared=shared)
-    prices = list(to_send.elements())
-    highest = max((price.high or 0 for price in to_send), default=0)
-    unpriced = sum(many for price, many in to_send.items() if not price.known)
-    at_risk = min(job.in_flight, len(prices))
     return DatasetPlan(
         rows=count,
         duplicates=expander.duplicates,
+        nearly_equal=nearly_equal,
+        parameters=expander.parameters,
+        adapted=dict(expander.adapted),
         done=done,
         ended=dict(ended),
         invalid=dict(invalid.most_common(5)),
         to_fetch=to_fetch,
-        to_generate=len(prices),
-        price=Price(total(price.low for price in prices), total(price.high for price in prices)),
-        unpriced=unpriced,
-        at_risk=at_risk,
-        at_risk_price=None if unpriced else at_risk * highest,
         max_cost=job.max_cost,
         leaving=leaving,
+        **_money(to_send, job.in_flight),
     )
+
+
+def _money(to_send: Counter[Price], in_flight: int) -> dict[str, Any]:
+    prices = list(to_send.elements())
+    highest = max((price.high or 0 for price in to_send), default=0)
+    unpriced = sum(many for price, many in to_send.items() if not price.known)
+    at_risk = min(in_flight, len(prices))
+    return {
+        "to_generate": len(prices),
+        "price": Price(total(price.low for price in prices), total(price.high for price in prices)),
+        "unpriced": unpriced,
+        "at_risk": at_risk,
+        "at_risk_price": None if unpriced else at_risk * highest,
+    }
 
 
 def _leaving(job: DatasetJob, archive: Reader, *, shared: bool) -> int:
@@ -168,3 +193,29 @@ def _leaving(job: DatasetJob, archive: Reader, *, shared: bool) -> int:
             " is a new one, replace=True (--replace) lets the others go; their pictures stay in the archive.",
         )
     return leaving
+
+
+class _NearRequests:
+    """Requests that are the same but for Unicode form, blanks at the ends, and case of their prompts."""
+
+    def __init__(self, folder: Path, archive: Reader) -> None:
+        self._first: dict[str, str] = {}  # the key of the first of those that are the same
+        templates: dict[tuple[str | None, str | None], RequestTemplate] = {}
+        with RowIndex(folder) as index:
+            run = index.standing()
+            for rows in index.rows(run.number) if run else ():
+                copies = archive.copies(row.key for row in rows if row.key)
+                for row in rows:
+                    copy = copies.get((row.key, row.copy))
+                    if run and copy is not None and copy.outcome == "done":
+                        facts = row.model, row.parameters
+                        if facts not in templates:
+                            given = {"prompt": "-", "model": row.model, **json.loads(row.parameters or "{}")}
+                            templates[facts] = RequestTemplate(ImageRequest.from_dict(given), run.vendor)
+                        self.add(templates[facts], row.prompt)
+
+    def add(self, template: RequestTemplate, prompt: str) -> bool:
+        """Add a request; gives whether another one is the same but for those."""
+        normal = unicodedata.normalize("NFC", prompt).strip().casefold()
+        key = template.key(prompt)
+        return self._first.setdefault(template.key(normal) if normal != prompt else key, key) != key

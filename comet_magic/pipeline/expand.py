@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
+import re
 import sqlite3
+import warnings
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ..errors import CometError, ConfigurationError, InvalidRequestError
+from ..catalog import DEFAULT_MODEL, find, resolve_size
+from ..client.api import callers_level
+from ..errors import CometError, ConfigurationError, InvalidRequestError, SourceError
 from ..request import MOST_PICTURES, ImageRequest, RequestTemplate, WireOptions
-from ..request.checks import check_no_key
+from ..request.checks import check_model, check_names, check_no_key
 from ..text import clean, holds_key
-from .source import plain
+from .source_files import no_column
+from .values import HoldsPictureError, plain, text_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from .source import Record
+    from ..catalog import Model
+    from .source import Record, SourceRow
 
 PARAMETERS = tuple(WireOptions.__annotations__)
-_NAMES = frozenset(PARAMETERS)
 MOST_TEMPLATES = 1000  # sets of parameters that are remembered
 MOST_RECENT = 50_000  # requests whose counts are held in memory
 _INTEGERS = ("n", "output_compression", "partial_images")
+_WHOLE = re.compile(r"\d{1,9}(?:\.0*)?")  # pandas writes 2 as 2.0 where a row has none
 
 
 class Row(NamedTuple):
@@ -33,7 +42,8 @@ class Row(NamedTuple):
         template: the parameters it shares with other rows; None if they break a rule.
         key: of its request, "" if there is none.
         copy: how many earlier rows have an equal request.
-        record: the whole row of the source.
+        columns: what else the row of the source has, by the names of the columns as text.
+        label: of the row of the source, in the index of its frame.
         shares_earlier: it uses the picture of an earlier row.
         problem: why it cannot be sent.
     """
@@ -43,9 +53,24 @@ class Row(NamedTuple):
     template: RequestTemplate | None
     key: str
     copy: int
-    record: Record
+    columns: Mapping[str, Any]
+    label: Any = None
     shares_earlier: bool = False
     problem: CometError | None = None
+
+
+class Parameters(NamedTuple):
+    """What the parameters of a row come to.
+
+    Attributes:
+        pictures: how many pictures it asks for.
+        template: of their requests.
+        adapted: which defaults its model does not take, and what became of each, in words.
+    """
+
+    pictures: int
+    template: RequestTemplate
+    adapted: tuple[str, ...] = ()
 
 
 class Expander:
@@ -55,8 +80,14 @@ class Expander:
         defaults: the parameters of every row that does not say otherwise.
         prompt: the column of the prompts.
         vendor: whom the requests are sent to.
+        parameters: the columns that are parameters; None: those that are named like one.
         price_per_image: micro-USD, for a model whose price is not known.
         dedupe: equal requests share one picture.
+
+    Attributes:
+        duplicates: rows so far whose request an earlier row has too.
+        adapted: rows so far by what became of a default that their model does not take, in words.
+        parameters: the columns that are parameters, as far as rows were looked through.
 
     Raises:
         InvalidRequestError: the defaults break a rule.
@@ -68,19 +99,46 @@ class Expander:
         *,
         prompt: str,
         vendor: str,
+        parameters: Iterable[str] | None = None,
         price_per_image: int | None = None,
         dedupe: bool = False,
     ) -> None:
-        self.duplicates = 0  # rows so far whose request an earlier row has too
+        self.duplicates = 0
+        self.adapted: Counter[str] = Counter()
         self._defaults = {name: value for name, value in defaults.items() if value is not None}
         self._prompt = prompt
         self._vendor = vendor
+        self._listed = None if parameters is None else tuple(parameters)
+        check_names(self._listed or (), PARAMETERS)
+        named = tuple(name for name in PARAMETERS if name != prompt)
+        self._parameters = named if self._listed is None else self._listed
+        self.parameters: tuple[str, ...] = ()
         self._price_per_image = price_per_image
         self._dedupe = dedupe
         self._counts = KeyCounts()
-        self._templates: dict[str, tuple[int, RequestTemplate]] = {}
+        self._templates: dict[str, Parameters] = {}
         self._position = 0
-        self._shared = self._make({})
+        self._own = frozenset((prompt, *self._parameters))
+        self._names: dict[Any, str] = {}  # of the columns
+        self._looked = False
+        self._pictures: dict[Any, None] = {}  # columns that are left out
+        self._fit: set[str] = set()  # defaults that the model of some row takes
+        self._unfit: InvalidRequestError | None = (
+            None  # the default model takes them not, and rows have their own
+        )
+        try:
+            self._make({})
+        except InvalidRequestError as error:
+            self._unfit = error
+        if self._unfit and "model" in self._defaults:
+            raise self._unfit
+
+    def anew(self) -> Expander:
+        """The same, before its first row; what was looked through need not be again."""
+        other = copy.copy(self)
+        other.duplicates, other.adapted = 0, Counter()
+        other._counts, other._position = KeyCounts(), 0  # noqa: SLF001 - our own type
+        return other
 
     def __enter__(self) -> Self:
         return self
@@ -93,56 +151,184 @@ class Expander:
         count = self._counts.count(key)
         return copy < (min(count, 1) if self._dedupe else count)
 
-    def read(self, records: Iterable[Record]) -> Iterator[Row]:
-        """The dataset rows of some more rows of the source."""
-        for record in records:
-            prompt = plain(record.get(self._prompt))
-            try:
-                check_no_key("the row", record)
-                count, template = self._of(record)
-                template.check(prompt)
-            except InvalidRequestError as error:
-                problem = error
-            else:
-                yield from self._copies(record, prompt, template, count)
-                continue
-            kept = {name: value for name, value in record.items() if not holds_key((name, value))}
-            words = prompt if isinstance(prompt, str) and self._prompt in kept else ""
-            yield Row(self._next(), words, None, "", 0, kept, problem=problem)
+    # --- what is looked at before anything is sent
 
-    def _copies(self, record: Record, prompt: str, template: RequestTemplate, count: int) -> Iterator[Row]:
+    def look_through(self, rows: Iterable[SourceRow], columns: Collection[Any] = ()) -> int:
+        """Look rows through before anything is sent; gives how many there are. `columns` are those that are known.
+
+        Raises:
+            SourceError: a row cannot be read, a column is not there or has values that JSON has no form for, or a
+                column that is named like a parameter has a value that is none.
+            InvalidRequestError: a default fits no row.
+        """
+        seen = dict.fromkeys(columns)
+        self._looked, count = True, 0
+        for row in rows:
+            if row.problem is not None:
+                raise row.problem
+            if not row.record.keys() <= seen.keys():
+                seen.update(dict.fromkeys(row.record))
+            self._prompt_of(row)
+            self._columns(row)
+            self._check_parameters(row)
+            count += 1
+        if (count or seen) and self._prompt not in seen:
+            raise no_column(self._prompt, tuple(seen))
+        for name in self._listed or ():
+            if seen and name not in seen:
+                raise SourceError(f"parameters contains {name}, and there is no such column")
+        if count and self._unfit and self._unfit.param not in self._fit:
+            raise self._unfit
+        self._names = text_names(seen)
+        self.parameters = tuple(name for name in self._parameters if name in seen)
+        if self._pictures:
+            names = ", ".join(clean(name, limit=80) for name in self._pictures)
+            warnings.warn(f"pictures and bytes are not kept: {names}", stacklevel=callers_level())
+        return count
+
+    def _check_parameters(self, row: SourceRow) -> None:
+        problem = None
+        try:
+            self._of(row.record)
+        except InvalidRequestError as error:
+            if self._listed is None and error.param in row.record:
+                others = [name for name in self._parameters if name in row.record and name != error.param]
+                hint = f"Correct it; or, if the column is not a parameter, name those that are: parameters={others}."
+                problem = SourceError(f"{row.place}: {error}", hint=hint)
+        if problem is not None:
+            raise problem
+
+    def _columns(self, row: SourceRow) -> dict[str, Any]:
+        """What a row has beside its prompt and parameters; an empty text is a missing value, as it is in CSV."""
+        found: dict[str, Any] = {}
+        for name, value in row.record.items():
+            if name in self._own:
+                continue
+            if name not in self._names:
+                self._names |= text_names([name], taken=self._names.values())
+            problem = None
+            try:
+                text = plain(value)
+                found[self._names[name]] = None if text == "" else text
+            except HoldsPictureError:
+                self._pictures[name] = None
+            except (TypeError, RecursionError) as error:
+                problem = (
+                    f"{row.place}: the column {clean(name, limit=80)} holds a value {clean(error, limit=80)}"
+                )
+            if problem is not None:
+                raise SourceError(
+                    f"{problem}, which the metadata cannot hold", hint="Convert the column, or leave it out."
+                )
+        return found
+
+    # --- rows
+
+    def read(self, rows: Collection[SourceRow]) -> Iterator[Row]:
+        """The dataset rows of some more rows of the source; the first are looked through if none were.
+
+        Raises:
+            SourceError, InvalidRequestError: as `look_through` does.
+        """
+        if not self._looked:
+            self.look_through(rows)
+        for row in rows:
+            prompt, columns = "", dict[str, Any]()
+            problem: CometError | None = row.problem
+            if problem is None:
+                try:
+                    prompt, columns = self._prompt_of(row), self._columns(row)
+                    check_no_key("the row", row.record)
+                    parameters = self._of(row.record)
+                    parameters.template.check("" if prompt is None else prompt)
+                except (InvalidRequestError, SourceError) as error:
+                    problem = error
+                else:
+                    self.adapted.update(dict.fromkeys(parameters.adapted, parameters.pictures))
+                    yield from self._copies(prompt, parameters, columns, row.label)
+                    continue
+            words = prompt if isinstance(prompt, str) and not holds_key(prompt) else ""
+            kept = {name: value for name, value in columns.items() if not holds_key((name, value))}
+            yield Row(self._next(), words, None, "", 0, kept, row.label, problem=problem)
+
+    def _prompt_of(self, row: SourceRow) -> Any:
+        value = row.record.get(self._prompt)
+        with contextlib.suppress(HoldsPictureError, TypeError, RecursionError):
+            return plain(value)
+        raise SourceError(f"{row.place}: the prompt is of type {type(value).__name__}; it must be a text")
+
+    def _copies(
+        self, prompt: str, parameters: Parameters, columns: Mapping[str, Any], label: Any
+    ) -> Iterator[Row]:
+        count, template, _ = parameters
         key = template.key(prompt)
         first = self._counts.add(key, count)
         self.duplicates += count if first else count - 1
-        for copy in range(first, first + count):
-            if self._dedupe:
-                yield Row(self._next(), prompt, template, key, 0, record, copy > 0)
-            else:
-                yield Row(self._next(), prompt, template, key, copy, record)
+        for number in range(first, first + count):
+            own, shares = (0, number > 0) if self._dedupe else (number, False)
+            yield Row(self._next(), prompt, template, key, own, columns, label, shares)
 
     def _next(self) -> int:
         self._position += 1
         return self._position - 1
 
-    def _of(self, record: Record) -> tuple[int, RequestTemplate]:
-        if _NAMES.isdisjoint(record):
-            return self._shared
-        given = {name: typed(name, record[name]) for name in PARAMETERS if name in record}
-        given = {name: value for name, value in given.items() if value is not None}
-        return self._make(given) if given else self._shared
+    # --- parameters
 
-    def _make(self, given: Mapping[str, Any]) -> tuple[int, RequestTemplate]:
-        name = json.dumps(given, sort_keys=True, default=str)
+    def _of(self, record: Record) -> Parameters:
+        given = {}
+        if not self._own.isdisjoint(record):
+            given = {name: typed(name, record[name]) for name in self._parameters if name in record}
+            given = {name: value for name, value in given.items() if value is not None}
+        return self._make(given)
+
+    def _make(self, given: Mapping[str, Any]) -> Parameters:
+        name = json.dumps(given, sort_keys=True, default=str) if given else ""
         if name not in self._templates:
             if len(self._templates) >= MOST_TEMPLATES:
                 self._templates.clear()
-            wanted = {**self._defaults, **given}
+            wanted, adapted = self._adapted(given)
             count = wanted.pop("n", 1)
             if type(count) is not int or not 1 <= count <= MOST_PICTURES:
                 raise InvalidRequestError(f"n is {count}; a row takes 1 to {MOST_PICTURES}", param="n")
             first = ImageRequest("-", **wanted)
-            self._templates[name] = (count, RequestTemplate(first, self._vendor, self._price_per_image))
+            template = RequestTemplate(first, self._vendor, self._price_per_image)
+            self._templates[name] = Parameters(count, template, adapted)
         return self._templates[name]
+
+    def _adapted(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The parameters of a row: of the defaults, what its own model takes; and in words what it does not."""
+        model = given.get("model")
+        if model is None or model == self._defaults.get("model", DEFAULT_MODEL):
+            return {**self._defaults, **given}, ()
+        check_model(model)
+        wanted, words = dict(given), []
+        for name, value in self._defaults.items():
+            if name in given or name == "model":
+                continue
+            fit, legal = (True, value) if name in ("n", "extra") else _nearest_legal(find(model), name, value)
+            if fit:
+                self._fit.add(name)
+            else:
+                ends = "is left out" if legal is None else f"becomes {legal}"
+                words.append(f"{name} {value} {ends} for {model}")
+            if legal is not None:
+                wanted[name] = legal
+        return wanted, tuple(words)
+
+
+def _nearest_legal(spec: Model, name: str, value: Any) -> tuple[bool, Any]:
+    """Whether a model takes a value, and the value that it takes instead: for a size the nearest, else None."""
+    rule = spec.parameters.get(name)
+    if rule is None:
+        return False, None
+    if name == "size" and isinstance(value, str):
+        try:
+            value = resolve_size(spec, value)
+        except InvalidRequestError:
+            return False, None
+    if rule.admits(value):
+        return True, value
+    return False, rule.nearest(value) if name == "size" else None
 
 
 class KeyCounts:
@@ -201,17 +387,20 @@ class KeyCounts:
 
 def typed(name: str, value: Any) -> Any:
     """A parameter's value from a table that may only know texts and floats."""
-    value = plain(value)
-    if name in _INTEGERS:
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if isinstance(value, str) and value.strip().isdecimal():
-            return int(value)
-    if name == "stream" and isinstance(value, str):
-        return {"true": True, "false": False}.get(value.strip().lower(), value)
-    if name == "extra" and isinstance(value, str):
+    try:
+        value = plain(value)
+    except (HoldsPictureError, TypeError, RecursionError):
+        return value  # its check says what it is
+    if not isinstance(value, str):
+        return value
+    value = value.strip()
+    if name in _INTEGERS and _WHOLE.fullmatch(value):
+        return int(float(value))
+    if name == "stream":
+        return {"true": True, "false": False, "": None}.get(value.lower(), value)
+    if name == "extra":
         try:
             return json.loads(value)
         except ValueError:
-            return value
-    return value.strip() or None if isinstance(value, str) else value
+            return value or None
+    return value or None

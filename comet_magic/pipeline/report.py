@@ -202,12 +202,21 @@ class Dataset:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """`rows` with a column `image`, whose pictures are read when somebody looks at them."""
+        """`rows` with a column `image`, whose pictures are read when somebody looks at them.
+
+        If the source was a frame of pandas or Dask, or a Series, it has the same index.
+        """
         frame = self.rows
         images = [
             LazyImage(self.folder, name) if isinstance(name, str) else None for name in frame["file_name"]
         ]
-        frame.insert(0, "image", load_extra("pandas").Series(images, dtype=object))
+        pandas = load_extra("pandas")
+        frame.insert(0, "image", pandas.Series(images, dtype=object))
+        with RowIndex(self.folder) as index:
+            run = index.standing()
+            labels = run and index.frame_index(run)
+        if labels and len(frame):
+            frame.index = _index(pandas, *labels)
         return frame
 
     def sheet(self, columns: int | None = None, width: int = 1024, *, limit: int = MOST_ON_A_SHEET) -> Image:
@@ -272,3 +281,17 @@ class Dataset:
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
         printer.text(str(self))
+
+
+def _index(pandas: Any, names: list[Any], types: list[str], labels: list[Any]) -> Any:
+    """The index of a frame, as it was; a level whose type cannot be made again has labels as texts."""
+    levels = [labels] if len(types) == 1 else [list(level) for level in zip(*labels, strict=True)]
+    made = []
+    for level, kind in zip(levels, types, strict=True):
+        try:
+            made.append(pandas.Index(level, dtype=kind))
+        except (TypeError, ValueError):  # such as intervals
+            made.append(pandas.Index(level))
+    index = made[0] if len(made) == 1 else pandas.MultiIndex.from_arrays(made)
+    index.names = [tuple(name) if isinstance(name, list) else name for name in names]
+    return index

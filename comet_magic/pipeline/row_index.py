@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 from ..archive.database import BUSY, open_to_read, open_to_write
 from ..errors import ConfigurationError
 from ..text import clean
-from .expand import PARAMETERS
-from .source import plain, text_names
+from .values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from .expand import Row
+    from .source import FrameIndex
 
 NAME = "index.sqlite"
 BATCH = 1000  # rows
@@ -51,8 +51,11 @@ CREATE TABLE IF NOT EXISTS rows (
     columns TEXT NOT NULL,  -- JSON
     error TEXT,
     message TEXT,
+    label TEXT,             -- JSON, in the index of the frame
     PRIMARY KEY (run, position)
 ) WITHOUT ROWID;
+-- Names and types of the index of a frame, as JSON.
+CREATE TABLE IF NOT EXISTS frames (run INTEGER PRIMARY KEY, names TEXT NOT NULL, types TEXT NOT NULL);
 """
 _RUNS = "SELECT number, started, vendor, size, state, (SELECT COUNT(*) FROM rows WHERE run = number) AS read FROM runs"
 _WHOLE = "(number IN (SELECT run FROM whole) OR state = 'complete')"  # 0.1.0 kept no table `whole`
@@ -121,12 +124,15 @@ class RowIndex:
         with self._opened(write=True):
             pass
 
-    def begin(self, *, vendor: str, size: int | None, alone: bool = False) -> int:
+    def begin(
+        self, *, vendor: str, size: int | None, frame: FrameIndex | None = None, alone: bool = False
+    ) -> int:
         """Begin a run and give its number; the rows of the run before stand until `replace_former`.
 
         Args:
             vendor: whom the requests are sent to.
             size: rows of the source, None where unknown.
+            frame: the index of the frame that it is, or None.
             alone: nobody else works in the folder, so runs that seem to are dead.
 
         Raises:
@@ -139,14 +145,17 @@ class RowIndex:
                 "INSERT INTO runs (started, vendor, size, state) VALUES (?, ?, ?, 'running')",
                 (time.time(), vendor, size),
             )
-            return int(cursor.lastrowid or 0)
+            number = int(cursor.lastrowid or 0)
+            if frame is not None:
+                names = json.dumps(plain(frame.names)), json.dumps(frame.types)
+                connection.execute("REPLACE INTO frames VALUES (?, ?, ?)", (number, *names))
+            return number
 
-    def add(self, run: int, rows: Iterable[Row], *, prompt: str) -> None:
-        """Add rows to a run; `prompt` names the column of the prompts."""
-        ours = frozenset((*PARAMETERS, prompt))
-        values = [(run, *_values(row, ours)) for row in rows]
+    def add(self, run: int, rows: Iterable[Row]) -> None:
+        """Add rows to a run."""
+        values = [(run, *_values(row)) for row in rows]
         with self._opened(write=True) as connection:
-            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def leaving(self, run: int) -> list[tuple[str, int]]:
         """Key and copy of the rows that stand and that a run, whose source was read to its end, does not have."""
@@ -249,6 +258,20 @@ class RowIndex:
         with self._opened(write=True) as connection:
             connection.execute("DELETE FROM exports WHERE place = ? AND name = ?", (place, name))
 
+    def frame_index(self, run: Run) -> tuple[list[Any], list[str], list[Any]] | None:
+        """Of the frame that a run read: names and types of its index, and the label of each row; or None."""
+        with self._opened() as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'frames'").fetchone():
+                return None  # of 0.1.0
+            found = connection.execute(
+                "SELECT names, types FROM frames WHERE run = ?", (run.number,)
+            ).fetchone()
+            query = "SELECT label FROM rows WHERE run = ? ORDER BY position"
+            labels = [label for (label,) in connection.execute(query, (run.number,))]
+        if found is None or None in labels:
+            return None
+        return (*map(json.loads, found), [json.loads(label) for label in labels])
+
     @contextlib.contextmanager
     def _opened(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
         with self._lock:
@@ -274,6 +297,8 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     if write:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_TABLES)
+        if "label" not in {column[1] for column in connection.execute("PRAGMA table_info(rows)")}:  # of 0.1.0
+            connection.execute("ALTER TABLE rows ADD COLUMN label TEXT")
     elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'whole'").fetchone():
         connection.execute("CREATE TEMP TABLE whole (run INTEGER)")  # of 0.1.0
     return connection
@@ -312,13 +337,12 @@ def _remove_others(connection: sqlite3.Connection, run: int) -> None:
     connection.execute("DELETE FROM runs WHERE number < ? AND state != 'running'", (run,))
 
 
-def _values(row: Row, ours: frozenset[str]) -> tuple[Any, ...]:
-    names = text_names(name for name in row.record if name not in ours)
-    columns = {text: plain(row.record[name]) for name, text in names.items()}
+def _values(row: Row) -> tuple[Any, ...]:
     template, problem = row.template, row.problem
     return (
         *(row.position, row.key, row.copy, clean(row.prompt, limit=1 << 20) if problem else row.prompt),
         *((template.model, template.parameters) if template else (None, None)),
-        json.dumps(columns),
+        json.dumps(row.columns),
         *((type(problem).__name__, clean(problem)) if problem else (None, None)),
+        None if row.label is None else json.dumps(plain(row.label)),
     )

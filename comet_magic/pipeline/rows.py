@@ -16,6 +16,7 @@ from ..protocol.decisions import RowStatus
 from ..settings import Settings
 from ..text import clean
 from .row_index import RowIndex
+from .values import fitted, widened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,20 +112,25 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
     """Every row, in the order of its source.
 
     `file_name` is relative to the folder, None if there is no picture; `parameters` is JSON, so that it is a text in
-    every format; `cost` is in micro-USD; `created` is in UTC.
+    every format; `cost` is in micro-USD; `created` is in UTC. Each row has every column of the source, and a column
+    whose values are of several types is text.
     """
     archive = Reader(folder)
     with RowIndex(folder) as index:
         run = index.standing()
         if run is None:
             return
+        kinds: dict[str, Any] = {}
+        for rows in index.rows(run.number):
+            for row in rows:
+                kinds = widened(kinds, json.loads(row.columns))
         for rows in index.rows(run.number):
             copies = archive.copies((row.key for row in rows if row.key), facts=True)
             for row in rows:
-                yield _record(row, copies.get((row.key, row.copy)), run.state)
+                yield _record(row, copies.get((row.key, row.copy)), run.state, kinds)
 
 
-def _record(row: IndexedRow, copy: Copy | None, state: RunState) -> dict[str, Any]:
+def _record(row: IndexedRow, copy: Copy | None, state: RunState, kinds: Mapping[str, Any]) -> dict[str, Any]:
     outcome = row_status(row, copy, state)
     here = copy if outcome == "done" else None
     failed = row if row.error is not None else copy if outcome != "done" else None
@@ -132,7 +138,7 @@ def _record(row: IndexedRow, copy: Copy | None, state: RunState) -> dict[str, An
     return {
         "file_name": here.path if here else None,
         "prompt": row.prompt,
-        **{_record_name(name): value for name, value in columns.items()},
+        **{_record_name(name): fitted(columns.get(name), kind) for name, kind in kinds.items()},
         "outcome": outcome,
         "model": row.model,
         "parameters": row.parameters,

@@ -16,12 +16,9 @@ from anyio.to_thread import run_sync
 from ..archive import CopyTaken
 from ..errors import (
     BudgetExceededError,
-    CometError,
     InvalidRequestError,
     SaveError,
-    SourceError,
 )
-from ..text import clean
 from .changeover import Changeover
 from .rows import (
     ends_run,
@@ -32,6 +29,7 @@ from .rows import (
     was_lost,
     write_metadata,
 )
+from .source import source_error
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
     from .dataset import DatasetJob
     from .expand import Row
     from .row_index import RunState
-    from .source import Record
+    from .source import SourceRow
 
     SettledStatus = RowStatus | Literal["equal", "claimed_by_others"]
 
@@ -191,7 +189,7 @@ class Runner:
                         return
                 fault = reading.exception()
                 if fault is not None:  # the calls in flight are finished anyway
-                    self._halt(_of_source(fault))
+                    self._halt(source_error(fault))
                     return
                 taking = asyncio.wrap_future(reader.submit(self._take, *reading.result()))
                 await asyncio.wait({taking})
@@ -205,7 +203,7 @@ class Runner:
                 if last:
                     return
 
-    def _take(self, batch: list[Record], last: bool) -> tuple[list[ToSend], bool]:  # noqa: FBT001 - as it was read
+    def _take(self, batch: list[SourceRow], last: bool) -> tuple[list[ToSend], bool]:  # noqa: FBT001 - as it was read
         """Expand, index and look up some more rows; gives those to send, and whether they are the last."""
         if not self._reading:  # a slow source gave it when the run was over
             return [], True
@@ -305,17 +303,6 @@ class Runner:
                 await self._make(row, found)
         self.counts["open"] += len(self._claimed_by_others)
         self.awaited = 0
-
-
-def _of_source(fault: BaseException) -> BaseException:
-    """What a source raised, as an error that tells of it."""
-    if isinstance(fault, SourceError) or not isinstance(fault, Exception):
-        return fault
-    if isinstance(fault, CometError):
-        return SourceError(str(fault), hint=fault.hint)
-    error = SourceError(f"the source failed: {type(fault).__name__}: {clean(fault, limit=200)}")
-    error.__cause__ = fault
-    return error
 
 
 def _status_of(found: Copy | None) -> SettledStatus:

@@ -1,237 +1,137 @@
-"""The rows of a source: a frame, a list, a file or a generator. Read in batches, never held whole."""
+"""A source: the rows of a table in their order, read in batches and never held whole.
+
+read_source     the source of whatever was given
+source_files    of files, addresses and open handles; source_frames: of what has columns
+"""
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-import os
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from ..errors import ConfigurationError
-from ..extras import load_extra
-from ..text import clean, counted
+from ..errors import CometError, SourceError
+from ..text import clean
+from .values import is_missing
 
 BATCH = 500  # rows
 LINGER = 0.1  # seconds to wait for a batch to fill
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-Record = Mapping[str, Any]
+LOOKED_AT = 1000  # rows of a stream that are looked through before anything is sent
+LOOK = 1.0  # seconds in which these must come; what comes later is not waited for
+Record = Mapping[Any, Any]
+
+
+class SourceRow(NamedTuple):
+    """One row of a source.
+
+    Attributes:
+        record: its values by column.
+        place: where it is, as "rows.csv, line 7".
+        label: its label in the frame's index.
+        problem: why it cannot be read; the record is empty then.
+    """
+
+    record: Record
+    place: str
+    label: Any = None
+    problem: SourceError | None = None
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """The index of a frame: names and pandas types of its levels."""
+
+    names: tuple[Any, ...]
+    types: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A table that is read once, from its first row to its last.
+    """A table of prompts.
 
     Attributes:
+        rows: reads it from its first row to its last.
+        whole: it can be read again, so it is looked through whole before anything is sent; otherwise it is a stream,
+            may never end, and is read no further than calls are made.
         size: how many rows it has, None if only reading it tells.
-        records: its rows, as mappings of column to value.
-        endless: it may never end, and is read no further than calls are made.
+        columns: their names, None if only the rows tell.
+        index: of the frame that it is, or None.
     """
 
-    size: int | None
-    records: Iterator[Record]
-    endless: bool = False
+    rows: Callable[[], Iterator[SourceRow]]
+    whole: bool = True
+    size: int | None = None
+    columns: tuple[Any, ...] | None = None
+    index: FrameIndex | None = None
 
-    def batches(self, size: int = BATCH) -> Iterator[tuple[list[Record], bool]]:
+    @property
+    def endless(self) -> bool:
+        """Whether it may never end."""
+        return not self.whole
+
+    def batches(self, size: int = BATCH) -> Iterator[tuple[list[SourceRow], bool]]:
         """The rows in lists of at most `size`, each with whether it is the last; that one may be empty.
 
-        What a slow source has given is handed on after 0.1 s. If the source fails, the rows before the fault come
-        first, and no list is the last.
+        What a slow source has given is handed on after 0.1 s; the first list of a stream after 1,000 rows or 1 s. If
+        the source fails, the rows before the fault come first, and no list is the last.
         """
-        batch: list[Record] = []
+        most, wait = (size, LINGER) if self.whole else (max(size, LOOKED_AT), LOOK)
+        batch: list[SourceRow] = []
         last = False
         try:
-            until = time.monotonic() + LINGER
-            for record in self.records:
-                batch.append(record)
-                if len(batch) == size or time.monotonic() > until:
-                    whole, batch = batch, []
-                    yield whole, False
-                    until = time.monotonic() + LINGER
+            until = time.monotonic() + wait
+            for row in self.rows():
+                batch.append(row)
+                if len(batch) == most or time.monotonic() > until:
+                    full, batch = batch, []
+                    yield full, False
+                    most, wait = size, LINGER
+                    until = time.monotonic() + wait
             last = True
         finally:
             if batch or last:
                 yield batch, last
 
 
-def read_source(source: Any, *, prompt: str) -> Source:
-    """The rows of a table.
-
-    Args:
-        source: a pandas or pyarrow frame; a path that ends in .csv, .tsv, .jsonl or .parquet; or any iterable of
-            texts or mappings.
-        prompt: the column of the prompts.
-
-    Raises:
-        ConfigurationError: the source is not a table or cannot be read. The column is looked for with the first row.
-    """
-    if isinstance(source, (str, os.PathLike)):
-        opened = _of_file(Path(os.path.expanduser(source)))  # noqa: PTH111 - a home that does not exist is named as a file
-    elif _is(source, "pandas", "DataFrame"):
-        opened = Source(len(source), _of_frame(source))
-    elif _is(source, "pyarrow", "Table"):
-        opened = Source(source.num_rows, _of_arrow(source.to_batches(max_chunksize=BATCH)))
-    elif isinstance(source, Iterable) and not isinstance(source, (bytes, Mapping)):
-        size = len(source) if isinstance(source, Sized) else None
-        opened = Source(size, _of_rows(source, prompt), endless=size is None)
-    else:
-        raise ConfigurationError(
-            f"source must be a frame, a path or an iterable of rows, not {type(source).__name__}"
-        )
-    return replace(opened, records=_with_column(opened.records, prompt))
+def read_row(
+    row: Any, place: str, *, prompt: str, columns: tuple[str, ...] = (), label: Any = None
+) -> SourceRow:
+    """A row that is a text, a mapping or, with `columns`, a tuple of values; a missing one has no prompt."""
+    if isinstance(row, Mapping):
+        return SourceRow(row, place, label)
+    if isinstance(row, str) or is_missing(row):
+        return SourceRow({prompt: row}, place, label)
+    problem = f"{place} is of type {type(row).__name__}; a row must be a text or a mapping"
+    hint = "Rows that are tuples need their names: columns=['prompt', 'size']."
+    if columns and isinstance(row, (tuple, list)):
+        if len(row) == len(columns):
+            return SourceRow(dict(zip(columns, row, strict=True)), place, label)
+        problem, hint = f"{place} has {len(row)} values for {len(columns)} columns", ""
+    return SourceRow({}, place, label, SourceError(problem, hint=hint))
 
 
-def _is(value: object, module: str, name: str) -> bool:
-    """Whether a value is an instance of a library's class; the library is not imported to find out."""
-    kind = getattr(sys.modules.get(module), name, None)
-    return kind is not None and isinstance(value, kind)
-
-
-def _with_column(records: Iterator[Record], prompt: str) -> Iterator[Record]:
-    first = next(records, None)
-    if first is None:
-        return
-    if prompt not in first:
-        there = ", ".join(str(name) for name in first) or "none"
-        raise ConfigurationError(
-            f"there is no column {clean(prompt, limit=80)}; the columns are: {clean(there, limit=300)}",
-            hint="Name the column of the prompts: prompt='caption', or --prompt-column caption.",
-        )
-    yield first
-    yield from records
-
-
-def _of_rows(rows: Iterable[Any], prompt: str) -> Iterator[Record]:
-    for number, row in enumerate(rows):
-        if isinstance(row, str):
-            yield {prompt: row}
-        elif isinstance(row, Mapping):
-            yield row
-        else:
-            raise ConfigurationError(
-                f"row {number} is of type {type(row).__name__}; a row must be a text or a mapping"
-            )
-
-
-def _of_frame(frame: Any) -> Iterator[Record]:
-    for start in range(0, len(frame), BATCH):
-        yield from frame.iloc[start : start + BATCH].to_dict("records")
-
-
-def _of_arrow(batches: Iterable[Any]) -> Iterator[Record]:
-    for batch in batches:
-        yield from batch.to_pylist()
-
-
-# --- files
-
-
-def _of_file(path: Path) -> Source:
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ConfigurationError(f"{clean(path)} is not a table; its name must end in {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise ConfigurationError(f"there is no file {clean(path)}")
-    if suffix == ".parquet":
-        return _of_parquet(path)
-    if suffix in (".csv", ".tsv"):
-        return Source(None, _named(path, _of_csv(path, "\t" if suffix == ".tsv" else ",")))
-    return Source(None, _named(path, _of_jsonl(path)))
-
-
-def _named(path: Path, records: Iterator[Record]) -> Iterator[Record]:
-    """The rows of a file; an error names the file."""
-    problem = ""
-    try:
-        yield from records
-    except OSError as error:
-        problem = error.strerror or clean(error, limit=200)
-    except (ValueError, csv.Error) as error:
-        problem = clean(error, limit=200)
-    if problem:
-        raise ConfigurationError(f"{clean(path)} cannot be read: {problem}")
-
-
-def _of_csv(path: Path, delimiter: str) -> Iterator[Record]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter=delimiter)
-        for record in reader:
-            beyond = record.pop(None, None)
-            if beyond:
-                message = f"line {reader.line_num} has {counted(len(beyond), 'value')} too many"
-                raise ValueError(message)
-            yield {name: value or None for name, value in record.items()}
-
-
-def _of_jsonl(path: Path) -> Iterator[Record]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                record = json.loads(line)
-                if not isinstance(record, dict):
-                    message = f"line {number} is not a JSON object"
-                    raise ValueError(message)
-                yield record
-
-
-def _of_parquet(path: Path) -> Source:
-    load_extra("pyarrow")
-    from pyarrow import parquet
-
-    try:
-        file = parquet.ParquetFile(path)
-        return Source(file.metadata.num_rows, _named(path, _of_arrow(file.iter_batches(batch_size=BATCH))))
-    except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
-        problem = clean(error, limit=200)
-    raise ConfigurationError(f"{clean(path)} cannot be read: {problem}")
-
-
-# --- values
-
-
-def plain(value: Any) -> Any:
-    """A value of a column as JSON can hold it; NaN, infinities, NaT and NA become None.
+def check_columns(names: tuple[Any, ...], what: str) -> None:
+    """Check that no two columns have one name.
 
     Raises:
-        ConfigurationError: the value is bytes.
+        SourceError: two have.
     """
-    kind = type(value)
-    if kind in (str, int, bool) or value is None:
-        return value
-    if kind is float:
-        return value if math.isfinite(value) else None
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        raise ConfigurationError(
-            "a column holds bytes, which the metadata cannot hold", hint="Leave that column out."
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        numbers = " and ".join(str(number) for number, name in enumerate(names, 1) if name == twice)
+        raise SourceError(
+            f"{what}: the column {clean(twice, limit=80)} stands twice (columns {numbers})",
+            hint="Give each column a name of its own.",
         )
-    if isinstance(value, Mapping):
-        return {text: plain(value[name]) for name, text in text_names(value).items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(one) for one in value]
-    if hasattr(value, "tolist"):  # of numpy
-        return plain(value.tolist())
-    if type(value).__name__ in ("NaTType", "NAType"):
-        return None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return str(value)
 
 
-def text_names(names: Iterable[Any]) -> dict[Any, str]:
-    """Each name as text, and no two the same: the number 1 beside the text "1" is `1_int`."""
-    names = list(names)
-    found: dict[Any, str] = {name: name for name in names if isinstance(name, str)}
-    taken = set(found)
-    for name in names:
-        if name not in found:
-            text = str(name)
-            while text in taken:
-                text = f"{text}_{type(name).__name__}"
-            found[name] = text
-            taken.add(text)
-    return {name: found[name] for name in names}
+def source_error(fault: BaseException) -> BaseException:
+    """What a source raised, as an error that tells of it."""
+    if isinstance(fault, SourceError) or not isinstance(fault, Exception):
+        return fault
+    if isinstance(fault, CometError):
+        return SourceError(str(fault), hint=fault.hint)
+    error = SourceError(f"the source failed: {type(fault).__name__}: {clean(fault, limit=200)}")
+    error.__cause__ = fault
+    return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
@@ -264,14 +263,14 @@ def test_a_source_that_fails_ends_the_run_after_the_calls_in_flight(
 
 
 def test_a_source_that_breaks_in_the_middle_tells_what_was_paid_before(
-    make: Make, endpoint: Endpoint, tmp_path: Path
+    make: Make, endpoint: Endpoint
 ) -> None:
-    table = tmp_path / "damaged.jsonl"
-    good = [json.dumps({"prompt": row}) for row in rows_of(1200)]
-    table.write_text("\n".join([*good, '{"prompt": "row']))
+    def source() -> Iterator[str]:
+        yield from rows_of(10)
+        raise LookupError("no more prompts")
 
     with pytest.raises(SourceError) as caught:
-        make(table, max_in_flight=32, max_cost=0.40)
+        make(source())
 
     said = "\n".join(caught.value.lines())
     assert (endpoint.paid, caught.value.outcome) == (10, "billed")
@@ -521,7 +520,10 @@ def test_metadata_that_cannot_be_written_is_told_and_no_picture_is_lost(make: Ma
     assert open_dataset(tmp_path / "dataset").counts["done"] == 3
 
 
-def test_a_run_that_is_over_does_not_wait_for_more_rows(make: Make, tmp_path: Path) -> None:
+def test_a_run_that_is_over_does_not_wait_for_more_rows(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comet_magic.pipeline.source.LOOK", LINGER)
     more = threading.Event()
 
     def source() -> Iterator[str]:
