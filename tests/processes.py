@@ -6,16 +6,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import comet_magic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HOME = str(Path(comet_magic.__file__).parent.parent)
 
 
-def start(script: str, *arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    """A Python process that runs a script."""
+def start(
+    script: str, *arguments: object, env: dict[str, str] | None = None, under: Sequence[str] = ()
+) -> subprocess.Popen[str]:
+    """A Python process that runs a script, started by the command `under` if there is one."""
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
+        [*under, sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
         env={**(os.environ if env is None else env), "PYTHONPATH": HOME},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -24,9 +30,9 @@ def start(script: str, *arguments: object, env: dict[str, str] | None = None) ->
     )
 
 
-def run(script: str, *arguments: object, env: dict[str, str] | None = None) -> str:
+def run(script: str, *arguments: object, env: dict[str, str] | None = None, under: Sequence[str] = ()) -> str:
     """What a script prints; it must end well and say nothing on stderr."""
-    process = start(script, *arguments, env=env)
+    process = start(script, *arguments, env=env, under=under)
     output, noise = process.communicate(timeout=100)
     assert (process.returncode, noise) == (0, ""), noise
     return output
