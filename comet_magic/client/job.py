@@ -364,7 +364,7 @@ def _sum_usage(usages: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return total
 
 
-def wait(job: Job, tick: Callable[[], None] | None = None) -> Images:
+def wait(job: Job, tick: Callable[[], object] | None = None) -> Images:
     """The job's result; an interrupt abandons the job and says what that means for the money.
 
     Args:
@@ -379,7 +379,7 @@ def wait(job: Job, tick: Callable[[], None] | None = None) -> Images:
     return job.result()
 
 
-def wait_for_all(jobs: Sequence[Job], tick: Callable[[], None] | None = None) -> None:
+def wait_for_all(jobs: Sequence[Job], tick: Callable[[], object] | None = None) -> None:
     """Wait until all jobs have ended; an interrupt abandons them all. `wait` explains it."""
     signals: list[int] = []
     try:

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..client.job import Arrived, Preview, Progress
+from ..console import quietly
 from ..errors import CometError
 from ..text import clean, html
 
@@ -161,12 +162,14 @@ class CellOutput:
         self._thumbnails: dict[Position, tuple[bytes, str]] = {}
         self.progress = CallProgress()
 
+    @quietly
     def begin(self, title: str, notice: str) -> None:
         """Set the title of the call, and the sentence that everything it shows carries."""
         self._title, self._notice = title, notice
         if not self._quiet and getattr(self.shell, "kernel", None) is None:
             print_notices([". ".join(filter(None, (title, notice)))])
 
+    @quietly
     def tick(self) -> None:
         """Redraw if something changed or a second passed; the waiting main thread calls this often."""
         now = time.monotonic()
@@ -182,15 +185,18 @@ class CellOutput:
     def show(self, images: Images) -> None:
         """Replace the progress by the pictures and their caption; the cell's value then shows nothing more."""
         if self._updates:
-            data, metadata = self._bundle(images)
-            self._handle = display_bundle(data, metadata, handle=self._handle)
-            if len(data) > 1:  # front-ends that show the picture do not show the text of its bundle
-                print(data["text/plain"])
+            self._updates = self._replace(*self._bundle(images))
         if self._updates or self._quiet:
             count = self.shell.execution_count
             images._shown = lambda: (  # noqa: SLF001 - made for this
                 self.shell.execution_count == count and shows_value(self.shell)
             )
+
+    @quietly
+    def _replace(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self._handle = display_bundle(data, metadata, handle=self._handle)
+        if len(data) > 1:  # front-ends that show the picture do not show the text of its bundle
+            print(data["text/plain"])
 
     def show_of_failed_cell(self, images: Images) -> None:
         """Show pictures of a cell that is about to fail, and set `_` and `Out[n]` as if it had returned them."""
@@ -198,6 +204,7 @@ class CellOutput:
             display_bundle(*self._bundle(images))
         self.shell.displayhook.update_user_ns(images)
 
+    @quietly
     def stop(self, word: str) -> None:
         """Replace progress that was shown by a last line; the error itself says the rest."""
         if self._handle is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from comet_magic.sandbox import Sandbox
+from comet_magic.sandbox import Sandbox, start_sandbox
 
 from .conftest import KEY, Kernel
 
@@ -51,6 +51,28 @@ def test_a_cell_shows_its_picture_once_in_one_format(kernel: Kernel, code: str) 
     assert set(output.data) == {"image/png", "text/plain"}
     assert output.metadata["image/png"]["alt"] == "a cat's hat"
     assert "sandbox picture: set COMETAPI_KEY for real ones" in output.data["text/plain"]
+
+
+BROKEN_DISPLAY = f"""
+import IPython.display
+class Broken(IPython.display.DisplayHandle):
+    def __init__(self):
+        raise OSError("the page is gone")
+real, IPython.display.DisplayHandle = IPython.display.DisplayHandle, Broken
+try:
+    boat = %cometimg {SMALL} a boat
+finally:
+    IPython.display.DisplayHandle = real
+"""
+
+
+def test_a_display_that_fails_costs_no_picture(connect: Connect) -> None:
+    with start_sandbox(delay=0.4) as sandbox:  # long enough that progress is to be shown too
+        kernel = connect(sandbox)
+        ran = kernel.run(BROKEN_DISPLAY)
+
+        assert ran.status == "ok", ran.error
+        assert kernel.value("boat.image.size") == (256, 256)
 
 
 def test_a_timed_cell_shows_its_picture_once(kernel: Kernel) -> None:
