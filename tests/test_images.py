@@ -342,8 +342,9 @@ class TestWhatItKnows:
 
     def test_can_get_one_more_sentence(self, three):
         noted = three.with_notice("sandbox picture: set COMETAPI_KEY for real ones")
-        assert repr(noted).endswith("· sandbox picture: set COMETAPI_KEY for real ones>")
-        assert facts(noted.with_notice("a note")) == facts(three)
+        assert repr(noted).endswith("sandbox picture: set COMETAPI_KEY for real ones>")
+        assert noted.notice == "a note; sandbox picture: set COMETAPI_KEY for real ones"
+        assert facts(three.with_notice("")) == facts(three)
 
     def test_of_a_picture_has_its_checksum(self):
         assert picture(b"" + made()).sha256 == picture(made()).sha256 != picture(made(JPEG)).sha256

@@ -216,7 +216,8 @@ class Images(list["Image"]):
 
     def with_notice(self, notice: str) -> Images:
         """The same pictures with one more sentence in every caption."""
-        return _restored(self._now(notice=notice), replace(self._facts, notice=notice))
+        both = "; ".join(filter(None, (self._facts.notice, notice)))
+        return _restored(self._now(notice=both), replace(self._facts, notice=both))
 
     def save(self, path: str | os.PathLike[str], *, metadata: bool = True) -> list[Path]:
         """Write the pictures as they came, or as PNG if you changed them; gives the paths.

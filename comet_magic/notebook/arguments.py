@@ -26,7 +26,7 @@ KEY_ADVICE = (
     "this cell contains what looks like an API key, so nothing was done with it: delete the cell (its text is "
     "saved with the notebook), rotate the key at the vendor, and give the new one to %cometimg_login"
 )
-Kind = Literal["text", "name", "integer", "number", "switch", "pair"]
+Kind = Literal["text", "texts", "name", "integer", "number", "switch", "pair"]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def read_flags(
         if flag.takes_value and value is None:
             value, position = _value(line, position, flag, flags)
         read = True if value is None else _read(value, flag)
-        values[flag.name] = [*(values[flag.name] or ()), read] if flag.kind == "pair" else read
+        values[flag.name] = [*(values[flag.name] or ()), read] if flag.kind in ("pair", "texts") else read
         position = _skip(line, position)
     return values, " ".join(words)
 

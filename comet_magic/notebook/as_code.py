@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
 from ..errors import InvalidRequestError
+from ..files import from_here
+from ..images import prepare_inputs
 from ..request import requests_of
-from .arguments import refuse_key
+from .arguments import refuse_key, usage_error
 from .cell_call import parse_cell
+from .cell_inputs import input_options
 from .flags import wire_flags
 
 if TYPE_CHECKING:
@@ -32,7 +36,12 @@ def request_code(request: ImageRequest) -> str:
     """
     text = cell_text(request)
     refuse_key(text)
-    return text if _makes(text, request) else python_text(request.prompt, request.to_dict()) + "\n"
+    if _makes(text, request):
+        return text
+    inputs: dict[str, Any] = {}
+    for role, path in _input_paths(request):
+        inputs[role] = [*inputs.get(role, ()), path] if role == "image" else path
+    return python_text(request.prompt, {**request.to_dict(), **inputs}) + "\n"
 
 
 def _makes(cell: str, request: ImageRequest) -> bool:
@@ -40,9 +49,12 @@ def _makes(cell: str, request: ImageRequest) -> bool:
     line, _, body = cell.partition("\n")
     try:
         typed = parse_cell(line.removeprefix("%%cometimg"), body)
-        return requests_of(typed.prompt, {**typed.wire, "extra": dict(typed.values["raw"] or ())}) == (
-            request,
-        )
+        options = {
+            **typed.wire,
+            "extra": dict(typed.values["raw"] or ()),
+            **input_options(typed.values, (), None),
+        }
+        return requests_of(typed.prompt, options, prepare_inputs(options)) == (request,)
     except (UsageError, InvalidRequestError):
         return False
 
@@ -64,9 +76,30 @@ def cell_text(request: ImageRequest) -> str:
             words += [spelling, shlex.quote(str(value))]
     for name, value in request.extra.items():
         words += ["--raw", shlex.quote(f"{name}={json.dumps(value, ensure_ascii=False)}")]
+    for role, path in _input_paths(request):
+        words += [f"--{role}", shlex.quote(path)]
+    if request.inputs and not request.inputs.paste_back:
+        words.append("--no-paste-back")
     if re.search(r"\{\s*[^\W\d]", request.prompt):
         words.append("--no-interpolate")
     return f"{' '.join(words)}\n{request.prompt}\n"
+
+
+def _input_paths(request: ImageRequest) -> list[tuple[str, str]]:
+    """The role and the file of each picture that goes in.
+
+    Raises:
+        UsageError: one is not in the archive any more.
+    """
+    found: list[tuple[str, str]] = []
+    for role, picture in request.inputs:
+        if role == "original":
+            continue
+        path = picture.content
+        if not isinstance(path, Path) or not path.is_file():
+            raise usage_error(f"the input picture {picture.name} is gone; there is no cell without it")
+        found.append((role, str(from_here(path))))
+    return found
 
 
 def python_text(prompt: str, options: Mapping[str, Any], *, name: str = "") -> str:

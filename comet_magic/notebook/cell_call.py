@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from ..client import wait
 from ..errors import CometError
+from ..images import prepare_inputs
 from ..machine import expanded
 from ..request import requests_of
 from ..text import clean
 from . import flags
 from .arguments import read_flags, refuse_key, usage_error
+from .cell_inputs import input_options
 from .cell_output import CellOutput, print_notices
 from .confirm import never_asks, refusal
 from .prompt import fill
 from .session import session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..client import Job, Plan
     from ..images import Images, Picture
@@ -66,9 +68,10 @@ def run_cell(
         return None
 
     prompt = filled_prompt(typed, (local_names, shell.user_ns), hidden=shell.user_ns_hidden)
-    options = call_options(typed, magics)
+    namespaces = (local_names, shell.user_ns)
+    options = call_options(typed, magics) | input_options(values, namespaces, session.newest)
     output = CellOutput(shell, quiet=bool(values["quiet"]), **magics.display_settings(values["inline"]))
-    requests = requests_of(prompt, options)
+    requests = requests_of(prompt, options, prepare_inputs(options))
     print_notices(notice for request in requests for notice in request.notices)
     if values["dry_run"]:
         print_dry_run(requests, magics.client_settings())
@@ -91,6 +94,8 @@ def run_cell(
     except CometError as error:
         show_partial_result(error, job, output, notice=picture_notice, out=values["out"])
         raise
+    images.maker = maker(magics)
+    session.newest = images
     bind(shell, values["out"], images)
     output.show(images)
     if len(images) < options.get("n", 1):
@@ -175,12 +180,21 @@ def print_dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any])
     given = settings.get("price_per_image")
     each = optional_dollars(given, name="price_per_image")
     prices = [request.estimate(each) for request in requests]
-    bodies = [json.dumps(request.body(), ensure_ascii=False, indent=2) for request in requests]
-    address = resolve_base_url(settings.get("base_url")).endpoint("/images/generations")
+    bodies = [json.dumps(shown_body(request), ensure_ascii=False, indent=2) for request in requests]
+    address = resolve_base_url(settings.get("base_url")).endpoint(requests[0].path)
     for body in dict.fromkeys(bodies):
         times = f"   ({bodies.count(body)} times)" if bodies.count(body) > 1 else ""
         print(f"POST {address}{times}\n{clean(body, limit=100_000)}")
     print(f"price: {sum(prices, Price(0, 0))}; nothing was sent")
+
+
+def shown_body(request: ImageRequest) -> dict[str, Any]:
+    """What is sent, with words for the pictures that go in."""
+    pictures: dict[str, list[str]] = {}
+    for role, picture in request.inputs:
+        if role != "original":
+            pictures.setdefault(role, []).append(f"{picture.width}x{picture.height} {picture.mime}")
+    return {**request.body(), **{role: ", ".join(each) for role, each in pictures.items()}}
 
 
 def check_save_path(path: str, requests: Sequence[ImageRequest]) -> None:
@@ -200,6 +214,15 @@ def refuse_unconfirmed(plan: Plan, above: float) -> None:
 
 
 # --- what came
+
+
+def maker(magics: CometMagics) -> Callable[..., Images]:
+    """What makes an edit of a cell's pictures: `generate` with the settings of the notebook at that time."""
+
+    def make(prompt: str, **options: Any) -> Images:
+        return session.service(**magics.client_settings()).client.generate(prompt, **options)
+
+    return make
 
 
 def call_title(job: Job) -> str:

@@ -24,6 +24,22 @@ SHORT = {"model": "-m", "n": "-n"}
 KINDS: dict[str, Kind] = {"integer": "integer", "boolean": "switch"}
 
 CELL_FLAGS = (
+    Flag("edit", "edit the picture that the last cell made", "switch"),
+    Flag(
+        "image",
+        "edit or follow this picture: a variable, also boats[1], or a path; may be repeated",
+        "texts",
+        "",
+        "NAME|PATH",
+    ),
+    Flag(
+        "mask",
+        "change only this part of the first picture: a variable or a path (white changes), or left,top,right,bottom",
+        metavar="NAME|PATH|BOX",
+    ),
+    Flag("markup", "scribbles on the first picture, for gpt-image-2.5 models", metavar="NAME|PATH"),
+    Flag("no_resize", "send pictures that are larger than the model uses as they are", "switch"),
+    Flag("no_paste_back", "leave what the server changed outside the mask", "switch"),
     Flag(
         "raw",
         "send a parameter that the table does not know, its value in JSON; may be repeated",

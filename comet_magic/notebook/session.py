@@ -16,6 +16,7 @@ from ..settings import find_key, resolve_base_url, untold
 
 if TYPE_CHECKING:
     from ..client import Client, Job
+    from ..images import Images
     from ..sandbox import Sandbox
 
 SANDBOX_NOTICE = "sandbox picture: set COMETAPI_KEY for real ones"
@@ -40,6 +41,7 @@ class Session:
     """Owns the sandbox and its client; the real client belongs to `comet_magic.client`.
 
     Attributes:
+        newest: what the last cell made, for `--edit`.
         confirmed_click: whether a person has confirmed in a panel that it spends real money.
     """
 
@@ -49,6 +51,7 @@ class Session:
         self._client: Client | None = None
         self._client_settings: dict[str, Any] = {}
         self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
+        self.newest: Images | None = None
         self.confirmed_click = False
         self._used_before: dict[str, int] = {}  # micro-USD, by base URL
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from tests.crash import actor
 from tests.crash.actor import Moment
@@ -21,8 +23,18 @@ WAYS: dict[str, tuple[str, dict[str, Any], int]] = {  # the last is the number o
     "addresses in one answer": ("F:url-slow-ok:0.02", {"n": 4}, 1),
     "streams": ("F:sse-ok", {"n": 4, "stream": True, "partial_images": 2}, 4),
     "27 MB": ("F:image-27mb", {}, 1),
+    "30 MB sent": ("F:slow-ok:0.02", {"n": 4, "resize": False}, 1),
 }
 KINDS = ("sending", "waiting", "decoding", "downloading", "Arrived", "done")
+
+
+def large_file() -> bytes:
+    """A PNG of 30 MB that is sent as it is."""
+    out = io.BytesIO()
+    Image.frombytes("RGB", (3200, 3200), random.Random(0).randbytes(3200 * 3200 * 3)).save(
+        out, "PNG", compress_level=0
+    )
+    return out.getvalue()
 
 
 def moments(dice: random.Random, seconds: float, *, requests: int, pictures: int) -> list[Moment]:
@@ -40,6 +52,7 @@ def moments(dice: random.Random, seconds: float, *, requests: int, pictures: int
         ("addresses in one answer", 4, 60),
         ("streams", 4, 60),
         ("27 MB", 2, 10),
+        ("30 MB sent", 3, 20),
     ],
 )
 @pytest.mark.timeout(1800)  # three hundred kills
@@ -49,6 +62,8 @@ def test_killed_at_random_nothing_is_lost_hidden_or_paid_twice(
     seed = random.randrange(10**6)
     dice = random.Random(seed)
     prompt, options, requests = WAYS[way]
+    if way == "30 MB sent":
+        options = {**options, "image": large_file()}
     asked = replace(stage.asked, options=options)
     seconds = stage.begin(actor.timed, replace(asked, prompt=f"{prompt} #{way}")).hear()
     print(f"seed {seed}, {seconds:.3f} s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.faults.row import MEBI, Row
 
 SMALL = {"max_response_bytes": 4 * MEBI}
-LONG_BODY = {"model": "some-unlisted-model", "extra": {"image": "x" * 8 * MEBI}}
+LONG_BODY = {"model": "some-unlisted-model", "extra": {"padding": "x" * 8 * MEBI}}
 BACKOFF = {"retry_base_delay": 0.2}
 BRIEF = {"timeout": 0.5}
 
