@@ -59,18 +59,25 @@ def write_whole(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o600)
 
 
 @contextlib.contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
+def replaced(path: Path, *, private: bool = True) -> Iterator[BinaryIO]:
     """Open a file that takes its name when the block ends well: readers see the old file or the whole new one.
 
-    Only its owner can read it. Its folder is made.
+    Its folder is made.
+
+    Args:
+        path: the file.
+        private: only its owner can read it and its folder; otherwise the user's umask says who can.
 
     Raises:
         OSError: the disk refuses; the old file is untouched.
     """
     path = native(path)
-    make_folder(path.parent)
+    if private:
+        make_folder(path.parent)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
     with _part_beside(path) as part:
-        with os.fdopen(open_no_follow(part, _NEW), "wb") as file:
+        with os.fdopen(open_no_follow(part, _NEW, 0o600 if private else 0o666), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -146,9 +153,8 @@ def make_private_folder(path: Path, *, ignored: bool = True) -> None:
             with contextlib.suppress(FileExistsError):  # another process was quicker
                 if ignored:
                     write_whole(path / ".gitignore", b"*\n")
-        probe = path / f".{secrets.token_hex(6)}{PART}"
-        _write(probe, [b"?"], 0o600)
-        probe.unlink()
+        with _part_beside(path / "probe") as probe:
+            _write(probe, [b"?"], 0o600)
     except OSError as error:
         reason = "it is a file" if path.is_file() else error.strerror or type(error).__name__
     else:

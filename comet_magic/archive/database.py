@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import secrets
 import sqlite3
+import sys
 import time
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from ..files import make_private_folder, open_no_follow
+from ..files import PART, make_private_folder, open_no_follow
 from ..machine import absolute
 from ..text import clean
 
@@ -39,6 +42,11 @@ def open_to_write(path: Path, busy: float = BUSY) -> sqlite3.Connection:
             make_private_folder(path.parent)
         # SQLite would make it readable for others.
         os.close(open_no_follow(path, os.O_RDWR | os.O_CREAT))
+    if not has_locks(path.parent):
+        raise ConfigurationError(
+            f"the file system of {clean(path.parent)} has no locks, so nothing can be kept there safely",
+            hint="Name a folder on a local disk: archive=, %config CometMagics.archive, or COMETIMG_ARCHIVE.",
+        )
     connection = _connect(path, "mode=rw", busy)
     with closed_on_failure(connection):
         _write_ahead(connection, busy)
@@ -54,12 +62,54 @@ def open_to_read(path: Path, busy: float = BUSY) -> sqlite3.Connection:
     """
     _refuse_link(path)
     try:
-        return _connect(path, "mode=ro", busy)
+        return _connect(path, "mode=ro", 0.0 if not has_locks(path.parent) else busy)
     except sqlite3.OperationalError as error:
-        # Where no side file can be made nobody writes, unless one is there already.
-        if error.sqlite_errorcode & 0xFF not in _UNREADABLE or _has_log(path):
+        # Where no side file can be made, or nothing be locked, nobody writes, unless a log is there already.
+        unreadable = error.sqlite_errorcode & 0xFF in _UNREADABLE or not has_locks(path.parent)
+        if not unreadable or _has_log(path):
             raise
     return _connect(path, "mode=ro&immutable=1", busy)
+
+
+def has_locks(folder: Path) -> bool:
+    """Whether files in a folder can be locked; True where that cannot be tried.
+
+    SQLite takes the answer of a file system without locks for a lock of somebody else, and waits for its end.
+    A file of SQLite's own is not tried: closing it would release the locks of this process on it.
+    """
+    try:
+        device = folder.stat().st_dev
+        if device not in _has_locks:
+            _has_locks[device] = _can_lock(folder)
+        return _has_locks[device]
+    except OSError:
+        return True
+
+
+_has_locks: dict[int, bool] = {}
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def _can_lock(folder: Path) -> bool:
+    if sys.platform == "win32":  # pragma: no cover - every file system of Windows has locks
+        return True
+    import fcntl
+
+    files = (path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
+    found = next((path for path in files if ".sqlite" not in path.name), None)
+    path, flags, kind = found, os.O_RDONLY, fcntl.LOCK_SH
+    if path is None:
+        path, flags, kind = folder / f".{secrets.token_hex(6)}{PART}", os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX
+    descriptor = open_no_follow(path, flags)
+    try:
+        fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in _NO_LOCKS
+    finally:
+        os.close(descriptor)
+        if found is None:
+            path.unlink(missing_ok=True)
+    return True
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ MetadataRow = dict[str, Any]
 
 
 class Folder:
-    """A folder of this machine; its files are written whole or not at all."""
+    """A folder of this machine; its files are written whole or not at all, for whom the user's umask lets read."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = native(folder).absolute()
@@ -53,7 +53,7 @@ class Folder:
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         """A temporary file in the same folder, which takes the name at the end."""
-        return replaced(self._folder / name)
+        return replaced(self._folder / name, private=False)
 
 
 class Address:

@@ -287,7 +287,7 @@ class RowIndex:
                 return
         raise ConfigurationError(
             f"the index {clean(self.path)} cannot be used: {problem}",
-            hint="It may be removed: the next run makes it again, and nothing paid is lost.",
+            hint="Is its disk full, or does another program hold it?",
         )
 
 
