@@ -104,8 +104,8 @@ class _File:
 
     def lines(self, opened: Any) -> Generator[str, None, None]:
         """Its lines, with their ends and without a byte order mark."""
-        text = _as_text(opened, self.options.encoding)
-        try:
+        with contextlib.ExitStack() as layers:
+            text = _as_text(opened, self.options.encoding, layers)
             for number, line in enumerate(text, 1):
                 bad = None if line.isascii() else _UNDECODED.search(line)
                 if bad:
@@ -114,20 +114,21 @@ class _File:
                         hint="Give the encoding of the file, such as encoding='cp1252'.",
                     )
                 yield line.removeprefix("\ufeff") if number == 1 else line
-        finally:
-            if text is not opened:
-                text.detach()  # what somebody else opened stays open
 
 
-def _as_text(opened: Any, encoding: str | None) -> Any:
-    if isinstance(opened, io.TextIOBase):
+def _as_text(opened: Any, encoding: str | None, layers: contextlib.ExitStack) -> Any:
+    """A file as text; the layers above it are taken off at the end, for they would close it."""
+    if isinstance(opened.read(0), str):
         return opened
-    buffered = opened if hasattr(opened, "peek") else io.BufferedReader(opened)
-    if buffered.peek(2)[:2] == _GZIP:
-        buffered = io.BufferedReader(gzip.GzipFile(fileobj=buffered))
-    head = buffered.peek(2)[:2]
-    marked = "utf-16" if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else None
-    return io.TextIOWrapper(buffered, marked or encoding or "utf-8", errors="surrogateescape", newline="")
+    if not hasattr(opened, "peek"):
+        opened = io.BufferedReader(opened)
+        layers.callback(opened.detach)
+    if opened.peek(2)[:2] == _GZIP:
+        opened = io.BufferedReader(gzip.GzipFile(fileobj=opened))
+    marked = "utf-16" if opened.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else None
+    text = io.TextIOWrapper(opened, marked or encoding or "utf-8", errors="surrogateescape", newline="")
+    layers.callback(text.detach)
+    return text
 
 
 # --- which files
@@ -197,8 +198,15 @@ def read_handle(handle: Any, options: FileOptions) -> Source:
     name = getattr(handle, "name", None)
     named = isinstance(name, str) and not name.startswith("<")
     kind = _kind(str(name), options) if named else options.format or ""  # "": found by the first line
-    again = bool(getattr(handle, "seekable", bool)())
-    start = handle.tell() if again else 0
+    try:
+        again = bool(getattr(handle, "seekable", bool)())
+        start = handle.tell() if again else 0
+    except (OSError, ValueError) as error:  # such as a closed one
+        problem = clean(error, limit=200)
+    else:
+        problem = ""
+    if problem:
+        raise SourceError(f"the open file cannot be read: {problem}")
 
     @contextlib.contextmanager
     def open_again() -> Iterator[Any]:
