@@ -47,6 +47,11 @@ class Changeover:
             ConfigurationError: the folder or its index cannot be used, or the rows of the folder would leave it.
         """
         job, index = self._job, self._index
+        if job.kept:
+            stands = index.standing()
+            self._number = stands.number if stands else 0
+            self.notices.append(_redo_message(tally(job.again(), shared=True)))
+            return
         make_private_folder(job.folder, ignored=False)
         index.make()
         self._shared = self._archive.is_shared()
@@ -55,12 +60,12 @@ class Changeover:
                 f"another process works in {clean(job.folder)}, and replace=True may remove its rows",
                 hint="Wait for it, or add rows with append=True.",
             )
-        stands = index.standing() is not None
+        stood = index.standing() is not None
         remember_folder(job.folder)
         self._number = index.begin(
             vendor=job.base.vendor, size=job.source.size, frame=job.source.index, alone=not self._shared
         )
-        if job.source.whole and stands:
+        if job.source.whole and stood:
             try:
                 plan = tally(job.again(), shared=self._shared)
             except BaseException:
@@ -71,7 +76,9 @@ class Changeover:
 
     def add(self, rows: Iterable[Row], *, last: bool) -> None:
         """Add some more rows; with the last ones they take the place of those that stand, or join them."""
-        self._index.add(self._number, rows)
+        if self._job.kept:
+            return
+        self._index.add(self._number, rows, store_prompts=self._job.client.get("store_prompts", True))
         if last:
             self._change_over()
 

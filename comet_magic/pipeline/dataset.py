@@ -8,6 +8,7 @@ import dataclasses
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 from ..archive import Reader
@@ -36,7 +37,7 @@ from .source import Source, source_error
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from .report import Dataset
@@ -140,7 +141,7 @@ def generate_dataset(
         max_per_minute=max_per_minute,
         options=options,
     )
-    _warn_of_billing_twice(job)
+    warn_of_billing_twice(job)
     return DatasetRun(job, cluster=cluster, progress=progress).report()
 
 
@@ -166,7 +167,7 @@ async def agenerate_dataset(
     job = await asyncio.to_thread(
         read_job, source, out, **given, max_per_minute=max_per_minute, options=options
     )
-    _warn_of_billing_twice(job)
+    warn_of_billing_twice(job)
     run = DatasetRun(job, cluster=cluster, progress=progress)
     # Connecting, waiting and reading the report block: the caller's loop is left free.
     with ThreadPoolExecutor(1, "comet_magic-dataset") as thread:
@@ -223,7 +224,8 @@ def plan(
     return tally(job, shared=others_alive(job.folder))
 
 
-def _warn_of_billing_twice(job: DatasetJob) -> None:
+def warn_of_billing_twice(job: DatasetJob) -> None:
+    """Warn if calls of unknown outcome are sent again."""
     bounds = [call.bound for call in Reader(job.folder).uncertain()] if job.redo == "unknown" else []
     if bounds:
         calls = counted(len(bounds), "call of unknown outcome is", "calls of unknown outcome are")
@@ -249,13 +251,11 @@ class DatasetJob:
         in_flight: at most so many calls side by side.
         max_cost: micro-USD that all runs together may cost, or None.
         per_minute: at most so many pictures a minute, or None.
-        append: add rows and remove none, for a table that comes in parts: chunks one after the other, or halves in
-            two processes. A row that is there already is not added again.
-        replace: let rows go that this table does not have. Without it, up to 20 rows and one in ten may go because
-            the table was edited; if there are more, the table is refused before anything is sent.
         redo: send only the rows that ended so; None sends those that are open.
         append: rows are added to those of the folder, and none is removed.
         replace: rows of the folder that the source does not have may be removed, however many.
+        kept: the source is the index of the folder, which stays as it is.
+        given: the settings of the client as they were given.
     """
 
     folder: Path
@@ -269,6 +269,8 @@ class DatasetJob:
     redo: Redo | None
     append: bool
     replace: bool
+    kept: bool
+    given: Mapping[str, Any]
 
     def again(self) -> DatasetJob:
         """The same job with its source at the first row; not for a stream."""
@@ -293,26 +295,46 @@ def read_job(
         ConfigurationError: the source or a setting cannot be used.
         InvalidRequestError: a parameter breaks a rule.
     """
+    make = partial(Expander, prompt=prompt, parameters=options.get("parameters"), dedupe=dedupe)
+    reading = {name: value for name, value in _those(SourceOptions, options).items() if name != "parameters"}
+    return job_of(
+        dataset_folder(out),
+        partial(read_source, source, prompt=prompt, **reading),
+        make,
+        options,
+        redo=redo,
+        append=append,
+        replace=replace,
+        max_per_minute=max_per_minute,
+    )
+
+
+def job_of(
+    folder: Path,
+    source: Callable[[], Source],
+    expander: Callable[..., Expander],
+    options: Mapping[str, Any],
+    *,
+    redo: Redo | None,
+    append: bool = False,
+    replace: bool = False,
+    max_per_minute: float | None = None,
+    kept: bool = False,
+) -> DatasetJob:
+    """A job whose source and expander are made once the options are checked; raises as `read_job`."""
     _check(redo=redo, append=append, replace=replace, max_per_minute=max_per_minute, options=options)
     client: Any = _those(ClientOptions, options)
+    given = {**client}
     base = base_url_of(client)
     client.setdefault("max_in_flight", DATASET_IN_FLIGHT)
     max_cost = optional_dollars(client.pop("max_cost", None), name="max_cost")
     settings = Settings(**_those(Settings, client))
     price_per_image = optional_dollars(settings.price_per_image, name="price_per_image")
-    expander = Expander(
-        _those(WireOptions, options),
-        prompt=prompt,
-        vendor=base.vendor,
-        parameters=options.get("parameters"),
-        price_per_image=price_per_image,
-        dedupe=dedupe,
-    )
-    reading = {name: value for name, value in _those(SourceOptions, options).items() if name != "parameters"}
+    made = expander(_those(WireOptions, options), vendor=base.vendor, price_per_image=price_per_image)
     return DatasetJob(
-        folder=dataset_folder(out),
-        source=_looked_through(read_source(source, prompt=prompt, **reading), expander),
-        expander=expander,
+        folder=folder,
+        source=_looked_through(source(), made),
+        expander=made,
         base=base,
         client=client,
         in_flight=settings.max_in_flight,
@@ -321,6 +343,8 @@ def read_job(
         redo=redo,
         append=append,
         replace=replace,
+        kept=kept,
+        given=given,
     )
 
 

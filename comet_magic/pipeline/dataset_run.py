@@ -69,7 +69,7 @@ class DatasetRun:
         error = self._runner.error
         if error is not None:
             raise self._explained(error) if isinstance(error, CometError) else error
-        dataset = open_dataset(self._job.folder)
+        dataset = Dataset(open_dataset(self._job.folder).folder, self._job.given)
         if self.interrupts:
             raise self._interrupted(dataset)
         return dataset

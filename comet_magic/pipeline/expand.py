@@ -46,6 +46,7 @@ class Row(NamedTuple):
         label: of the row of the source, in the index of its frame.
         shares_earlier: it uses the picture of an earlier row.
         problem: why it cannot be sent.
+        model: that it names, if there is no template.
     """
 
     position: int
@@ -57,6 +58,7 @@ class Row(NamedTuple):
     label: Any = None
     shares_earlier: bool = False
     problem: CometError | None = None
+    model: str | None = None
 
 
 class Parameters(NamedTuple):
@@ -249,7 +251,16 @@ class Expander:
                     continue
             words = prompt if isinstance(prompt, str) and not holds_key(prompt) else ""
             kept = {name: value for name, value in columns.items() if not holds_key((name, value))}
-            yield Row(self._next(), words, None, "", 0, kept, row.label, problem=problem)
+            model = self._model_of(row.record)
+            yield Row(self._next(), words, None, "", 0, kept, row.label, problem=problem, model=model)
+
+    def _model_of(self, record: Record) -> str | None:
+        """The model that a row names which is not sent, as text."""
+        named = record.get("model") if "model" in self._parameters else None
+        model = (
+            named if isinstance(named, str) and named.strip() else self._defaults.get("model", DEFAULT_MODEL)
+        )
+        return clean(model, limit=200) if isinstance(model, str) else None
 
     def _prompt_of(self, row: SourceRow) -> Any:
         value = row.record.get(self._prompt)

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..archive import Archive, Reader, Spend
 from ..errors import ConfigurationError, PartialResultError, SaveError
@@ -20,12 +20,14 @@ from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, read_records
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
     from PIL.Image import Image
 
+    from ..settings import ClientOptions
+    from .dataset import Redo
     from .exports import Format
 
 MOST_ON_A_SHEET = 64
@@ -99,8 +101,9 @@ class Verification:
 class Dataset:
     """A dataset on disk; each property reads it anew."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
+        self._settings = settings or {}  # of the client that it was made with
         self._archive = Reader(folder)
 
     def __len__(self) -> int:
@@ -181,6 +184,35 @@ class Dataset:
         finally:
             archive.close()
         raise SaveError(problem, outcome="not_sent")
+
+    def retry(
+        self,
+        status: Redo,
+        *,
+        cluster: Any = None,
+        progress: bool = True,
+        **settings: Unpack[ClientOptions],
+    ) -> Dataset:
+        """Send the rows again that ended so; no table is needed. What is paid is fetched first, free.
+
+        Args:
+            status: `failed`, `refused` or `unknown`; the last may be billed twice.
+            cluster: as of `generate_dataset`.
+            progress: as of `generate_dataset`.
+            **settings: of the client, `max_cost` too; what is not given is as it was in the run that gave this report.
+
+        Returns:
+            The report after it.
+
+        Raises:
+            ConfigurationError: the rows cannot be sent as they were: to another server, or their prompts are not kept.
+            CometError: as `generate_dataset` does.
+        """
+        from .retry import retry_rows
+
+        return retry_rows(
+            self.folder, status, {**self._settings, **settings}, cluster=cluster, progress=progress
+        )
 
     def raise_for_failures(self) -> None:
         """Raise unless every row has its picture; for scripts, papermill and CI.

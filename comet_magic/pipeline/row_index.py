@@ -151,9 +151,9 @@ class RowIndex:
                 connection.execute("REPLACE INTO frames VALUES (?, ?, ?)", (number, *names))
             return number
 
-    def add(self, run: int, rows: Iterable[Row]) -> None:
-        """Add rows to a run."""
-        values = [(run, *_values(row)) for row in rows]
+    def add(self, run: int, rows: Iterable[Row], *, store_prompts: bool = True) -> None:
+        """Add rows to a run; without their prompts if these are not to be kept."""
+        values = [(run, *_values(row if store_prompts else row._replace(prompt=""))) for row in rows]
         with self._opened(write=True) as connection:
             connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
@@ -341,7 +341,7 @@ def _values(row: Row) -> tuple[Any, ...]:
     template, problem = row.template, row.problem
     return (
         *(row.position, row.key, row.copy, clean(row.prompt, limit=1 << 20) if problem else row.prompt),
-        *((template.model, template.parameters) if template else (None, None)),
+        *((template.model, template.parameters) if template else (row.model, None)),
         json.dumps(row.columns),
         *((type(problem).__name__, clean(problem)) if problem else (None, None)),
         None if row.label is None else json.dumps(plain(row.label)),

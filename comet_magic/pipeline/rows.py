@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ..protocol import decisions
 from ..protocol.decisions import RowStatus
 from ..settings import Settings
 from ..text import clean
+from .expand import KeyCounts
 from .row_index import RowIndex
 from .values import fitted, widened
 
@@ -112,7 +114,8 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
     """Every row, in the order of its source.
 
     `file_name` is relative to the folder, None if there is no picture; `parameters` is JSON, so that it is a text in
-    every format; `cost` is in micro-USD; `created` is in UTC. Each row has every column of the source, and a column
+    every format; `cost` is in micro-USD, and a picture that rows
+    share costs only the first of them; `created` is in UTC. Each row has every column of the source, and a column
     whose values are of several types is text.
     """
     archive = Reader(folder)
@@ -124,10 +127,15 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
         for rows in index.rows(run.number):
             for row in rows:
                 kinds = widened(kinds, json.loads(row.columns))
-        for rows in index.rows(run.number):
-            copies = archive.copies((row.key for row in rows if row.key), facts=True)
-            for row in rows:
-                yield _record(row, copies.get((row.key, row.copy)), run.state, kinds)
+        seen = KeyCounts()  # of first copies: only these are shared, by rows that are deduplicated
+        with contextlib.closing(seen):
+            for rows in index.rows(run.number):
+                copies = archive.copies((row.key for row in rows if row.key), facts=True)
+                for row in rows:
+                    record = _record(row, copies.get((row.key, row.copy)), run.state, kinds)
+                    if row.key and row.copy == 0 and seen.add(row.key, 1) and record["cost"] is not None:
+                        record["cost"] = 0
+                    yield record
 
 
 def _record(row: IndexedRow, copy: Copy | None, state: RunState, kinds: Mapping[str, Any]) -> dict[str, Any]:

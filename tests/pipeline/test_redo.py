@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from comet_magic.errors import PartialResultError
-from comet_magic.pipeline import Dataset, generate_dataset, plan
+from comet_magic.errors import ConfigurationError, InvalidRequestError, PartialResultError
+from comet_magic.pipeline import Dataset, generate_dataset, open_dataset, plan
 from tests.pipeline.conftest import settings
 from tests.pipeline.endpoint import Endpoint, _reply, small_picture
 from tests.pipeline.maker import rows_of
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
     from pathlib import Path
+
+    from comet_magic.pipeline import Redo
 
     Make = Callable[..., Dataset]
 
@@ -93,6 +95,91 @@ def test_looking_at_whole_pictures_writes_nothing(make: Make) -> None:
     assert report.verify()
     assert (report.folder / "ledger.sqlite").stat().st_mtime_ns == before
     assert not (report.folder / "owners").exists() or not list((report.folder / "owners").iterdir())
+
+
+# --- without the table
+
+
+@pytest.mark.parametrize(
+    ("status", "prompt"), [("refused", "REFUSE a"), ("failed", "WRONG b"), ("unknown", "LOST c")]
+)
+def test_rows_are_sent_again_without_their_table(
+    status: Redo, prompt: str, make: Make, endpoint: Endpoint, recwarn: pytest.WarningsRecorder
+) -> None:
+    rows = ["one", "REFUSE a", "", "WRONG b", {"prompt": "LOST c", "label": 5}]
+    report = make([row if isinstance(row, dict) else {"prompt": row} for row in rows])
+    before, asked = list(report.records()), len(endpoint.asked)
+    endpoint.forgiving = True
+
+    again = report.retry(status, progress=False)
+
+    assert [one.prompt for one in endpoint.asked[asked:]] == [prompt]
+    assert [record["prompt"] for record in again.records()] == [record["prompt"] for record in before]
+    assert list(again.records())[4]["label"] == 5
+    assert again.counts["done"] == (1 if status == "unknown" else 2)
+    assert len(recwarn) == (status == "unknown")
+
+
+def test_a_report_that_was_opened_needs_the_settings_of_its_run(
+    make: Make, endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(["same", "same", "REFUSE a", "REFUSE a"], dedupe=True)
+    report = open_dataset(tmp_path / "dataset")
+    endpoint.forgiving = True
+
+    for elsewhere in ({}, {"base_url": "https://example.com/v1", "api_key": "k" * 30}):
+        with pytest.raises(ConfigurationError, match="were sent to sandbox, and this would send them to"):
+            report.retry("refused", **elsewhere)  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequestError, match="model is not a parameter"):
+        report.retry("refused", model="gpt-image-2")  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError, match="redo is done"):
+        report.retry("done")  # type: ignore[arg-type]
+    own = {name: value for name, value in settings(endpoint).items() if name != "model"}
+    again = report.retry("refused", **own)
+
+    assert (again.counts["done"], endpoint.paid) == (4, 2)
+    assert capsys.readouterr().err == "1 row is sent again for at most $0.04\n"
+
+
+def test_a_retry_keeps_the_limit_of_its_run_and_can_be_stopped_by_it(make: Make, endpoint: Endpoint) -> None:
+    report = make(["one", "REFUSE a", "REFUSE b"], max_cost=0.08)
+    endpoint.forgiving = True
+
+    again = report.retry("refused", progress=False)
+
+    assert (again.counts["done"], endpoint.paid) == (2, 2)
+    assert report.retry("refused", progress=False, max_cost=1.0).counts["done"] == 3
+
+
+# --- what is kept and told of rows
+
+
+def test_prompts_that_are_not_to_be_kept_are_in_no_file(make: Make, endpoint: Endpoint) -> None:
+    secret = "unmistakable words"
+    report = make([{"prompt": f"REFUSE {secret}", "label": 1}, {"prompt": secret}], store_prompts=False)
+    files = [path for path in report.folder.rglob("*") if path.is_file()]
+
+    assert [
+        path for path in files if secret.encode() in path.read_bytes() or "unmistakable" in path.name
+    ] == []
+    assert [(one["prompt"], one.get("label")) for one in report.records()] == [("", 1), ("", None)]
+    with pytest.raises(ConfigurationError, match="its prompt is not kept") as caught:
+        report.retry("refused", progress=False)
+    assert "redo=" in caught.value.hint
+    assert make([f"REFUSE {secret}", secret], store_prompts=False).counts["done"] == endpoint.paid == 1
+
+
+def test_a_row_that_is_refused_here_names_its_model(make: Make) -> None:
+    report = make([{"prompt": "", "model": "dall-e-2"}, {"prompt": ""}])
+
+    assert [record["model"] for record in report.records()] == ["dall-e-2", "test-model"]
+
+
+def test_what_rows_share_costs_once(make: Make) -> None:
+    report = make(["a", "b", "a", "a", "REFUSE"], dedupe=True)
+
+    assert sum(record["cost"] or 0 for record in report.records()) == report.cost
+    assert [record["cost"] == 0 for record in report.records()] == [False, False, True, True, False]
 
 
 class NamesEachRequest(Endpoint):
