@@ -14,6 +14,7 @@ from comet_magic.pipeline import generate_dataset, open_dataset
 from tests.pipeline.conftest import settings
 from tests.pipeline.endpoint import Endpoint
 from tests.pipeline.maker import rows_of, start_maker, told
+from tests.processes import start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,3 +89,44 @@ def test_without_a_place_for_the_list_everything_works(
     report = generate_dataset(rows_of(3), tmp_path / "set", max_cost_day=0.05, **settings(endpoint))
 
     assert (report.counts["done"], known_folders()) == (1, [])
+
+
+ASKS = """
+from IPython.core.interactiveshell import InteractiveShell
+import comet_magic as cm
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "comet_magic")
+for line in ("cometimg_status", "cometimg_history harbour", "cometimg_history"):
+    name, _, words = line.partition(" ")
+    print("#", line)
+    shell.run_line_magic(name, words)
+shell.run_line_magic("cometimg_history", cm.history("a", archive="sets/two")[0].id).save("again.png")
+money = cm.spend()
+print("#", money.calls, round(float(money.spent), 2), len(money.unreadable), cm.spend(archive="sets/two").calls)
+"""
+
+
+def test_status_history_and_spend_know_the_datasets_of_this_machine(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    sets = tmp_path / "sets"
+    generate_dataset(["a boat", "LOST boat"], sets / "one", **settings(endpoint))
+    generate_dataset(["a harbour"], sets / "two", **settings(endpoint))
+    generate_dataset(["a quay"], sets / "three", **settings(endpoint))
+    (sets / "three/ledger.sqlite").write_bytes(b"this is no database at all" * 100)
+
+    said, noise = start(ASKS).communicate(timeout=60)
+
+    status, found, history, money = said.split("\n#")[0:1] + said.split("\n# ")[1:]
+    assert noise == ""
+    assert "spent in the sandbox (play money) in sets/one  $0.04, at most $0.08 in 2 calls" in status
+    assert "spent in the sandbox (play money) in sets/two  $0.04 in 1 call" in status
+    assert "LOST boat" in status
+    assert "cannot be read" in status
+    assert "three/ledger.sqlite" in status
+    assert "a harbour" in found
+    assert "boat" not in found
+    assert history.index("a harbour") < history.index("boat")
+    assert money.split()[0] == "3"
+    assert money.split()[2:] == ["1", "1"]
+    assert (tmp_path / "again.png").is_file()

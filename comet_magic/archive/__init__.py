@@ -1,6 +1,6 @@
 """The archive: paid pictures are on disk before anyone sees them, and every call has its row."""
 
-from .queries import History, Reader, history, spend
+from .queries import History, Reader, ask_known, history, spend
 from .raw_answers import RawAnswer
 from .records import (
     Budget,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+from dataclasses import replace
 from datetime import date, datetime, time
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CometError, ConfigurationError
 from ..extras import load_extra
@@ -20,14 +21,16 @@ from ..request import ImageRequest, Inputs
 from ..text import clean, clean_url
 from . import layout
 from .claims import copy_of_row
+from .known_folders import known_folders
 from .ledger import Ledger
 from .process_lock import is_alive
 from .records import Claim, Copy, Entry, Held, Spend, StoredPicture, is_call, is_input, is_place
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+T = TypeVar("T")
 _KEYS_AT_ONCE = 5_000  # so that a plan of a hundred thousand rows never holds the ledger for long
 _UNSETTLED = ("claimed", "received", "unknown")
 _PICTURE = """key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt, unpasted,
@@ -256,6 +259,25 @@ class Reader:
         return Spend(*rows[0]) if rows and rows[0][0] is not None else Spend()
 
 
+def ask_known(
+    own: Path | None, question: Callable[[Reader], T]
+) -> tuple[list[tuple[Reader, T]], tuple[str, ...]]:
+    """Ask every folder that money is spent from on this machine, but one's own.
+
+    Returns:
+        The reader of each with its answer, the oldest folder first; and why some cannot be read, in words.
+    """
+    answers, problems = [], []
+    for folder in known_folders():
+        if folder != own:
+            try:
+                reader = Reader(folder)
+                answers.append((reader, question(reader)))
+            except ConfigurationError as error:
+                problems.append(str(error))
+    return answers, tuple(problems)
+
+
 def find_claim(ledger: Ledger, call_id: str, folder: Path | None) -> Claim | None:
     """A call by its whole id, or None; one that is not made as ours are is none."""
     query = "SELECT id, key, copies, request, prompt, inputs, vendor, reserved FROM calls WHERE id = ?"
@@ -373,15 +395,17 @@ def spend(
     since: date | datetime | None = None,
     archive: str | os.PathLike[str] = DEFAULT_ARCHIVE,
 ) -> Spend:
-    """What an archive has spent, in micro-USD, with its upper bound.
+    """What was spent, in micro-USD, with its upper bound: in the default archive and all datasets of this machine.
 
     Args:
         vendor: only the money of this one (`cometapi`, `sandbox`, a host); by default of all together.
         since: only the money since that day.
-        archive: its folder, by default the one that `generate` writes to.
+        archive: only the money of this folder; by default of the one that `generate` writes to, and of every folder
+            of a dataset on this machine.
 
     Returns:
-        `.spent`, `.reserved` (in flight), `.uncertain` (perhaps billed) and `.bound`, the most that it can be.
+        `.spent`, `.reserved` (in flight), `.uncertain` (perhaps billed) and `.bound`, the most that it can be;
+        `.unreadable` says which folders could not be read.
 
     Raises:
         ConfigurationError: the archive cannot be read.
@@ -393,4 +417,9 @@ def spend(
         >>> money.calls, money.spent, money.bound
         (1, 16000, 16000)
     """
-    return Reader(archive_folder(archive)).spend(vendor=vendor, since=since)
+    own = Reader(archive_folder(archive))
+    spent = own.spend(vendor=vendor, since=since)
+    if archive != DEFAULT_ARCHIVE:
+        return spent
+    answers, problems = ask_known(own.folder, lambda reader: reader.spend(vendor=vendor, since=since))
+    return replace(sum((each for _, each in answers), spent), unreadable=problems)

@@ -6,7 +6,7 @@ States: claimed → received → done; or rejected, unknown, cancelled. Amounts 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import CometError
@@ -226,6 +226,7 @@ class Spend:
         uncertain: the most that calls of unknown outcome can have cost; budgets count it as spent.
         calls: how many calls are counted.
         unpriced: how many of them may have cost something that no number here holds.
+        unreadable: sentences on folders whose money is not counted.
     """
 
     spent: int = 0
@@ -233,6 +234,10 @@ class Spend:
     uncertain: int = 0
     calls: int = 0
     unpriced: int = 0
+    unreadable: tuple[str, ...] = ()
+
+    def __add__(self, other: Spend) -> Spend:
+        return Spend(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     @property
     def bound(self) -> int:

@@ -23,7 +23,7 @@ from .job import Arrived
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..archive import Archive, Settled, StoredPicture
+    from ..archive import Reader, Settled, StoredPicture
     from ..protocol import Reply
     from ..request import Inputs
     from .core import Core
@@ -228,7 +228,7 @@ class ResultWriter:
         )
 
 
-def picture_of(archive: Archive, stored: StoredPicture, *, cost: int | None) -> Picture:
+def picture_of(archive: Reader, stored: StoredPicture, *, cost: int | None) -> Picture:
     """A picture read from the archive, whole as it came; `cost` is in micro-USD.
 
     Raises:

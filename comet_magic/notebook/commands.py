@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from ..archive import Archive, Entry
+    from ..archive import Archive, Entry, Reader
     from ..catalog import Model
     from ..client import Abandoned, Client, Job
     from ..images import Images
@@ -168,14 +168,21 @@ def _store_in_keyring(key: Secret, base: BaseURL) -> None:
 
 def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
     """Show where requests go, with which key, what was spent, what is running and what is uncertain."""
+    from ..archive import ask_known
+
     base = resolve_base_url(settings.get("base_url"))
     key = find_key(None, base)
     client, archive = _archive_of(settings)
+    answers, problems = ask_known(
+        client.archive.folder, lambda reader: (list(_spend_rows(reader, base, named=True)), reader.doubtful())
+    )
     rows = [
         ("key", _key_words(key.source, base)),
         ("base URL", f"{base.url} ({base.source})"),
         ("archive", archive),
-        *_spend_rows(client, base),
+        *_spend_rows(client.archive, base),
+        *(row for _, (spent, _) in answers for row in spent),
+        *(("cannot be read", problem) for problem in problems),
         *([("balance", _balance_words(settings))] if balance else []),
     ]
     display_bundle(table(("", ""), rows, notes=key.notices))
@@ -183,6 +190,7 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
     if running:
         display_bundle(table(("running", "for", "state", "can cost", "request id"), running))
     uncertain = [_uncertain_row(call) for call in client.archive.doubtful()]
+    uncertain += [_uncertain_row(call) for _, (_, calls) in answers for call in calls]
     if uncertain:
         head = ("uncertain since", "model", "can cost", "request id", "prompt")
         note = (
@@ -214,17 +222,18 @@ def _key_words(source: str, base: BaseURL) -> str:
     return "none: %cometimg_login gives one"
 
 
-def _spend_rows(client: Client, base: BaseURL) -> Iterator[tuple[str, str]]:
+def _spend_rows(archive: Reader, base: BaseURL, *, named: bool = False) -> Iterator[tuple[str, str]]:
     from ..money import dollars
 
+    where = f" in {from_here(archive.folder)}" if named and archive.folder else ""
     for vendor in dict.fromkeys((base.vendor, "sandbox")):
-        spend = client.archive.spend(vendor=vendor)
+        spend = archive.spend(vendor=vendor)
         if not spend.calls:
             continue
         more = f", at most {dollars(spend.bound)}" if spend.bound != spend.spent else ""
         unpriced = f", {spend.unpriced} of unknown price" if spend.unpriced else ""
         name = "spent in the sandbox (play money)" if vendor == "sandbox" else f"spent at {vendor}"
-        yield name, f"{dollars(spend.spent)}{more} in {counted(spend.calls, 'call')}{unpriced}"
+        yield name + where, f"{dollars(spend.spent)}{more} in {counted(spend.calls, 'call')}{unpriced}"
 
 
 def _balance_words(settings: Mapping[str, Any]) -> str:
@@ -288,9 +297,11 @@ def show_history(
     words: str, values: Mapping[str, Any], *, shell: Any, settings: Mapping[str, Any]
 ) -> Images | None:
     """Show the history; with the ID of a call return its pictures, or write its cell into the next one."""
+    from ..archive import ask_known
+
     client = session.archive_client(**settings)
     archive = client.archive
-    found = archive.entry(words) if _CALL_ID.fullmatch(words) else None
+    here, found = _find_call(archive, words) if _CALL_ID.fullmatch(words) else (archive, None)
     for flag in ("as_code", "fetch"):
         if values[flag] and found is None:
             raise usage_error(
@@ -300,15 +311,32 @@ def show_history(
         _write_next_cell(found, shell)
         return None
     if found is not None:
-        return client.fetch(found.id) if values["fetch"] else images_of(archive, found)
-    entries = archive.history(
-        words, limit=_limit(values["limit"]), model=values["model"], since=_since(values["since"])
-    )
+        if values["fetch"] and here is not archive:
+            where = clean(here.folder)
+            hint = f"comet_magic.open_dataset({where!r}).retry('failed') fetches what is paid."
+            raise ConfigurationError(f"this call is of the dataset {where}", hint=hint)
+        return client.fetch(found.id) if values["fetch"] else images_of(here, found)
+    limit, facts = _limit(values["limit"]), {"model": values["model"], "since": _since(values["since"])}
+    answers, problems = ask_known(archive.folder, lambda reader: reader.history(words, limit=limit, **facts))
+    own = (archive, archive.history(words, limit=limit, **facts))
+    entries = [(reader, entry) for reader, calls in (own, *answers) for entry in calls]
+    entries = sorted(entries, key=lambda one: one[1].created, reverse=True)[:limit]
+    for problem in problems:
+        print(problem)
     if not entries:
         print("Nothing found." if words or values["model"] or values["since"] else "Nothing was made yet.")
         return None
-    display_bundle(_history_table(archive, entries))
+    display_bundle(_history_table(entries))
     return None
+
+
+def _find_call(archive: Archive, call_id: str) -> tuple[Reader, Entry | None]:
+    """The call with an id, and the archive that has it: the own one, or that of a dataset of this machine."""
+    from ..archive import ask_known
+
+    found = archive.entry(call_id)
+    answers = [] if found else ask_known(archive.folder, lambda reader: reader.entry(call_id))[0]
+    return next(((reader, entry) for reader, entry in answers if entry), (archive, found))
 
 
 def _limit(given: int | None) -> int:
@@ -325,7 +353,7 @@ def _since(given: str | None) -> date | None:
     raise usage_error(f"--since is {given}; it takes a date such as 2026-11-22")
 
 
-def _history_table(archive: Archive, entries: Sequence[Entry]) -> Any:
+def _history_table(entries: Sequence[tuple[Reader, Entry]]) -> Any:
     from ..money import dollars
 
     rows = [
@@ -339,7 +367,7 @@ def _history_table(archive: Archive, entries: Sequence[Entry]) -> Any:
             entry.outcome if entry.outcome != "done" else f"{len(entry.pictures)}",
             entry.prompt or "",
         )
-        for entry in entries
+        for archive, entry in entries
     ]
     head = ("", "id", "time", "model", "size", "cost", "pictures", "prompt")
     return table(
@@ -347,7 +375,7 @@ def _history_table(archive: Archive, entries: Sequence[Entry]) -> Any:
     )
 
 
-def _thumbnail(archive: Archive, entry: Entry) -> Thumbnail | str:
+def _thumbnail(archive: Reader, entry: Entry) -> Thumbnail | str:
     from ..images import preview
 
     if not entry.pictures:
@@ -359,7 +387,7 @@ def _thumbnail(archive: Archive, entry: Entry) -> Thumbnail | str:
     return Thumbnail(data_url(small, mime), entry.prompt or "picture")
 
 
-def images_of(archive: Archive, entry: Entry) -> Images:
+def images_of(archive: Reader, entry: Entry) -> Images:
     """The pictures of a call, read from the archive.
 
     Raises:
