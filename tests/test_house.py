@@ -195,6 +195,13 @@ def test_nothing_is_swallowed_and_nothing_is_left_to_do(path: Path) -> None:
         assert word not in text
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_query_numbers_its_parameters(path: Path) -> None:
+    """Python 3.12 warns of `?1` with a sequence, and 3.14 refuses it: https://docs.python.org/3/library/sqlite3.html."""
+    queries = [text for text in texts(path) if re.search(r"\b(?:SELECT|WHERE|UPDATE|INSERT|DELETE)\b", text)]
+    assert [text for text in queries if re.search(r"\?\d", text)] == []
+
+
 def rooms_of_classes() -> dict[str, set[str]]:
     """The files in which each class or alias of a type is defined; those of the panel are left out."""
     found: dict[str, set[str]] = {}

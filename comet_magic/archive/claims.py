@@ -119,7 +119,7 @@ def _next_free(connection: sqlite3.Connection, key: str, wanted: int) -> tuple[i
 
 def _must_be_free(connection: sqlite3.Connection, key: str, copies: Sequence[int], *, redo: bool) -> None:
     query = """SELECT key, copy, state, id, path, error, code, message FROM slots
-        WHERE key = ?1 AND copy IN (SELECT value FROM json_each(?2)) AND CASE WHEN ?3
+        WHERE key = ? AND copy IN (SELECT value FROM json_each(?)) AND CASE WHEN ?
         THEN path IS NOT NULL OR state IN ('claimed', 'received') ELSE NOT free END"""
     taken = tuple(
         copy_of_row(row) for row in connection.execute(query, (key, json.dumps(list(copies)), redo))

@@ -20,7 +20,7 @@ from .fork_hooks import ForkHooks, watch
 from .schema import ready_to_read, ready_to_write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -68,7 +68,7 @@ class Ledger(ForkHooks):
                     connection.execute("ROLLBACK")
                 raise
 
-    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+    def rows(self, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """What a query finds, as rows that also know their columns; nothing if there is no ledger yet.
 
         Raises:

@@ -173,20 +173,21 @@ class Reader:
         start = None
         if since is not None:
             start = (since if isinstance(since, datetime) else datetime.combine(since, time())).timestamp()
-        condition = """WHERE (?1 IS NULL OR model = ?1) AND (?2 IS NULL OR created >= ?2)
-            AND (?3 = '' OR holds(prompt, ?3)) ORDER BY number DESC LIMIT ?4"""
-        return self._entries(condition, (model, start, words.strip(), -1 if limit is None else limit))
+        condition = """WHERE (:model IS NULL OR model = :model) AND (:start IS NULL OR created >= :start)
+            AND (:words = '' OR holds(prompt, :words)) ORDER BY number DESC LIMIT :limit"""
+        values = {"model": model, "start": start, "words": words.strip()}
+        return self._entries(condition, {**values, "limit": -1 if limit is None else limit})
 
     def entry(self, call_id: str) -> Entry | None:
         """The call whose id begins so, or None if none or several do."""
         if not call_id.isalnum():
             return None
-        found = self._entries("WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", (call_id.lower(),))
+        found = self._entries("WHERE id >= :id AND id < :id || 'g' LIMIT 2", {"id": call_id.lower()})
         return found[0] if len(found) == 1 else None
 
-    def _entries(self, condition: str, values: tuple[Any, ...] = ()) -> list[Entry]:
+    def _entries(self, condition: str, values: Mapping[str, Any] | None = None) -> list[Entry]:
         with self._damage_told():
-            rows = self._ledger.rows(f"SELECT * FROM calls {condition}", values)  # noqa: S608 - our own
+            rows = self._ledger.rows(f"SELECT * FROM calls {condition}", values or ())  # noqa: S608 - our own
             pictures = self._pictures_of([row["number"] for row in rows])
             return [self._entry(row, tuple(pictures.get(row["number"], ()))) for row in rows]
 
@@ -254,8 +255,10 @@ class Reader:
     ) -> Spend:
         """The money of a vendor, a session, or all, from a day on."""
         query = """SELECT SUM(spent), SUM(reserved), SUM(uncertain), SUM(calls), SUM(unpriced) FROM money
-            WHERE (?1 IS NULL OR vendor = ?1) AND (?2 IS NULL OR session = ?2) AND (?3 IS NULL OR day >= ?3)"""
-        rows = self._ledger.rows(query, (vendor, session, since.isoformat()[:10] if since else None))
+            WHERE (:vendor IS NULL OR vendor = :vendor) AND (:session IS NULL OR session = :session)
+            AND (:day IS NULL OR day >= :day)"""
+        day = since.isoformat()[:10] if since else None
+        rows = self._ledger.rows(query, {"vendor": vendor, "session": session, "day": day})
         return Spend(*rows[0]) if rows and rows[0][0] is not None else Spend()
 
 

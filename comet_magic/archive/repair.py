@@ -136,9 +136,9 @@ def _adopt_pictures(recovery: Recovery, findings: _Findings) -> None:
 
 def _adopt_file(recovery: Recovery, path: Path) -> bool:
     prefix, copy = layout.parsed_name(path.name) or ("", 0)
-    query = """SELECT id, call, position, state FROM slots WHERE key >= ?1 AND key < ?1 || 'g' AND copy = ?2
+    query = """SELECT id, call, position, state FROM slots WHERE key >= :key AND key < :key || 'g' AND copy = :copy
         AND path IS NULL AND state IN ('unknown', 'done')"""
-    asked = recovery.ledger.rows(query, (prefix, copy)) if prefix else []
+    asked = recovery.ledger.rows(query, {"key": prefix, "copy": copy}) if prefix else []
     if len(asked) != 1:
         return False
     call_id, number, position, state = asked[0]

@@ -85,7 +85,7 @@ def _catalog_table() -> Any:
         (
             model.id + (" (default)" if model.id == DEFAULT_MODEL else ""),
             model.n,
-            model.parameters["size"],
+            model.parameters.get("size", ""),
             model.parameters.get("quality", ""),
             "yes" if model.streams else "",
             square_price(model),

@@ -332,7 +332,7 @@ def _join(connection: sqlite3.Connection, run: int, former: int) -> None:
 def _remove_others(connection: sqlite3.Connection, run: int) -> None:
     """Remove the rows of all runs but one and those that a living run still reads, and what older runs left."""
     reading = f"SELECT number FROM runs WHERE state = 'running' AND NOT {_WHOLE}"  # noqa: S608 - our own
-    connection.execute(f"DELETE FROM rows WHERE run != ?1 AND run NOT IN ({reading})", (run,))  # noqa: S608
+    connection.execute(f"DELETE FROM rows WHERE run != ? AND run NOT IN ({reading})", (run,))  # noqa: S608
     connection.execute("DELETE FROM whole WHERE run != ?", (run,))
     connection.execute("DELETE FROM runs WHERE number < ? AND state != 'running'", (run,))
 

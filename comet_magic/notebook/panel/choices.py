@@ -117,8 +117,8 @@ def settled_size(model: str, text: str) -> tuple[str | None, str]:
     reason = problem(model, {"size": typed})
     if not reason:
         return typed, ""
-    rule = find(model).parameters["size"]
-    near = rule.nearest(_plain(model, typed))
+    rule = find(model).parameters.get("size")
+    near = rule.nearest(_plain(model, typed)) if rule else None
     return (str(near), f"{reason}: taken") if near else (None, reason)
 
 
