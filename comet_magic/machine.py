@@ -6,6 +6,7 @@ An optional source that fails or waits becomes one sentence, and the next source
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -90,6 +91,21 @@ def _outcome(what: str, future: Future[T | None]) -> Answer[T]:
     else:
         reason = getattr(fault, "strerror", None) or f"{type(fault).__name__} {fault}".strip()
     return Answer(problem=f"{what} was left out: {clean(reason, limit=120)}")
+
+
+def spare_files() -> float:
+    """How many more files and connections this process may open; infinite where there is no limit."""
+    if sys.platform == "win32":  # pragma: no cover - there each has a limit of its own, far away
+        return math.inf
+    import resource
+
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        return math.inf
+    try:
+        return most - len(os.listdir("/dev/fd"))
+    except OSError:  # no such list, or no room to read it
+        return most / 2
 
 
 # --- folders

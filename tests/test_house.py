@@ -57,6 +57,7 @@ FLOORS: dict[str, set[str]] = {
     },
     "sandbox": {"catalog", "request", "settings", "errors", "money"},
     "client": {
+        "machine",
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
         *("archive", "locations", "money", "formats", "console"),
     },

@@ -314,3 +314,26 @@ def test_a_command_goes_on_without_an_env_file_that_cannot_be_read(sandbox: Sand
     assert "no API key was found" in without.stderr
     assert "was left out: it is not UTF-8 text" in without.stderr
     assert "Traceback" not in without.stderr
+
+
+# --- few open files
+
+FEW_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+import comet_magic as cm
+report = cm.generate_dataset(
+    [f"boat {number}" for number in range(20)], "out", base_url=sys.argv[1], api_key="x", max_in_flight=20,
+    progress=False, model="dall-e-2", size="256x256",
+)
+print(report.counts["done"])
+"""
+
+
+def test_where_few_files_may_be_open_fewer_calls_are_in_flight_and_all_are_kept(sandbox: Sandbox) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", FEW_FILES, sandbox.base_url]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.stdout.strip() == "20", ran.stderr
+    assert [entry.method for entry in sandbox.log].count("POST") == 20
+    assert "in flight instead of 20" in ran.stderr

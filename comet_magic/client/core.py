@@ -17,6 +17,7 @@ from ..catalog import suggest
 from ..errors import BudgetExceededError, CometError, ConfigurationError
 from ..images import prepare_inputs
 from ..locations import archive_folder
+from ..machine import spare_files
 from ..money import Price, dollars, optional_dollars, parse_dollars
 from ..protocol import RetryBudget, RetryPolicy
 from ..request import ImageRequest, requests_of
@@ -31,7 +32,7 @@ from ..settings import (
     find_key,
     untold,
 )
-from ..text import conceal_keys
+from ..text import conceal_keys, counted
 from .job import FREE, Job, RunningCall
 from .limiter import Limiter
 from .loop_thread import LoopHandle, ending, unwrapped
@@ -162,7 +163,7 @@ class Core(ForkHooks):
         self._unfinished: set[Job] = set()
         self._loop: LoopHandle | None = None
         self._workers = anyio.CapacityLimiter(WORKERS)
-        self.limiter = Limiter(self.settings.max_in_flight, per_minute=self._per_minute)
+        self.limiter = Limiter(_side_by_side(self.settings.max_in_flight), per_minute=self._per_minute)
         self.retry_budget = RetryBudget()
         self.results = ResultWriter(self)
         self.takeover = Takeover(self)
@@ -407,3 +408,21 @@ class Core(ForkHooks):
         """
         if again or not self.takeover.looked:
             await anyio.to_thread.run_sync(self.takeover.take_over)
+
+
+FILES_OF_A_CALL = 3  # its connection, its raw answer, and the picture that is written
+FILES_OF_A_CLIENT = 20  # ledger and index with their side files, the loop, and what is opened for a moment
+
+
+def _side_by_side(most: int) -> int:
+    """How many calls may be in flight so that no paid answer finds that this process may open no more files."""
+    fitting = (spare_files() - FILES_OF_A_CLIENT) / FILES_OF_A_CALL
+    if most <= fitting:
+        return most
+    fewer = max(1, int(fitting))
+    log.warning(
+        "%s in flight instead of %s: this process may open few files (see ulimit -n)",
+        counted(fewer, "call"),
+        most,
+    )
+    return fewer
