@@ -103,7 +103,7 @@ def spare_files() -> float:
     if most == resource.RLIM_INFINITY:
         return math.inf
     try:
-        return most - len(os.listdir("/dev/fd"))
+        return most - len(list(Path("/dev/fd").iterdir()))
     except OSError:  # no such list, or no room to read it
         return most / 2
 

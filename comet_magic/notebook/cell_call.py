@@ -23,7 +23,7 @@ from .session import session
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..client import Job, Plan
+    from ..client import Client, Job, Plan
     from ..images import Images, Picture
     from ..request import ImageRequest
     from .magic import CometMagics
@@ -79,13 +79,7 @@ def run_cell(
     if values["save"]:
         check_save_path(values["save"], requests)
 
-    settings = magics.client_settings()
-    if values["download_proxy"]:
-        settings["download_proxy"] = values["download_proxy"]
-    print_notices(session.new_key_notices(magics.base_url))
-    client, picture_notice, _ = session.service(**settings)
-    if not values["yes"] and not never_asks(client.vendor, settings | options):
-        refuse_unconfirmed(client.plan(prompt, **options), magics.confirm_above)
+    client, picture_notice = confirmed_client(magics, values, prompt, options)
     job = client.submit(prompt, **options, on_event=output.progress.note)
     session.track(job)
     output.begin(call_title(job), picture_notice)
@@ -211,6 +205,24 @@ def refuse_unconfirmed(plan: Plan, above: float) -> None:
     problem = refusal(plan, above)
     if problem:
         raise usage_error(problem)
+
+
+def confirmed_client(
+    magics: CometMagics, values: Mapping[str, Any], prompt: str, options: Mapping[str, Any]
+) -> tuple[Client, str]:
+    """The client to send with, and the notice of its pictures.
+
+    Raises:
+        UsageError: the call costs more than may be sent without a word.
+    """
+    settings = magics.client_settings()
+    if values["download_proxy"]:
+        settings["download_proxy"] = values["download_proxy"]
+    print_notices(session.new_key_notices(magics.base_url))
+    client, picture_notice, _ = session.service(**settings)
+    if not values["yes"] and not never_asks(client.vendor, {**settings, **options}):
+        refuse_unconfirmed(client.plan(prompt, **options), magics.confirm_above)
+    return client, picture_notice
 
 
 # --- what came

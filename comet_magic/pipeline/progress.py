@@ -62,6 +62,8 @@ class Display:
         self.every = math.inf
         self._shows: Lines | Bar | None = None
         self._try(lambda: self._use(make()))
+        if self._shows is None:  # such as a kernel without widgets
+            self._try(lambda: self._use(Lines()))
 
     def _use(self, shows: Lines | Bar) -> None:
         self._shows, self.every = shows, shows.every

@@ -17,7 +17,7 @@ import comet_magic.pandas
 from comet_magic.__main__ import main
 from comet_magic.archive import Spend
 from comet_magic.pipeline import progress
-from comet_magic.pipeline.progress import Bar, Lines, Status, make_display
+from comet_magic.pipeline.progress import Bar, Display, Lines, Status, make_display
 from tests.pipeline.conftest import settings
 from tests.pipeline.maker import rows_of
 from tests.processes import start
@@ -261,3 +261,23 @@ def test_a_run_shows_how_far_it_is(
     said = capsys.readouterr().err
     assert said.startswith("0 of 3 rows")
     assert "3 of 3 rows" in said
+
+
+class BareShell:
+    """The shell of a kernel that has no widgets and no way to show one."""
+
+    kernel = object()
+
+
+def test_in_a_kernel_that_cannot_show_a_bar_progress_is_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ImportError("IProgress not found")
+
+    monkeypatch.setattr("IPython.get_ipython", BareShell)
+    monkeypatch.setattr("comet_magic.pipeline.progress.NotebookBar", refuse)
+    shown = Display(make_display)
+    shown.show(lambda: Status({"done": 1}, 2, Spend(spent=4700)))
+    shown.close()
+    assert "1 of 2 rows" in capsys.readouterr().out
