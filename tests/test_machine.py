@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import threading
@@ -337,3 +338,57 @@ def test_where_few_files_may_be_open_fewer_calls_are_in_flight_and_all_are_kept(
     assert ran.stdout.strip() == "20", ran.stderr
     assert [entry.method for entry in sandbox.log].count("POST") == 20
     assert "in flight instead of 20" in ran.stderr
+
+
+# --- a clock far off
+
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+static long now(void) { return atol(getenv("NOW")); }
+int clock_gettime(clockid_t id, struct timespec *t) {
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int ended = real(id, t);
+    if (id == CLOCK_REALTIME) t->tv_sec = now();
+    return ended;
+}
+time_t time(time_t *p) { if (p) *p = now(); return now(); }
+int gettimeofday(struct timeval *t, void *zone) { t->tv_sec = now(); t->tv_usec = 0; return 0; }
+"""
+AT_THAT_TIME = """
+import datetime, sys
+import comet_magic as cm
+from comet_magic.__main__ import main
+ways = {"base_url": sys.argv[1], "api_key": "x", "model": "dall-e-2", "size": "256x256"}
+cm.generate("a boat", **ways)
+assert len(cm.generate("a boat", reuse=True, **ways)) == 1
+assert len(cm.history().to_frame()) == 1
+report = cm.generate_dataset(["a boat", "a castle"], "out", progress=False, **ways)
+report.to_frame()
+report.export("tars", format="webdataset")
+main(["doctor", "--repair"])
+with cm.Client(base_url=sys.argv[1], api_key="x", max_cost_day=5) as client:
+    client.generate("a bridge", model="dall-e-2", size="256x256")
+print(datetime.datetime.now().year, report.counts["done"])
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("gcc"), reason="needs gcc, for a shim of the clock"
+)
+@pytest.mark.parametrize(("now", "year"), [(-5_000_000_000, 1811), (9_223_000_000, 2262)])
+def test_a_clock_far_off_stops_nothing(sandbox: Sandbox, now: int, year: int) -> None:
+    Path("clock.c").write_text(CLOCK)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", "clock.so", "clock.c", "-ldl"], check=True)
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": str(Path("clock.so").absolute()),
+        "NOW": str(now),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    command = [sys.executable, "-c", AT_THAT_TIME, sandbox.base_url]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines()[-1:] == [f"{year} 2"], ran.stderr
