@@ -56,19 +56,20 @@ def head(settings: Mapping[str, Any]) -> str:
     try:
         offline = session.destination(settings.get("base_url")) == ""
         base = resolve_base_url(settings.get("base_url"))
-        source = find_key(None, base).source
+        key = find_key(None, base)
     except CometError as error:
         return _head("settings cannot be used", f"{error}. {error.hint or HOW}")
+    source, left_out = key.source, "".join(f" {notice[:1].upper()}{notice[1:]}." for notice in key.notices)
     if offline:
         sandbox = "Sandbox: there is no key, so pictures are painted on this machine and cost nothing."
-        return _head("sandbox · no key needed", f"{sandbox} For real ones {HOW}")
+        return _head("sandbox · no key needed", f"{sandbox} For real ones {HOW}{left_out}")
     if source not in ("none", "withheld"):
-        return _head(f"{base.vendor} · key from {source}", "")
-    return _head(f"{base.url} · no key", f"There is no key for {base.url}: {HOW}")
+        return _head(f"{base.vendor} · key from {source}", left_out.strip())
+    return _head(f"{base.url} · no key", f"There is no key for {base.url}: {HOW}{left_out}")
 
 
 def _head(chip: str, notice: str) -> str:
-    band = f'<div class="comet-band" role="note">{html(notice, limit=600)}</div>' if notice else ""
+    band = f'<div class="comet-band" role="note">{html(notice, limit=900)}</div>' if notice else ""
     return (
         '<div class="comet-head"><span class="comet-name">Comet Magic</span>'
         f'<span class="comet-chip">{html(chip)}</span></div>{band}'
