@@ -43,7 +43,9 @@ class Secret:
         self._read: Callable[[], str] = lambda: value
         parts, whole = _parts(value), _fold(value)
         self._find: Callable[[str], Iterator[tuple[int, int]]] = lambda view: _occurrences(view, parts)
-        self._within: Callable[[str], bool] = lambda view: len(whole) >= _SHORTEST_KEY and whole in view
+        # "whatever", as people give to a server that wants no key, may be in any prompt.
+        plain = len(whole) < _SHORTEST_KEY or (len(whole) < _LONG_KEY and not re.search(r"\d", whole))
+        self._within: Callable[[str], bool] = lambda view: not plain and whole in view
         _live[id(self)] = self
 
     def reveal(self) -> str:

@@ -391,16 +391,30 @@ def test_a_key_in_a_tables_row_fails_that_row_and_is_not_stored(sandbox: Sandbox
         {"prompt": "a boat", "note": "fine"},
         {"prompt": f"a castle {PLAIN}", "note": "fine"},
         {"prompt": "a bridge", "note": f"made with {PLAIN}"},
-        {"prompt": "a tower", "user": PLAIN},
         {"prompt": "a tower", "note": {"nested": [PLAIN]}},
     ]
     report = cm.generate_dataset(rows, "out", progress=False, **SMALL)
     assert report.counts["done"] == 1
-    assert report.counts["failed"] == 4
+    assert report.counts["failed"] == 3
     (reason,) = {record["message"] for record in report.records() if record["message"]}
     assert "API key" in reason
     assert [entry.method for entry in sandbox.log].count("POST") == 1
     assert [path for path in tmp_path.rglob("*") if path.is_file() and found(PLAIN, path.read_bytes())] == []
+
+
+def test_a_key_in_a_column_of_a_parameter_refuses_the_table(sandbox: Sandbox, tmp_path: Any) -> None:
+    rows = [{"prompt": "a boat", "user": "me"}, {"prompt": "a tower", "user": PLAIN}]
+    with pytest.raises(cm.CometError, match="user contains what looks like an API key") as caught:
+        cm.generate_dataset(rows, "out", progress=False, **SMALL)
+    assert not found(PLAIN, "\n".join(caught.value.lines()))
+    assert sandbox.log == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and found(PLAIN, path.read_bytes())] == []
+
+
+@pytest.mark.parametrize("word", ["whatever", "not-needed", "sandbox", "lm-studio"])
+def test_a_word_that_stands_for_a_key_may_be_in_a_prompt(gateway: Gateway, word: str) -> None:
+    base = f"http://127.0.0.1:{gateway.port}"
+    assert len(cm.generate(f"a boat or {word} floats", base_url=base, api_key=word, **SMALL)) == 1
 
 
 def test_a_key_for_a_worker_in_its_request_is_refused(sandbox: Sandbox) -> None:
