@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 import sys
 import tempfile
 import unicodedata
@@ -23,8 +24,10 @@ from .text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import BufferedReader
 
 PART = ".part"
+LARGEST = 512 << 20  # bytes of a picture or another file of an archive
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 # The errors of link() on file systems without hard links: FAT and exFAT, some FUSE and network mounts.
@@ -119,13 +122,21 @@ def write_all(descriptor: int, block: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder that only its owner can read, and its parents; durably."""
+    """Make a folder that only its owner can read, and its parents; durably.
+
+    Raises:
+        NotADirectoryError: something else has its name.
+        OSError: it cannot be made.
+    """
     path = native(path)
     if path.is_dir():
         return
     if not path.parent.exists():
         make_folder(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:  # that a file has the name is not an answer to who writes the file of a name once
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
     sync_folder(path.parent)
 
 
@@ -305,6 +316,34 @@ def inside(folder: Path, name: str) -> Path:
         if not is_linked(folder, path):
             return path
     raise PermissionError(errno.EPERM, "it leads out of its folder", str(name))
+
+
+def open_inside(folder: Path, name: str, *, largest: int = LARGEST) -> BufferedReader:
+    """Open a file under a folder to read it.
+
+    Raises:
+        OSError: it is not there, is a link, a pipe, a device or a folder, leads out, or has more than `largest` bytes.
+    """
+    path = inside(folder, name)
+    descriptor = open_no_follow(
+        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+    )  # a pipe would be waited for
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= largest:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    code = errno.EFBIG if stat.S_ISREG(status.st_mode) else errno.EINVAL
+    raise OSError(code, os.strerror(code), str(path))
+
+
+def read_inside(folder: Path, name: str) -> bytes:
+    """The bytes of a file under a folder.
+
+    Raises:
+        OSError: as `open_inside`.
+    """
+    with open_inside(folder, name) as file:
+        return file.read()
 
 
 def is_linked(folder: Path, path: Path) -> bool:

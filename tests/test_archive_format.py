@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DATA = Path(__file__).parent / "data"
+CAT = ImageRequest("a cat")
 SPEND = Spend(spent=48_000, reserved=48_000, uncertain=16_000, calls=8)
 
 
@@ -350,11 +351,14 @@ def test_a_reader_sees_what_a_writer_adds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE calls SET request = '[1]', prompt = NULL",
-        "UPDATE calls SET usage = '{'",
-        "UPDATE calls SET created = 1e300",
-        "UPDATE calls SET created = 'yesterday', ended = 'today'",
-        f"UPDATE calls SET usage = '{'[' * 5000}'",
+        "UPDATE calls SET cost = -1",
+        "UPDATE calls SET reserved = 1e300 WHERE state = 'claimed'",
+        "UPDATE calls SET reserved = 'much'",
+        "UPDATE calls SET state = 'free'",
+        "ALTER TABLE calls ADD COLUMN more",
+        "ALTER TABLE calls ADD COLUMN more AS (zeroblob(900000000))",
+        "CREATE INDEX more ON calls (length(prompt))",
+        "CREATE TABLE more (x)",
         "DROP TABLE pictures",
         "CREATE TRIGGER more AFTER UPDATE ON calls BEGIN DELETE FROM calls; END",
         "CREATE VIEW endless AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT * FROM n",
@@ -373,6 +377,55 @@ def test_a_row_or_a_table_that_we_never_wrote_is_told_as_our_own_error(
 
     with pytest.raises(ConfigurationError, match="ledger"):
         told(Reader(folder))
+    with pytest.raises(ConfigurationError, match="ledger"):
+        claim(archive)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "request = '[1]', prompt = NULL",
+        "usage = '{'",
+        "created = 1e300",
+        "created = 'yesterday', ended = 'today'",
+        f"usage = '{'[' * 5000}'",
+        "key = 'short'",
+        "id = CAST('x' AS BLOB)",
+        "prompt = CAST(x'ff' AS TEXT)",
+        "error = 3",
+    ],
+)
+def test_a_row_that_we_never_wrote_is_set_aside_and_stops_nothing(tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "cometimg"
+    archive = Archive(folder)
+    buy(archive)
+    buy(archive, CAT)
+    archive.close()
+    with contextlib.closing(ledger(folder)) as connection, connection:
+        connection.execute(f"UPDATE calls SET {change} WHERE number = 1")
+
+    told(Reader(folder))
+    kept = Reader(folder).history(limit=None)
+    assert kept[0].prompt == CAT.prompt
+    assert len(kept) + Reader(folder).set_aside() >= 2
+    assert Reader(folder).spend().calls == 2
+    buy(archive)
+    archive.close()
+
+
+def test_sums_that_are_not_those_of_the_calls_are_not_believed(tmp_path: Path) -> None:
+    folder = tmp_path / "cometimg"
+    archive = Archive(folder)
+    buy(archive)
+    spent = archive.spend()
+    archive.close()
+    with contextlib.closing(ledger(folder)) as connection, connection:
+        connection.execute("UPDATE money SET spent = -1000000000, uncertain = 1e300")
+
+    assert Reader(folder).spend() == spent
+    claim(archive)
+    assert archive.spend().spent == spent.spent
+    archive.close()
 
 
 def test_a_ledger_with_damaged_pages_is_told_as_our_own_error(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ FLOORS: dict[str, set[str]] = {
     "locations": {"machine"},
     "extras": {"errors"},
     "settings": {"errors", "text", "addresses", "locations", "key_sources"},
-    "request": {"catalog", "errors", "formats", "money", "text"},
+    "request": {"catalog", "errors", "files", "formats", "money", "text"},
     "protocol": {"text", "errors", "formats"},
     "images": {"frames", "extras", "files", "formats", "text", "errors", "request", "catalog", "money"},
     "archive": {

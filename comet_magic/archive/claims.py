@@ -163,7 +163,7 @@ def receive(
 def copy_at(connection: sqlite3.Connection, claimed: Claim, position: int) -> int:
     """The copy index of a call's picture: claimed, or the next free one for a picture nobody asked for."""
     query = """SELECT c.number, p.copy FROM calls c LEFT JOIN pictures p ON p.call = c.number AND p.position = ?
-        WHERE c.id = ?"""
+        AND typeof(p.copy) = 'integer' WHERE c.id = ?"""
     number, own = _only(connection, query, (position, claimed.id))
     if own is not None:
         return int(own)

@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import sqlite3
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY = 30.0  # seconds to wait for another process's transaction
+_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+_LONGEST = 64 << 20  # bytes of a value or of a query
 _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
@@ -32,11 +35,11 @@ def open_to_write(path: Path, busy: float = BUSY) -> sqlite3.Connection:
         busy: seconds to wait for another process's transaction.
 
     Raises:
-        ConfigurationError: it is a link, or its folder cannot be written.
+        ConfigurationError: it, or a file beside it, is a link or no file; or its folder cannot be written.
         OSError: the file cannot be made.
         sqlite3.Error: it cannot be opened.
     """
-    _refuse_link(path)
+    _refuse_foreign(path)
     if not path.exists():
         if not path.parent.is_dir():
             make_private_folder(path.parent)
@@ -57,10 +60,10 @@ def open_to_read(path: Path, busy: float = BUSY) -> sqlite3.Connection:
     """A connection that changes nothing, also if nothing can be written.
 
     Raises:
-        ConfigurationError: it is a link.
+        ConfigurationError: it, or a file beside it, is a link or no file.
         sqlite3.Error: it cannot be opened.
     """
-    _refuse_link(path)
+    _refuse_foreign(path)
     try:
         return _connect(path, "mode=ro", 0.0 if not has_locks(path.parent) else busy)
     except sqlite3.OperationalError as error:
@@ -112,6 +115,18 @@ def _can_lock(folder: Path) -> bool:
     return True
 
 
+def refuse_code(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that defines what would be run: a view, a trigger, a computed column, a check.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    query = """SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index')
+        OR sql LIKE '%CHECK%' OR sql LIKE '%GENERATED%' OR sql LIKE '%AS (%' OR sql LIKE '%VIRTUAL%' LIMIT 1"""
+    if connection.execute(query).fetchone():
+        raise ConfigurationError(f"{clean(path)} was not written by comet_magic", hint="Remove it.")
+
+
 @contextlib.contextmanager
 def closed_on_failure(connection: sqlite3.Connection) -> Iterator[None]:
     """Close a connection that could not be prepared."""
@@ -122,11 +137,34 @@ def closed_on_failure(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _refuse_link(path: Path) -> None:
-    if path.is_symlink():
-        raise ConfigurationError(
-            f"{clean(path)} is a link", hint="Remove it, or name the folder it leads to."
-        )
+def _refuse_foreign(path: Path) -> None:
+    """Refuse what SQLite would follow, wait for, or be led astray by: the file, and those that it puts beside it.
+
+    A rollback journal may name another file, which SQLite removes; ours never do.
+    https://sqlite.org/fileformat2.html#the_rollback_journal
+    """
+    for name in (path.name, *(f"{path.name}{suffix}" for suffix in ("-journal", "-wal", "-shm"))):
+        place = path.with_name(name)
+        try:
+            found = place.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISLNK(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink > 1):
+            wrong, hint = "is a link", "Remove it, or name the folder it leads to."
+        elif not stat.S_ISREG(found.st_mode):
+            wrong, hint = "is not a file", "Remove it, or name another folder."
+        elif name.endswith("-journal") and _names_another(place):
+            wrong, hint = "was not written by comet_magic", "Remove it, or name another folder."
+        else:
+            continue
+        raise ConfigurationError(f"{clean(place)} {wrong}", hint=hint)
+
+
+def _names_another(journal: Path) -> bool:
+    """Whether a rollback journal ends with the name of another file."""
+    with journal.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - len(_JOURNAL)))
+        return file.read() == _JOURNAL
 
 
 def _has_log(path: Path) -> bool:
@@ -144,6 +182,8 @@ def _connect(path: Path, how: str, busy: float) -> sqlite3.Connection:
         check_same_thread=False,
     )
     with closed_on_failure(connection):
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA schema_version").fetchone()  # only the first question opens the file
     return connection
 

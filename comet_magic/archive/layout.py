@@ -8,23 +8,28 @@ import hashlib
 import json
 import os
 import re
+import stat
 from operator import attrgetter, itemgetter
 from pathlib import Path, PurePosixPath
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigurationError
 from ..files import (
     inside,
     is_linked,
     is_name_inside,
     make_folder,
     native,
+    open_inside,
     open_no_follow,
     slug,
     write_all,
     write_whole,
 )
 from ..formats import SUFFIX, sniff
-from .records import is_call
+from ..text import clean
+from .records import is_call, is_hash, is_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +41,8 @@ if TYPE_CHECKING:
 RECEIPTS = "receipts.jsonl"
 _RECEIPT = 2  # the version of the receipts that are written
 _LONGEST = 4 << 20  # bytes of a receipt
+_LONGEST_LOG = 4 << 30  # bytes of all of them
+_PLACES = ("owners", "spool", "images", "rescue", "receipts", "inputs", "unpasted")
 _FACTS = (
     *("id", "key", "vendor", "model", "prompt", "prompt_sha256", "created", "session", "day", "seconds"),
     *("request_id", "status", "attempts"),
@@ -45,6 +52,7 @@ _MONEY = ("reserved", "cost")
 _PICTURE = (
     *("copy", "position", "path", "mime", "width", "height", "size", "sha256", "revised_prompt", "unpasted"),
 )
+_NUMBERS = ("copy", "position", "width", "height", "size")
 _NAME = re.compile(r".*-(?P<key>[0-9a-f]{10})\.(?P<copy>\d+)(?:-\d+)?\.(?:png|jpg|webp)")
 
 
@@ -77,6 +85,27 @@ def must_be_there(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, "the archive's folder is gone", str(folder))
+
+
+def must_be_ours(folder: Path) -> None:
+    """Refuse a folder in which nothing could be kept, before anything is paid: a link or a pipe has one of our names.
+
+    Raises:
+        ConfigurationError: it is so.
+    """
+    for name in (RECEIPTS, *_PLACES):
+        path = native(folder / name)
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue
+        file = name == RECEIPTS
+        fits = stat.S_ISREG(found.st_mode) and found.st_nlink == 1 if file else stat.S_ISDIR(found.st_mode)
+        if not fits or is_linked(folder, path):
+            raise ConfigurationError(
+                f"the archive cannot be written: {clean(path)} is not a {'file' if file else 'folder'} of its own",
+                hint="Remove it, or name another folder.",
+            )
 
 
 def put(folder: Path, name: str, data: bytes, sha256: str) -> str:
@@ -130,12 +159,6 @@ def _to_write(folder: Path, name: str) -> Path:
     return path
 
 
-def digest(path: Path) -> str:
-    """The sha256 of a file."""
-    with native(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def digest_of(data: bytes) -> str:
     """The sha256 of bytes."""
     return hashlib.sha256(data).hexdigest()
@@ -156,7 +179,11 @@ def is_there(folder: Path, name: str) -> bool:
 
 def matches(folder: Path, name: str, sha256: str) -> bool:
     """Whether there is a real file with these bytes under this name in the folder."""
-    return is_there(folder, name) and digest(inside(folder, name)) == sha256
+    try:
+        with open_inside(folder, name) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 # --- receipts: what an answer brought, enough to make its row in the ledger again -----------------------
@@ -211,21 +238,24 @@ def has_receipts(folder: Path) -> bool:
 
 def find_receipt(folder: Path, key: str, copy: int) -> dict[str, Any]:
     """A worker's receipt by the first copy of its answer; {} if there is none."""
-    name = receipt_name(key, copy)
-    return _parsed(inside(folder, name)) if is_there(folder, name) else {}
+    return _parsed(folder, receipt_name(key, copy))
 
 
 def receipts(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every receipt with its place, from the log and from files; {} for one that cannot be read."""
-    if is_there(folder, RECEIPTS):
-        with inside(folder, RECEIPTS).open("rb") as file:
+    try:
+        with open_inside(folder, RECEIPTS, largest=_LONGEST_LOG) as file:
             number = 0
             while line := file.readline(_LONGEST):
                 number += 1
                 if line.strip():
                     yield f"{RECEIPTS}:{number}", _receipt_in(line)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        yield RECEIPTS, {}
     for path in sorted(native(folder).glob("receipts/*/*.json")):
-        yield relative(folder, path), {} if is_linked(folder, path) else _parsed(path)
+        yield relative(folder, path), _parsed(folder, relative(folder, path))
 
 
 def relative(folder: Path, path: Path) -> str:
@@ -233,10 +263,10 @@ def relative(folder: Path, path: Path) -> str:
     return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "replace")
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _parsed(folder: Path, name: str) -> dict[str, Any]:
     try:
-        with native(path).open("rb") as file:
-            return _receipt_in(file.read(_LONGEST))
+        with open_inside(folder, name, largest=_LONGEST) as file:
+            return _receipt_in(file.read())
     except OSError:
         return {}
 
@@ -244,7 +274,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 def _receipt_in(text: bytes) -> dict[str, Any]:
     """A receipt under the ledger's names of columns; {} if the text is none. Version 1 is that of 0.1."""
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return {}
     if not isinstance(content, dict) or content.get("version") not in (1, _RECEIPT):
@@ -255,15 +285,23 @@ def _receipt_in(text: bytes) -> dict[str, Any]:
     return content if _is_receipt(content) else {}
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)  # NaN and the like are no JSON
+
+
 def _is_receipt(content: dict[str, Any]) -> bool:
     """Whether it has what the names of files and the rows of the ledger are made of; a stranger's may not."""
     pictures, texts = content.get("pictures"), ("vendor", "model", "prompt_sha256", "session", "day")
+    optional, moments = ("prompt", "request_id"), ("created", "seconds")
     return (
         is_call(content["id"], content["key"], content["copies"])
         and all(isinstance(content[name], str) for name in texts)
+        and all(isinstance(content[name], (str, NoneType)) for name in optional)
         and isinstance(content["request"], dict)
-        and all(_is_amount(content.get(name)) for name in _MONEY)
-        and type(content["created"]) in (int, float)
+        and isinstance(content["usage"], (dict, NoneType))
+        and all(_is_amount(content.get(name)) for name in (*_MONEY, "attempts", "status"))
+        and content["created"] is not None
+        and all(content[name] is None or is_moment(content[name]) for name in moments)
         and isinstance(pictures, list)
         and all(isinstance(facts, dict) and _is_picture(facts) for facts in pictures)
     )
@@ -278,6 +316,8 @@ def _is_picture(facts: dict[str, Any]) -> bool:
     return (
         facts.keys() == set(_PICTURE)
         and is_name_inside(facts["path"])
-        and isinstance(facts["sha256"], str)
-        and type(facts["copy"]) is type(facts["position"]) is int
+        and is_hash(facts["sha256"])
+        and facts["mime"] in tuple(SUFFIX)
+        and all(type(facts[name]) is int and 0 <= facts[name] < 1 << 53 for name in _NUMBERS)
+        and all(isinstance(facts[name], (str, NoneType)) for name in ("revised_prompt", "unpasted"))
     )

@@ -8,8 +8,10 @@ Whoever only asks opens it only to read.
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LEAST_ROW = 16  # bytes
+MOST_ROWS = (1 << 31) - 1  # that SQLite gives at once
+STEPS = 1_000_000  # of SQLite's machine, between two looks at the time
+
+
 class Ledger(ForkHooks):
     """The ledger at a path; with no path it lives in memory and ends with this object."""
 
@@ -34,6 +41,7 @@ class Ledger(ForkHooks):
         self._connection: sqlite3.Connection | None = None
         self._writes = False  # whether the connection may write
         self._inode: int | None = None
+        self.until = math.inf  # when what is asked now is given up
         watch(self)
 
     @property
@@ -54,12 +62,14 @@ class Ledger(ForkHooks):
             ConfigurationError: the ledger cannot be opened or written, or is gone.
         """
         with self._lock, self._faults_told():
+            self.until = time.monotonic() + BUSY
             connection = self._to_write(create=create)
             if connection is None:
                 message = f"the ledger {clean(self.path)} is gone"
                 raise ConfigurationError(message, hint="Was its folder removed?")
             connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
+            self.until = time.monotonic() + BUSY
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -75,8 +85,29 @@ class Ledger(ForkHooks):
             ConfigurationError: the ledger cannot be opened or read.
         """
         with self._lock, self._faults_told():
+            self.until = time.monotonic() + BUSY
             connection = self._to_read()
-            return connection.execute(query, values).fetchall() if connection else []
+            if connection is None:
+                return []
+            most = self._most_rows()
+            try:
+                found = connection.execute(query, values).fetchmany(most)
+            except (UnicodeDecodeError, sqlite3.OperationalError) as error:
+                if "decode" not in str(error):
+                    raise
+                connection.text_factory = _readable  # slower, so only where a text is damaged
+                found = connection.execute(query, values).fetchmany(most)
+            if len(found) == most:
+                raise sqlite3.DataError("it has more rows than its size allows")
+            return found
+
+    def _most_rows(self) -> int:
+        """More rows than the file can hold: pages that lead to each other, as a stranger writes them, have no end."""
+        if self.path is None:
+            return MOST_ROWS
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        size = sum(file.stat().st_size for file in files if file.exists())
+        return min(MOST_ROWS, 10_000 + size // LEAST_ROW)
 
     def close(self) -> None:
         """Close the connection; the next use opens it again, or begins anew in memory."""
@@ -89,7 +120,7 @@ class Ledger(ForkHooks):
     def _faults_told(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             hint = "Is its disk full, or does another program hold it? Otherwise name another folder."
             message = f"the ledger {clean(self.path)} cannot be used: {clean(error)}"
             raise ConfigurationError(message, hint=hint) from error
@@ -103,6 +134,7 @@ class Ledger(ForkHooks):
             else:
                 connection = open_to_write(self.path, self._busy)
             with closed_on_failure(connection):
+                self._bound(connection)
                 ready_to_write(connection, clean(self.path))
             self._keep(connection, writes=True)
         return self._connection
@@ -112,6 +144,7 @@ class Ledger(ForkHooks):
         if self._connection is None and self.path is not None and inode is not None:
             connection = open_to_read(self.path, self._busy)
             with closed_on_failure(connection):
+                self._bound(connection)
                 ready = ready_to_read(connection, clean(self.path))
             if not ready:
                 connection.close()
@@ -136,6 +169,11 @@ class Ledger(ForkHooks):
         connection.create_function("holds", 2, _holds, deterministic=True)
         self._end = weakref.finalize(self, connection.close)
 
+    def _bound(self, connection: sqlite3.Connection) -> None:
+        """Give up what takes longer than `until`."""
+        this = weakref.ref(self)
+        connection.set_progress_handler(lambda: _is_late(this()), STEPS)
+
     def before_fork(self) -> None:
         """Close the file: SQLite's locks on it, and what it believes of them, do not survive in a child."""
         # https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_file_across_a_fork_
@@ -151,6 +189,14 @@ class Ledger(ForkHooks):
         """Begin anew; in memory, with nothing."""
         self._lock = threading.RLock()
         self.close()
+
+
+def _is_late(ledger: Ledger | None) -> bool:
+    return ledger is None or time.monotonic() > ledger.until
+
+
+def _readable(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def _holds(text: str | None, words: str) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CometError, ConfigurationError
 from ..extras import load_extra
-from ..files import inside, is_address, native
+from ..files import inside, is_address, native, read_inside
 from ..locations import DEFAULT_ARCHIVE, archive_folder
 from ..machine import absolute
 from ..protocol import call_status
@@ -95,10 +95,9 @@ class Reader:
         Raises:
             OSError: the file is gone, or is not what was stored.
         """
-        path = self.path_of(stored)
-        data = path.read_bytes()
+        data = read_inside(self.folder or Path(), stored.path)
         if layout.digest_of(data) != stored.sha256:
-            raise OSError(errno.EIO, "this is not the picture that was stored", str(path))
+            raise OSError(errno.EIO, "this is not the picture that was stored", stored.path)
         return data
 
     def load_unpasted(self, stored: StoredPicture) -> bytes | None:
@@ -109,7 +108,7 @@ class Reader:
             or not layout.is_there(self.folder, stored.unpasted)
         ):
             return None
-        return inside(self.folder, stored.unpasted).read_bytes()
+        return read_inside(self.folder, stored.unpasted)
 
     # --- copies
 
@@ -187,7 +186,7 @@ class Reader:
 
     def _entries(self, condition: str, values: Mapping[str, Any] | None = None) -> list[Entry]:
         with self._damage_told():
-            rows = self._ledger.rows(f"SELECT * FROM calls {condition}", values or ())  # noqa: S608 - our own
+            rows = self._ledger.rows(f"SELECT * FROM sound {condition}", values or ())  # noqa: S608 - our own
             pictures = self._pictures_of([row["number"] for row in rows])
             return [self._entry(row, tuple(pictures.get(row["number"], ()))) for row in rows]
 
@@ -248,6 +247,14 @@ class Reader:
             hint="Its pictures are files beside it. Move it away: it is made again from the receipts.",
         )
 
+    def set_aside(self) -> int:
+        """How many rows and receipts are damaged, or not made as ours are; they count as absent."""
+        query = """SELECT (SELECT COUNT(*) FROM calls) - (SELECT COUNT(*) FROM sound)
+            + (SELECT COUNT(*) FROM pictures p JOIN sound c ON c.number = p.call WHERE p.path != '')
+            - (SELECT COUNT(*) FROM kept WHERE path != '')"""
+        damaged = sum(not receipt for _, receipt in layout.receipts(self.folder)) if self.folder else 0
+        return damaged + sum(int(row[0]) for row in self._ledger.rows(query))
+
     # --- money
 
     def spend(
@@ -283,7 +290,7 @@ def ask_known(
 
 def find_claim(ledger: Ledger, call_id: str, folder: Path | None) -> Claim | None:
     """A call by its whole id, or None; one that is not made as ours are is none."""
-    query = "SELECT id, key, copies, request, prompt, inputs, vendor, reserved FROM calls WHERE id = ?"
+    query = "SELECT id, key, copies, request, prompt, inputs, vendor, reserved FROM sound WHERE id = ?"
     rows = ledger.rows(query, (call_id,))
     if not rows:
         return None

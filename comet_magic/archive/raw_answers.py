@@ -17,7 +17,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..files import inside, make_folder, open_no_follow, place, write_all, write_whole
+from ..files import inside, make_folder, open_no_follow, place, replaced, write_all, write_whole
 from ..formats import kind_of
 from ..protocol import is_complete, looks_like_a_stream
 from ..text import without_keys
@@ -152,7 +152,8 @@ class RawAnswer:
         body = path.read_bytes()
         redacted = without_keys(body)
         if redacted != body:
-            path.write_bytes(redacted)
+            with replaced(path) as file:
+                file.write(redacted)
 
     def _kept(self, path: Path) -> Path:
         if self._temporary is not None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Settled = Literal["done", "rejected", "unknown", "cancelled"]
 State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled"]
 
+LAST_MOMENT = 253_402_300_799  # the last second of the year 9999
 _ID, _KEY = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
 
 
@@ -33,8 +34,18 @@ def is_call(call_id: object, key: object, copies: object) -> bool:
         (isinstance(call_id, str) and _ID.fullmatch(call_id) is not None)
         and (isinstance(key, str) and _KEY.fullmatch(key) is not None)
         and isinstance(copies, list)
-        and all(type(copy) is int and copy >= 0 for copy in copies)
+        and all(type(copy) is int and 0 <= copy < 1 << 53 for copy in copies)
     )
+
+
+def is_hash(value: object) -> bool:
+    """Whether a value from disk is a sha256 in hexadecimal digits."""
+    return isinstance(value, str) and _KEY.fullmatch(value) is not None
+
+
+def is_moment(value: object) -> bool:
+    """Whether a value from disk is a number of seconds that can be one, since 1970 or of a call."""
+    return type(value) in (int, float) and 0 <= value <= LAST_MOMENT  # type: ignore[operator]  # a number
 
 
 def is_input(facts: object) -> bool:
@@ -44,7 +55,7 @@ def is_input(facts: object) -> bool:
         and facts.get("role") in ("image", "mask", "markup", "original")
         and isinstance(facts.get("sha256"), str)
         and _KEY.fullmatch(facts["sha256"]) is not None
-        and facts.get("mime") in SUFFIX
+        and facts.get("mime") in tuple(SUFFIX)
         and all(type(facts.get(side)) is int and 0 < facts[side] < 1 << 20 for side in ("width", "height"))
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadImageError
-from ..files import inside, is_linked
+from ..files import inside, read_inside
 from ..formats import check_picture
 from ..protocol import decisions
 from . import claims, layout, queries
@@ -30,10 +30,12 @@ class Recovery:
     folder: Path
     token: str  # the owner that takes over what a dead one left
 
-    def reconcile(self) -> list[Orphan]:
+    def reconcile(self, vendor: str | None = None) -> list[Orphan]:
         """Settle the open calls of dead processes; those that need the network become this process's and are given."""
         orphans = []
-        rows = self.ledger.rows("SELECT id, owner FROM calls WHERE state IN ('claimed', 'received')")
+        query = """SELECT id, owner FROM sound WHERE state IN ('claimed', 'received')
+            AND (:vendor IS NULL OR vendor = :vendor)"""
+        rows = self.ledger.rows(query, {"vendor": vendor})
         alive = {owner: owner == self.token or is_alive(self.folder, owner, clear=True) for _, owner in rows}
         for call_id, owner in rows:
             call = None if alive[owner] else queries.find_claim(self.ledger, call_id, self.folder)
@@ -116,12 +118,10 @@ def pictures_in(receipt: dict[str, Any]) -> Iterator[StoredPicture]:
 
 def examined(folder: Path, path: Path, call: Claim, copy: int, position: int) -> StoredPicture | None:
     """A picture found on disk as what the ledger says of one; None if it is none, or is damaged."""
-    if is_linked(folder, path) or not path.is_file():
-        return None
-    data = path.read_bytes()
-    try:
-        kind = check_picture(data, max_pixels=sys.maxsize)
-    except BadImageError:
-        return None
     name = layout.relative(folder, path)
+    try:
+        data = read_inside(folder, name)
+        kind = check_picture(data, max_pixels=sys.maxsize)
+    except (BadImageError, OSError):
+        return None
     return StoredPicture(call.key, copy, call.id, position, name, *kind, len(data), layout.digest_of(data))

@@ -5,12 +5,15 @@ Money is in micro-USD and moments are seconds since 1970, in every table of both
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
+from .records import LAST_MOMENT
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
 VERSION = 2
 
@@ -92,11 +95,12 @@ _OF_CALL = "CREATE INDEX pictures_call ON pictures (call, position)"
 _SLOTS = """CREATE TEMP VIEW slots AS    -- every copy with its call; free: it may be given to a new call
 SELECT p.*, c.id, c.state, c.owner, c.request_id, c.error, c.code, c.message,
     p.path IS NULL AND p.url IS NULL AND c.state NOT IN ('claimed', 'received', 'unknown') AS free
-FROM pictures p JOIN calls c ON c.number = p.call"""
+FROM pictures p JOIN calls c ON c.number = p.call
+WHERE typeof(p.copy) = 'integer' AND typeof(p.position) = 'integer' AND (p.url IS NULL OR typeof(p.url) = 'text')"""
 _KEPT = """CREATE TEMP VIEW kept AS     -- every picture that is here, with its share of the call's cost
 SELECT p.*, c.id, c.request_id,
     c.cost / (SELECT COUNT(*) FROM pictures s WHERE s.call = p.call AND s.path IS NOT NULL) AS cost
-FROM pictures p JOIN calls c ON c.number = p.call WHERE p.path IS NOT NULL"""
+FROM pictures p JOIN sound c ON c.number = p.call WHERE p.path IS NOT NULL AND {sound}"""
 
 # A ledger of version 1, seen as one of version 2.
 _AS_IF_NEW = (
@@ -104,11 +108,75 @@ _AS_IF_NEW = (
         NULL AS timeout FROM main.calls""",
     "CREATE TEMP VIEW pictures AS SELECT *, NULL AS unpasted, NULL AS starred FROM main.pictures",
 )
+
+
+def _fingerprint(statements: Iterable[tuple[str, str, str]]) -> str:
+    """The hash of everything that a file defines, by kind, name and statement."""
+    return hashlib.sha256(repr(sorted(statements)).encode()).hexdigest()
+
+
+_TABLES = {"calls": _CALLS, "pictures": _PICTURES, "money": _MONEY, "decisions": _DECISIONS}
+_INDEXES = {"calls_open": _OPEN, "pictures_call": _OF_CALL}
+# By version, the fingerprint of what is in the file: a stranger's view, trigger, column or check would be run.
 _OURS = {
-    0: set[tuple[str, str]](),
-    1: {("table", "calls"), ("table", "pictures"), ("table", "money"), ("view", "slots"), ("view", "kept")},
-    2: {("table", "calls"), ("table", "pictures"), ("table", "money"), ("table", "decisions")},
+    0: _fingerprint(()),
+    1: "626d994ee0ed024c832842f4571d0ce740477fed24f7d6788a1e16c332e7487a",
+    2: _fingerprint(
+        (kind, name, statement)
+        for kind, statements in (("table", _TABLES), ("index", _INDEXES))
+        for name, statement in statements.items()
+    ),
 }
+
+# --- rows that may be a stranger's
+
+_STATES = "'claimed', 'received', 'done', 'rejected', 'unknown', 'cancelled', 'over_budget'"
+_MOST = 1 << 53  # micro-USD, and every other whole number
+
+
+def _all(check: str, names: str) -> str:
+    return " AND ".join(check.format(name=name) for name in names.split())
+
+
+_WHOLE = f"({{name}} IS NULL OR (typeof({{name}}) = 'integer' AND {{name}} BETWEEN 0 AND {_MOST}))"
+_MOMENT = f"({{name}} IS NULL OR (typeof({{name}}) IN ('integer', 'real') AND {{name}} BETWEEN 0 AND {LAST_MOMENT}))"
+_TEXT = "typeof({name}) = 'text'"
+_NO_TEXT = "({name} IS NULL OR typeof({name}) = 'text')"
+_HEX = "length({name}) = {length} AND {name} NOT GLOB '*[^0-9a-f]*'"
+_JSON = "({name} IS NULL OR CASE WHEN json_valid({name}) THEN json_type({name}) = '{kind}' ELSE 0 END)"
+
+_IS_COUNTED = f"state IN ({_STATES}) AND {_all(_WHOLE, 'reserved cost')}"
+_IS_CALL = " AND ".join(
+    (
+        _all(_TEXT, "id key vendor model request copies owner session day state"),
+        _all(_NO_TEXT, "prompt request_id error code message asked inputs parents usage"),
+        _all(_WHOLE, "attempts status"),
+        _all(_MOMENT, "created ended seconds timeout"),
+        _HEX.format(name="id", length=32),
+        _HEX.format(name="key", length=64),
+        *(_JSON.format(name=name, kind="object") for name in ("request", "asked", "usage")),
+        *(_JSON.format(name=name, kind="array") for name in ("copies", "parents", "inputs")),
+    )
+)
+_IS_PICTURE = " AND ".join(
+    (
+        _all(_TEXT, "p.path p.sha256"),
+        "p.mime IN ('image/png', 'image/jpeg', 'image/webp')",
+        _all(_NO_TEXT, "p.revised_prompt p.unpasted"),
+        _all(_WHOLE, "p.copy p.position p.width p.height p.size"),
+        _HEX.format(name="p.sha256", length=64),
+    )
+)
+_SOUND = f"CREATE TEMP VIEW sound AS SELECT * FROM calls WHERE {_IS_CALL}  -- the rows that are made as ours"  # noqa: S608
+# What each call counts for: in flight its bound, uncertain its bound, settled its cost or else its bound.
+_SUMS = """SELECT vendor, day, session,
+    SUM(CASE WHEN state IN ('claimed', 'received', 'unknown') THEN 0
+        WHEN state = 'done' THEN COALESCE(cost, reserved, 0) ELSE COALESCE(cost, 0) END) AS spent,
+    SUM(CASE WHEN state IN ('claimed', 'received') THEN COALESCE(reserved, 0) ELSE 0 END) AS reserved,
+    SUM(CASE WHEN state = 'unknown' THEN COALESCE(reserved, 0) ELSE 0 END) AS uncertain,
+    SUM(state IN ('claimed', 'received', 'unknown', 'done', 'rejected')) AS calls,
+    SUM(reserved IS NULL AND (state = 'unknown' OR (state = 'done' AND cost IS NULL))) AS unpriced
+    FROM calls GROUP BY vendor, day, session"""
 
 
 def ready_to_read(connection: sqlite3.Connection, path: str) -> bool:
@@ -123,6 +191,8 @@ def ready_to_read(connection: sqlite3.Connection, path: str) -> bool:
         for statement in _AS_IF_NEW:
             connection.execute(statement)
     if version:
+        _refuse_false_money(connection, path)
+        connection.execute(f"CREATE TEMP VIEW money AS {_SUMS}")
         _make_views(connection)
     return version > 0
 
@@ -146,30 +216,58 @@ def ready_to_write(connection: sqlite3.Connection, path: str) -> None:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+    _refuse_false_money(connection, path)
+    _count_again(connection)
     _make_views(connection)
 
 
 def _checked_version(connection: sqlite3.Connection, path: str) -> int:
-    # In one statement, because another process may be making the tables just now. A trigger or a view of a stranger
-    # would be run by what is asked here.
+    # In one statement, because another process may be making the tables just now.
     rows = connection.execute(
-        "SELECT user_version, type, name FROM pragma_user_version LEFT JOIN sqlite_master"
-        " ON type != 'index' AND name NOT LIKE 'sqlite_%'"
+        "SELECT user_version, type, name, sql FROM pragma_user_version LEFT JOIN sqlite_master"
+        " ON (type != 'index' OR name NOT LIKE 'sqlite_autoindex_%') AND name NOT GLOB 'sqlite_stat[0-9]' LIMIT 100"
     ).fetchall()
-    version, found = int(rows[0][0]), {(kind, name) for _, kind, name in rows if name}
+    version = int(rows[0][0])
+    found = _fingerprint((str(kind), str(name), str(sql)) for _, kind, name, sql in rows if kind)
     if version > VERSION:
         raise ConfigurationError(
             f"the archive {path} was written by a newer comet_magic",
             hint="Upgrade with: pip install -U comet-magic; or name another folder for the archive.",
         )
-    if version < 0 or found != _OURS[version]:
+    if found != _OURS.get(version):
         raise ConfigurationError(f"{path} is not a ledger of comet_magic", hint="Name another folder.")
     return version
 
 
+def _refuse_false_money(connection: sqlite3.Connection, path: str) -> None:
+    """Refuse amounts that are none, such as -1, 1e300 or a text: a limit that counts them would hold nothing."""
+    bad = connection.execute(f"SELECT 1 FROM calls WHERE NOT ({_IS_COUNTED}) LIMIT 1").fetchone()  # noqa: S608 - our own
+    if bad:
+        raise ConfigurationError(
+            f"{path} is not a ledger of comet_magic: it counts money that cannot be",
+            hint="Move it away: it is made again from the receipts. Or name another folder.",
+        )
+
+
+def _count_again(connection: sqlite3.Connection) -> None:
+    """Make the sums those of the calls; what is kept of them is believed only from here on."""
+    kept = "SELECT vendor, day, session, spent, reserved, uncertain, calls, unpriced FROM money"
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if set(connection.execute(kept)) != set(connection.execute(_SUMS)):
+            connection.execute("DELETE FROM money")
+            connection.execute(f"INSERT INTO money {_SUMS}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def _make_views(connection: sqlite3.Connection) -> None:
+    connection.execute(_SOUND)
     connection.execute(_SLOTS)
-    connection.execute(_KEPT)
+    connection.execute(_KEPT.format(sound=_IS_PICTURE))
 
 
 def _bring_up(connection: sqlite3.Connection, version: int) -> None:

@@ -252,17 +252,17 @@ class Archive(Reader, ForkHooks):
 
     # --- what a crash left ----------------------------------------------------------------------------
 
-    def reconcile(self) -> list[Orphan]:
+    def reconcile(self, vendor: str | None = None) -> list[Orphan]:
         """Settle the open calls of dead processes; give those that this process must finish, without paying again.
 
         A worker's receipt makes a call done, also one that was given up; pictures on disk are adopted; a call that
-        left nothing becomes unknown.
+        left nothing becomes unknown. With a `vendor`, calls of others are left to who has a client of that vendor.
         """
         if self.has_lost_ledger:
             self.repair()
         if self.folder is None or not self.doubtful():
             return []
-        return self._recovery(self.folder).reconcile()
+        return self._recovery(self.folder).reconcile(vendor)
 
     def adopt(self, call: Claim) -> bool:
         """Settle a call as done if a worker's receipt proves that it was answered; whether it does."""
@@ -339,6 +339,7 @@ class Archive(Reader, ForkHooks):
 
 def _signed_on(folder: Path) -> ProcessLock:
     make_private_folder(folder)
+    layout.must_be_ours(folder)
     try:
         return ProcessLock(folder)
     except OSError as error:

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ..archive import RawAnswer
-from ..errors import InvalidRequestError
+from ..errors import InvalidRequestError, SaveError
 from ..protocol import ReplyItem
 from ..text import clean
 from .job import Job, RunningCall
@@ -14,10 +14,8 @@ from .run_call import InFlight, Received, settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Future
 
     from ..archive import Archive, Orphan
-    from ..images import Images
     from ..request import ImageRequest
     from .core import Core
 
@@ -35,9 +33,9 @@ async def resume_call(core: Core, job: Job, call: RunningCall) -> None:
                 flight.tell("decoding")
                 items = await core.results.read(flight, Received(200, {}, stream=False))
             await core.results.collect(flight, items)
-    except FileNotFoundError:
+    except OSError:
         if not await core.in_thread(_finished_elsewhere, core.archive, orphan):
-            raise
+            raise SaveError(f"the raw answer of {orphan.call.id} is gone, or cannot be read") from None
 
 
 def _finished_elsewhere(archive: Archive, orphan: Orphan) -> bool:
@@ -52,13 +50,13 @@ class Takeover:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._lock = threading.Lock()
-        self._running: dict[Future[Images], str] = {}
+        self._running: dict[Job, str] = {}
         self.looked = False
 
     def take_over(self) -> None:
         """Settle what dead processes left; what needs the network, or its bytes read, goes on in the background."""
         with self._lock:
-            for orphan in self._core.archive.reconcile():
+            for orphan in self._core.archive.reconcile(self._core.base.vendor):
                 request = orphan.call.request
                 if request is not None and not _finished_elsewhere(self._core.archive, orphan):
                     self._finish(orphan, request)
@@ -71,7 +69,14 @@ class Takeover:
             InvalidRequestError: there is no such call, or nothing of it can be fetched.
         """
         orphan = self._core.archive.orphan(call_id)
+        running = [job for job, its in tuple(self._running.items()) if orphan and its == orphan.call.id]
+        if running:
+            return running[0]
         request = orphan.call.request if orphan and orphan.call.request else request
+        if orphan is not None and orphan.call.vendor != self._core.base.vendor:
+            raise InvalidRequestError(
+                f"{clean(call_id)} is a call of {clean(orphan.call.vendor)}; only a client of it fetches its pictures"
+            )
         if orphan is None or request is None or not (orphan.raw_answer or orphan.urls):
             raise InvalidRequestError(
                 f"{clean(call_id)} is not a paid call with pictures still to be fetched"
@@ -91,5 +96,5 @@ class Takeover:
             call.request_id = entry.request_id
         job = self._core.launch(Job([call], first=request, folder=self._core.archive.folder))
         self._running[job] = orphan.call.id
-        job.add_done_callback(lambda job: self._running.pop(job, None))
+        job.add_done_callback(lambda _: self._running.pop(job, None))
         return job

@@ -186,6 +186,9 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
         *([("balance", _balance_words(settings))] if balance else []),
     ]
     display_bundle(table(("", ""), rows, notes=key.notices))
+    set_aside = client.archive.set_aside()
+    if set_aside:
+        print(f"{counted(set_aside, 'entry', 'entries')} of the archive cannot be read and count as absent.")
     running = list(_running_rows(session.jobs(client)))
     if running:
         display_bundle(table(("running", "for", "state", "can cost", "request id"), running))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from ..errors import ConfigurationError, SaveError
 from ..extras import load_extra
-from ..files import inside, native, replaced
+from ..files import inside, native, read_inside, replaced
 from ..machine import expanded
 from ..text import clean
 from .row_index import RowIndex
@@ -148,7 +148,7 @@ def export_records(folder: Path, to: str | os.PathLike[str], *, form: Format) ->
 
 
 def _bytes(folder: Path, record: MetadataRow) -> bytes | None:
-    return inside(folder, record["file_name"]).read_bytes() if record["file_name"] else None
+    return read_inside(folder, record["file_name"]) if record["file_name"] else None
 
 
 # --- folder

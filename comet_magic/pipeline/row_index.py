@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from ..archive.database import BUSY, open_to_read, open_to_write
+from ..archive.database import BUSY, open_to_read, open_to_write, refuse_code
 from ..errors import ConfigurationError
 from ..text import clean
 from .values import plain
@@ -293,6 +293,7 @@ class RowIndex:
 
 def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     connection = open_to_write(path, BUSY) if write else open_to_read(path, BUSY)
+    refuse_code(connection, path)
     connection.isolation_level = "DEFERRED"  # the statements of one `with` are one transaction
     if write:
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from ..archive import Reader
 from ..errors import BadImageError, BadResponseError, BudgetExceededError, CometError, SaveError
-from ..files import inside, native, replaced
+from ..files import native, read_inside, replaced
 from ..protocol import decisions
 from ..protocol.decisions import RowStatus
 from ..settings import Settings
@@ -229,7 +229,7 @@ class LazyImage:
             SaveError: the file is gone or cannot be read.
         """
         try:
-            return inside(self.folder, self.name).read_bytes()
+            return read_inside(self.folder, self.name)
         except OSError as error:
             problem = f"{clean(self.path.name)} cannot be read: {error.strerror or type(error).__name__}"
         raise SaveError(problem, outcome="not_sent")

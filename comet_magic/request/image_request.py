@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, edges, find, resolve_size
 from ..errors import InvalidRequestError
 from ..money import Price
-from .checks import check_extra, check_model, check_names, check_no_key, check_prompt, check_value
+from .checks import check_extra, check_model, check_names, check_no_key, check_prompt, check_value, shown
 from .extra import Extra, canonical
 from .inputs import NO_INPUTS, Inputs
 
@@ -22,6 +22,7 @@ _NO_EXTRA = Extra()
 _KEY_VERSION = "comet_magic/1"
 # They change the number of pictures, the user and how the answer is sent, but no picture.
 _NOT_IN_KEY = frozenset({"n", "user", "stream", "partial_images", "response_format", "safety_identifier"})
+_MOST_AT_ONCE = 100  # pictures of a request
 _MOST_IN_SEQUENCE = 15  # https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation
 
 
@@ -148,18 +149,26 @@ class ImageRequest:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any], inputs: Inputs = NO_INPUTS) -> Self:
-        """The request that `to_dict` gave, with these inputs. It is not checked again: rules may have changed since.
+        """The request that `to_dict` gave, with these inputs.
+
+        Only the kinds of its values are checked: rules may have changed since.
 
         Raises:
-            InvalidRequestError: a name is not a parameter, or there is no prompt.
+            InvalidRequestError: a name is not a parameter, there is no prompt, or a value is of another kind.
         """
         check_names(facts, (*WIRE_PARAMETERS, "extra"))
         if not isinstance(facts.get("prompt"), str):
             raise InvalidRequestError("prompt is missing", param="prompt")
         request = cls("-", inputs=inputs)
         for name, value in facts.items():
-            if value is not None:
-                object.__setattr__(request, name, Extra(value) if name == "extra" else value)
+            if value is None:
+                continue
+            kind = cls.__annotations__[name].removesuffix(" | None")
+            if type(value).__name__ != {"Mapping[str, Any]": "dict"}.get(kind, kind):
+                raise InvalidRequestError(f"{name} is {shown(value)}", param=name)
+            object.__setattr__(request, name, Extra(value) if name == "extra" else value)
+        if not 1 <= request.n <= _MOST_AT_ONCE:
+            raise InvalidRequestError(f"n is {shown(request.n)}", param="n")
         return request
 
     def key(self, vendor: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..errors import InvalidRequestError
+from ..files import open_inside
 from ..formats import SUFFIX
 
 if TYPE_CHECKING:
@@ -86,8 +87,10 @@ class InputPicture:
         try:
             if isinstance(content, bytes):
                 return io.BytesIO(content)
-            if content is not None:
-                return (content.path if isinstance(content, _Spooled) else content).open("rb")
+            if isinstance(content, _Spooled):
+                return content.path.open("rb")
+            if content is not None:  # of an archive, which may be a stranger's
+                return open_inside(content.parents[2], self.name)
         except OSError:
             pass
         raise InvalidRequestError(
