@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from comet_magic.client.job import Event
 
 # Loaded once for all that are forked from here.
-for _name in ("anyio._backends._asyncio", "PIL.PngImagePlugin", "PIL.JpegImagePlugin", "PIL.WebPImagePlugin"):
+for _name in (
+    "anyio._backends._asyncio",
+    "PIL.PngImagePlugin",
+    "PIL.JpegImagePlugin",
+    "PIL.WebPImagePlugin",
+    "resource",
+):
     importlib.import_module(_name)
 
 WARM = "a picture that is in the archive already"
