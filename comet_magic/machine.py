@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from .errors import CometError, ConfigurationError
 from .text import clean
 
+if sys.platform != "win32":
+    import resource
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -97,8 +100,6 @@ def spare_files() -> float:
     """How many more files and connections this process may open; infinite where there is no limit."""
     if sys.platform == "win32":  # pragma: no cover - there each has a limit of its own, far away
         return math.inf
-    import resource
-
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most == resource.RLIM_INFINITY:
         return math.inf

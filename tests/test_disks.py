@@ -159,15 +159,6 @@ def test_an_archive_on_a_read_only_mount_is_read_and_says_why_it_takes_nothing(
         assert "remove" not in error.hint.lower()
 
 
-def test_no_hint_says_to_remove_an_index() -> None:
-    place = Path("data")
-    place.mkdir()
-    (place / "index.sqlite").write_bytes(b"no database" * 100)
-    with pytest.raises(cm.ConfigurationError, match="index") as caught:
-        cm.open_dataset(place)
-    assert "remove" not in caught.value.hint.lower()
-
-
 # --- full
 
 

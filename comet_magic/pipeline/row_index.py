@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NAME = "index.sqlite"
 BATCH = 1000  # rows
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 RunState = Literal["running", "complete", "over_budget", "stopped"]
 
 _TABLES = """
@@ -283,11 +284,13 @@ class RowIndex:
                     yield self._connection
             except (sqlite3.Error, OSError) as error:
                 problem = clean(getattr(error, "strerror", None) or error)
+                damaged = getattr(error, "sqlite_errorcode", None) in _DAMAGED
             else:
                 return
+        made_again = "It may be removed: the next run makes it again, and nothing paid is lost."
         raise ConfigurationError(
             f"the index {clean(self.path)} cannot be used: {problem}",
-            hint="Is its disk full, or does another program hold it?",
+            hint=made_again if damaged else "Is its disk full, or does another program hold it?",
         )
 
 
