@@ -195,6 +195,18 @@ def test_http_into_a_private_network_works_where_it_was_allowed(
     assert head.headers["authorization"] == f"Bearer {KEY}"
 
 
+def test_a_server_in_the_network_names_its_own_pictures(names: dict[str, list[str]]) -> None:
+    names["litellm"] = ["127.0.0.1"]
+    with start_sandbox() as sandbox:
+        base = sandbox.base_url.replace("127.0.0.1", "litellm")
+        images = cm.generate("a boat", base_url=base, api_key=KEY, allow_insecure=True, **SMALL)
+        assert images.image.size == (256, 256)
+        with cm.Client(base_url=base, api_key=KEY, archive=None, allow_insecure=True) as client:
+            assert client.balance().used == 16_000
+            assert client.catalogue()
+        assert [entry.method for entry in sandbox.log].count("POST") == 1
+
+
 @pytest.mark.parametrize(
     "addresses",
     [
