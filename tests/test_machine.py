@@ -381,7 +381,7 @@ print(datetime.datetime.now().year, report.counts["done"])
 @pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("gcc"), reason="needs gcc, for a shim of the clock"
 )
-@pytest.mark.parametrize(("now", "year"), [(-5_000_000_000, 1811), (9_223_000_000, 2262)])
+@pytest.mark.parametrize(("now", "year"), [(5, 1970), (9_223_000_000, 2262)])
 def test_a_clock_far_off_stops_nothing(sandbox: Sandbox, now: int, year: int) -> None:
     Path("clock.c").write_text(CLOCK)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", "clock.so", "clock.c", "-ldl"], check=True)
