@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from urllib.parse import SplitResult, urlsplit
 
-from .addresses import DEFAULT_PORTS, is_loopback_url, is_private, origins_of
+from .addresses import DEFAULT_PORTS, is_loopback_url, is_private, is_this_machine, origins_of
 from .errors import ConfigurationError, MissingKeyError
 from .key_sources import ask_keyring, forget_keyring, read_dotenv
 from .locations import DEFAULT_ARCHIVE
@@ -317,6 +317,11 @@ def _check_http(host: str, shown: str, insecure: bool) -> None:  # noqa: FBT001
     Raises:
         ConfigurationError: with the way on.
     """
+    if is_this_machine(host):  # 0.0.0.0, where servers listen, and odd spellings
+        raise ConfigurationError(
+            f"base_url is {shown}; it must be https (http is allowed on loopback only)",
+            hint="If it is a server on this machine, its address is 127.0.0.1 or localhost.",
+        )
     if not insecure:
         raise ConfigurationError(
             f"base_url is {shown}; it must be https (http is allowed on loopback only)",

@@ -243,6 +243,14 @@ def test_http_is_refused_where_nobody_allowed_it(monkeypatch: pytest.MonkeyPatch
     assert "COMETIMG_ALLOW_INSECURE=1" in caught.value.hint
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0:8000", "127.1:8000", "[::]:8000"])
+def test_an_odd_spelling_of_this_machine_is_told_the_usual_one(host: str) -> None:
+    for allowed in (True, False):
+        with pytest.raises(cm.ConfigurationError, match="must be https") as caught:
+            cm.Client(base_url=f"http://{host}/v1", api_key=KEY, allow_insecure=allowed)
+        assert "127.0.0.1" in caught.value.hint
+
+
 def test_no_setting_of_a_notebook_allows_it() -> None:
     from comet_magic.notebook.magic import CometMagics
 
