@@ -163,7 +163,7 @@ def test_an_address_of_fsspec_is_read(tmp_path: Path) -> None:
 
 
 def _temporary(path: Path) -> Any:
-    file = tempfile.NamedTemporaryFile("w+", suffix=".csv")
+    file = tempfile.NamedTemporaryFile("w+", suffix=".csv")  # noqa: SIM115 - the test closes it
     file.write(path.read_text())
     file.seek(0)
     return file
@@ -191,7 +191,7 @@ def test_an_open_file_is_read_by_its_kind_and_stays_open(kind: str, tmp_path: Pa
 
 def test_a_file_that_is_closed_or_not_for_reading_is_told(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open("w") as handle:
-        with pytest.raises(SourceError, match="a.csv cannot be read: not readable"):
+        with pytest.raises(SourceError, match=r"a\.csv cannot be read: not readable"):
             prompts(handle)
     with pytest.raises(SourceError, match="the open file cannot be read: I/O operation on closed file"):
         prompts(handle)
