@@ -333,7 +333,7 @@ def job_of(
     made = expander(_those(WireOptions, options), vendor=base.vendor, price_per_image=price_per_image)
     return DatasetJob(
         folder=folder,
-        source=_looked_through(source(), made),
+        source=_looked_through(source, made),
         expander=made,
         base=base,
         client=client,
@@ -363,11 +363,12 @@ def _check(
         check_number("max_per_minute", max_per_minute)
 
 
-def _looked_through(source: Source, expander: Expander) -> Source:
-    """A source that can be read again, with its size; a stream is looked through when it is read."""
-    if not source.whole:
-        return source
+def _looked_through(make: Callable[[], Source], expander: Expander) -> Source:
+    """A source, looked through if it can be read again; a stream is when it is read."""
     try:
+        source = make()
+        if not source.whole:
+            return source
         return dataclasses.replace(source, size=expander.look_through(source.rows(), source.columns or ()))
     except CometError:
         raise

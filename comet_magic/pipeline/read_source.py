@@ -40,7 +40,7 @@ def read_source(
     options = FileOptions(prompt, format, encoding, sep)
     if isinstance(source, (str, os.PathLike)):
         return read_files(source, options)
-    if callable(getattr(source, "read", None)):
+    if hasattr(source, "read") and hasattr(source, "readable"):
         return read_handle(source, options)
     for name, value in (("format", format), ("encoding", encoding), ("sep", sep)):
         if value is not None:

@@ -104,6 +104,8 @@ def read_row(
         return SourceRow({prompt: row}, place, label)
     problem = f"{place} is of type {type(row).__name__}; a row must be a text or a mapping"
     hint = "Rows that are tuples need their names: columns=['prompt', 'size']."
+    if hasattr(row, "columns"):
+        hint = "Give the frames one after the other, with append=True."
     if columns and isinstance(row, (tuple, list)):
         if len(row) == len(columns):
             return SourceRow(dict(zip(columns, row, strict=True)), place, label)

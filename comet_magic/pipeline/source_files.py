@@ -34,6 +34,7 @@ FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "txt")
 _ENDINGS = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl"}
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 _SEPARATORS = (",", ";", "\t")
+_BINARY = re.compile("[\0-\x08]|^PAR1")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _GZIP = b"\x1f\x8b"
 _MODE = "rb"
@@ -112,6 +113,12 @@ class _File:
                     raise SourceError(
                         f"{self.name}, line {number}: byte 0x{ord(bad[0]) - 0xDC00:x} is not {text.encoding}",
                         hint="Give the encoding of the file, such as encoding='cp1252'.",
+                    )
+                if number == 1 and _BINARY.search(line):
+                    raise SourceError(
+                        f"{self.name} is not a text that is {text.encoding}",
+                        hint="Give its encoding, such as encoding='utf-16-le', or what it is: format='parquet'."
+                        " A spreadsheet is read by pandas.read_excel.",
                     )
                 yield line.removeprefix("\ufeff") if number == 1 else line
 

@@ -86,6 +86,8 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "another encoding": ("a.csv", "prompt\na\ncafé\n".encode("cp1252"), "line 3: byte 0xe9 is not utf-8"),
     "half a gz": ("a.csv.gz", gzip.compress(b"prompt\na\n" * 99)[:-9], "cannot be read: "),
     "no parquet": ("a.parquet", b"no parquet", "a.parquet cannot be read"),
+    "UTF-16 without a mark": ("a.csv", "prompt\na".encode("utf-16-le"), "not a text that is utf-8 Give its encoding"),
+    "a spreadsheet under another name": ("a.csv", b"PK\x03\x04", "A spreadsheet is read by pandas.read_excel"),
     "a spreadsheet": ("a.xlsx", b"PK", "Give pandas.read_excel('a.xlsx')"),
     "another kind": ("a.doc", b"", "its name must end in .csv, .tsv"),
 }  # fmt: skip

@@ -166,6 +166,7 @@ class Convertible(Columns):
             "the column prompt stands twice (columns 1 and 2)",
         ),
         (pyarrow.Table.from_arrays([["a"], ["b"]], names=["x", "x"]), "the column x stands twice"),
+        (polars.LazyFrame({"prompt": ["a"]}).select("nope"), "the source failed: ColumnNotFoundError"),
         (pandas.DataFrame({"text": ["a"]}).iloc[:0], "there is no column prompt; the columns are: text"),
     ],
 )

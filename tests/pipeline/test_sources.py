@@ -158,6 +158,7 @@ def test_an_empty_table_has_no_rows() -> None:
         (5, "source must be a frame, a path or an iterable of rows, not int"),
         (b"rows.csv", "or an iterable of rows, not bytes"),
         ({"a", "b"}, "a set has no order"),
+        (iter([pandas.DataFrame({"prompt": ["a"]})]), "row 0 is of type DataFrame"),
         ({"prompt": ["a", "b"], "size": ["1024x1024"]}, "the column size has 1 values, and prompt has 2"),
         ([{"prompt": "a", "when": object()}], "row 0: the column when holds a value of type object"),
         ([{"prompt": "a"}, {"prompt": b"b"}], "row 1: the prompt is of type bytes; it must be a text"),
