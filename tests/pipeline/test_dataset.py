@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import threading
 import time
@@ -301,16 +302,15 @@ def test_an_error_of_the_account_tells_what_the_run_has_paid_before_it(
 
 
 def test_a_full_disk_ends_the_run_and_hands_over_the_pictures(
-    endpoint: Endpoint, make: Make, tmp_path: Path
+    endpoint: Endpoint, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make(["first"])
-    images = tmp_path / "dataset" / "images"
-    for child in images.iterdir():
-        child.rename(tmp_path / child.name)
-    images.rmdir()
-    images.write_text("no folder")
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(SaveError) as caught:
+    make(["first"])
+    monkeypatch.setattr("comet_magic.archive.layout.write_whole", refuse)
+
+    with pytest.raises(SaveError, match="No space left") as caught:
         make(["first", *rows_of(100)], max_in_flight=2)
 
     assert endpoint.paid <= 5
