@@ -45,6 +45,7 @@ def fill(folder: Path, rows: int, *, vendor: str = "v") -> list[str]:
                 copies=[0],
                 redo=False,
                 call_id="",
+                parents=(),
                 timeout=None,
                 owner="",
                 store_prompts=True,
