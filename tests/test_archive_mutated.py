@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import struct
 from concurrent.futures import wait
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 import comet_magic as cm
 from comet_magic.archive import Archive
 from comet_magic.notebook.commands import images_of
+from comet_magic.pipeline import Dataset, generate_dataset
 from comet_magic.request import ImageRequest
 from tests.loopback import LoopbackServer
 from tests.pipeline.endpoint import Endpoint
@@ -25,7 +27,7 @@ from tests.test_archive_foreign import CANARY, photograph
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 SMALL: dict[str, Any] = {"model": "dall-e-2", "size": "256x256"}
@@ -120,23 +122,25 @@ class Stranger:
             return value.replace("{out}", str(self.outside)).replace("{trap}", self.trap.url)
         return value
 
-    def ledger(self) -> sqlite3.Connection:
-        if not self.is_plain(self.folder / "ledger.sqlite") or [*self.folder.glob("ledger.sqlite-*")]:
+    def ledger(self, name: str = "ledger.sqlite") -> sqlite3.Connection:
+        if not self.is_plain(self.folder / name) or [*self.folder.glob(f"{name}-*")]:
             raise OSError("it would do here what it must not do there")
-        return sqlite3.connect(self.folder / "ledger.sqlite")
+        return sqlite3.connect(self.folder / name)
 
-    def edit(self, statement: str, *values: Any) -> str:
-        connection = self.ledger()
+    def edit(self, statement: str, *values: Any, name: str = "ledger.sqlite") -> str:
+        connection = self.ledger(name)
         with contextlib.closing(connection), connection:
             connection.execute(statement, values)
         return f"{statement} {values!r:.80}"
 
-    def row(self) -> str:
-        table = self.dice.choice(TABLES)
-        with contextlib.closing(self.ledger()) as connection:
+    def row(self, name: str = "ledger.sqlite", tables: Sequence[str] = TABLES) -> str:
+        table = self.dice.choice(tables)
+        with contextlib.closing(self.ledger(name)) as connection:
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         where = self.dice.choice(("", f"WHERE rowid = {self.dice.randint(1, 4)}" if table == "calls" else ""))
-        return self.edit(f"UPDATE {table} SET {self.dice.choice(columns)} = ? {where}", self.value())
+        return self.edit(
+            f"UPDATE {table} SET {self.dice.choice(columns)} = ? {where}", self.value(), name=name
+        )
 
     def schema(self) -> str:
         return self.edit(self.dice.choice(SCHEMA))
@@ -333,3 +337,41 @@ def test_a_mutated_archive_touches_nothing_outside_it_and_raises_only_our_errors
         assert photograph(outside) == before
         assert trap.touched == 0
         shutil.rmtree(folder)
+
+
+def read_and_go_on(endpoint: Endpoint, folder: Path, exports: Path) -> None:
+    """Everything that a person does with a dataset; each step may fail with an error of ours."""
+    ways = {"base_url": endpoint.base_url, "api_key": "key-of-a-test", "progress": False, **SMALL}
+    steps: list[Callable[[], object]] = [lambda: generate_dataset(["a", "b"], folder, append=True, **ways)]
+    with contextlib.suppress(cm.CometError):
+        report = Dataset(folder)
+        formats: tuple[Any, ...] = ("parquet", "webdataset", "folder")
+        made = [partial(report.export, exports / name, format=name) for name in formats]
+        steps = [lambda: list(report.records()), report.to_frame, report.verify, *made, *steps]
+    for step in steps:
+        with contextlib.suppress(cm.CometError):
+            step()
+
+
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("times", [8, pytest.param(300, marks=pytest.mark.full)])
+def test_a_mutated_dataset_touches_nothing_outside_it_and_raises_only_our_errors(
+    outside: Path, endpoint: Endpoint, trap: Trap, times: int
+) -> None:
+    ways = {"base_url": endpoint.base_url, "api_key": "key-of-a-test", "progress": False, **SMALL}
+    valid, folder, exports = (outside.parent / name for name in ("valid", "cometimg", "exports"))
+    generate_dataset(["a", "b", "REFUSE"], valid, **ways)
+    seed = random.randrange(10**6)
+    before = photograph(outside)
+    for number in range(times):
+        shutil.copytree(valid, folder)
+        stranger = Stranger(random.Random(f"{seed} {number}"), folder, outside, trap)
+        with contextlib.suppress(sqlite3.Error, OSError):
+            stranger.done.append(stranger.row("index.sqlite", ("rows", "runs", "exports")))
+        stranger.change()
+        print(f"{seed} {number}: {stranger.done}")
+        read_and_go_on(endpoint, folder, exports)
+        assert photograph(outside) == before
+        assert trap.touched == 0
+        shutil.rmtree(folder)
+        shutil.rmtree(exports, ignore_errors=True)

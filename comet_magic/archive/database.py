@@ -157,7 +157,7 @@ def _refuse_foreign(path: Path) -> None:
             wrong, hint = "was not written by comet_magic", "Remove it, or name another folder."
         else:
             continue
-        raise ConfigurationError(f"{clean(place)} {wrong}", hint=hint)
+        raise ConfigurationError(f"{clean(place)} cannot be used: it {wrong}", hint=hint)
 
 
 def _names_another(journal: Path) -> bool:

@@ -25,6 +25,7 @@ from .known_folders import known_folders
 from .ledger import Ledger
 from .process_lock import is_alive
 from .records import Claim, Copy, Entry, Held, Spend, StoredPicture, is_call, is_input, is_place
+from .schema import IS_PICTURE
 
 if TYPE_CHECKING:
     import os
@@ -40,13 +41,13 @@ _WITHOUT_FACTS = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code
     LEFT JOIN calls c ON c.number = CASE WHEN p.path IS NULL THEN p.call END
     WHERE p.key IN (SELECT value FROM json_each(?))"""
 # The share as the view `kept` has it; to join with the view would make all of it, each time.
-_WITH_FACTS = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message,
+_WITH_FACTS = f"""SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message,
         p.mime, p.width, p.height, p.sha256, p.revised_prompt, c.request_id,
         CASE WHEN p.path IS NOT NULL THEN c.cost / (
             SELECT COUNT(*) FROM pictures s WHERE s.call = p.call AND s.path IS NOT NULL) END,
         c.ended
-    FROM pictures p JOIN calls c ON c.number = p.call
-    WHERE p.key IN (SELECT value FROM json_each(?))"""
+    FROM pictures p JOIN sound c ON c.number = p.call
+    WHERE p.key IN (SELECT value FROM json_each(?)) AND (p.path IS NULL OR ({IS_PICTURE}))"""  # noqa: S608 - our own
 # A picture that is here, which most are, needs no look at its call.
 _HERE = Copy("", 0, "done", "", "", None, None, None)
 

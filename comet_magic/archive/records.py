@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Settled = Literal["done", "rejected", "unknown", "cancelled"]
 State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled"]
 
+FIRST_MOMENT = -62_135_510_400  # the second day of the year 1
 LAST_MOMENT = 253_402_300_799  # the last second of the year 9999
 _ID, _KEY = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
 
@@ -44,8 +45,8 @@ def is_hash(value: object) -> bool:
 
 
 def is_moment(value: object) -> bool:
-    """Whether a value from disk is a number of seconds that can be one, since 1970 or of a call."""
-    return type(value) in (int, float) and 0 <= value <= LAST_MOMENT  # type: ignore[operator]  # a number
+    """Whether a value from disk is a number of seconds since 1970, by whatever clock, that a calendar has."""
+    return type(value) in (int, float) and FIRST_MOMENT <= value <= LAST_MOMENT  # type: ignore[operator]  # a number
 
 
 def is_input(facts: object) -> bool:

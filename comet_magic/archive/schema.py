@@ -9,7 +9,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from .records import LAST_MOMENT
+from .records import FIRST_MOMENT, LAST_MOMENT
 
 if TYPE_CHECKING:
     import sqlite3
@@ -139,7 +139,8 @@ def _all(check: str, names: str) -> str:
 
 
 _WHOLE = f"({{name}} IS NULL OR (typeof({{name}}) = 'integer' AND {{name}} BETWEEN 0 AND {_MOST}))"
-_MOMENT = f"({{name}} IS NULL OR (typeof({{name}}) IN ('integer', 'real') AND {{name}} BETWEEN 0 AND {LAST_MOMENT}))"
+_MOMENTS = f"{FIRST_MOMENT} AND {LAST_MOMENT}"
+_MOMENT = f"({{name}} IS NULL OR (typeof({{name}}) IN ('integer', 'real') AND {{name}} BETWEEN {_MOMENTS}))"
 _TEXT = "typeof({name}) = 'text'"
 _NO_TEXT = "({name} IS NULL OR typeof({name}) = 'text')"
 _HEX = "length({name}) = {length} AND {name} NOT GLOB '*[^0-9a-f]*'"
@@ -158,7 +159,7 @@ _IS_CALL = " AND ".join(
         *(_JSON.format(name=name, kind="array") for name in ("copies", "parents", "inputs")),
     )
 )
-_IS_PICTURE = " AND ".join(
+IS_PICTURE = " AND ".join(
     (
         _all(_TEXT, "p.path p.sha256"),
         "p.mime IN ('image/png', 'image/jpeg', 'image/webp')",
@@ -267,7 +268,7 @@ def _count_again(connection: sqlite3.Connection) -> None:
 def _make_views(connection: sqlite3.Connection) -> None:
     connection.execute(_SOUND)
     connection.execute(_SLOTS)
-    connection.execute(_KEPT.format(sound=_IS_PICTURE))
+    connection.execute(_KEPT.format(sound=IS_PICTURE))
 
 
 def _bring_up(connection: sqlite3.Connection, version: int) -> None:

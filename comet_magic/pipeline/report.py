@@ -240,7 +240,8 @@ class Dataset:
         """
         frame = self.rows
         images = [
-            LazyImage(self.folder, name) if isinstance(name, str) else None for name in frame["file_name"]
+            LazyImage(self.folder, name) if isinstance(name, str) else None
+            for name in frame.get("file_name", ())
         ]
         pandas = load_extra("pandas")
         frame.insert(0, "image", pandas.Series(images, dtype=object))

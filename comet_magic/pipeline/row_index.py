@@ -7,6 +7,7 @@ of the run before stand until the new source was read to its end. Then the new o
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sqlite3
 import threading
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from ..archive.database import BUSY, open_to_read, open_to_write, refuse_code
+from ..archive.records import is_hash
 from ..errors import ConfigurationError
 from ..text import clean
 from .values import plain
@@ -235,7 +237,7 @@ class RowIndex:
                 ).fetchall()
             if not found:
                 return
-            yield [IndexedRow(*row) for row in found]
+            yield [row for row in itertools.starmap(IndexedRow, found) if _is_sound(row)]
             last = found[-1][0]
 
     def exported(self, place: str) -> set[str]:
@@ -292,6 +294,23 @@ class RowIndex:
             f"the index {clean(self.path)} cannot be used: {problem}",
             hint=made_again if damaged else "Is its disk full, or does another program hold it?",
         )
+
+
+def _is_sound(row: IndexedRow) -> bool:
+    """Whether a row of an index, which may be a stranger's, is made as ours; others count as absent."""
+    texts = (row.model, row.parameters, row.error, row.message)
+    if not (
+        (row.key == "" or is_hash(row.key))
+        and (type(row.copy) is int and row.copy >= 0 and isinstance(row.prompt, str))
+        and all(text is None or isinstance(text, str) for text in texts)
+    ):
+        return False
+    try:
+        return isinstance(json.loads(row.columns), dict) and isinstance(
+            json.loads(row.parameters or "{}"), dict
+        )
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def _open(path: Path, *, write: bool) -> sqlite3.Connection:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from comet_magic.archive import Archive
+from comet_magic.archive.raw_answers import is_whole
 from tests.archive_actor import receipts
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Scene:
         assert {row.state for row in rows} <= {"done", "unknown"}
         lacking = {row.id for row in rows if len(row.pictures) < asked_by(row)}
         assert lacking == {row.id for row in rows if row.state == "unknown"} <= set(uncertain)
+        unused = [path for name in ("spool", "rescue") for path in (self.folder / name).glob("*")]
+        assert not [path for path in unused if is_whole(path)], "a complete answer is unused"
         check_money(self.folder)
         done = sum(len(row.pictures) for row in rows)
         return f"{done} pictures, {self.doubtful(rows)} doubtful, {', '.join(ended)}"
