@@ -291,3 +291,19 @@ def test_a_link_on_the_way_is_not_taken_and_one_above_the_folder_is(tmp_path: Pa
     with pytest.raises(PermissionError):
         inside(tmp_path / "real", "sub/a.png")
     assert inside(tmp_path / "alias", "a.png") == tmp_path / "alias" / "a.png"
+
+
+def test_an_address_of_another_vendors_call_is_left_to_a_client_of_that_vendor(
+    folder: Path, sandbox: Sandbox
+) -> None:
+    archive = Archive(folder)
+    call = archive.claim(ImageRequest("a boat of another", model="dall-e-2"), vendor="other", reserve=20_000)
+    archive.received(call, urls=[f"{sandbox.base_url}/files/a.png"])
+    archive.close()
+    before = len(sandbox.log)
+    with cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=folder) as client:
+        client.generate(**BOAT, reuse=True)
+        with pytest.raises(cm.InvalidRequestError, match="is a call of other"):
+            client.fetch(call.id)
+        assert call.id in [entry.id for entry in client.archive.doubtful()]
+    assert [entry for entry in sandbox.log[before:] if entry.method == "GET"] == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -274,6 +276,22 @@ def test_loading_tells_of_calls_that_an_earlier_kernel_left_open(
 
     assert told.stdout == "1 call has an unknown outcome and may be billed: %cometimg_status\n"
     assert "a boat" in text_of(status)
+
+
+def test_the_status_counts_what_a_stranger_made_unreadable(
+    connect: Connect, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    kernel = connect(sandbox)
+    kernel.run(f"x = %cometimg {SMALL} a boat\ny = %cometimg {SMALL} a cat")
+    assert kernel.run("%cometimg_status").stdout == ""
+    with (tmp_path / "cometimg" / "receipts.jsonl").open("a") as receipts:
+        receipts.write("\n{\n")
+    with contextlib.closing(sqlite3.connect(tmp_path / "cometimg" / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE calls SET request = '[' WHERE number = 1")
+
+    status = kernel.run("%cometimg_status")
+    assert status.stdout == "2 entries of the archive cannot be read and count as absent.\n"
+    assert kernel.run(f"z = %cometimg {SMALL} a dog").status == "ok"
 
 
 def test_the_vendors_models_and_prices_of_today_are_asked_without_the_key(
