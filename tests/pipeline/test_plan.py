@@ -104,3 +104,35 @@ def test_a_plan_refuses_a_setting_that_the_run_would_refuse(
 @pytest.mark.parametrize("n", [1, 3])
 def test_rows_with_n_are_planned_as_that_many(n: int, tmp_path: Path) -> None:
     assert plan([{"prompt": "a", "n": n}], tmp_path / "set", **MODEL).to_generate == n
+
+
+def test_a_plan_counts_rows_that_are_nearly_equal(
+    make: Callable[..., Any], endpoint: Endpoint, tmp_path: Path
+) -> None:
+    make(["a café boat", "a red boat"])
+    rows = [
+        "a café boat",
+        "a red boat",
+        "a cafe\N{COMBINING ACUTE ACCENT} boat",
+        "A red boat ",
+        "a red\r\nboat",
+    ]
+
+    told = plan([*rows, "new", " new", "new"], tmp_path / "dataset", base_url=endpoint.base_url, **MODEL)
+
+    assert (told.done, told.to_generate, told.duplicates, told.nearly_equal) == (2, 6, 1, 3)
+    assert "nearly equal 3\n" in str(told)
+    assert "nearly equal" not in str(plan(["a"], tmp_path / "other", **MODEL))
+
+
+def test_a_plan_lists_the_parameters_of_the_table_and_what_becomes_of_defaults(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "a", "model": name, "style": "oil"} for name in ("gpt-image-2", "dall-e-2", "dall-e-2")
+    ]
+
+    told = plan(rows, tmp_path / "set", model="gpt-image-2", quality="low", parameters=["model"])
+
+    assert told.parameters == ("model",)
+    assert told.adapted == {"quality low is left out for dall-e-2": 2}
+    assert "parameters   model\n" in str(told)
+    assert "adapted      2: quality low is left out for dall-e-2\n" in str(told)
