@@ -125,6 +125,19 @@ def test_the_command_takes_the_parameters_of_pictures(
     assert endpoint.paid == 2
 
 
+def test_the_command_says_how_a_table_is_read(
+    table: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = table.rename(table.with_suffix(".dat"))
+    table.write_bytes("caption|style\ncafé|oil\n".encode("cp1252"))
+    flags = ("--format", "csv", "--sep", "|", "--encoding", "cp1252", "--model", "gpt-image-2", "--plan")
+
+    assert command(table, *flags) == 2
+    assert "style is oil; gpt-image-2 takes no style" in capsys.readouterr().err
+    assert command(table, *flags, "--parameters", "") == 0
+    assert "to generate  1" in capsys.readouterr().out
+
+
 # --- the frame
 
 
