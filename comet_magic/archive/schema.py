@@ -149,10 +149,10 @@ _JSON = "({name} IS NULL OR CASE WHEN json_valid({name}) THEN json_type({name}) 
 _IS_COUNTED = f"state IN ({_STATES}) AND {_all(_WHOLE, 'reserved cost')}"
 _IS_CALL = " AND ".join(
     (
-        _all(_TEXT, "id key vendor model request copies owner session day state"),
+        _all(_TEXT, "id key vendor model prompt_sha256 request copies owner host session day state"),
         _all(_NO_TEXT, "prompt request_id error code message asked inputs parents usage"),
-        _all(_WHOLE, "attempts status"),
-        _all(_MOMENT, "created ended seconds timeout"),
+        _all(_WHOLE, "attempts status pid"),
+        _all(_MOMENT, "created received ended seconds timeout"),
         _HEX.format(name="id", length=32),
         _HEX.format(name="key", length=64),
         *(_JSON.format(name=name, kind="object") for name in ("request", "asked", "usage")),
