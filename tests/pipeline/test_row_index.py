@@ -198,7 +198,7 @@ def test_an_index_that_is_a_link_is_not_opened(there: bool, make: Make, tmp_path
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset/index.sqlite").symlink_to(other)
 
-    with pytest.raises(ConfigurationError, match=r"index\.sqlite is a link"):
+    with pytest.raises(ConfigurationError, match=r"index\.sqlite cannot be used: it is a link"):
         make(["one"])
 
     assert other.exists() == there
