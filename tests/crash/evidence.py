@@ -86,8 +86,9 @@ class Scene:
         assert {row.state for row in rows} <= {"done", "unknown"}
         lacking = {row.id for row in rows if len(row.pictures) < asked_by(row)}
         assert lacking == {row.id for row in rows if row.state == "unknown"} <= set(uncertain)
-        unused = [path for name in ("spool", "rescue") for path in (self.folder / name).glob("*")]
-        assert not [path for path in unused if is_whole(path)], "a complete answer is unused"
+        left = [path for name in ("spool", "rescue") for path in (self.folder / name).glob("*")]
+        unused = [path for path in left if path.name.partition(".")[0] in lacking and is_whole(path)]
+        assert not unused, "a complete answer is unused"
         check_money(self.folder)
         done = sum(len(row.pictures) for row in rows)
         return f"{done} pictures, {self.doubtful(rows)} doubtful, {', '.join(ended)}"
