@@ -367,7 +367,7 @@ def test_money_that_was_only_reserved_is_used_by_later_rows(endpoint: Endpoint, 
 # --- the server's pace
 
 
-@pytest.mark.parametrize(("rate", "count"), [(50, 100), pytest.param(40, 600, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("rate", "count"), [(30, 100), pytest.param(40, 600, marks=pytest.mark.full)])
 def test_a_server_with_a_limit_gets_few_requests_too_many(rate: int, count: int, make: Make) -> None:
     with Endpoint(rate=rate) as limited:
         report = make(rows_of(count), max_in_flight=32, base_url=limited.base_url)
