@@ -199,7 +199,8 @@ def bare_kernel(running_kernel: Kernel, tmp_path: Path) -> Iterator[Kernel]:
             running_kernel.client.get_iopub_msg(timeout=0)
         except Empty:
             break
-    running_kernel.run(f"import os; os.chdir({str(tmp_path)!r})")
+    state = os.environ["XDG_STATE_HOME"]
+    running_kernel.run(f"import os; os.chdir({str(tmp_path)!r}); os.environ['XDG_STATE_HOME'] = {state!r}")
     yield running_kernel
     running_kernel.run(
         "%unload_ext comet_magic\n%reset -f\n"
