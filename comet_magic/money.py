@@ -1,13 +1,13 @@
-"""Amounts of money: whole micro-USD in the code, dollars for people.
+"""Amounts of money: whole micro-USD inside, in names that end in `_micro` where users see them; dollars for users.
 
-dollars(4704) -> "$0.0047"; parse_dollars("$5") -> 5_000_000; total([4704, None]) -> None
+dollars(4704) -> "$0.0047"; usd(4704) -> 0.004704; parse_dollars("$5") -> 5_000_000; total([4704, None]) -> None
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from .errors import InvalidRequestError
 
@@ -21,32 +21,52 @@ _MOST = 1_000_000  # dollars; a larger amount is a mistake in the unit
 
 @dataclass(frozen=True)
 class Price:
-    """A range in micro-USD; None means unknown."""
+    """What something will cost, from the least to the most; None means unknown."""
 
-    low: int | None
-    high: int | None
+    low_micro: int | None
+    high_micro: int | None
+
+    @property
+    def low(self) -> float | None:
+        """The least, in USD."""
+        return usd(self.low_micro)
+
+    @property
+    def high(self) -> float | None:
+        """The most, in USD."""
+        return usd(self.high_micro)
 
     @property
     def known(self) -> bool:
         """Whether both ends are known."""
-        return self.low is not None and self.high is not None
+        return self.low_micro is not None and self.high_micro is not None
 
     def __add__(self, other: Price) -> Price:
-        return Price(total((self.low, other.low)), total((self.high, other.high)))
+        low = total((self.low_micro, other.low_micro))
+        return Price(low, total((self.high_micro, other.high_micro)))
 
     def __str__(self) -> str:
-        if self.low is None or self.high is None:
+        if self.low_micro is None or self.high_micro is None:
             return "unknown"
-        low, high = dollars(self.low), dollars(self.high)
+        low, high = dollars(self.low_micro), dollars(self.high_micro)
         if low == high:
             return high
-        return f"at most {high}" if self.high <= self.low * NARROW else f"{low} to {high}"
+        return f"at most {high}" if self.high_micro <= self.low_micro * NARROW else f"{low} to {high}"
 
 
 def total(amounts: Iterable[int | None]) -> int | None:
     """The sum of the amounts, or None if one of them is unknown."""
     known = list(amounts)
     return None if None in known else sum(filter(None, known))
+
+
+@overload
+def usd(micro: int) -> float: ...
+@overload
+def usd(micro: int | None) -> float | None: ...
+def usd(micro: int | None) -> float | None:
+    """An amount of micro-USD in USD, as users get it; None stays None."""
+    return None if micro is None else micro / MILLION
 
 
 def dollars(micro: int | None) -> str:

@@ -19,6 +19,7 @@ from .client.core import configure
 from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, InvalidRequestError
 from .machine import expanded
+from .money import usd
 from .request import ImageRequest
 from .request.checks import check_names, shown
 from .settings import ClientOptions, base_url_of
@@ -54,7 +55,7 @@ def generate_one(
         **client: settings of the client; the key is looked up where this runs.
 
     Returns:
-        Less than a kilobyte: key, copy, path in the folder, mime, width, height, size, sha256, cost in micro-USD,
+        Less than a kilobyte: key, copy, path in the folder, mime, width, height, size, sha256, cost in USD,
         request id.
 
     Raises:
@@ -102,7 +103,9 @@ def _checked(request: ImageRequest | Mapping[str, Any]) -> ImageRequest:
 
 
 def _brief(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in facts.items() if name not in ("id", "position", "revised_prompt")}
+    left_out = ("id", "position", "revised_prompt")
+    shown = {name: value for name, value in facts.items() if name not in left_out}
+    return {**shown, "cost": usd(shown["cost"])} if "cost" in shown else shown
 
 
 def _send(core: BatchCore, archive: WorkerArchive, request: ImageRequest, copy: int, call_id: str) -> None:

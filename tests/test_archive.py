@@ -178,7 +178,7 @@ def test_a_link_or_a_pipe_in_place_of_the_receipts_costs_no_picture(
         log.unlink()
 
     assert [archive.load(picture) for picture in archive.stored(call.key)] == [png(0), png(0)]
-    assert archive.spend() == Spend(spent=14, calls=2)
+    assert archive.spend() == Spend(spent_micro=14, calls=2)
     assert not (tmp_path / "victim").exists()
 
 
@@ -283,7 +283,7 @@ def test_the_bytes_come_back_as_they_came(archive: Archive) -> None:
 
     assert [picture.copy for picture in newest] == [1, 0]
     assert [archive.load(picture) for picture in newest] == [png(1), png(0)]
-    assert newest[0].cost == 10_000
+    assert newest[0].cost_micro == 10_000
     assert newest[0].request_id == "req-1"
 
 
@@ -398,7 +398,7 @@ def test_after_that_the_next_claim_begins_a_new_archive(
     call = buy(archive)
 
     assert call.copies == (0,)
-    assert archive.spend().spent == 20_000
+    assert archive.spend().spent_micro == 20_000
     assert (folder / "ledger.sqlite").exists()
 
 
@@ -426,7 +426,7 @@ def test_a_receipt_that_cannot_be_written_still_settles_the_money(archive: Archi
     with pytest.raises(OSError, match="directory"):
         archive.settle(call, "done", cost=7)
 
-    assert archive.spend() == Spend(spent=7, calls=1)
+    assert archive.spend() == Spend(spent_micro=7, calls=1)
     assert archive.load(archive.stored(call.key)[0]) == png()
 
 
@@ -441,7 +441,7 @@ def test_settling_without_a_ledger_can_be_tried_again(archive: Archive, folder: 
     archive.settle(call, "done", cost=5)
 
     assert len(archive.stored(call.key)) == 1
-    assert archive.spend().spent == 5
+    assert archive.spend().spent_micro == 5
 
 
 # --- copies -------------------------------------------------------------------------------------------
@@ -508,7 +508,7 @@ def test_a_lost_answer_that_comes_late_takes_nobody_elses_place(archive: Archive
     late, first = archive.stored(again.key)
     assert {late.call_id, first.call_id} == {lost.id, again.id}
     assert archive.stored(again.key)[0].call_id == again.id
-    assert archive.spend() == Spend(spent=40_000, calls=2)
+    assert archive.spend() == Spend(spent_micro=40_000, calls=2)
 
 
 def test_a_picture_with_an_address_keeps_its_copy(archive: Archive) -> None:
@@ -528,21 +528,21 @@ def test_a_picture_with_an_address_keeps_its_copy(archive: Archive) -> None:
 
 def test_money_is_reserved_then_settled(either: Archive) -> None:
     call = claim(either)
-    assert either.spend() == Spend(reserved=40_000, calls=1)
+    assert either.spend() == Spend(reserved_micro=40_000, calls=1)
     either.received(call)
-    assert either.spend() == Spend(reserved=40_000, calls=1)
+    assert either.spend() == Spend(reserved_micro=40_000, calls=1)
     either.settle(call, "done", cost=21_000)
-    assert either.spend() == Spend(spent=21_000, calls=1)
+    assert either.spend() == Spend(spent_micro=21_000, calls=1)
 
 
 @pytest.mark.parametrize(
     ("state", "cost", "spend"),
     [
-        ("done", None, Spend(spent=40_000, calls=1)),
+        ("done", None, Spend(spent_micro=40_000, calls=1)),
         ("done", 0, Spend(calls=1)),
-        ("unknown", None, Spend(uncertain=40_000, calls=1)),
+        ("unknown", None, Spend(uncertain_micro=40_000, calls=1)),
         ("rejected", None, Spend(calls=1)),
-        ("rejected", 5, Spend(spent=5, calls=1)),
+        ("rejected", 5, Spend(spent_micro=5, calls=1)),
         ("cancelled", None, Spend()),
     ],
 )
@@ -550,7 +550,7 @@ def test_every_end_has_its_price(either: Archive, state: str, cost: int | None, 
     either.settle(claim(either), state, cost=cost)
 
     assert either.spend() == spend
-    assert spend.bound == spend.spent + spend.reserved + spend.uncertain
+    assert spend.bound_micro == spend.spent_micro + spend.reserved_micro + spend.uncertain_micro
 
 
 def test_calls_of_unknown_price_are_counted_as_such(either: Archive) -> None:
@@ -585,9 +585,9 @@ def test_a_session_and_a_vendor_have_their_own_money(either: Archive) -> None:
     with pytest.raises(BudgetExceededError, match="archive"):
         claim(either, session="third", budget=Budget(session=40_000, archive=80_000))
 
-    assert either.spend("cometapi").reserved == 80_000
-    assert either.spend("cometapi", session="second").reserved == 40_000
-    assert either.spend("sandbox").reserved == 1_000_000
+    assert either.spend("cometapi").reserved_micro == 80_000
+    assert either.spend("cometapi", session="second").reserved_micro == 40_000
+    assert either.spend("sandbox").reserved_micro == 1_000_000
 
 
 def test_a_day_has_its_own_money(archive: Archive, folder: Path) -> None:
@@ -598,7 +598,7 @@ def test_a_day_has_its_own_money(archive: Archive, folder: Path) -> None:
 
     claim(archive, budget=Budget(day=40_000))
 
-    assert archive.spend().bound == 60_000
+    assert archive.spend().bound_micro == 60_000
     assert archive.spend(since=date.today()).bound == 40_000
 
 
@@ -627,7 +627,7 @@ def test_thirty_threads_and_money_for_ten_make_ten(either: Archive) -> None:
         thread.join()
 
     assert len(refused) == 20
-    assert either.spend() == Spend(spent=400_000, calls=10)
+    assert either.spend() == Spend(spent_micro=400_000, calls=10)
 
 
 def test_what_there_is_no_money_for_leaves_no_row(either: Archive) -> None:
@@ -706,7 +706,12 @@ def test_an_entry_tells_everything(either: Archive) -> None:
     assert entry.request == request
     assert entry.parameters["quality"] == "low"
     assert (entry.id, entry.key, entry.vendor, entry.model) == (call.id, call.key, "cometapi", "gpt-image-2")
-    assert (entry.state, entry.outcome, entry.cost, entry.bound) == ("done", "done", 20_001, 20_001)
+    assert (entry.state, entry.outcome, entry.cost_micro, entry.bound_micro) == (
+        "done",
+        "done",
+        20_001,
+        20_001,
+    )
     assert (entry.request_id, entry.usage, entry.attempts) == ("req-1", {"output_tokens": 196}, 1)
     assert [picture.position for picture in entry.pictures] == [0, 1]
     assert entry.created <= entry.ended
@@ -720,7 +725,7 @@ def test_a_failure_in_the_history_has_its_evidence(either: Archive) -> None:
     (entry,) = either.history()
 
     assert (entry.error, entry.code, entry.message) == ("RateLimitError", "rate_limit", "too fast")
-    assert (entry.request_id, entry.attempts, entry.cost, entry.outcome) == ("req-9", 3, 0, "failed")
+    assert (entry.request_id, entry.attempts, entry.cost_micro, entry.outcome) == ("req-9", 3, 0, "failed")
 
 
 def test_an_id_that_begins_several_calls_is_none_of_them(either: Archive) -> None:
@@ -738,7 +743,7 @@ def test_the_uncertain_are_listed_with_the_most_they_can_cost(either: Archive) -
 
     (lost,) = either.uncertain()
 
-    assert (lost.id, lost.bound, lost.request_id, lost.prompt, lost.alive) == (
+    assert (lost.id, lost.bound_micro, lost.request_id, lost.prompt, lost.alive) == (
         call.id,
         40_000,
         "req-7",

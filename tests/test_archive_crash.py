@@ -229,7 +229,7 @@ print(made)
     made = [int(process.communicate("go\n", timeout=100)[0]) for process in processes]
 
     assert sum(made) == 10
-    assert Archive(tmp_path / "cometimg").spend().spent == 400_000
+    assert Archive(tmp_path / "cometimg").spend().spent_micro == 400_000
 
 
 def test_a_named_copy_is_claimed_by_one_of_two_processes(tmp_path: Path) -> None:
@@ -470,7 +470,7 @@ try:
 except OSError as error:
     archive.settle(call, "done", cost=5, error=SaveError(str(error)))
 entry = archive.history()[0]
-print(entry.outcome, entry.error, archive.spend().spent)
+print(entry.outcome, entry.error, archive.spend().spent_micro)
 archive.close()
 """
 
@@ -496,7 +496,7 @@ archive.close()
 """
 
     assert run(script) == "not_sent\n"
-    assert Archive(tmp_path / "cometimg").spend().bound == 1
+    assert Archive(tmp_path / "cometimg").spend().bound_micro == 1
 
 
 def test_a_disk_that_fills_up_after_paying_is_an_os_error(tmp_path: Path) -> None:
@@ -514,7 +514,7 @@ for step in (lambda: archive.received(call, status=200), lambda: archive.settle(
         print(type(error).__name__)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 archive.settle(call, "done", cost=4)
-print(archive.spend().spent)
+print(archive.spend().spent_micro)
 archive.close()
 """
 

@@ -259,7 +259,7 @@ def test_a_picture_that_leads_out_is_paid_for_again_rather_than_read(
     with cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=folder) as client:
         assert client.archive.history(limit=1, model="dall-e-2")
         images = client.generate(**BOAT, reuse=True)
-    assert images.cost == 16_000
+    assert images.cost == 0.016
     assert inside(folder, Path(images.paths[0] or "").relative_to(folder).as_posix()).is_file()
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent / "data"
 CAT = ImageRequest("a cat")
-SPEND = Spend(spent=48_000, reserved=48_000, uncertain=16_000, calls=8)
+SPEND = Spend(spent_micro=48_000, reserved_micro=48_000, uncertain_micro=16_000, calls=8)
 
 
 @pytest.fixture
@@ -84,7 +84,9 @@ def test_an_archive_of_0_1_is_read_as_it_is(old: Path) -> None:
     entries = reader.history(limit=None)
 
     assert [
-        (entry.prompt, entry.outcome, entry.cost) for entry in reversed(entries) if entry.prompt != "no money"
+        (entry.prompt, entry.outcome, entry.cost_micro)
+        for entry in reversed(entries)
+        if entry.prompt != "no money"
     ] == [
         ("a paper boat", "done", 32_000),
         ("lost on the way", "unknown", None),
@@ -96,7 +98,7 @@ def test_an_archive_of_0_1_is_read_as_it_is(old: Path) -> None:
         ("addresses known, and its process died", "open", None),
         ("sent, and its process died", "open", None),
     ]
-    assert [picture.cost for picture in entries[-1].pictures] == [16_000, 16_000]
+    assert [picture.cost_micro for picture in entries[-1].pictures] == [16_000, 16_000]
     assert [len(reader.load(picture)) for picture in entries[-1].pictures] == [77_141, 75_209]
     assert {call.prompt: (call.alive, call.urls) for call in reader.open_calls()} == {
         "paid, and its process died": (False, ()),
@@ -194,7 +196,7 @@ def test_what_dead_processes_of_0_1_left_is_taken_over(archive: Archive) -> None
     assert {call.prompt for call in archive.uncertain()} == {"lost on the way", "sent, and its process died"}
     archive.settle(paid.call, "done", cost=16_000)
     archive.settle(known.call, "done", cost=16_000)
-    assert archive.spend() == Spend(spent=80_000, uncertain=32_000, calls=8)
+    assert archive.spend() == Spend(spent_micro=80_000, uncertain_micro=32_000, calls=8)
 
 
 def test_a_limit_counts_what_0_1_spent(archive: Archive) -> None:
@@ -213,8 +215,8 @@ def test_a_removed_ledger_of_0_1_is_made_again_from_its_receipts(old: Path, arch
     archive.reconcile()
 
     assert [entry.pictures for entry in archive.history()] == [entry.pictures for entry in known]
-    assert [entry.cost for entry in archive.history()] == [32_000]
-    assert archive.spend() == Spend(spent=32_000, calls=1)
+    assert [entry.cost_micro for entry in archive.history()] == [32_000]
+    assert archive.spend() == Spend(spent_micro=32_000, calls=1)
 
 
 def test_a_dataset_of_0_1_is_read_and_finished_for_nothing(dataset: Path) -> None:
@@ -232,8 +234,8 @@ def test_a_dataset_of_0_1_is_read_and_finished_for_nothing(dataset: Path) -> Non
         )
     after = Reader(dataset)
 
-    assert before == Spend(spent=32_000, calls=2)
-    assert after.spend() == Spend(spent=48_000, calls=3)
+    assert before == Spend(spent_micro=32_000, calls=2)
+    assert after.spend() == Spend(spent_micro=48_000, calls=3)
     assert [record["outcome"] for record in report.records()] == ["done"] * 3
     assert len({record["cost"] for record in report.records()}) == 1
     lines = (dataset / "metadata.jsonl").read_text().splitlines()
@@ -242,7 +244,7 @@ def test_a_dataset_of_0_1_is_read_and_finished_for_nothing(dataset: Path) -> Non
     assert [receipt["cost_micro_usd"] for receipt in receipts(dataset)] == [16_000]
     (dataset / "ledger.sqlite").unlink()
     Archive(dataset).repair()
-    assert Reader(dataset).spend() == Spend(spent=48_000, calls=3)
+    assert Reader(dataset).spend() == Spend(spent_micro=48_000, calls=3)
 
 
 # --- version 2 ----------------------------------------------------------------------------------------
@@ -314,7 +316,7 @@ import os
 import comet_magic as cm
 from comet_magic.archive import Reader
 os.setgid(65534); os.setuid(65534)
-print(len(cm.history(archive={str(old)!r})), Reader({str(old)!r}).spend().spent)
+print(len(cm.history(archive={str(old)!r})), Reader({str(old)!r}).spend().spent_micro)
 """
     )
 

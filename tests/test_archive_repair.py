@@ -111,7 +111,7 @@ def test_an_answer_that_came_in_two_parts_is_made_again_whole(archive: Archive, 
 
     assert [entry.pictures for entry in archive.history()] == [entry.pictures for entry in known]
     assert len(known[0].pictures) == 2
-    assert archive.spend() == Spend(spent=7, calls=1)
+    assert archive.spend() == Spend(spent_micro=7, calls=1)
 
 
 def test_a_power_cut_before_the_end_is_synced_leaves_the_picture_or_an_unknown_call(
@@ -131,7 +131,7 @@ def test_a_power_cut_before_the_end_is_synced_leaves_the_picture_or_an_unknown_c
 
     assert [archive.load(picture) for picture in archive.stored(calls[0].key)] == [png(0)]
     assert [call.id for call in archive.uncertain()] == [calls[1].id]
-    assert archive.spend() == Spend(spent=40_000, uncertain=40_000, calls=2)
+    assert archive.spend() == Spend(spent_micro=40_000, uncertain_micro=40_000, calls=2)
 
 
 def test_claims_and_ends_are_synced_and_the_arrival_of_an_answer_waits(archive: Archive) -> None:
@@ -189,7 +189,7 @@ def test_a_receipt_gives_way_to_a_picture_that_has_its_place(archive: Archive, f
     archive.repair()
 
     assert [picture.call_id for picture in archive.stored(call.key)] == [call.id]
-    assert archive.spend() == Spend(spent=40_000, calls=2)
+    assert archive.spend() == Spend(spent_micro=40_000, calls=2)
 
 
 def test_a_receipt_whose_picture_changed_adopts_nothing(archive: Archive, folder: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_receipt_whose_picture_changed_adopts_nothing(archive: Archive, folder
     archive.reconcile()
 
     assert archive.stored(call.key) == []
-    assert archive.spend().spent == 20_000
+    assert archive.spend().spent_micro == 20_000
     assert archive.repair() == Repair(unexplained=(str(pictures(folder)[0].relative_to(folder)),))
 
 
@@ -241,12 +241,12 @@ for n, data in enumerate({[png(0), png(1)]!r}):
 
     (entry,) = archive.history()
     assert report.settled == (entry.id,)
-    assert (entry.outcome, entry.cost, entry.bound) == ("done", None, 40_000)
+    assert (entry.outcome, entry.cost_micro, entry.bound_micro) == ("done", None, 40_000)
     assert [archive.load(picture) for picture in entry.pictures] == [png(0), png(1)]
     assert [(picture.width, picture.height, picture.mime) for picture in entry.pictures] == [
         (8, 6, "image/png")
     ] * 2
-    assert archive.spend() == Spend(spent=40_000, calls=1)
+    assert archive.spend() == Spend(spent_micro=40_000, calls=1)
 
 
 def test_a_part_of_an_answer_is_adopted_and_the_rest_is_fetched(archive: Archive, folder: Path) -> None:
@@ -453,7 +453,7 @@ def test_a_finished_call_is_read_while_another_process_works(archive: Archive, f
             f"""
 from comet_magic.archive import Archive
 archive = Archive({str(folder)!r})
-print(len(archive.stored({call.key!r})), archive.spend().spent)
+print(len(archive.stored({call.key!r})), archive.spend().spent_micro)
 archive.close()
 """
         )

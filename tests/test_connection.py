@@ -314,7 +314,7 @@ def test_many_threads_with_many_keys_all_get_their_pictures(gateway: Gateway) ->
 def test_a_sessions_limit_holds_over_clients_of_all_keys() -> None:
     with start_sandbox() as sandbox:
         images = cm.generate("a boat", base_url=sandbox.base_url, api_key=KEY, **SMALL)
-        limited = {"base_url": sandbox.base_url, "max_cost_session": images.cost_usd}
+        limited = {"base_url": sandbox.base_url, "max_cost_session": images.cost}
         with cm.Client(api_key=PLAIN, **limited) as client, pytest.raises(cm.BudgetExceededError):
             client.generate("another boat", **SMALL)
 

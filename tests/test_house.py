@@ -61,7 +61,7 @@ FLOORS: dict[str, set[str]] = {
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
         *("archive", "locations", "money", "formats", "console"),
     },
-    "remote": {"machine", "client", "request", "errors", "archive", "settings", "text"},
+    "remote": {"machine", "money", "client", "request", "errors", "archive", "settings", "text"},
     "dask": {"remote", "client", "request", "errors", "archive", "text", "extras"},
     "pipeline": {
         "machine",

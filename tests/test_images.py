@@ -28,12 +28,12 @@ USAGE = {"total_tokens": 272, "input_tokens_details": {"text_tokens": 10}}
 @pytest.fixture
 def three():
     pictures = [
-        picture(made(PNG), path="a.png", revised_prompt="A boat.", request_id="r1", cost=10),
-        picture(made(JPEG), path=None, request_id="r1", cost=20),
-        picture(made(WEBP), path="c.webp", revised_prompt="Another.", request_id="r2", cost=30),
+        picture(made(PNG), path="a.png", revised_prompt="A boat.", request_id="r1", cost_micro=10),
+        picture(made(JPEG), path=None, request_id="r1", cost_micro=20),
+        picture(made(WEBP), path="c.webp", revised_prompt="Another.", request_id="r2", cost_micro=30),
     ]
     return Images(
-        pictures, prompt="a boat", model="gpt-image-2", created=7, usage=USAGE, cost=60, notice="a note"
+        pictures, prompt="a boat", model="gpt-image-2", created=7, usage=USAGE, cost_micro=60, notice="a note"
     )
 
 
@@ -142,9 +142,9 @@ CHANGES = {
 def changed(request):
     """Three shades of grey from a call, after something was done to their list."""
     images = Images(
-        [picture(shade(10 * n), path=f"{n}.png", request_id=f"r{n}", cost=n) for n in (1, 2, 3)],
+        [picture(shade(10 * n), path=f"{n}.png", request_id=f"r{n}", cost_micro=n) for n in (1, 2, 3)],
         prompt="a boat",
-        cost=6,
+        cost_micro=6,
     )
     CHANGES[request.param](images)
     return images
@@ -194,7 +194,7 @@ class TestAChangedList:
         costs = dict(zip(changed.paths, changed.to_frame()["cost"], strict=True))
         assert costs.pop(None, 0) == 0
         if "d.png" not in costs:
-            assert changed.cost == sum(costs.values())
+            assert changed.cost == pytest.approx(sum(costs.values()))
 
     def test_makes_plain_lists_by_plus_and_times(self, changed):
         for plain in (changed + changed, changed * 2):
@@ -335,10 +335,8 @@ class TestWhatItKnows:
         assert three.notice == "a note"
 
     def test_counts_money_in_millionths(self, three):
-        assert three.cost == 60
-        assert three.cost_usd == 0.00006
+        assert three.cost == 0.00006
         assert Images([]).cost is None
-        assert Images([]).cost_usd is None
 
     def test_can_get_one_more_sentence(self, three):
         noted = three.with_notice("sandbox picture: set COMETAPI_KEY for real ones")
@@ -364,13 +362,13 @@ class TestASlice:
         assert three[-1] is three[2]
 
     def test_costs_what_its_pictures_cost(self, three):
-        assert three[:2].cost == 30
-        assert three[:].cost == 60
+        assert three[:2].cost == 0.00003
+        assert three[:].cost == 0.00006
         assert three[3:].cost == 0
-        unknown = Images([picture(made()), picture(made(JPEG), cost=1)], cost=9)
+        unknown = Images([picture(made()), picture(made(JPEG), cost_micro=1)], cost_micro=9)
         assert unknown[:1].cost is None
-        assert unknown[1:].cost == 1
-        assert unknown[::-1].cost == 9
+        assert unknown[1:].cost == 0.000001
+        assert unknown[::-1].cost == 0.000009
 
     def test_keeps_what_the_user_put_in_place(self, three):
         three[1] = Image.new("RGB", (3, 3))
@@ -490,7 +488,7 @@ class TestAFrame:
             "sha256",
         ]
         assert list(frame["image"]) == list(three)
-        assert list(frame["cost"]) == [10, 20, 30]
+        assert list(frame["cost"]) == [0.00001, 0.00002, 0.00003]
         assert list(frame["size"]) == ["48x32"] * 3
         assert frame["path"].tolist()[0] == "a.png"
 

@@ -18,7 +18,7 @@ PLAIN = "text/plain"
 
 
 def images(*datas, path=None, **facts):
-    known = {"prompt": "a paper boat", "model": "gpt-image-2", "cost": 4700, **facts}
+    known = {"prompt": "a paper boat", "model": "gpt-image-2", "cost_micro": 4700, **facts}
     return Images([picture(data, path=path) for data in datas], **known)
 
 
@@ -147,14 +147,14 @@ class TestACaption:
         [(0, "$0.00"), (47, "$0.000047"), (4700, "$0.0047"), (1_500_000, "$1.50"), (None, "cost unknown")],
     )
     def test_tells_the_price_as_people_write_it(self, cost, words):
-        assert caption(images(made(), cost=cost)) == f"gpt-image-2 · 48x32 · {words}"
+        assert caption(images(made(), cost_micro=cost)) == f"gpt-image-2 · 48x32 · {words}"
 
     def test_of_reused_pictures_says_that_nothing_was_paid(self):
-        one = Images([picture(made(), reused=True)], model="m", cost=0)
+        one = Images([picture(made(), reused=True)], model="m", cost_micro=0)
         assert caption(one) == "m · 48x32 · reused (free)"
 
     def test_of_one_of_several_gives_its_own_price_or_none(self, shown):
-        two = Images([picture(made(), cost=100), picture(made())], model="m", cost=250)
+        two = Images([picture(made(), cost_micro=100), picture(made())], model="m", cost_micro=250)
         assert shown(two[0])[0][PLAIN] == "m · 48x32 · $0.0001"
         assert shown(two[1])[0][PLAIN] == "m · 48x32"
         assert shown(two)[0][PLAIN] == "m · 2 pictures 48x32 · $0.0002"

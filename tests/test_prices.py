@@ -133,7 +133,7 @@ def test_no_bill_by_tokens_is_outside_the_price_before_the_call(model, length, n
     assume(made is not None)
     usage = {"input_tokens": data.draw(st.integers(1, length + 16)), "output_tokens": made * n}
     bill, price = cost_of(request, usage, n), request.estimate()
-    assert price.low <= bill <= price.high
+    assert price.low_micro <= bill <= price.high_micro
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,7 @@ def test_the_balance_moves_by_what_was_charged(sandbox, http):
     used = http.get(f"{sandbox.base_url}/dashboard/billing/usage?start_date=2026-01-01").json()["total_usage"]
 
     # USD 0.016 is the printed price of a dall-e-2 picture of 256 pixels.
-    assert (limit, used, sandbox.spent) == (10.0, 1.6, 16_000)
+    assert (limit, used, sandbox.spent) == (10.0, 1.6, 0.016)
 
 
 # Refusals

@@ -36,11 +36,11 @@ def test_the_catalogue_lists_models_and_prices_and_is_asked_once(client: cm.Clie
 
 def test_the_balance_falls_by_what_a_call_cost(client: cm.Client) -> None:
     before = client.balance()
-    images = client.generate("a boat", model="dall-e-2", size="256x256")
+    client.generate("a boat", model="dall-e-2", size="256x256")
     after = client.balance()
-    assert after.used - before.used == images.cost
+    assert after.used - before.used == pytest.approx(0.016)
     assert before.left is not None
-    assert after.left == before.left - images.cost
+    assert after.left == pytest.approx(before.left - 0.016)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,6 @@ def test_what_was_made_and_spent_can_be_asked_from_code(sandbox: Sandbox) -> Non
         client.generate("a lighthouse", model="dall-e-2", size="512x512")
     assert [entry.prompt for entry in cm.history()] == ["a lighthouse", "a paper boat"]
     frame = cm.history("boat").to_frame()
-    assert list(frame["cost"]) == [images.cost_usd]
-    assert cm.spend().spent == cm.spend("sandbox").spent == 16_000 + 18_000
+    assert list(frame["cost"]) == [images.cost]
+    assert cm.spend().spent == cm.spend("sandbox").bound == 0.034
     assert cm.spend("cometapi").spent == 0

@@ -206,8 +206,8 @@ class Reader:
             outcome=call_status(state, row["error"], picture=bool(pictures)),
             alive=state in ("claimed", "received")
             and (self.folder is None or is_alive(self.folder, row["owner"])),
-            cost=cost,
-            bound=row["reserved"] if cost is None else cost,
+            cost_micro=cost,
+            bound_micro=row["reserved"] if cost is None else cost,
             usage=_object(row["usage"]) or None,
             pictures=pictures,
             urls=tuple(clean_url(url) for _, url in urls),
@@ -358,7 +358,7 @@ class History(list[Entry]):
                 "model": entry.model,
                 "prompt": entry.prompt,
                 "outcome": entry.outcome,
-                "cost": None if entry.cost is None else entry.cost / 1_000_000,
+                "cost": entry.cost,
                 "request_id": entry.request_id,
                 "paths": [picture.path for picture in entry.pictures],
                 "error": entry.error,
@@ -386,7 +386,7 @@ def history(
 
     Returns:
         A list of entries with `.id`, `.created`, `.model`, `.prompt`, `.outcome` (`done`, `refused`, `failed`,
-        `unknown`...), `.cost` in micro-USD and `.pictures`; `.to_frame()` makes a pandas frame of it.
+        `unknown`...), `.cost` in USD and `.pictures`; `.to_frame()` makes a pandas frame of it.
 
     Raises:
         ConfigurationError: the archive cannot be read.
@@ -395,7 +395,7 @@ def history(
         >>> import comet_magic as cm
         >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256")
         >>> [(entry.prompt, entry.outcome, entry.cost) for entry in cm.history("boat")]
-        [('a paper boat', 'done', 16000)]
+        [('a paper boat', 'done', 0.016)]
     """
     return History(Reader(archive_folder(archive)).history(words, limit=limit, model=model, since=since))
 
@@ -406,7 +406,7 @@ def spend(
     since: date | datetime | None = None,
     archive: str | os.PathLike[str] = DEFAULT_ARCHIVE,
 ) -> Spend:
-    """What was spent, in micro-USD, with its upper bound: in the default archive and all datasets of this machine.
+    """What was spent, in USD, with its upper bound: in the default archive and all datasets of this machine.
 
     Args:
         vendor: only the money of this one (`cometapi`, `sandbox`, a host); by default of all together.
@@ -426,7 +426,7 @@ def spend(
         >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256")
         >>> money = cm.spend("sandbox")
         >>> money.calls, money.spent, money.bound
-        (1, 16000, 16000)
+        (1, 0.016, 0.016)
     """
     own = Reader(archive_folder(archive))
     spent = own.spend(vendor=vendor, since=since)

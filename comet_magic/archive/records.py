@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ..errors import CometError
 from ..files import is_name_inside
 from ..formats import SUFFIX
+from ..money import usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +113,7 @@ class StoredPicture:
         position: which picture of its call it was, from 0.
         size: bytes.
         unpasted: the file with the bytes that came, if the picture is a pasted one.
-        cost: micro-USD: the call's cost shared among its pictures, None if unknown.
+        cost_micro: the call's cost shared among its pictures, None if unknown.
     """
 
     key: str
@@ -128,7 +129,12 @@ class StoredPicture:
     revised_prompt: str | None = None
     unpasted: str | None = None
     request_id: str | None = None
-    cost: int | None = None
+    cost_micro: int | None = None
+
+    @property
+    def cost(self) -> float | None:
+        """The call's cost shared among its pictures, in USD; None if unknown."""
+        return usd(self.cost_micro)
 
 
 class Held(NamedTuple):
@@ -196,7 +202,7 @@ class Entry:
         seconds: from its claim to its end, None if it is unknown, or if its process died before its end.
         timeout: seconds after its claim for which its answer is awaited; None if unknown.
         alive: it is open, and a living process is at it.
-        cost: micro-USD, None if unknown; `bound` is then the most it can be.
+        cost_micro: None if unknown; `bound_micro` is then the most it can be.
         error: the name of the error's class, or None.
         urls: addresses, without their queries, of paid pictures that are not here, if the call has no end yet.
     """
@@ -215,8 +221,8 @@ class Entry:
     state: State
     outcome: CallStatus
     alive: bool
-    cost: int | None
-    bound: int | None
+    cost_micro: int | None
+    bound_micro: int | None
     request_id: str | None
     usage: Mapping[str, Any] | None
     attempts: int
@@ -227,23 +233,33 @@ class Entry:
     pictures: tuple[StoredPicture, ...]
     urls: tuple[str, ...]
 
+    @property
+    def cost(self) -> float | None:
+        """What it cost in USD; None if unknown."""
+        return usd(self.cost_micro)
+
+    @property
+    def bound(self) -> float | None:
+        """The most that it can have cost, in USD; None if unknown."""
+        return usd(self.bound_micro)
+
 
 @dataclass(frozen=True)
 class Spend:
-    """Money in micro-USD.
+    """Money that calls cost.
 
     Attributes:
-        spent: settled calls; the bound, if only that is known.
-        reserved: calls in flight.
-        uncertain: the most that calls of unknown outcome can have cost; budgets count it as spent.
+        spent_micro: settled calls; the bound, if only that is known.
+        reserved_micro: calls in flight.
+        uncertain_micro: the most that calls of unknown outcome can have cost; budgets count it as spent.
         calls: how many calls are counted.
         unpriced: how many of them may have cost something that no number here holds.
         unreadable: sentences on folders whose money is not counted.
     """
 
-    spent: int = 0
-    reserved: int = 0
-    uncertain: int = 0
+    spent_micro: int = 0
+    reserved_micro: int = 0
+    uncertain_micro: int = 0
     calls: int = 0
     unpriced: int = 0
     unreadable: tuple[str, ...] = ()
@@ -252,9 +268,29 @@ class Spend:
         return Spend(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     @property
-    def bound(self) -> int:
+    def bound_micro(self) -> int:
         """The most that can have been spent, with what is in flight."""
-        return self.spent + self.reserved + self.uncertain
+        return self.spent_micro + self.reserved_micro + self.uncertain_micro
+
+    @property
+    def spent(self) -> float:
+        """USD of settled calls; the most that it can be, if only that is known."""
+        return usd(self.spent_micro)
+
+    @property
+    def reserved(self) -> float:
+        """USD of calls in flight."""
+        return usd(self.reserved_micro)
+
+    @property
+    def uncertain(self) -> float:
+        """The most that calls of unknown outcome can have cost, in USD."""
+        return usd(self.uncertain_micro)
+
+    @property
+    def bound(self) -> float:
+        """The most that can have been spent, with what is in flight, in USD."""
+        return usd(self.bound_micro)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class _BaseClient:
         """What a call would send and cost; takes what `comet_magic.generate` does, and sends nothing.
 
         Returns:
-            `.requests`, each with `.body()`, and `.price`: `.low` and `.high` in micro-USD, None where unknown.
+            `.requests`, each with `.body()`, and `.price`: `.low` and `.high` in USD, None where unknown.
 
         Raises:
             InvalidRequestError: a parameter breaks a rule.
@@ -405,7 +405,7 @@ def generate(prompt: str, **options: Unpack[GenerateOptions]) -> Images:
 
     Returns:
         `Images`: a list of PIL images, also for one, with `.data` (the bytes as they came), `.paths` (their files),
-        `.cost` in micro-USD, `.cost_usd`, and more.
+        `.cost` in USD, and more.
 
     Raises:
         MissingKeyError: no key was found; nothing was sent.
@@ -419,7 +419,7 @@ def generate(prompt: str, **options: Unpack[GenerateOptions]) -> Images:
     Example:
         >>> import comet_magic as cm
         >>> images = cm.generate("a paper boat", size="square", quality="low")
-        >>> images.image.size, images.mime_types, images.cost_usd
+        >>> images.image.size, images.mime_types, images.cost
         ((1024, 1024), ('image/png',), 0.00472)
     """
     prompt = concealed(prompt)

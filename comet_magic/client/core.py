@@ -206,7 +206,7 @@ class Core(ForkHooks):
         price = self._price(requests)
         most = price + self._price(awaited)  # what is awaited is bought if nothing comes of it
         self._check_cost(most, options.get("max_cost"))
-        return Plan(first, requests, Price(price.low, most.high), reused, awaited, copies)
+        return Plan(first, requests, Price(price.low_micro, most.high_micro), reused, awaited, copies)
 
     def _price(self, requests: Sequence[ImageRequest]) -> Price:
         return sum((request.estimate(self.price_per_image) for request in requests), FREE)
@@ -233,9 +233,9 @@ class Core(ForkHooks):
 
     def _check_cost(self, price: Price, given: float | None) -> None:
         limit = self._max_cost if given is None else parse_dollars(given)
-        if limit is None or (price.high is not None and price.high <= limit):
+        if limit is None or (price.high_micro is not None and price.high_micro <= limit):
             return
-        if price.high is None:
+        if price.high_micro is None:
             raise BudgetExceededError(
                 "max_cost is set and the price of this call is unknown",
                 hint="Give price_per_image= (USD) to the client, or leave max_cost out.",
@@ -251,7 +251,7 @@ class Core(ForkHooks):
         """Check a call and start it; returns at once, with `reuse` after a look into the archive."""
         plan = self.plan(prompt, options)
         inputs = plan.first.inputs
-        reused = [pasted(picture_of(self.archive, stored, cost=0), inputs) for stored in plan.reused]
+        reused = [pasted(picture_of(self.archive, stored, cost_micro=0), inputs) for stored in plan.reused]
         numbers = iter(plan.copies or ())
         calls = [
             RunningCall(
@@ -350,7 +350,7 @@ class Core(ForkHooks):
             claim = self.archive.claim(
                 call.request,
                 vendor=self.base.vendor,
-                reserve=call.request.estimate(self.price_per_image).high,
+                reserve=call.request.estimate(self.price_per_image).high_micro,
                 budget=budget,
                 session=spending.session,
                 copies=call.copies,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import CallAbandoned, CometError, PartialResultError, SaveError
 from ..images import Images
-from ..money import Price, dollars, total
+from ..money import Price, dollars, total, usd
 from ..text import counted
 from .end_signals import EndSignals
 
@@ -91,12 +91,17 @@ class Abandoned:
     Attributes:
         cancelled: requests that were cancelled.
         sent: requests that were sent already and run on.
-        bound: the most that those that were sent may cost, in micro-USD; None where unknown.
+        bound_micro: the most that those that were sent may cost; None where unknown.
     """
 
     cancelled: int
     sent: int
-    bound: int | None
+    bound_micro: int | None
+
+    @property
+    def bound(self) -> float | None:
+        """The most that those that were sent may cost, in USD; None where unknown."""
+        return usd(self.bound_micro)
 
 
 @dataclass
@@ -305,7 +310,7 @@ class Job(futures.Future[Images]):
             model=self.first.model,
             created=created,
             usage=_sum_usage(usages),
-            cost=total(costs),
+            cost_micro=total(costs),
             notice="; ".join(dict.fromkeys(filter(None, (notice, *(one.notice for one in pictures))))),
             inputs=self.first.inputs,
             parents=self.parents,
@@ -402,7 +407,7 @@ def wait_for_all(jobs: Sequence[Job], tick: Callable[[], object] | None = None) 
 def interrupted(jobs: Sequence[Job]) -> CallAbandoned:
     """Abandon jobs after an interrupt; says what was cancelled, what runs on and is billed, where it will be."""
     ends = [job.abandon() for job in jobs]
-    sent, most = sum(one.sent for one in ends), total(one.bound for one in ends if one.sent)
+    sent, most = sum(one.sent for one in ends), total(one.bound_micro for one in ends if one.sent)
     first = min(jobs, key=lambda job: job.started)
     seconds = time.monotonic() - first.started
     where = f"{first.folder}/images" if first.folder else "memory only: there is no archive"

@@ -228,8 +228,8 @@ class ResultWriter:
         )
 
 
-def picture_of(archive: Reader, stored: StoredPicture, *, cost: int | None) -> Picture:
-    """A picture read from the archive, whole as it came; `cost` is in micro-USD.
+def picture_of(archive: Reader, stored: StoredPicture, *, cost_micro: int | None) -> Picture:
+    """A picture read from the archive, whole as it came, with this cost.
 
     Raises:
         SaveError: its file is gone or damaged.
@@ -248,7 +248,7 @@ def picture_of(archive: Reader, stored: StoredPicture, *, cost: int | None) -> P
             path=str(archive.path_of(stored)),
             revised_prompt=stored.revised_prompt,
             request_id=stored.request_id,
-            cost=cost,
+            cost_micro=cost_micro,
             reused=True,
             unpasted=archive.load_unpasted(stored),
         )

@@ -72,7 +72,7 @@ async def _take(core: Core, job: Job, call: RunningCall, makers: Mapping[int, st
             continue
         for stored in entry.pictures:
             if stored.copy in (call.copies or ()) and core.archive.is_there(stored):
-                picture = await core.in_thread(partial(picture_of, core.archive, stored, cost=0))
+                picture = await core.in_thread(partial(picture_of, core.archive, stored, cost_micro=0))
                 picture = await core.in_thread(pasted, picture, call.request.inputs)
                 call.pictures.append(picture)
                 call.copies = tuple(copy for copy in call.copies or () if copy != stored.copy)

@@ -62,7 +62,7 @@ class ProcessSpending:
             others += [other for other in self._in_memory.values() if other is not archive]
             session = 0
             if budget.session is not None:
-                session = sum(other.spend(vendor, self.session).bound for other in others)
+                session = sum(other.spend(vendor, self.session).bound_micro for other in others)
             day = 0 if budget.day is None else self._spent_today(archive, others, vendor)
             yield replace(budget, elsewhere=session, elsewhere_today=day)
 
@@ -73,7 +73,7 @@ class ProcessSpending:
         spent = 0
         for other in (*others, *known):
             with suppress(ConfigurationError):
-                spent += max(other.spend(vendor, since=date.today()).bound, 0)
+                spent += max(other.spend(vendor, since=date.today()).bound_micro, 0)
         return spent
 
 

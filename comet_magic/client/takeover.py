@@ -92,7 +92,7 @@ class Takeover:
         call.reserved = orphan.call.reserved
         entry = self._core.archive.entry(orphan.call.id)
         if entry is not None:
-            call.cost, call.usage = entry.cost, dict(entry.usage) if entry.usage else None
+            call.cost, call.usage = entry.cost_micro, dict(entry.usage) if entry.usage else None
             call.request_id = entry.request_id
         job = self._core.launch(Job([call], first=request, folder=self._core.archive.folder))
         self._running[job] = orphan.call.id

@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadResponseError, CometError
+from ..money import usd
 from ..protocol import refusal_of
 from ..text import clean
 from .loop_thread import LoopHandle
@@ -49,10 +50,20 @@ class Listed:
 
 @dataclass(frozen=True)
 class Balance:
-    """Money on the key in micro-USD: used so far, and left (None where there is no limit)."""
+    """Money on the key."""
 
-    used: int
-    left: int | None
+    used_micro: int
+    left_micro: int | None
+
+    @property
+    def used(self) -> float:
+        """Used so far, in USD."""
+        return usd(self.used_micro)
+
+    @property
+    def left(self) -> float | None:
+        """Left, in USD; None if there is no limit."""
+        return usd(self.left_micro)
 
 
 _kept: dict[str, tuple[float, tuple[Listed, ...]]] = {}

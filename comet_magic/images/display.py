@@ -164,7 +164,7 @@ def current(image: Image) -> Picture:
 def described(image: Image) -> Picture:
     """The picture that arrived as this PIL picture; for one of the user's own, its size and no bytes."""
     origin = origin_of(image)
-    return origin.picture if origin else Picture(b"", "image/png", *image.size, cost=0)
+    return origin.picture if origin else Picture(b"", "image/png", *image.size, cost_micro=0)
 
 
 def cost_of(images: Iterable[Image], facts: Facts) -> int | None:
@@ -177,9 +177,9 @@ def cost_of(images: Iterable[Image], facts: Facts) -> int | None:
     origins = [
         origin for image in {id(image): image for image in images}.values() if (origin := origin_of(image))
     ]
-    own = [origin.picture.cost for origin in origins if origin.facts == facts]
-    others = [origin.picture.cost for origin in origins if origin.facts != facts]
-    return total([facts.cost if len(own) == facts.pictures else total(own), *others])
+    own = [origin.picture.cost_micro for origin in origins if origin.facts == facts]
+    others = [origin.picture.cost_micro for origin in origins if origin.facts != facts]
+    return total([facts.cost_micro if len(own) == facts.pictures else total(own), *others])
 
 
 def _as_png(image: Image) -> Picture:

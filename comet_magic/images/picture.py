@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..files import from_here
 from ..formats import broken, check_picture, sniff, stripped
+from ..money import usd
 from ..request import NO_INPUTS, Inputs
 from ..text import clean
 
@@ -52,7 +53,7 @@ class Picture:
         path: its file in the archive, or None.
         revised_prompt: the prompt as the model rewrote it, as sent by the server.
         request_id: the server's id of the call.
-        cost: micro-USD, or None if unknown.
+        cost_micro: what it cost, or None if unknown.
         sha256: of the bytes, in hex; computed if it is not given.
         reused: it was in the archive already, so nothing was paid.
         unpasted: the provider's bytes, if `data` is a PNG with the original pasted back; else None.
@@ -66,7 +67,7 @@ class Picture:
     path: str | None = None
     revised_prompt: str | None = None
     request_id: str | None = None
-    cost: int | None = None
+    cost_micro: int | None = None
     sha256: str = ""
     reused: bool = False
     unpasted: bytes | None = field(default=None, repr=False)
@@ -75,6 +76,11 @@ class Picture:
     def __post_init__(self) -> None:
         if not self.sha256:
             object.__setattr__(self, "sha256", hashlib.sha256(self.data).hexdigest())
+
+    @property
+    def cost(self) -> float | None:
+        """What it cost in USD; None if unknown."""
+        return usd(self.cost_micro)
 
     @property
     def name(self) -> str:
@@ -91,7 +97,7 @@ class Facts:
         model: as it was requested.
         created: when the server made them, seconds since 1970.
         usage: as the server counted it.
-        cost: of all of them in micro-USD; None if any part is unknown.
+        cost_micro: of all of them; None if any part is unknown.
         notice: one sentence for every caption, or "".
         pictures: how many the call brought.
         inputs: the pictures that went in.
@@ -102,7 +108,7 @@ class Facts:
     model: str = ""
     created: int | None = None
     usage: Mapping[str, Any] | None = None
-    cost: int | None = None
+    cost_micro: int | None = None
     notice: str = ""
     pictures: int = 1
     inputs: Inputs = NO_INPUTS

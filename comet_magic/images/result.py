@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from ..errors import ConfigurationError, InvalidRequestError
 from ..extras import load_extra
-from ..money import MILLION
+from ..money import usd
 from ..request import NO_INPUTS
 from ..text import counted
 from .display import (
@@ -53,7 +53,7 @@ class Images(list["Image"]):
     Example:
         >>> import comet_magic as cm
         >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256", n=2)
-        >>> len(images), images[0].size, images.cost_usd
+        >>> len(images), images[0].size, images.cost
         (2, (256, 256), 0.032)
         >>> [path.name for path in images.save("boats/")]
         ['a-paper-boat-1.png', 'a-paper-boat-2.png']
@@ -69,12 +69,12 @@ class Images(list["Image"]):
         model: str = "",
         created: int | None = None,
         usage: Mapping[str, Any] | None = None,
-        cost: int | None = None,
+        cost_micro: int | None = None,
         notice: str = "",
         inputs: Inputs = NO_INPUTS,
         parents: tuple[str, ...] = (),
     ) -> None:
-        self._facts = Facts(prompt, model, created, usage, cost, notice, len(pictures), inputs, parents)
+        self._facts = Facts(prompt, model, created, usage, cost_micro, notice, len(pictures), inputs, parents)
         # Set by the magic that has shown these pictures already: whether that was in the running cell.
         self._shown: Callable[[], bool] | None = None
         super().__init__()
@@ -126,14 +126,9 @@ class Images(list["Image"]):
         return self._facts.usage
 
     @property
-    def cost(self) -> int | None:
-        """The cost of the pictures in this list in micro-USD; None if any part is unknown."""
-        return cost_of(self, self._facts)
-
-    @property
-    def cost_usd(self) -> float | None:
-        """The cost in USD; None if any part is unknown."""
-        return None if self.cost is None else self.cost / MILLION
+    def cost(self) -> float | None:
+        """The cost of the pictures in this list in USD; None if any part is unknown."""
+        return usd(cost_of(self, self._facts))
 
     @property
     def notice(self) -> str:
@@ -255,7 +250,7 @@ class Images(list["Image"]):
         return contact_sheet(self, columns=wanted, width=width)
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas frame with one row per picture: the PIL picture and its facts; `cost` in micro-USD.
+        """A pandas frame with one row per picture: the PIL picture and its facts; `cost` in USD.
 
         Raises:
             ConfigurationError: pandas is not installed.

@@ -233,10 +233,10 @@ def _spend_rows(archive: Reader, base: BaseURL, *, named: bool = False) -> Itera
         spend = archive.spend(vendor=vendor)
         if not spend.calls:
             continue
-        more = f", at most {dollars(spend.bound)}" if spend.bound != spend.spent else ""
+        more = f", at most {dollars(spend.bound_micro)}" if spend.bound != spend.spent else ""
         unpriced = f", {spend.unpriced} of unknown price" if spend.unpriced else ""
         name = "spent in the sandbox (play money)" if vendor == "sandbox" else f"spent at {vendor}"
-        yield name + where, f"{dollars(spend.spent)}{more} in {counted(spend.calls, 'call')}{unpriced}"
+        yield name + where, f"{dollars(spend.spent_micro)}{more} in {counted(spend.calls, 'call')}{unpriced}"
 
 
 def _balance_words(settings: Mapping[str, Any]) -> str:
@@ -246,10 +246,10 @@ def _balance_words(settings: Mapping[str, Any]) -> str:
 
     client = shared_client(**settings)
     balance = client.balance()
-    before = session.balance_before(client.base_url, balance.used)
-    left = "no limit" if balance.left is None else f"{dollars(balance.left)} left"
-    change = "" if before is None else f", {dollars(balance.used - before)} since you last asked"
-    return f"{dollars(balance.used)} used, {left}{change}"
+    before = session.balance_before(client.base_url, balance.used_micro)
+    left = "no limit" if balance.left_micro is None else f"{dollars(balance.left_micro)} left"
+    change = "" if before is None else f", {dollars(balance.used_micro - before)} since you last asked"
+    return f"{dollars(balance.used_micro)} used, {left}{change}"
 
 
 def _running_rows(jobs: Iterable[Job]) -> Iterator[tuple[str, ...]]:
@@ -264,7 +264,7 @@ def _running_rows(jobs: Iterable[Job]) -> Iterator[tuple[str, ...]]:
 
 def _uncertain_row(call: Entry) -> tuple[str, ...]:
     since = f"{call.created.astimezone():%Y-%m-%d %H:%M}"
-    return since, call.model, _at_most(call.bound), call.request_id or "", call.prompt or ""
+    return since, call.model, _at_most(call.bound_micro), call.request_id or "", call.prompt or ""
 
 
 def _at_most(micro: int | None) -> str:
@@ -289,7 +289,7 @@ def cancelled_message(stopped: Sequence[Abandoned]) -> str:
     count = sum(each.cancelled for each in stopped)
     if not count:
         return ""
-    most = _at_most(total(each.bound for each in stopped))
+    most = _at_most(total(each.bound_micro for each in stopped))
     return f"Cancelled {counted(count, 'request')}. What was already sent may still be billed, {most}."
 
 
@@ -366,7 +366,7 @@ def _history_table(entries: Sequence[tuple[Reader, Entry]]) -> Any:
             f"{entry.created.astimezone():%Y-%m-%d %H:%M}",
             entry.model,
             entry.parameters.get("size", ""),
-            _at_most(entry.bound) if entry.cost is None and entry.bound else dollars(entry.cost),
+            _at_most(entry.bound_micro) if entry.cost is None and entry.bound else dollars(entry.cost_micro),
             entry.outcome if entry.outcome != "done" else f"{len(entry.pictures)}",
             entry.prompt or "",
         )
@@ -400,12 +400,12 @@ def images_of(archive: Reader, entry: Entry) -> Images:
     from ..images import Images
 
     return Images(
-        [picture_of(archive, stored, cost=stored.cost) for stored in entry.pictures],
+        [picture_of(archive, stored, cost_micro=stored.cost_micro) for stored in entry.pictures],
         prompt=entry.prompt or "",
         model=entry.model,
         created=int(entry.created.timestamp()),
         usage=entry.usage,
-        cost=entry.cost,
+        cost_micro=entry.cost_micro,
     )
 
 

@@ -35,18 +35,20 @@ def purchase_to_confirm(plan: Plan, above: float) -> str:
         InvalidRequestError: `above` is not an amount of money.
     """
     most = parse_dollars(above, name="confirm_above")
+    if not plan.requests:
+        return ""
     if not plan.requests:  # also where a call in flight is awaited
         return ""
     pictures = sum(request.most_pictures for request in plan.requests)
-    if plan.price.high is None:
+    if plan.price.high_micro is None:
         return purchase(plan) if pictures > MOST_UNPRICED else ""
-    return purchase(plan) if plan.price.high > most else ""
+    return purchase(plan) if plan.price.high_micro > most else ""
 
 
 def purchase(plan: Plan) -> str:
     """What a call would buy, in words: "10 pictures for at most $1.69"."""
     pictures = counted(sum(request.most_pictures for request in plan.requests), "picture")
-    price = plan.price.high
+    price = plan.price.high_micro
     return f"{pictures} of unknown price" if price is None else f"{pictures} for at most {dollars(price)}"
 
 
@@ -55,11 +57,11 @@ def refusal(plan: Plan, above: float) -> str:
     asked = purchase_to_confirm(plan, above)
     if not asked:
         return ""
-    if plan.price.high is None:
+    if plan.price.high_micro is None:
         why = f"more than {MOST_UNPRICED} pictures of unknown price need a yes"
         limit = "set %config CometMagics.price_per_image"
     else:
-        cents = -(-plan.price.high // 10_000)  # rounded up: with this limit the call is not refused
+        cents = -(-plan.price.high_micro // 10_000)  # rounded up: with this limit the call is not refused
         why = f"more than {dollars(parse_dollars(above))} needs a yes"
         limit = f"set a limit: --max-cost {cents / 100:.2f}"
     return f"this would buy {asked}, and {why}, so nothing was sent; add --yes, or {limit}"

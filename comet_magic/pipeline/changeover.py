@@ -104,5 +104,5 @@ def _redo_message(plan: DatasetPlan) -> str:
     """One line on what sending rows again costs."""
     again = counted(plan.to_generate, "row is", "rows are") if plan.to_generate else "no row is"
     fetched = f"; {counted(plan.to_fetch, 'paid picture is', 'paid pictures are')} fetched again, free"
-    cost = f" for at most {dollars(plan.price.high)}" if plan.to_generate else ""
+    cost = f" for at most {dollars(plan.price.high_micro)}" if plan.to_generate else ""
     return f"{again} sent again{cost}{fetched if plan.to_fetch else ''}"

@@ -226,7 +226,7 @@ def plan(
 
 def warn_of_billing_twice(job: DatasetJob) -> None:
     """Warn if calls of unknown outcome are sent again."""
-    bounds = [call.bound for call in Reader(job.folder).uncertain()] if job.redo == "unknown" else []
+    bounds = [call.bound_micro for call in Reader(job.folder).uncertain()] if job.redo == "unknown" else []
     if bounds:
         calls = counted(len(bounds), "call of unknown outcome is", "calls of unknown outcome are")
         warnings.warn(

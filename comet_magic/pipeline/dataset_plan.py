@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..archive import Reader
 from ..errors import SourceError
 from ..files import from_here
-from ..money import Price, dollars, total
+from ..money import Price, dollars, total, usd
 from ..request import ImageRequest, RequestTemplate
 from ..text import clean, counted
 from .row_index import RowIndex
@@ -46,8 +46,8 @@ class DatasetPlan:
         price: of those, from the least to the most.
         unpriced: how many of those have no known price.
         at_risk: at most so many calls are left unknown if the run is killed.
-        at_risk_price: the most that those can cost in micro-USD, None if unknown.
-        max_cost: the limit in micro-USD, or None.
+        at_risk_micro: the most that those can cost, None if unknown.
+        max_cost_micro: the limit, or None.
         leaving: rows of the folder that the table does not have; their pictures stay in the archive.
     """
 
@@ -64,9 +64,19 @@ class DatasetPlan:
     price: Price = field(default_factory=lambda: Price(0, 0))
     unpriced: int = 0
     at_risk: int = 0
-    at_risk_price: int | None = 0
-    max_cost: int | None = None
+    at_risk_micro: int | None = 0
+    max_cost_micro: int | None = None
     leaving: int = 0
+
+    @property
+    def at_risk_price(self) -> float | None:
+        """The most that the calls at risk can cost in USD, None if unknown."""
+        return usd(self.at_risk_micro)
+
+    @property
+    def max_cost(self) -> float | None:
+        """The limit in USD, or None."""
+        return usd(self.max_cost_micro)
 
     def __str__(self) -> str:
         pairs = [
@@ -84,11 +94,11 @@ class DatasetPlan:
             ("price", str(self.price)),
             (
                 "at risk",
-                f"at most {counted(self.at_risk, 'call')} if interrupted, {dollars(self.at_risk_price)}",
+                f"at most {counted(self.at_risk, 'call')} if interrupted, {dollars(self.at_risk_micro)}",
             ),
         ]
-        if self.max_cost is not None:
-            pairs.append(("max cost", dollars(self.max_cost)))
+        if self.max_cost_micro is not None:
+            pairs.append(("max cost", dollars(self.max_cost_micro)))
         return "\n".join(f"{name:<13}{value}" for name, value in pairs)
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
@@ -149,7 +159,7 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
         ended=dict(ended),
         invalid=dict(invalid.most_common(5)),
         to_fetch=to_fetch,
-        max_cost=job.max_cost,
+        max_cost_micro=job.max_cost,
         leaving=leaving,
         **_money(to_send, job.in_flight),
     )
@@ -157,15 +167,17 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
 
 def _money(to_send: Counter[Price], in_flight: int) -> dict[str, Any]:
     prices = list(to_send.elements())
-    highest = max((price.high or 0 for price in to_send), default=0)
+    highest = max((price.high_micro or 0 for price in to_send), default=0)
     unpriced = sum(many for price, many in to_send.items() if not price.known)
     at_risk = min(in_flight, len(prices))
     return {
         "to_generate": len(prices),
-        "price": Price(total(price.low for price in prices), total(price.high for price in prices)),
+        "price": Price(
+            total(price.low_micro for price in prices), total(price.high_micro for price in prices)
+        ),
         "unpriced": unpriced,
         "at_risk": at_risk,
-        "at_risk_price": None if unpriced else at_risk * highest,
+        "at_risk_micro": None if unpriced else at_risk * highest,
     }
 
 

@@ -150,7 +150,8 @@ class DatasetRun:
     def _stopping(self) -> str:
         """What is in flight, which is unknown and may be billed if the process is killed before it is here."""
         running = [call for call in self._core.archive.open_calls() if call.session == self._core.session]
-        calls = f"{counted(len(running), 'call')} in flight (at most {dollars(total(call.bound for call in running))})"
+        most = dollars(total(call.bound_micro for call in running))
+        calls = f"{counted(len(running), 'call')} in flight (at most {most})"
         return f"stopping: {calls} will be finished first; interrupt again to cancel them"
 
     def _show(self) -> None:
@@ -199,10 +200,12 @@ class DatasetRun:
     def _interrupted(self, dataset: Dataset) -> CallAbandoned:
         spend = self._core.archive.spend(self._job.base.vendor)
         unknown = (
-            f", {dollars(spend.uncertain)} of it for calls of unknown outcome" if spend.uncertain else ""
+            f", {dollars(spend.uncertain_micro)} of it for calls of unknown outcome"
+            if spend.uncertain
+            else ""
         )
         error = CallAbandoned(
-            f"stopped: {in_words(dataset.counts)}; {dollars(spend.bound)} spent at most{unknown}",
+            f"stopped: {in_words(dataset.counts)}; {dollars(spend.bound_micro)} spent at most{unknown}",
             outcome="unknown" if spend.uncertain else "billed",
             hint="Run it again: it goes on where it ended, and nothing that exists is paid for again.",
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BATCH = 1000  # rows of a row group at most
 # https://huggingface.co/docs/datasets/about_dataset_features#image-feature
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-OUTER = ("cost", "width", "height")
+KINDS = {"cost": "float", "width": "int", "height": "int"}
 
 
 def wide_schema(records: Iterable[dict[str, Any]]) -> Any:
@@ -26,9 +26,7 @@ def wide_schema(records: Iterable[dict[str, Any]]) -> Any:
     kinds: dict[str, Any] = {}
     for record in records:
         kinds = widened(kinds, record)
-    types = {
-        name: _arrow_type("int" if name in OUTER and kind is None else kind) for name, kind in kinds.items()
-    }
+    types = {name: _arrow_type(KINDS.get(name) if kind is None else kind) for name, kind in kinds.items()}
     features: dict[str, Any] = {name: _feature(kind) for name, kind in types.items()}
     features["image"] = {"_type": "Image"}
     facts: dict[bytes | str, bytes | str] = {

@@ -44,9 +44,9 @@ class Status:
         return sum(count for name, count in self.counts.items() if name != "open")
 
     def __str__(self) -> str:
-        money = f"{dollars(self.spend.spent)} spent"
-        if self.spend.bound != self.spend.spent:
-            money += f", at most {dollars(self.spend.bound)}"
+        money = f"{dollars(self.spend.spent_micro)} spent"
+        if self.spend.bound_micro != self.spend.spent_micro:
+            money += f", at most {dollars(self.spend.bound_micro)}"
         waiting = f"; waiting for {self.awaited:,} that another process is making" if self.awaited else ""
         return f"{in_words(self.counts)}; {money}{waiting}"
 

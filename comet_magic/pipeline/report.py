@@ -134,17 +134,17 @@ class Dataset:
 
     @property
     def spend(self) -> Spend:
-        """The money of all runs, in micro-USD."""
+        """The money of all runs."""
         return self._archive.spend()
 
     @property
-    def cost(self) -> int:
-        """The money known to be spent, in micro-USD."""
+    def cost(self) -> float:
+        """The money known to be spent, in USD."""
         return self.spend.spent
 
     @property
-    def bound(self) -> int:
-        """The most that can have been spent, with unknown calls and those in flight, in micro-USD."""
+    def bound(self) -> float:
+        """The most that can have been spent, with unknown calls and those in flight, in USD."""
         return self.spend.bound
 
     @property
@@ -230,7 +230,7 @@ class Dataset:
             hint=f"The most frequent reason: {clean(first, limit=200)}"
             if first
             else "Run it again to go on.",
-            run=f"{dollars(self.spend.spent)} spent, {dollars(self.spend.bound)} at most.",
+            run=f"{dollars(self.spend.spent_micro)} spent, {dollars(self.spend.bound_micro)} at most.",
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -290,7 +290,7 @@ class Dataset:
         lines = [
             f"{counted(sum(counts.values()), 'row')} in {clean(from_here(self.folder))}",
             in_words(counts),
-            f"{dollars(spend.spent)} spent, {dollars(spend.bound)} at most",
+            f"{dollars(spend.spent_micro)} spent, {dollars(spend.bound_micro)} at most",
         ]
         worst = islice(self.failures.items(), 3)
         lines += [f"{count:,} x {clean(reason, limit=200)}" for reason, count in worst]
@@ -299,8 +299,8 @@ class Dataset:
     def _uncertain(self) -> Iterator[str]:
         """What calls without an answer may have cost, and what becomes of their rows."""
         calls = self._archive.doubtful()
-        lost = [call.bound for call in calls if call.state == "unknown"]
-        cut = [call.bound for call in calls if call.state != "unknown"]
+        lost = [call.bound_micro for call in calls if call.state == "unknown"]
+        cut = [call.bound_micro for call in calls if call.state != "unknown"]
         if lost:
             rows = counted(len(lost), "row is", "rows are")
             most = dollars(total(lost))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from ..archive import Reader
 from ..errors import BadImageError, BadResponseError, BudgetExceededError, CometError, SaveError
 from ..files import native, read_inside, replaced
+from ..money import usd
 from ..protocol import decisions
 from ..protocol.decisions import RowStatus
 from ..settings import Settings
@@ -152,7 +153,7 @@ def _record(row: IndexedRow, copy: Copy | None, state: RunState, kinds: Mapping[
         "parameters": row.parameters,
         "revised_prompt": here.revised_prompt if here else None,
         "request_id": copy.request_id if copy else None,
-        "cost": here.cost if here else None,
+        "cost": usd(here.cost) if here else None,
         "created": _time(here.ended) if here else None,
         "width": here.width if here else None,
         "height": here.height if here else None,

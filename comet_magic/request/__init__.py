@@ -2,7 +2,7 @@
 
     ImageRequest("a boat", size="16:9", quality="low").body() -> what goes on the wire
     request.key("cometapi") -> sha256 of all that changes the picture
-    request.estimate() -> Price, a range of micro-USD; cost_of(request, usage, images) -> micro-USD or None
+    request.estimate() -> Price, a range; cost_of(request, usage, images) -> micro-USD or None
     request.to_dict(), ImageRequest.from_dict(facts) -> plain JSON and back; it is not checked again
     request.notices, request.mime_hint, request.spec (its `catalog.Model`)
     requests_of("a boat", {"n": 25}) -> as many requests as the model needs

@@ -199,24 +199,24 @@ class ImageRequest:
         other.__dict__.update(self.__dict__, prompt=prompt)
         return other
 
-    def estimate(self, price_per_image: int | None = None) -> Price:
-        """The cost in micro-USD, from the least to the most; None at both ends if unknown.
+    def estimate(self, price_per_image_micro: int | None = None) -> Price:
+        """The cost, from the least to the most; None at both ends if unknown.
 
         The least is without prompt and previews: how many tokens a prompt takes is counted by the server only, and it
-        may send fewer previews. `price_per_image`, also in micro-USD, is used if the table has no price.
+        may send fewer previews. `price_per_image_micro` is used if the table has no price.
         """
         tariff, each, beside = self.spec.price, self.picture_price(), 0
         if tariff and each.known:
             beside = tariff.prompt(len(self.prompt))
             beside += self.partial_images * (tariff.partial or 0) if self.partial_images else 0
         else:
-            each = Price(price_per_image, price_per_image)
-        if each.low is None or each.high is None:
+            each = Price(price_per_image_micro, price_per_image_micro)
+        if each.low_micro is None or each.high_micro is None:
             return each
         low, high = self._input_price() if self.inputs else (0, 0)
         if low is None or high is None:
             return Price(None, None)
-        return Price(each.low * self.n + low, each.high * self.most_pictures + high + beside)
+        return Price(each.low_micro * self.n + low, each.high_micro * self.most_pictures + high + beside)
 
     def _input_price(self) -> tuple[int | None, int | None]:
         """Micro-USD of the input pictures, which are billed again for each picture made; None if unknown."""
@@ -231,7 +231,7 @@ class ImageRequest:
         return tuple(tariff.inputs(sum(ends) * self.n) for ends in zip(*known, strict=True))  # type: ignore[return-value]
 
     def picture_price(self) -> Price:
-        """Micro-USD of one picture without its prompt, whatever the server chooses for `auto`."""
+        """The price of one picture without its prompt, whatever the server chooses for `auto`."""
         spec = self.spec
         sizes = spec.auto_sizes if self.size in (None, "auto") else (self.size,)
         words = spec.auto_qualities if self.quality in (None, "auto") else (self.quality,)

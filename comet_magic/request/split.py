@@ -80,10 +80,11 @@ def cost_of(
     tariff = request.spec.price
     counted = tariff.of_usage(usage) if tariff else None
     if counted is not None:
-        lowest = request.picture_price().low or 0
+        lowest = request.picture_price().low_micro or 0
         return counted if 2 * counted >= lowest * images else None
     each = price_per_image
     if tariff and tariff.image_out is None:  # billed by a printed price, not by tokens
         printed = request.picture_price()
-        each = printed.high if printed.known and printed.low == printed.high else price_per_image
+        same = printed.low_micro == printed.high_micro
+        each = printed.high_micro if printed.known and same else price_per_image
     return None if each is None else each * images

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import ConfigurationError
+from ..money import usd
 from . import fault_injection
 from .app import App, HTTPRequest, HTTPResponse, empty_success, error_response
 from .connection import ClientConnection, ClientLeft, Listener
@@ -64,7 +65,7 @@ class Sandbox:
     Attributes:
         base_url: the base URL for clients, with `/v1`.
         log: one entry per request so far, in order of arrival.
-        spent: play money charged so far, in micro-USD.
+        spent: play money charged so far, in USD.
 
     Args:
         port: the port on 127.0.0.1; 0 takes a free one.
@@ -128,9 +129,9 @@ class Sandbox:
             return list(self._log)
 
     @property
-    def spent(self) -> int:
-        """Play money charged so far, in micro-USD."""
-        return self._spent
+    def spent(self) -> float:
+        """Play money charged so far, in USD."""
+        return usd(self._spent)
 
     def until(self, condition: Callable[[list[Served]], bool], timeout: float = 10.0) -> bool:
         """Wait until the log fulfils the condition; returns whether it did within `timeout` seconds."""

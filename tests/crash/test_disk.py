@@ -199,7 +199,7 @@ with Client(base_url=base_url, api_key=key, archive=folder) as client:
     assert type(error) is SaveError and error.outcome == "billed", repr(error)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     path, = error.images.save(folder + ".jpg")
-    print([entry.state for entry in client.archive.history()], error.images.image.size, client.spend().bound)
+    print([entry.state for entry in client.archive.history()], error.images.image.size, client.spend().bound_micro)
 """
 
 
@@ -221,7 +221,7 @@ def test_a_full_disk_costs_no_picture_and_hides_no_money(tmp_path: Path, limit: 
     archive.reconcile()
     (entry,) = archive.history()
     assert (entry.state, entry.error) in {("done", "SaveError"), ("unknown", "AmbiguousError")}
-    assert archive.spend().bound == entry.bound == int(bound) > 0
+    assert archive.spend().bound_micro == entry.bound_micro == int(bound) > 0
     archive.close()
     check_money(folder)
 

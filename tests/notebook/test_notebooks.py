@@ -41,7 +41,7 @@ def test_the_cell_of_the_first_page_runs_as_it_stands(tmp_path: Path) -> None:
     page = (ROOT / "README.md").read_text("utf-8")
     shown = re.search(r"```\n(%load_ext comet_magic)\n\n(%%cometimg .*?)```", page, re.DOTALL)
     assert shown is not None
-    then = "boats[0].rotate(3), boats.save('boats/'), boats.cost_usd"
+    then = "boats[0].rotate(3), boats.save('boats/'), boats.cost"
     cells = [nbformat.v4.new_code_cell(source) for source in (*shown.groups(), then)]
     path = tmp_path / "page.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)

@@ -104,7 +104,7 @@ def test_a_worker_whose_disk_is_another_leaves_its_call_unknown(endpoint: Endpoi
     assert [(str(error), error.outcome) for error in call.errors] == [
         ("the worker's receipt is not on the shared disk", "unknown")
     ]
-    assert [one.bound for one in archive.uncertain()] == [40_000]
+    assert [one.bound_micro for one in archive.uncertain()] == [40_000]
     archive.close()
 
 
@@ -228,8 +228,8 @@ def test_workers_make_a_dataset_as_the_driver_would(
 
     assert (report.counts["done"], report.counts["refused"], report.counts["failed"]) == (12, 1, 1)
     assert report.counts["unknown"] == 1
-    assert report.cost == 12 * 40_000
-    assert report.bound == 13 * 40_000
+    assert report.cost == 0.48
+    assert report.bound == 0.52
     assert again.counts == report.counts
     assert len(fresh.asked) == 15
     assert {one.idempotency_key[:32] for one in fresh.asked} == {
@@ -416,4 +416,4 @@ def test_a_picture_that_another_call_finished_late_is_found_and_not_paid_again(
     found = generate_dataset(rows_of(3), tmp_path / "set", cluster=workers[0], **settings(fresh))
 
     assert found.counts["done"] == fresh.paid == 3
-    assert found.cost == 3 * 40_000
+    assert found.cost == 0.12

@@ -173,7 +173,10 @@ def test_the_functions_of_a_dataset_take_the_same_arguments_with_the_same_defaul
 
 def status(done: int, total: int | None = 10, **facts: Any) -> Status:
     return Status(
-        {"done": done, "refused": 1, "open": 0}, total, Spend(spent=40_000, reserved=40_000), **facts
+        {"done": done, "refused": 1, "open": 0},
+        total,
+        Spend(spent_micro=40_000, reserved_micro=40_000),
+        **facts,
     )
 
 

@@ -33,7 +33,7 @@ def test_a_plan_tells_duplicates_invalid_rows_and_what_is_at_risk(tmp_path: Path
 
     assert (told.rows, told.duplicates, told.to_generate) == (5, 1, 3)
     assert sum(told.invalid.values()) == 2
-    assert (told.at_risk, told.at_risk_price, told.max_cost) == (2, 80_000, 5_000_000)
+    assert (told.at_risk, told.at_risk_price, told.max_cost) == (2, 0.08, 5.0)
 
 
 def test_deduplicated_rows_are_paid_once(tmp_path: Path) -> None:

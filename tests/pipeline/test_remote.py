@@ -30,7 +30,7 @@ def test_one_picture_is_made_once_however_often_it_is_asked_for(endpoint: Endpoi
 
     assert first == again
     assert (tmp_path / first["path"]).read_bytes() == PICTURE
-    assert (first["copy"], first["cost"], first["mime"]) == (0, 40_000, "image/png")
+    assert (first["copy"], first["cost"], first["mime"]) == (0, 0.04, "image/png")
     assert len(json.dumps(first)) < 1000
     assert endpoint.paid == 1
 

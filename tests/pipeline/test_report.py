@@ -39,7 +39,7 @@ def test_every_row_is_told_with_its_provenance(make: Make, endpoint: Endpoint) -
     assert [record["outcome"] for record in records] == ["done", "refused", "failed", "unknown"]
     assert (done["prompt"], done["label"], done["source"]) == ("a boat", 1, {"page": 5})
     assert (done["model"], json.loads(done["parameters"])) == ("test-model", {"extra": {"seed": 7}})
-    assert (done["width"], done["height"], done["cost"]) == (16, 16, 40_000)
+    assert (done["width"], done["height"], done["cost"]) == (16, 16, 0.04)
     assert done["request_id"].startswith("req-")
     assert done["created"].endswith("+00:00")
     assert len(done["sha256"]) == 64
@@ -68,7 +68,7 @@ def test_metadata_lies_beside_the_pictures_and_says_the_same(make: Make) -> None
 def test_a_column_with_a_name_of_ours_is_kept_beside_it(make: Make) -> None:
     (record,) = make([{"prompt": "a", "cost": 5, "file_name": "x.png"}]).records()
 
-    assert record["cost"] == 40_000
+    assert record["cost"] == 0.04
     assert (record["cost_source"], record["file_name_source"]) == (5, "x.png")
 
 
@@ -92,7 +92,7 @@ def test_the_report_reads_the_disk_at_every_question(make: Make, tmp_path: Path)
 
     make(rows_of(5))
 
-    assert (before, len(report), report.cost) == ((2, 80_000), 5, 200_000)
+    assert (before, len(report), report.cost) == ((2, 0.08), 5, 0.2)
 
 
 def test_rows_are_a_frame(make: Make) -> None:

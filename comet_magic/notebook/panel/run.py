@@ -86,7 +86,7 @@ def stop_message(run: PanelRun) -> str:
     if what is None or not what.sent:
         return f"Stopped after {run.elapsed}. Nothing was sent and nothing is billed."
     requests = counted(what.sent, "request was", "requests were")
-    bound = "" if what.bound is None else f" (at most {dollars(what.bound)})"
+    bound = "" if what.bound is None else f" (at most {dollars(what.bound_micro)})"
     runs_on = "runs on; its picture" if what.sent == 1 else "run on; their pictures"
     before = "it was" if what.cancelled == 1 else "they were"
     cancelled = f" {what.cancelled} more cancelled before {before} sent." if what.cancelled else ""

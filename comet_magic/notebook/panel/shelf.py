@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...money import MILLION
 from ..commands import images_of
 from .gallery import Item
 from .markup import THUMBNAIL, both, readable
@@ -34,14 +35,14 @@ def _one(images: Images, index: int) -> Images:
 
     if len(images.pictures) == 1:
         return images
-    share = None if images.cost is None else round(images.cost / len(images.pictures))
+    share = None if images.cost is None else round(images.cost * MILLION / len(images.pictures))
     return Images(
         images.pictures[index : index + 1],
         prompt=images.prompt,
         model=images.model,
         created=images.created,
         usage=images.usage,
-        cost=share,
+        cost_micro=share,
         notice=images.notice,
     )
 
@@ -55,7 +56,7 @@ def archived(archive: Archive, entry: Entry, numbers: Iterator[int]) -> Iterator
 
 
 def _load(archive: Archive, entry: Entry, stored: StoredPicture) -> Images:
-    return images_of(archive, replace(entry, pictures=(stored,), cost=stored.cost))
+    return images_of(archive, replace(entry, pictures=(stored,), cost_micro=stored.cost_micro))
 
 
 def _thumbnail(archive: Archive, stored: StoredPicture) -> str:
