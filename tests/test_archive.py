@@ -599,7 +599,7 @@ def test_a_day_has_its_own_money(archive: Archive, folder: Path) -> None:
     claim(archive, budget=Budget(day=40_000))
 
     assert archive.spend().bound_micro == 60_000
-    assert archive.spend(since=date.today()).bound == 40_000
+    assert archive.spend(since=date.today()).bound_micro == 40_000
 
 
 def test_with_a_limit_the_price_must_be_known(either: Archive) -> None:

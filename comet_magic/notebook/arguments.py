@@ -6,18 +6,20 @@ reads them, but only among the flags: a prompt stays as typed.
 
 from __future__ import annotations
 
+import builtins
 import io
 import json
+import keyword
 import math
 import os
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from IPython.core.error import UsageError
-
 from .. import text
+from ..errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,9 +64,19 @@ class Flag:
         return self.kind != "switch"
 
 
+class UsageError(InvalidRequestError):
+    """Wrong usage of a magic, in one line.
+
+    IPython's own error of this name only prints to stderr: runners of notebooks find no error in such a cell.
+    """
+
+    def lines(self) -> list[str]:
+        """The line that a person reads."""
+        return [f"UsageError: {self}"]
+
+
 def usage_error(message: str) -> UsageError:
     """The error for wrong usage, in one clean line."""
-    # Exactly this class: IPython shows the whole traceback of a subclass.
     return UsageError(" ".join(text.clean(message).split()))
 
 
@@ -79,8 +91,8 @@ def read_flags(
 ) -> tuple[dict[str, Any], str]:
     """The value of each flag of a line, None if it was not given, and the rest of the line.
 
-    With `verbatim` the rest begins at the first word that is not a flag, and stays exactly as typed. Without, words
-    may come between the flags, and `#` begins a comment. `--` ends the flags in both cases.
+    With `verbatim` the rest begins at the first word that is not a flag, and stays exactly as typed; a flag in it is
+    refused. Without, words may come between the flags, and `#` begins a comment. `--` ends the flags in both cases.
 
     Raises:
         UsageError: one line with the fix.
@@ -93,6 +105,7 @@ def read_flags(
         head = re.match(r"\S+", line[position:])
         plain = head is None or not head[0].startswith("-") or head[0] == "-"
         if verbatim and plain:
+            _refuse_late_flag(line, position, flags, magic)
             return values, line[position:]
         if line[position] == "#":
             break
@@ -109,6 +122,49 @@ def read_flags(
         values[flag.name] = [*(values[flag.name] or ()), read] if flag.kind in ("pair", "texts") else read
         position = _skip(line, position)
     return values, " ".join(words)
+
+
+def _refuse_late_flag(line: str, position: int, flags: Sequence[Flag], magic: str) -> None:
+    """Refuse a flag behind the prompt, which would become a part of it."""
+    for found in _LATE_FLAG.finditer(line, position):
+        flag = next((flag for flag in flags if _means(found["word"], flag)), None)
+        if flag is None:
+            continue
+        before, late = line[position : found.start()].rstrip(), line[found.start("word") :]
+        spelled = late.replace(found["word"], _hyphens(found["word"]), 1)
+        fix = ""
+        with suppress(
+            UsageError
+        ):  # a wrong value or one more flag behind it is told when this one is in its place
+            rest = read_flags(spelled, flags, magic=magic, verbatim=True)[1]
+            typed = f"{line[:position]}{spelled.removesuffix(rest).strip()} {before} {rest}"
+            fix = f": {magic} {typed.strip()}"
+        raise usage_error(
+            f"{flag.spelling} stands behind the prompt and would become a part of it; put the flags first{fix} "
+            "(or -- before the prompt, to keep it there)"
+        )
+
+
+# Editors and phones make one long dash of two hyphens.
+_LATE_FLAG = re.compile(r"(?<=\s)(?P<word>(?:-{1,2}|[\u2013\u2014]-?)[a-zA-Z]\S*)")
+
+
+def _hyphens(word: str) -> str:
+    """A word that begins with a long dash, as it was meant."""
+    return re.sub("^[\u2013\u2014]-?", "--", word)
+
+
+def _means(word: str, flag: Flag) -> bool:
+    """Whether a word of the prompt is this flag, perhaps with a typing error in a long name."""
+    from ..catalog import suggest
+
+    spelled = _hyphens(word).partition("=")[0]
+    if not spelled.startswith("--"):
+        return bool(flag.short) and (
+            spelled == flag.short or re.fullmatch(rf"{flag.short}\d+", word) is not None
+        )
+    name = spelled[2:].replace("_", "-").lower()
+    return name == flag.spelling[2:] or (len(name) > 3 and suggest(name, [flag.spelling[2:]]) is not None)
 
 
 def _skip(line: str, position: int) -> int:
@@ -225,11 +281,18 @@ def _number(word: str, flag: Flag) -> float:
 
 
 def _identifier(word: str, flag: Flag) -> str:
-    import keyword
-
-    if not word.isidentifier() or keyword.iskeyword(word):
-        raise usage_error(f"{flag.spelling} is {word or 'empty'}; it takes the name of a variable")
+    if not is_variable(word):
+        raise usage_error(f"{flag.spelling} is {word or 'empty'}; it takes the name of a variable of yours")
     return word
+
+
+def is_variable(word: str) -> bool:
+    """Whether a word can name a variable of the user's: none that Python or IPython gives a meaning to."""
+    taken = keyword.iskeyword(word) or hasattr(builtins, word) or word in _OF_IPYTHON
+    return word.isidentifier() and not taken and not word.startswith("__") and word != "_"
+
+
+_OF_IPYTHON = frozenset({"In", "Out", "get_ipython", "exit", "quit", "display"})
 
 
 def _pair(word: str, flag: Flag) -> tuple[str, Any]:

@@ -8,8 +8,6 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
-
 from ..errors import InvalidRequestError
 from ..files import from_here
 from ..images import prepare_inputs
@@ -55,7 +53,7 @@ def _makes(cell: str, request: ImageRequest) -> bool:
             **input_options(typed.values, (), None),
         }
         return requests_of(typed.prompt, options, prepare_inputs(options)) == (request,)
-    except (UsageError, InvalidRequestError):
+    except InvalidRequestError:
         return False
 
 

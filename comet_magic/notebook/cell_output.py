@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from ..text import clean, html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import FrameType
 
     from ..client.job import Event
     from ..images import Images, Picture
@@ -87,6 +89,44 @@ def shows_value(shell: Any) -> bool:
     """Whether the value of a cell is being shown now, and not what somebody gave to `display`."""
     hook = shell.displayhook
     return hook.msg is not None if hasattr(hook, "msg") else getattr(hook, "is_active", True)
+
+
+def running_cell(shell: Any) -> object:
+    """Something that names the cell that runs: its message, also if it is not in the history; else its number."""
+    message = getattr(shell.displayhook, "parent_header", {}).get("msg_id")
+    return message or shell.execution_count
+
+
+class CellValue:
+    """Pictures as the value of the cell that made them: not shown again there once they were shown.
+
+    Args:
+        shown: whether the magic has shown them.
+    """
+
+    def __init__(self, shell: Any, *, shown: bool) -> None:
+        self._shell = shell
+        self._cell = running_cell(shell)
+        self._shown = shown
+
+    def is_repeated(self) -> bool:
+        """Whether what is about to be shown is the cell's value, and was shown or, with `-q`, is not to be."""
+        if running_cell(self._shell) != self._cell:
+            return False
+        is_value = shows_value(self._shell)
+        repeated = is_value and (self._shown or self._is_of_the_magic())
+        self._shown = self._shown or not repeated
+        return repeated
+
+    def _is_of_the_magic(self) -> bool:
+        """Whether the expression whose value is being shown is a call of the magic, and not a name for its pictures."""
+        frame: FrameType | None = sys._getframe()  # noqa: SLF001 - only the frames know the expression
+        while frame is not None and frame.f_locals.get("self") is not self._shell.displayhook:
+            frame = frame.f_back
+        while frame is not None and frame.f_locals.get("self") is self._shell.displayhook:
+            frame = frame.f_back
+        constants = frame.f_code.co_consts if frame is not None else ()
+        return any("cometimg" in constant for constant in constants if isinstance(constant, str))
 
 
 class CallProgress:
@@ -187,10 +227,7 @@ class CellOutput:
         if self._updates:
             self._updates = self._replace(*self._bundle(images))
         if self._updates or self._quiet:
-            count = self.shell.execution_count
-            images._shown = lambda: (  # noqa: SLF001 - made for this
-                self.shell.execution_count == count and shows_value(self.shell)
-            )
+            images._shown = CellValue(self.shell, shown=self._updates).is_repeated  # noqa: SLF001 - made for this
 
     @quietly
     def _replace(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:

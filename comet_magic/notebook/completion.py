@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, context_matcher
-from IPython.core.error import UsageError
 
 if TYPE_CHECKING:
     from .arguments import Flag
@@ -64,7 +63,7 @@ def _find(spelling: str, flags: tuple[Flag, ...]) -> Flag | None:
 
 
 def _in_prompt(before: str, flags: tuple[Flag, ...], magic: str) -> bool:
-    from .arguments import read_flags
+    from .arguments import UsageError, read_flags
 
     if re.search(r"(?:^|\s)--\s", before):
         return True

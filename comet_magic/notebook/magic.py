@@ -1,6 +1,6 @@
 """The magics and their settings: they read what was typed, and leave the work to `cell_call` and `commands`.
 
-Wrong usage becomes IPython's `UsageError`; every other failure is a `CometError`, and both fail the cell.
+Wrong usage becomes a `UsageError` of one line; it and every other failure are a `CometError`, and fail the cell.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..images import Images
+    from .input_transforms import InputTransforms
 
 INLINE_MAX_KB = 300
 CONFIRM_ABOVE = 1.00  # USD
@@ -75,6 +76,7 @@ class CometMagics(Magics):
     """The magics of comet_magic and their settings: `%config CometMagics.model = "gpt-image-2"`."""
 
     shell: Any
+    input_transforms: InputTransforms
 
     model = _setting(Unicode, "the model when a cell names none")
     size = _setting(Unicode, "the size when a cell names none")
@@ -116,8 +118,7 @@ class CometMagics(Magics):
         """Turn a prompt into pictures: %%cometimg takes the text below its line, %cometimg the rest of its own line.
 
         Flags come first; -- ends them. {name}, {name.attr} and {name[0]} are filled in from the notebook, other
-        braces stay as they are. The pictures come back as Images, a list of PIL pictures. IPython reads a line that
-        ends in ? as a question about it: put such a prompt into a %%cometimg cell.
+        braces stay as they are. The pictures come back as Images, a list of PIL pictures.
         """
         from .cell_call import run_cell
 
@@ -205,10 +206,13 @@ class CometMagics(Magics):
 def load(shell: Any) -> None:
     """Register the magics and the completion; what an earlier load registered is removed first."""
     from .completion import make_matcher
+    from .input_transforms import InputTransforms
 
     unload(shell)
     magics = CometMagics(shell)
     shell.register_magics(magics)
+    magics.input_transforms = InputTransforms(shell)
+    magics.input_transforms.add()
     if shell.Completer is not None:
         shell.Completer.custom_matchers.append(make_matcher(shell, magics))
 
@@ -227,6 +231,7 @@ def unload(shell: Any) -> None:
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics)
+    magics.input_transforms.remove()
     if shell.Completer is not None:
         matchers = shell.Completer.custom_matchers
         matchers[:] = [each for each in matchers if getattr(each, "matcher_identifier", None) != IDENTIFIER]

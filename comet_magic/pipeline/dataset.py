@@ -125,10 +125,10 @@ def generate_dataset(
         >>> prompts = ["a red boat", "a blue boat"]
         >>> report = cm.generate_dataset(prompts, "boats", model="dall-e-2", size="256x256", progress=False)
         >>> report.counts["done"], report.cost
-        (2, 32000)
+        (2, 0.032)
         >>> again = cm.generate_dataset(prompts, "boats", model="dall-e-2", size="256x256", progress=False)
         >>> again.cost
-        32000
+        0.032
     """
     job = read_job(
         source,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+_EMPTY = re.compile("[\\s'\"`\xab\xbb\u2018-\u201f\u2039\u203a\u300c-\u300f]*")  # nothing, or only quotes
 # https://developers.openai.com/api/reference/resources/images/methods/generate
 _OF_GIF_AND_SVG = ("svg", "frame_count", "frame_duration_ms")
 _PICTURES = ("image", "mask", "markup")
@@ -77,7 +78,7 @@ def check_prompt(spec: Model, prompt: object) -> None:
     check_no_key("prompt", prompt)
     if not isinstance(prompt, str):
         said = f"prompt is {shown(prompt)}; it must be a text"
-    elif not prompt.strip():
+    elif _EMPTY.fullmatch(prompt):
         said = "prompt is empty; say what the picture shows"
     elif len(prompt) > spec.prompt_limit:
         said = f"prompt has {len(prompt)} characters; {spec.id} takes {spec.prompt_limit}"

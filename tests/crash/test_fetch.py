@@ -49,7 +49,7 @@ def test_a_lost_picture_is_fetched_by_another_process_without_paying(stage: Stag
     assert images.data == again.data == (pictures.picture(prompt),)
     assert stage.server.counts(prompt).posts == 1
     assert entry is not None
-    assert (entry.outcome, entry.error, entry.cost_micro) == ("done", None, before.spent - earlier)
+    assert (entry.outcome, entry.error, entry.cost_micro) == ("done", None, before.spent_micro - earlier)
     assert client.archive.spend(session=entry.session) == before
     assert images.cost == entry.cost
     check_money(Path(asked.folder))

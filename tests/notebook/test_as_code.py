@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
-from IPython.core.error import UsageError
 
 from comet_magic.errors import InvalidRequestError
+from comet_magic.notebook.arguments import UsageError
 from comet_magic.notebook.as_code import request_code
 from comet_magic.notebook.cell_call import parse_cell
 from comet_magic.notebook.prompt import fill

@@ -266,7 +266,7 @@ def test_a_dry_run_names_the_setting_that_is_no_price(connect: Connect, sandbox:
     kernel = connect(sandbox)
     kernel.run("%config CometMagics.price_per_image = -1")
 
-    assert "price_per_image is -1" in kernel.run("%cometimg --dry-run a boat").stderr
+    assert "price_per_image is -1" in kernel.run("%cometimg --dry-run a boat").traceback[0]
 
 
 def test_streaming_ends_in_one_output_that_is_the_picture(connect: Connect, sandbox: Sandbox) -> None:

@@ -59,9 +59,9 @@ def test_wrong_usage_is_one_line_with_the_fix_and_sends_nothing(
     ran = connect(sandbox).run(code)
 
     assert (ran.status, ran.reply["ename"]) == ("error", "UsageError")
-    assert ran.stderr.count("\n") == 1
-    assert fix in ran.stderr
-    assert (ran.outputs, sandbox.log) == ([], [])
+    (line,) = ran.traceback
+    assert fix in line
+    assert (ran.outputs, ran.stderr, sandbox.log) == ([], "", [])
     assert [path.name for path in tmp_path.iterdir()] == ["there.png"]
 
 
@@ -81,8 +81,8 @@ def test_a_key_in_a_cell_is_refused_with_advice_and_not_repeated(
     ran = connect(sandbox).run(code)
 
     answers = [message["content"] for message in ran.messages if message["msg_type"] != "execute_input"]
-    assert "delete the cell" in ran.stderr
-    assert "rotate the key" in ran.stderr
+    assert "delete the cell" in ran.traceback[0]
+    assert "rotate the key" in ran.traceback[0]
     assert KEY[3:12] not in str(answers) + str(ran.reply)
     assert "unusual" not in str(answers)
     assert sandbox.log == []

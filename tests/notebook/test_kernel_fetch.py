@@ -38,9 +38,9 @@ def test_a_picture_that_did_not_come_is_fetched_again_for_nothing(kernel: Kernel
     assert failed.error["ename"] == "DownloadError"
     assert closed.error is not None
     assert [output.pictures for output in fetched.shown] == [["image/png"]]
-    assert "UsageError" in again.stderr
+    assert "UsageError" in again.traceback[0]
     assert shop.paid == 1
 
 
 def test_fetching_needs_an_id(kernel: Kernel) -> None:
-    assert "--fetch needs the ID of a call" in kernel.run("%cometimg_history --fetch boats").stderr
+    assert "--fetch needs the ID of a call" in kernel.run("%cometimg_history --fetch boats").traceback[0]

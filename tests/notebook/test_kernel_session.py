@@ -396,4 +396,4 @@ def test_the_cell_of_a_prompt_that_was_not_kept_cannot_be_written(kernel: Kernel
     found = re.search(r"\b[0-9a-f]{8}\b", text_of(kernel.run("%cometimg_history")))
     assert found
 
-    assert "is not kept" in kernel.run(f"%cometimg_history {found[0]} --as-code").stderr
+    assert "is not kept" in kernel.run(f"%cometimg_history {found[0]} --as-code").traceback[0]

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from IPython.core.error import UsageError
 
 from comet_magic.catalog import MODELS, WIRE_PARAMETERS
-from comet_magic.notebook.arguments import read_flags
+from comet_magic.notebook.arguments import UsageError, read_flags
 from comet_magic.notebook.flags import USAGE, flags_of, help_of, wire_flags
 
 KEY = "sk-" + "abcDEF0123456789" * 2
@@ -96,7 +95,7 @@ def test_a_wrong_flag_or_value_is_refused_in_one_line_with_the_fix(line: str, fi
     with pytest.raises(UsageError) as caught:
         read(line)
 
-    assert type(caught.value) is UsageError  # IPython shows a subclass with its whole traceback
+    assert len(caught.value.lines()) == 1
     assert fix in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -257,4 +257,4 @@ def test_words_behind_the_magic_are_refused(kernel: Kernel) -> None:
     ran = kernel.run("%cometimg_panel large")
 
     assert ran.status == "error"
-    assert "takes flags only" in ran.stderr
+    assert "takes flags only" in ran.traceback[0]
