@@ -264,7 +264,7 @@ def test_a_limit_on_the_call_counts_what_may_have_to_be_bought_after_all(
     paid = client.submit("a boat", **SMALL)
     assert counter.has(1)
     plan = client.plan("a boat", reuse=True, **SMALL)
-    assert (plan.requests, plan.price.low, plan.price.high) == ((), 0, 16_000)
+    assert (plan.requests, plan.price.low, plan.price.high) == ((), 0.0, 0.016)
     with pytest.raises(cm.BudgetExceededError):
         client.generate("a boat", reuse=True, max_cost=0.01, **SMALL)
     counter.answer()

@@ -74,5 +74,5 @@ def test_what_was_made_and_spent_can_be_asked_from_code(sandbox: Sandbox) -> Non
     assert [entry.prompt for entry in cm.history()] == ["a lighthouse", "a paper boat"]
     frame = cm.history("boat").to_frame()
     assert list(frame["cost"]) == [images.cost]
-    assert cm.spend().spent_micro == cm.spend("sandbox").bound_micro == 0.034
+    assert cm.spend().spent == cm.spend("sandbox").bound == 0.034
     assert cm.spend("cometapi").spent == 0
