@@ -62,7 +62,9 @@ def through_magic(sandbox: object) -> Door:
         for name, value in options.items():
             flag = "-n" if name == "n" else "--" + name.replace("_", "-")
             words.append(flag if value is True else f"{flag} {shlex.quote(str(value))}")
-        images: cm.Images = shell.run_cell_magic("cometimg", " ".join([*words, "--no-interpolate"]), prompt + "\n")
+        images: cm.Images = shell.run_cell_magic(
+            "cometimg", " ".join([*words, "--no-interpolate"]), prompt + "\n"
+        )
         return images
 
     return door

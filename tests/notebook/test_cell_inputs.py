@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from IPython.core.error import UsageError
 from PIL import Image
 
-from comet_magic.notebook.arguments import read_flags
+from comet_magic.notebook.arguments import UsageError, read_flags
 from comet_magic.notebook.cell_inputs import input_options
 from comet_magic.notebook.flags import flags_of
 

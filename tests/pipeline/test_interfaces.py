@@ -294,6 +294,6 @@ def test_in_a_kernel_that_cannot_show_a_bar_progress_is_lines(
     monkeypatch.setattr("IPython.get_ipython", BareShell)
     monkeypatch.setattr("comet_magic.pipeline.progress.NotebookBar", refuse)
     shown = Display(make_display)
-    shown.show(lambda: Status({"done": 1}, 2, Spend(spent=4700)))
+    shown.show(lambda: Status({"done": 1}, 2, Spend(spent_micro=4700)))
     shown.close()
     assert "1 of 2 rows" in capsys.readouterr().out
