@@ -202,7 +202,7 @@ def test_a_server_in_the_network_names_its_own_pictures(names: dict[str, list[st
         images = cm.generate("a boat", base_url=base, api_key=KEY, allow_insecure=True, **SMALL)
         assert images.image.size == (256, 256)
         with cm.Client(base_url=base, api_key=KEY, archive=None, allow_insecure=True) as client:
-            assert client.balance().used == 16_000
+            assert client.balance().used == 0.016
             assert client.catalogue()
         assert [entry.method for entry in sandbox.log].count("POST") == 1
 

@@ -394,9 +394,9 @@ def test_the_price_holds_the_input_pictures_once_for_each_picture_made() -> None
         options = {"quality": "low", "size": "1024x1024", **options}
         (request,) = requests_of("boat", options, prepare_inputs(options))
         estimate = request.estimate()
-        assert estimate.low is not None
-        assert estimate.high is not None
-        return estimate.low, estimate.high
+        assert estimate.low_micro is not None
+        assert estimate.high_micro is not None
+        return estimate.low_micro, estimate.high_micro
 
     image = Image.new("RGB", (1024, 1024), "navy")
     plain, one = price(), price(image=image)

@@ -20,7 +20,7 @@ def test_pictures_go_from_cell_to_cell_and_run_all_with_reuse_costs_nothing(kern
     ]
     for code in cells:
         assert kernel.run(code).error is None
-    assert kernel.value("len(red.parents), len(night.parents), red.cost_usd > 0") == (0, 1, True)
+    assert kernel.value("len(red.parents), len(night.parents), red.cost > 0") == (0, 1, True)
     assert kernel.value(
         "red[0].crop((0, 400, 1024, 1024)).tobytes() == turned.crop((0, 400, 1024, 1024)).tobytes()"
     )
@@ -52,7 +52,7 @@ def test_an_edit_is_given_back_as_a_cell_that_makes_it_again_for_nothing(kernel:
     assert "--image" in code
     assert "--mask" in code
     assert kernel.run(code.replace("%%cometimg", "%%cometimg --reuse -o again", 1)).error is None
-    assert kernel.value("again.data == first.data, again.cost_usd") == (True, 0.0)
+    assert kernel.value("again.data == first.data, again.cost") == (True, 0.0)
 
 
 def test_a_dry_run_of_an_edit_names_the_route_and_the_pictures(kernel: Kernel) -> None:
