@@ -162,9 +162,12 @@ def _refuse_foreign(path: Path) -> None:
 
 def _names_another(journal: Path) -> bool:
     """Whether a rollback journal ends with the name of another file."""
-    with journal.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - len(_JOURNAL)))
-        return file.read() == _JOURNAL
+    try:
+        with journal.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - len(_JOURNAL)))
+            return file.read() == _JOURNAL
+    except FileNotFoundError:  # its transaction ended just now
+        return False
 
 
 def _has_log(path: Path) -> bool:
