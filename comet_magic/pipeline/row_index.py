@@ -330,12 +330,21 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
 def _join(connection: sqlite3.Connection, run: int, former: int) -> None:
     """Give a run's rows to a former one: what both have keeps its place and takes the new columns."""
     names = {"run": run, "former": former}
+    # A table with a key of its own: without one, each row would be looked for among all.
     connection.execute(
-        """UPDATE rows SET columns = new.columns FROM (SELECT key, copy, columns FROM rows WHERE run = :run) new
-        WHERE run = :former AND rows.key != '' AND rows.key = new.key AND rows.copy = new.copy""",
+        "CREATE TEMP TABLE shared (key TEXT, copy INT, columns TEXT, PRIMARY KEY (key, copy)) WITHOUT ROWID"
+    )
+    connection.execute(
+        "INSERT OR REPLACE INTO shared SELECT key, copy, columns FROM rows WHERE run = :run AND key != ''",
+        names,
+    )
+    connection.execute(
+        """UPDATE rows SET columns = (SELECT columns FROM shared s WHERE s.key = rows.key AND s.copy = rows.copy)
+        WHERE run = :former AND (key, copy) IN (SELECT key, copy FROM shared)""",
         names,
     )
     connection.execute(f"DELETE FROM rows WHERE run = :run AND {_SAME}", {"run": run, "other": former})  # noqa: S608
+    connection.execute("DROP TABLE shared")
     connection.execute(
         """DELETE FROM rows WHERE run = :run AND key = '' AND (prompt, columns) IN (
         SELECT prompt, columns FROM rows WHERE run = :former AND key = '')""",
