@@ -21,7 +21,7 @@ from .files import unwritable
 from .key_sources import find_dotenv
 from .locations import ARCHIVE_VARIABLE, DEFAULT_ARCHIVE, archive_folder
 from .machine import ask, here
-from .settings import find_key, resolve_base_url
+from .settings import SANDBOX, find_key, resolve_base_url
 from .text import clean, counted
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ def _front_ends() -> Iterator[Finding]:
 def _key() -> Iterator[Finding]:
     base = resolve_base_url()
     key = find_key(None, base)
-    if key.secret is None:
+    if base == SANDBOX:
+        yield Finding("ok", "the key is sandbox: pictures come from the sandbox on this machine")
+    elif key.secret is None:
         advice = "set COMETAPI_KEY or use %cometimg_login; without one the notebook uses the sandbox"
         yield Finding("note", "no API key", advice)
     else:
@@ -158,6 +160,8 @@ def _tracked(path: Path) -> bool:
 
 def _server() -> Iterator[Finding]:
     base = resolve_base_url()
+    if base == SANDBOX:
+        return
     problem = reachable(base)
     if problem is None:
         yield Finding("ok", f"{base.url} answers ({base.source})")

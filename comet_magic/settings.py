@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from urllib.parse import SplitResult, urlsplit
@@ -29,6 +30,7 @@ VENDOR_ORIGIN = "https://api.cometapi.com:443"
 KEY_PAGE = "https://www.cometapi.com/console/token"
 KEY_VARIABLES = ("COMETAPI_KEY", "COMETAPI_API_KEY")  # some tools use the second spelling
 BASE_URL_VARIABLE = "COMETAPI_BASE_URL"
+TRY_SANDBOX = 'import os; os.environ["COMETAPI_KEY"] = "sandbox"'
 INSECURE_VARIABLE = "COMETIMG_ALLOW_INSECURE"
 DATASET_IN_FLIGHT = 8  # calls of a dataset side by side: at most so many are unknown after a crash
 
@@ -174,7 +176,8 @@ class BaseURL:
         url: the address without a slash at its end, as in `https://api.cometapi.com/v1`.
         origin: scheme, host and port; a key is sent to one origin only.
         vendor: `cometapi`, `sandbox` for any loopback address, else the host.
-        source: `argument`, the environment variable's name, or `default`.
+        source: `argument`, the environment variable's name, `default`, or `sandbox`: the key says that, and whoever
+            sends replaces the address by that of this process's sandbox.
         query: Azure's `?api-version=…`, which every request bears, or "".
         auth: how the key is sent: `Authorization: Bearer …`, or the header `api-key`.
     """
@@ -205,10 +208,14 @@ class BaseURL:
         return {"base_url": self.endpoint(""), "auth": self.auth, "allow_insecure": self.in_clear}
 
 
+# Port 0 stands for whichever the sandbox of the process that sends gets.
+SANDBOX = BaseURL("http://127.0.0.1:0/v1", "http://127.0.0.1:0", "sandbox", "sandbox")
+
+
 def resolve_base_url(
     given: str | None = None, *, auth: Auth | None = None, allow_insecure: bool | None = None
 ) -> BaseURL:
-    """The base URL: the one given, else the environment's, else the vendor's.
+    """The base URL: the one given, else the environment's, else the vendor's; the key `sandbox` leads to the sandbox.
 
     Args:
         given: an address; the name of a route at its end is cut.
@@ -227,14 +234,28 @@ def resolve_base_url(
     insecure = _environment_allows_http() if allow_insecure is None else bool(allow_insecure)
     if given is not None:
         return _base_url(given, "argument", auth, insecure)
-    return _environment_base(auth, insecure) or _base_url(DEFAULT_BASE_URL, "default", auth, insecure)
+    named = _environment_base(auth, insecure)
+    if named is None and _key_says_sandbox():
+        return SANDBOX
+    return named or _base_url(DEFAULT_BASE_URL, "default", auth, insecure)
+
+
+def _key_says_sandbox() -> bool:
+    found = _logins.get(VENDOR_ORIGIN)
+    with suppress(ConfigurationError):  # a key that cannot be one is told when it is looked for
+        key = Key(found, "") if found else _from_mapping(os.environ, "") or _dotenv_key()
+        return key is not None and key.secret == Secret("sandbox")
+    return False
 
 
 def base_url_of(options: ClientOptions) -> BaseURL:
     """The base URL that the options of a client name; raises what `resolve_base_url` does."""
-    return resolve_base_url(
+    base = resolve_base_url(
         options.get("base_url"), auth=options.get("auth"), allow_insecure=options.get("allow_insecure")
     )
+    key: Any = options.get("api_key")
+    word = key.reveal() if isinstance(key, Secret) else key
+    return SANDBOX if base.source == "default" and word == "sandbox" else base
 
 
 def _environment_base(auth: Auth | None, insecure: bool) -> BaseURL | None:  # noqa: FBT001 - as resolved above
@@ -361,7 +382,7 @@ class Key:
         raise MissingKeyError(
             "no API key was found",
             hint=f"Set COMETAPI_KEY (get one at {KEY_PAGE}) or use %cometimg_login; "
-            "to try without one: python -m comet_magic sandbox, or comet_magic.start_sandbox()."
+            f"to try without one, paste: {TRY_SANDBOX}."
             + "".join(f" {notice[0].upper()}{notice[1:]}." for notice in self.notices),
         )
 
@@ -434,6 +455,8 @@ def _found_key(given: Secret | Withheld | None, base: BaseURL) -> Key:
         raise ConfigurationError(f"api_key is {what}", hint="Pass the key itself, or set COMETAPI_KEY.")
     if given is not None:
         return Key(check_key(given.reveal(), "the argument"), "argument")
+    if base == SANDBOX:
+        return Key(Secret("sandbox"), "sandbox")
     if base.origin in _logins:
         return Key(_logins[base.origin], "%cometimg_login")
     if base.source == "argument" and base.origin != VENDOR_ORIGIN:

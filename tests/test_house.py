@@ -59,7 +59,7 @@ FLOORS: dict[str, set[str]] = {
     "client": {
         "machine",
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
-        *("archive", "locations", "money", "formats", "console"),
+        *("archive", "locations", "money", "formats", "console", "sandbox"),
     },
     "remote": {"machine", "money", "client", "request", "errors", "archive", "settings", "text"},
     "dask": {"remote", "client", "request", "errors", "archive", "text", "extras"},

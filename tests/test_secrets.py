@@ -348,7 +348,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.ipynb"), *ROOT.glob(
 # A recommendation, not a warning: `%env` prints what it sets, and a cell is kept with its notebook.
 TAUGHT = re.compile(
     r"(?<!never )%(?:set_)?env\b|\bsk-[A-Za-z0-9_-]{8,}|api_key\s*=\s*[\"'](?!sandbox|none)"
-    r"|environ\[[^]]*KEY[^]]*\]\s*=|(?:export|set)\s+COMETAPI_KEY=(?!sandbox)",
+    r"|environ\[[^]]*KEY[^]]*\]\s*=(?!\s*[\"']+sandbox)|(?:export|set)\s+COMETAPI_KEY=(?!sandbox)",
     re.IGNORECASE,
 )
 

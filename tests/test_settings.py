@@ -11,7 +11,14 @@ import pytest
 from comet_magic import settings
 from comet_magic.errors import ConfigurationError, MissingKeyError
 from comet_magic.locations import archive_folder
-from comet_magic.settings import ClientOptions, ConnectionOptions, Settings, find_key, resolve_base_url
+from comet_magic.settings import (
+    TRY_SANDBOX,
+    ClientOptions,
+    ConnectionOptions,
+    Settings,
+    find_key,
+    resolve_base_url,
+)
 from comet_magic.text import Secret
 
 KEY = "sk-settings-0123456789abcdef"
@@ -161,7 +168,7 @@ def test_without_a_key_the_error_names_the_ways_on() -> None:
     with pytest.raises(MissingKeyError) as caught:
         find_key(None, base).require(base)
     assert "COMETAPI_KEY" in caught.value.hint
-    assert "start_sandbox" in caught.value.hint
+    assert TRY_SANDBOX in caught.value.hint
 
 
 @pytest.mark.parametrize("value", ["sk-x\nHost: evil", "sk x", "ｓｋ－ｆｕｌｌ", "sk-\x00", "   "])

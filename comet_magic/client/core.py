@@ -22,6 +22,7 @@ from ..money import Price, dollars, optional_dollars, parse_dollars
 from ..protocol import RetryBudget, RetryPolicy
 from ..request import ImageRequest, requests_of
 from ..settings import (
+    SANDBOX,
     BaseURL,
     ClientOptions,
     ConnectionOptions,
@@ -30,6 +31,7 @@ from ..settings import (
     base_url_of,
     check_number,
     find_key,
+    resolve_base_url,
     untold,
 )
 from ..text import conceal_keys, counted
@@ -82,8 +84,8 @@ def configure(options: ClientOptions) -> Config:
                 f"{name} is not a setting of a client; they are {', '.join(known)}",
                 hint=f"Did you mean {meant}?" if meant else "",
             )
-    given: Any = options.pop("api_key", None)
     base = base_url_of(options)
+    given: Any = options.pop("api_key", None)
     key = find_key(given, base)
     key.require(base)
     for notice in untold(key.notices):
@@ -117,6 +119,15 @@ class Plan:
     copies: tuple[int, ...] | None = None
 
 
+def served(base: BaseURL) -> BaseURL:
+    """A base URL that answers: for the key `sandbox`, that of this process's sandbox."""
+    if base != SANDBOX:
+        return base
+    from ..sandbox import process_sandbox
+
+    return resolve_base_url(process_sandbox().base_url)
+
+
 class Core(ForkHooks):
     """The working part of one client; made for any thread, and again by each forked child.
 
@@ -132,7 +143,7 @@ class Core(ForkHooks):
         self, config: Config, *, archive: Archive | None = None, per_minute: float | None = None
     ) -> None:
         settings = self.settings = config.settings
-        self.base, self.key = config.base, config.key
+        self.base, self.key = served(config.base), config.key
         secret = self.key.require(self.base)
         self.budget = Budget(
             session=optional_dollars(settings.max_cost_session, name="max_cost_session"),

@@ -169,13 +169,12 @@ def call_options(typed: TypedCell, magics: CometMagics) -> dict[str, Any]:
 def print_dry_run(requests: Sequence[ImageRequest], settings: Mapping[str, Any]) -> None:
     """Print the exact requests and what they would cost."""
     from ..money import Price, optional_dollars
-    from ..settings import resolve_base_url
 
     given = settings.get("price_per_image")
     each = optional_dollars(given, name="price_per_image")
     prices = [request.estimate(each) for request in requests]
     bodies = [json.dumps(shown_body(request), ensure_ascii=False, indent=2) for request in requests]
-    address = resolve_base_url(settings.get("base_url")).endpoint(requests[0].path)
+    address = session.base(settings.get("base_url")).endpoint(requests[0].path)
     for body in dict.fromkeys(bodies):
         times = f"   ({bodies.count(body)} times)" if bodies.count(body) > 1 else ""
         print(f"POST {address}{times}\n{clean(body, limit=100_000)}")

@@ -171,14 +171,15 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
     from ..archive import ask_known
 
     base = resolve_base_url(settings.get("base_url"))
+    offline = session.destination(settings.get("base_url")) == ""
     key = find_key(None, base)
     client, archive = _archive_of(settings)
     answers, problems = ask_known(
         client.archive.folder, lambda reader: (list(_spend_rows(reader, base, named=True)), reader.doubtful())
     )
     rows = [
-        ("key", _key_words(key.source, base)),
-        ("base URL", f"{base.url} ({base.source})"),
+        ("key", _key_words(key.source, base, offline=offline)),
+        ("base URL", _sandbox_words() if offline else f"{base.url} ({base.source})"),
         ("archive", archive),
         *_spend_rows(client.archive, base),
         *(row for _, (spent, _) in answers for row in spent),
@@ -215,13 +216,20 @@ def _archive_of(settings: Mapping[str, Any]) -> tuple[Client, str]:
     return session.archive_client(**{**settings, "archive": "off"}), f"none: {problem}"
 
 
-def _key_words(source: str, base: BaseURL) -> str:
+def _sandbox_words() -> str:
+    from ..sandbox import running_process_sandbox
+
+    running = running_process_sandbox()
+    return f"{running.base_url} (sandbox)" if running else "of the sandbox, which starts with the first call"
+
+
+def _key_words(source: str, base: BaseURL, *, offline: bool) -> str:
     if source == "withheld":
         return "none for this base URL: %cometimg_login gives it one"
+    if offline:
+        return f"{source}: the sandbox on this machine answers (free)"
     if source != "none":
         return f"from {source}"
-    if base.source == "default":
-        return "none: the sandbox on this machine answers (free)"
     return "none: %cometimg_login gives one"
 
 

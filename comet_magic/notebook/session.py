@@ -9,15 +9,16 @@ import sys
 import threading
 import weakref
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import MissingKeyError
-from ..settings import find_key, resolve_base_url, untold
+from ..settings import SANDBOX, find_key, resolve_base_url, untold
 
 if TYPE_CHECKING:
     from ..client import Client, Job
     from ..images import Images
-    from ..sandbox import Sandbox
+    from ..settings import BaseURL
 
 SANDBOX_NOTICE = "sandbox picture: set COMETAPI_KEY for real ones"
 DISCARD_URL = "http://127.0.0.1:9/v1"  # the discard port, for a client that only reads the archive
@@ -47,7 +48,6 @@ class Session:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sandbox: Sandbox | None = None
         self._client: Client | None = None
         self._client_settings: dict[str, Any] = {}
         self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
@@ -69,14 +69,26 @@ class Session:
         return Service(self._sandbox_client(settings), SANDBOX_NOTICE, destination)
 
     def destination(self, base_url: str | None) -> str:
-        """The base URL that `service` sends to now; "" for the sandbox, if neither key nor base URL is set.
+        """The base URL that `service` sends to now; "" for the sandbox: if nothing is set, or the key says so.
 
         Raises:
             ConfigurationError: the base URL cannot be used.
         """
         base = resolve_base_url(base_url)
-        offline = base.source == "default" and find_key(None, base).secret is None
+        offline = base == SANDBOX or (base.source == "default" and find_key(None, base).secret is None)
         return "" if offline else base.url
+
+    def base(self, base_url: str | None) -> BaseURL:
+        """Where a cell's request will really be sent; starts the sandbox if that is it.
+
+        Raises:
+            ConfigurationError: the base URL cannot be used.
+        """
+        if self.destination(base_url):
+            return resolve_base_url(base_url)
+        from ..sandbox import process_sandbox
+
+        return replace(resolve_base_url(process_sandbox().base_url), source="sandbox")
 
     def archive_client(self, **settings: Any) -> Client:
         """A client to read the archive with: the one in use, or else one that cannot send."""
@@ -120,27 +132,24 @@ class Session:
     def close(self) -> None:
         """Close the shared client, and the sandbox with its client; calls to the sandbox are cancelled."""
         with self._lock:
-            client, sandbox = self._client, self._sandbox
-            self._client = self._sandbox = None
+            client, self._client = self._client, None
         if "comet_magic.client" in sys.modules:
             sys.modules["comet_magic.client"].close_shared_client()
         if client is not None:
             for job in client.jobs:
                 job.drop()
             client.close()
-        if sandbox is not None:
-            sandbox.close()
+        if "comet_magic.sandbox" in sys.modules:
+            sys.modules["comet_magic.sandbox"].close_process_sandbox()
 
     def _sandbox_client(self, settings: dict[str, Any]) -> Client:
         from ..client import Client
-        from ..sandbox import start_sandbox
+        from ..sandbox import process_sandbox
 
         with self._lock:
-            if self._sandbox is None:
-                self._sandbox = start_sandbox()
             if self._client is None or settings != self._client_settings:
                 replaced = self._client
-                self._client = Client(base_url=self._sandbox.base_url, api_key="sandbox", **settings)
+                self._client = Client(base_url=process_sandbox().base_url, api_key="sandbox", **settings)
                 self._client_settings = settings
                 if replaced is not None:
                     replaced.close()

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from .server import Sandbox, Served, start_sandbox
+from .server import (
+    Sandbox,
+    Served,
+    close_process_sandbox,
+    process_sandbox,
+    running_process_sandbox,
+    start_sandbox,
+)
 
-__all__ = ["Sandbox", "Served", "start_sandbox"]
+__all__ = ["Sandbox", "Served", "close_process_sandbox", "process_sandbox", "running_process_sandbox"]
+__all__ += ["start_sandbox"]

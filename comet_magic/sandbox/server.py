@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -289,3 +290,30 @@ def _listen(port: int, serve: Callable[[ClientConnection], None]) -> Listener:
 
 
 start_sandbox = Sandbox
+
+
+# --- the sandbox that a process has if it needs one
+
+_of_process: dict[int, Sandbox] = {}
+_lock = threading.Lock()
+
+
+def process_sandbox() -> Sandbox:
+    """The sandbox of this process, started at the first call; a forked child starts its own."""
+    with _lock:
+        if os.getpid() not in _of_process:
+            _of_process[os.getpid()] = start_sandbox()
+        return _of_process[os.getpid()]
+
+
+def running_process_sandbox() -> Sandbox | None:
+    """The sandbox of this process, or None if nothing needed one yet."""
+    return _of_process.get(os.getpid())
+
+
+def close_process_sandbox() -> None:
+    """Close the sandbox of this process, if it has one."""
+    with _lock:
+        sandbox = _of_process.pop(os.getpid(), None)
+    if sandbox is not None:
+        sandbox.close()

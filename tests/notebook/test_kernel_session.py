@@ -180,7 +180,7 @@ def test_the_status_without_a_key_says_that_the_sandbox_answers_and_starts_nothi
     shown = text_of(bare_kernel.run("%cometimg_status"))
 
     assert "none: the sandbox on this machine answers (free)" in shown
-    assert "https://api.cometapi.com/v1 (default)" in shown
+    assert "of the sandbox, which starts with the first call" in shown
     assert re.search(r"archive +cometimg$", shown, re.MULTILINE)
     assert bare_kernel.value("__import__('threading').active_count()") == before
     assert list(tmp_path.iterdir()) == []
