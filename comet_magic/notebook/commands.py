@@ -178,7 +178,7 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
         client.archive.folder, lambda reader: (list(_spend_rows(reader, base, named=True)), reader.doubtful())
     )
     rows = [
-        ("key", _key_words(key.source, base, offline=offline)),
+        ("key", _key_words(key.source, offline=offline)),
         ("base URL", _sandbox_words() if offline else f"{base.url} ({base.source})"),
         ("archive", archive),
         *_spend_rows(client.archive, base),
@@ -223,7 +223,7 @@ def _sandbox_words() -> str:
     return f"{running.base_url} (sandbox)" if running else "of the sandbox, which starts with the first call"
 
 
-def _key_words(source: str, base: BaseURL, *, offline: bool) -> str:
+def _key_words(source: str, *, offline: bool) -> str:
     if source == "withheld":
         return "none for this base URL: %cometimg_login gives it one"
     if offline:
