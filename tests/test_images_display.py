@@ -17,6 +17,10 @@ PNG, JPEG, WEBP = "image/png", "image/jpeg", "image/webp"
 PLAIN = "text/plain"
 
 
+def said(images):
+    return " · ".join(caption(images).lines)
+
+
 def images(*datas, path=None, **facts):
     known = {"prompt": "a paper boat", "model": "gpt-image-2", "cost_micro": 4700, **facts}
     return Images([picture(data, path=path) for data in datas], **known)
@@ -126,13 +130,12 @@ class TestInline:
 class TestACaption:
     def test_tells_model_size_price_and_file(self, tmp_path):
         one = images(made(), path=str(tmp_path / "cometimg" / "a.png"))
-        assert caption(one) == "gpt-image-2 · 48x32 · $0.0047 · cometimg/a.png"
+        assert said(one) == "gpt-image-2 · 48x32 · $0.0047 · cometimg/a.png"
 
     def test_of_several_counts(self):
         several = images(made(), made(), made(PNG, "RGB", (8, 8)), path="/elsewhere/a.png")
         assert (
-            caption(several)
-            == "gpt-image-2 · 3 pictures several sizes · $0.0047 · /elsewhere/a.png and 2 more"
+            said(several) == "gpt-image-2 · 3 pictures several sizes · $0.0047 · /elsewhere/a.png and 2 more"
         )
 
     def test_is_one_line_without_secrets_or_colours(self):
@@ -140,18 +143,18 @@ class TestACaption:
         one = images(
             made(), model=f"gpt\n\x1b[31m{key.reveal()}", notice="sandbox picture:\n set COMETAPI_KEY"
         )
-        assert caption(one) == "gpt [hidden] · 48x32 · $0.0047 · sandbox picture: set COMETAPI_KEY"
+        assert said(one) == "gpt [hidden] · 48x32 · $0.0047 · sandbox picture: set COMETAPI_KEY"
 
     @pytest.mark.parametrize(
         ("cost", "words"),
         [(0, "$0.00"), (47, "$0.000047"), (4700, "$0.0047"), (1_500_000, "$1.50"), (None, "cost unknown")],
     )
     def test_tells_the_price_as_people_write_it(self, cost, words):
-        assert caption(images(made(), cost_micro=cost)) == f"gpt-image-2 · 48x32 · {words}"
+        assert said(images(made(), cost_micro=cost)) == f"gpt-image-2 · 48x32 · {words}"
 
     def test_of_reused_pictures_says_that_nothing_was_paid(self):
         one = Images([picture(made(), reused=True)], model="m", cost_micro=0)
-        assert caption(one) == "m · 48x32 · reused (free)"
+        assert said(one) == "m · 48x32 · reused (free)"
 
     def test_of_one_of_several_gives_its_own_price_or_none(self, shown):
         two = Images([picture(made(), cost_micro=100), picture(made())], model="m", cost_micro=250)
@@ -164,7 +167,7 @@ class TestACaption:
         gone.mkdir()
         monkeypatch.chdir(gone)
         gone.rmdir()
-        assert caption(images(made(), path="/x/a.png")).endswith("/x/a.png")
+        assert said(images(made(), path="/x/a.png")).endswith("/x/a.png")
 
     def test_is_what_a_terminal_prints(self, shown):
         from IPython.lib.pretty import pretty

@@ -10,7 +10,6 @@ from .table import MODELS
 
 if TYPE_CHECKING:
     from .model import Model
-    from .rules import Rule
 
 _HEAD = (
     *("model", "sizes", "quality", "formats", "transparent", "streams", "pictures in", "one square picture"),
@@ -27,7 +26,11 @@ def square_price(model: Model) -> Price:
     return Price(min(known), max(known)) if known else Price(None, None)
 
 
-def _sizes(rule: Rule) -> str:
+def size_words(model: Model) -> str:
+    """The sizes that a model takes, in short: "auto, any up to 3:1"; "" if it takes none."""
+    rule = model.parameters.get("size")
+    if rule is None:
+        return ""
     if isinstance(rule, FreeSize):
         return ", ".join((*rule.words, f"any up to {rule.ratio}:1"))
     return ", ".join(rule.choices())
@@ -40,7 +43,7 @@ def _words(model: Model, name: str) -> str:
 
 def _row(model: Model) -> tuple[str, ...]:
     return (
-        _sizes(model.parameters["size"]) if "size" in model.parameters else "",
+        size_words(model),
         _words(model, "quality"),
         _words(model, "output_format"),
         model.transparent,

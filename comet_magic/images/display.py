@@ -12,7 +12,7 @@ import math
 import weakref
 import zlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BadImageError
 from ..money import dollars, total
@@ -225,7 +225,7 @@ def show(
     If a picture is damaged and a preview of it is needed, the caption alone is shown, and names the file: the
     picture is paid for and kept, and the cell goes on.
     """
-    text = describe(images, facts)
+    text = "\n".join(caption_of(images, facts).lines)
     if inline == "none" or not images:
         return {"text/plain": text}, {}
     try:
@@ -248,13 +248,42 @@ def _drawn(images: Sequence[Image], facts: Facts, text: str, inline: str, max_by
     return _bundle(data, mime, text=text, facts=facts, size=_on_screen(*image.size))
 
 
-def describe(images: Sequence[Image], facts: Facts) -> str:
-    """The caption in one line: model, size, cost, file, notice."""
+class Caption(NamedTuple):
+    """The words below pictures.
+
+    Attributes:
+        facts: model, size and cost, in one line.
+        files: where they are, as one would type it here.
+        notice: a sentence of its own, or "".
+    """
+
+    facts: str
+    files: tuple[str, ...]
+    notice: str
+
+    @property
+    def lines(self) -> list[str]:
+        """As text: facts and first file, and the notice on a line of its own."""
+        more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
+        files = f"{self.files[0]}{more}" if self.files else ""
+        return [line for line in (" · ".join(filter(None, (self.facts, files))), self.notice) if line]
+
+
+def caption_of(images: Sequence[Image], facts: Facts) -> Caption:
+    """The caption of pictures, cleaned."""
     sizes = {f"{image.width}x{image.height}" for image in images}
     size = sizes.pop() if len(sizes) == 1 else "several sizes" if sizes else "no pictures"
     several = f"{len(images)} pictures " if len(images) > 1 else ""
-    parts = (facts.model, several + size, price_words(images, facts), _where(images), facts.notice)
-    return clean(" · ".join(" ".join(part.split()) for part in parts if part))
+    parts = (facts.model, several + size, price_words(images, facts))
+    return Caption(
+        _in_line(" · ".join(part for part in parts if part)),
+        tuple(clean(name) for image in images if (name := described(image).name)),
+        _in_line(facts.notice),
+    )
+
+
+def _in_line(text: str) -> str:
+    return " ".join(clean(text).split())
 
 
 def _sheet(images: Sequence[Image]) -> Image:
@@ -297,12 +326,6 @@ def price_words(images: Sequence[Image], facts: Facts) -> str:
     if cost is None:
         return "cost unknown" if len(images) >= facts.pictures else ""
     return dollars(cost)
-
-
-def _where(images: Sequence[Image]) -> str:
-    names = [name for image in images if (name := described(image).name)]
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{names[0]}{more}" if names else ""
 
 
 def contact_sheet(images: Sequence[Image], *, columns: int, width: int) -> Image:

@@ -14,11 +14,12 @@ from ..text import counted
 from .display import (
     MOST_BYTES,
     Bundle,
+    Caption,
     arrived,
+    caption_of,
     contact_sheet,
     cost_of,
     current,
-    describe,
     described,
     load_pixels,
     opened,
@@ -291,11 +292,12 @@ class Images(list["Image"]):
         return _restored, (self._now(), self._facts)
 
     def __repr__(self) -> str:
-        return f"<Images: {describe(self, self._facts)}>"
+        said = " · ".join(caption(self).lines)
+        return f"<Images: {said}>"
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
         # IPython would prefer its printer for lists to the caption of the bundle.
-        printer.text(caption(self))
+        printer.text("\n".join(caption(self).lines))
 
     def _repr_mimebundle_(
         self,
@@ -324,9 +326,9 @@ def bundle(
     return show(images, images._facts, inline=inline, max_bytes=max_bytes)  # noqa: SLF001 - its own floor
 
 
-def caption(images: Images) -> str:
-    """One line of plain text: model, size, cost, file and notice."""
-    return describe(images, images._facts)  # noqa: SLF001 - its own floor
+def caption(images: Images) -> Caption:
+    """The words below the pictures: model, size, cost, files and notice."""
+    return caption_of(images, images._facts)  # noqa: SLF001 - its own floor
 
 
 def cost_words(images: Images) -> str:

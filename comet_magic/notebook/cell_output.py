@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import math
+import os
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ..client.job import Arrived, Preview, Progress
 from ..console import quietly
@@ -89,6 +92,38 @@ def shows_value(shell: Any) -> bool:
     """Whether the value of a cell is being shown now, and not what somebody gave to `display`."""
     hook = shell.displayhook
     return hook.msg is not None if hasattr(hook, "msg") else getattr(hook, "is_active", True)
+
+
+def caption_bundle(images: Images) -> dict[str, Any]:
+    """The caption below pictures: the facts on one line with links to the files, and the notice on its own."""
+    from ..images import caption
+
+    words = caption(images)
+    links = [
+        _file_link(name, Path(name).name if not place else str(place + 1))
+        for place, name in enumerate(words.files)
+    ]
+    facts = " · ".join([html(words.facts), *([" ".join(links)] if links else [])])
+    # The output may be scrolled; a word that breaks in the middle cannot be read or copied.
+    markup = f'<div style="white-space:nowrap;overflow-x:auto">{facts}</div>'
+    if words.notice:
+        markup += (
+            f'<div style="opacity:.75;overflow-wrap:normal;word-break:normal">{html(words.notice)}</div>'
+        )
+    return {"text/html": f'<div class="comet-caption">{markup}</div>', "text/plain": "\n".join(words.lines)}
+
+
+def file_address(name: str) -> str:
+    """The address of a file in a page of the notebook; "" if it is not below the notebook's folder."""
+    return "" if Path(name).is_absolute() else quote(name.replace(os.sep, "/"))
+
+
+def _file_link(name: str, shown: str) -> str:
+    """A link to a file below the notebook's folder; a name alone if it is elsewhere, where no front end looks."""
+    address = file_address(name)
+    if not address:
+        return f'<span title="{html(name)}">{html(shown)}</span>'
+    return f'<a href="{address}" target="_blank" rel="noopener" title="{html(name)}">{html(shown)}</a>'
 
 
 def running_cell(shell: Any) -> object:
@@ -225,15 +260,16 @@ class CellOutput:
     def show(self, images: Images) -> None:
         """Replace the progress by the pictures and their caption; the cell's value then shows nothing more."""
         if self._updates:
-            self._updates = self._replace(*self._bundle(images))
+            self._updates = self._replace(images)
         if self._updates or self._quiet:
             images._shown = CellValue(self.shell, shown=self._updates).is_repeated  # noqa: SLF001 - made for this
 
     @quietly
-    def _replace(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+    def _replace(self, images: Images) -> None:
+        data, metadata = self._bundle(images)
         self._handle = display_bundle(data, metadata, handle=self._handle)
         if len(data) > 1:  # front-ends that show the picture do not show the text of its bundle
-            print(data["text/plain"])
+            display_bundle(caption_bundle(images))
 
     def show_of_failed_cell(self, images: Images) -> None:
         """Show pictures of a cell that is about to fail, and set `_` and `Out[n]` as if it had returned them."""

@@ -8,7 +8,7 @@ import re
 import time
 from contextlib import suppress
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from IPython.core.error import StdinNotImplementedError
@@ -19,10 +19,11 @@ from ..key_sources import KEYRING_SERVICE
 from ..machine import ask_patiently
 from ..settings import check_key, find_key, resolve_base_url
 from ..settings import login as remember_key
-from ..text import clean, counted, html
+from ..text import clean, counted
 from .arguments import usage_error
-from .cell_output import data_url, display_bundle, duration
+from .cell_output import data_url, display_bundle, duration, file_address
 from .session import session
+from .tables import Thumbnail, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
     from ..text import Secret
 
 HISTORY_LIMIT = 20
+PROMPT_SHOWN = 160  # characters of a prompt in the history
 THUMBNAIL_EDGE = 96  # longest edge of a thumbnail, pixels
 _CALL_ID = re.compile(r"[0-9a-f]{6,32}")
-_CELL_STYLE = 'style="text-align:left;vertical-align:top;padding:2px 10px 2px 0"'
 
 
 # --- %cometimg_models
@@ -78,14 +79,14 @@ def _usd(amount: Decimal | None) -> str:
 
 def _catalog_table() -> Any:
     from ..catalog import DEFAULT_MODEL, MODELS
-    from ..catalog.markdown import square_price
+    from ..catalog.markdown import size_words, square_price
 
     head = ("model", "n", "sizes", "quality", "streams", "one square picture", "retired on")
     rows = [
         (
             model.id + (" (default)" if model.id == DEFAULT_MODEL else ""),
             model.n,
-            model.parameters.get("size", ""),
+            size_words(model),
             model.parameters.get("quality", ""),
             "yes" if model.streams else "",
             square_price(model),
@@ -94,8 +95,11 @@ def _catalog_table() -> Any:
         for model in MODELS
     ]
     dates = {model.price.date for model in MODELS if model.price}
-    note = f"Prices as of {max(dates)}; --refresh shows today's. %cometimg_models NAME shows every parameter of one."
-    return table(head, rows, notes=[note])
+    notes = [
+        f"Prices as of {max(dates)}; --refresh shows today's.",
+        "%cometimg_models NAME shows all of one.",
+    ]
+    return table(head, rows, notes=notes)
 
 
 def _model_table(model: Model) -> Any:
@@ -313,11 +317,13 @@ def show_history(
     client = session.archive_client(**settings)
     archive = client.archive
     here, found = _find_call(archive, words) if _CALL_ID.fullmatch(words) else (archive, None)
-    for flag in ("as_code", "fetch"):
-        if values[flag] and found is None:
-            raise usage_error(
-                f"--{flag.replace('_', '-')} needs the ID of a call; %cometimg_history lists them"
-            )
+    if values["as_code"] and not words:  # of the last one
+        found = next(iter(archive.history(limit=1)), None)
+    if found is None and (values["fetch"] or values["as_code"]):
+        flag = "--fetch" if values["fetch"] else "--as-code"
+        known = words or values["fetch"]
+        problem = "needs the ID of a call; %cometimg_history lists them" if known else "finds no call"
+        raise usage_error(f"{flag} {problem}")
     if found is not None and values["as_code"]:
         _write_next_cell(found, shell)
         return None
@@ -373,17 +379,32 @@ def _history_table(entries: Sequence[tuple[Reader, Entry]]) -> Any:
             entry.id[:8],
             f"{entry.created.astimezone():%Y-%m-%d %H:%M}",
             entry.model,
-            entry.parameters.get("size", ""),
+            _size_of(entry),
             _at_most(entry.bound_micro) if entry.cost is None and entry.bound else dollars(entry.cost_micro),
             entry.outcome if entry.outcome != "done" else f"{len(entry.pictures)}",
-            entry.prompt or "",
+            _clamped(entry.prompt or ""),
         )
         for archive, entry in entries
     ]
     head = ("", "id", "time", "model", "size", "cost", "pictures", "prompt")
     return table(
-        head, rows, notes=["%cometimg_history ID shows one again; with --as-code, the cell that made it."]
+        head,
+        rows,
+        notes=[
+            "%cometimg_history ID shows one again; --as-code writes its cell, without an ID that of the last one."
+        ],
     )
+
+
+def _size_of(entry: Entry) -> str:
+    """The sizes that came; without pictures, the size that was requested."""
+    came = dict.fromkeys(f"{picture.width}x{picture.height}" for picture in entry.pictures)
+    return ", ".join(came) or str(entry.parameters.get("size", ""))
+
+
+def _clamped(prompt: str) -> str:
+    words = " ".join(prompt.split())
+    return words if len(words) <= PROMPT_SHOWN else f"{words[: PROMPT_SHOWN - 1].rstrip()}…"
 
 
 def _thumbnail(archive: Reader, entry: Entry) -> Thumbnail | str:
@@ -395,7 +416,8 @@ def _thumbnail(archive: Reader, entry: Entry) -> Thumbnail | str:
         small, mime = preview(archive.load(entry.pictures[0]), THUMBNAIL_EDGE)
     except (CometError, OSError):  # the file is gone or damaged; the rest of the row is still true
         return "missing"
-    return Thumbnail(data_url(small, mime), entry.prompt or "picture")
+    path = from_here(archive.path_of(entry.pictures[0]))
+    return Thumbnail(data_url(small, mime), entry.prompt or "picture", file_address(str(path)))
 
 
 def images_of(archive: Reader, entry: Entry) -> Images:
@@ -423,60 +445,3 @@ def _write_next_cell(entry: Entry, shell: Any) -> None:
     if entry.request is None:
         raise usage_error(f"the prompt of {entry.id[:8]} is not kept, so its cell cannot be written")
     shell.set_next_input(request_code(entry.request), replace=False)
-
-
-# --- tables
-
-
-class Thumbnail(NamedTuple):
-    """A small picture for a table: a `data:` URL made here, and the alternative text."""
-
-    source: str
-    alt: str
-
-
-def table(
-    head: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", notes: Iterable[str] = ()
-) -> Any:
-    """A table as a MIME bundle of HTML and plain text; every value is escaped here.
-
-    Args:
-        head: the names of the columns; empty names for a table without a head.
-        rows: values, or a `Thumbnail`, which the plain text leaves out.
-        caption: a line above the table.
-        notes: lines below it.
-    """
-    body = [list(row) for row in rows]
-    markup = "".join(
-        f"<tr>{''.join(f'<td {_CELL_STYLE}>{_cell_html(value)}</td>' for value in row)}</tr>" for row in body
-    )
-    heads = "".join(f"<th {_CELL_STYLE}>{html(name)}</th>" for name in head)
-    top = f"<caption style='text-align:left'>{html(caption)}</caption>" if caption else ""
-    start = f"<thead><tr>{heads}</tr></thead>" if any(head) else ""
-    below = "".join(f"<div>{html(note, limit=1000)}</div>" for note in notes)
-    plain = [line for line in (caption, *_aligned([head, *body] if any(head) else body), *notes) if line]
-    return {
-        "text/html": f"<table>{top}{start}<tbody>{markup}</tbody></table>{below}",
-        "text/plain": clean("\n".join(plain), limit=100_000),
-    }
-
-
-def _cell_html(value: Any) -> str:
-    if isinstance(value, Thumbnail):
-        alt = html(value.alt, limit=200)
-        return f'<img src="{value.source}" alt="{alt}" style="max-width:96px;max-height:96px">'
-    return html(value, limit=1000)
-
-
-def _aligned(rows: Sequence[Sequence[Any]]) -> list[str]:
-    """The rows as lines of text whose columns are aligned; empty columns are left out."""
-    columns = [
-        ["" if isinstance(value, Thumbnail) else str(value) for value in column]
-        for column in zip(*rows, strict=True)
-    ]
-    columns = [column for column in columns if any(column)]
-    widths = [max(len(text) for text in column) for column in columns]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in zip(*columns, strict=True)
-    ]

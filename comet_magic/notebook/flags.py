@@ -74,7 +74,7 @@ FLAGS = {
         Flag("limit", "show at most N calls (default 20)", "integer", "", "N"),
         Flag("model", "only this model", "text", "-m"),
         Flag("since", "only from this date on, such as 2026-11-22", "text", "", "DATE"),
-        Flag("as_code", "write the cell that made ID into the next cell", "switch"),
+        Flag("as_code", "write the cell that made ID, or the last one, into the next cell", "switch"),
         Flag("fetch", "download the missing pictures of ID again (free: they are already paid)", "switch"),
         HELP,
     ),

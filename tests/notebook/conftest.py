@@ -38,6 +38,10 @@ class Output:
     display_id: str | None = None
 
     @property
+    def is_caption(self) -> bool:
+        return "comet-caption" in self.data.get("text/html", "")
+
+    @property
     def pictures(self) -> list[str]:
         return [mime for mime in self.data if mime.startswith("image/")]
 
@@ -62,8 +66,13 @@ class Ran:
 
     @property
     def shown(self) -> list[Output]:
-        """The outputs a person sees."""
-        return [output for output in self.outputs if output.data]
+        """The outputs a person sees, without captions."""
+        return [output for output in self.outputs if output.data and not output.is_caption]
+
+    @property
+    def captions(self) -> list[Output]:
+        """What stands below pictures."""
+        return [output for output in self.outputs if output.is_caption]
 
 
 class Kernel:

@@ -76,7 +76,6 @@ def test_a_display_that_fails_costs_no_picture(connect: Connect) -> None:
 
 
 def test_a_timed_cell_shows_its_picture_once(kernel: Kernel) -> None:
-    # Without an apostrophe: from Python 3.12 on, IPython's own %%time fails after any cell that holds a single one.
     ran = kernel.run(f"%%time\n%cometimg {SMALL} a hat")
 
     assert ran.status == "ok", ran.error
@@ -84,19 +83,29 @@ def test_a_timed_cell_shows_its_picture_once(kernel: Kernel) -> None:
     assert "Wall time" in ran.stdout
 
 
-@pytest.mark.parametrize(
-    ("flags", "lines"),
-    [("", 1), ("-n 3", 1), ("-q", 0), ("--inline none", 0)],
-    ids=["one", "several", "quiet", "caption only"],
-)
-def test_below_a_picture_stands_what_it_cost_and_where_it_is(kernel: Kernel, flags: str, lines: int) -> None:
-    ran = kernel.run(f"%cometimg {SMALL} {flags} a boat")
+@pytest.mark.parametrize(("flags", "links"), [("", 1), ("-n 3", 3)], ids=["one", "several"])
+def test_below_a_picture_stands_what_it_cost_where_it_is_and_that_it_is_no_real_one(
+    kernel: Kernel, flags: str, links: int
+) -> None:
+    ran = kernel.run(f"%cometimg {SMALL} {flags} a boat's 100%")
 
-    captions = [line for line in ran.stdout.splitlines() if " · " in line]
-    assert len(captions) == lines
-    for line in captions:
-        assert line == ran.shown[0].data["text/plain"]
-        assert re.search(r" · \$0\.0\d+ · cometimg/images/\S+ .*· sandbox picture", line)
+    (caption,) = ran.captions
+    facts, notice = caption.data["text/plain"].split("\n")
+    assert re.search(r"dall-e-2 · .*256x256 · \$0\.0\d+ · cometimg/images/\S+", facts)
+    assert notice.startswith("sandbox picture")
+    assert "cometimg/" not in ran.stdout
+    addresses = re.findall(r'href="([^"]+)"', caption.data["text/html"])
+    assert len(addresses) == links
+    assert all(
+        kernel.value(f"__import__('os').path.isfile(__import__('urllib.parse').parse.unquote({address!r}))")
+        for address in addresses
+    )
+
+
+@pytest.mark.parametrize("flags", ["-q", "--inline none"])
+def test_where_no_picture_is_shown_no_caption_stands_below_it(kernel: Kernel, flags: str) -> None:
+    ran = kernel.run(f"%cometimg {SMALL} {flags} a boat")
+    assert (ran.captions, "cometimg/" in ran.stdout) == ([], False)
 
 
 def test_the_value_is_bound_as_the_underscore_and_in_out(kernel: Kernel) -> None:

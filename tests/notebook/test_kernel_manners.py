@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -209,3 +210,39 @@ def test_a_prompt_of_only_quotes_is_empty(connect: Connect, sandbox: Sandbox, pr
     assert ran.error is not None
     assert "prompt is empty" in ran.traceback[0]
     assert sandbox.log == []
+
+
+# --- the history and the models
+
+
+def test_the_history_shows_real_sizes_clamps_prompts_and_opens_pictures(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    kernel.run(f"%cometimg -q --quality low --size square {'a very long boat ' * 30}")
+    kernel.run("%cometimg -q -m dall-e-3 a castle")
+
+    shown = kernel.run("%cometimg_history").outputs[0].data
+
+    (boat,) = [line for line in shown["text/plain"].splitlines() if "gpt-image-2" in line]
+    assert "1024x1024" in boat
+    assert max(map(len, shown["text/plain"].splitlines())) <= 100
+    assert "a very long boat " * 11 not in re.sub(r"<img[^>]*>", "", shown["text/html"])
+    addresses = re.findall(r'<a href="([^"]+)"', shown["text/html"])
+    assert len(addresses) == 2
+    assert all((tmp_path / address).is_file() for address in addresses)
+
+
+def test_as_code_without_an_id_is_the_last_one(kernel: Kernel) -> None:
+    nothing = kernel.run("%cometimg_history --as-code")
+    kernel.run(f"%cometimg -q {SMALL} a boat")
+    kernel.run(f"%cometimg -q {SMALL} a castle")
+    written = kernel.run("%cometimg_history --as-code").reply["payload"][0]["text"]
+
+    assert "finds no call" in nothing.traceback[0]
+    assert written.strip().endswith("\na castle")
+
+
+def test_the_models_fit_into_a_terminal(kernel: Kernel) -> None:
+    table = kernel.run("%cometimg_models").outputs[0].data["text/plain"]
+    assert max(map(len, table.splitlines())) <= 100
+    assert "gpt-image-2 (default)" in table

@@ -44,7 +44,7 @@ def test_a_terminal_prints_a_line_and_returns_the_pictures(tmp_path: Path) -> No
     shown = typed(CELLS, tmp_path)
 
     assert "dall-e-2, $0.016. sandbox picture: set COMETAPI_KEY for real ones" in shown
-    assert "Out[2]: dall-e-2 · 256x256 · $0.016 · cometimg/images" in shown
+    assert "Out[2]: \ndall-e-2 · 256x256 · $0.016 · cometimg/images" in shown
     assert "(256, 256)" in shown
     assert "from the archive, $0.00. sandbox picture" in shown
     assert shown.count("sandbox picture") == 3

@@ -243,4 +243,4 @@ class Viewing:
 def _titled(item: Item, images: Images) -> str:
     from ...images import caption
 
-    return f"Picture {item.number} · {caption(images)}"
+    return f"Picture {item.number} · {caption(images).lines[0]}"

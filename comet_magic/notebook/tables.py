@@ -1,0 +1,88 @@
+"""Tables of the small magics, as a MIME bundle of HTML and plain text."""
+
+from __future__ import annotations
+
+import textwrap
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..text import clean, html
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+TERMINAL = 100  # characters of a line of a table as text
+_CELL_STYLE = 'style="text-align:left;vertical-align:top;padding:2px 10px 2px 0"'
+
+
+class Thumbnail(NamedTuple):
+    """A small picture for a table: a `data:` URL made here, the alternative text, and where the whole one is, or ""."""
+
+    source: str
+    alt: str
+    address: str = ""
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", notes: Iterable[str] = ()
+) -> Any:
+    """A table as a MIME bundle of HTML and plain text; every value is escaped here.
+
+    Args:
+        head: the names of the columns; empty names for a table without a head.
+        rows: values, or a `Thumbnail`, which the plain text leaves out.
+        caption: a line above the table.
+        notes: lines below it.
+    """
+    body = [list(row) for row in rows]
+    markup = "".join(
+        f"<tr>{''.join(f'<td {_CELL_STYLE}>{_cell_html(value)}</td>' for value in row)}</tr>" for row in body
+    )
+    heads = "".join(f"<th {_CELL_STYLE}>{html(name)}</th>" for name in head)
+    top = f"<caption style='text-align:left'>{html(caption)}</caption>" if caption else ""
+    start = f"<thead><tr>{heads}</tr></thead>" if any(head) else ""
+    below = "".join(f"<div>{html(note, limit=1000)}</div>" for note in notes)
+    plain = [line for line in (caption, *_aligned([head, *body] if any(head) else body), *notes) if line]
+    return {
+        "text/html": f"<table>{top}{start}<tbody>{markup}</tbody></table>{below}",
+        "text/plain": clean("\n".join(plain), limit=100_000),
+    }
+
+
+def _cell_html(value: Any) -> str:
+    if isinstance(value, Thumbnail):
+        alt = html(value.alt, limit=200)
+        image = f'<img src="{value.source}" alt="{alt}" style="max-width:96px;max-height:96px">'
+        return (
+            f'<a href="{value.address}" target="_blank" rel="noopener">{image}</a>'
+            if value.address
+            else image
+        )
+    return html(value, limit=1000)
+
+
+def _aligned(rows: Sequence[Sequence[Any]]) -> list[str]:
+    """The rows as lines of text whose columns are aligned, the widest wrapped; empty columns are left out."""
+    columns = [
+        ["" if isinstance(value, Thumbnail) else str(value) for value in column]
+        for column in zip(*rows, strict=True)
+    ]
+    columns = [column for column in columns if any(column)]
+    widths = [max(len(text) for text in column) for column in columns]
+    words = [max(len(word) for text in column for word in text.split() or [""]) for column in columns]
+    while sum(widths) + 2 * (len(widths) - 1) > TERMINAL and widths != words:
+        spare = [(width - word, width) for width, word in zip(widths, words, strict=True)]
+        widest = max((width, place) for place, (more, width) in enumerate(spare) if more)[1]
+        widths[widest] -= 1
+    wrapped = [
+        [
+            textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+            for text, width in zip(row, widths, strict=True)
+        ]
+        for row in zip(*columns, strict=True)
+    ]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for row in wrapped
+        for line in zip_longest(*row, fillvalue="")
+    ]
