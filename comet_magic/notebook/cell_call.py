@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..client import wait
@@ -68,8 +69,8 @@ def run_cell(
         return None
 
     prompt = filled_prompt(typed, (local_names, shell.user_ns), hidden=shell.user_ns_hidden)
-    namespaces = (local_names, shell.user_ns)
-    options = call_options(typed, magics) | input_options(values, namespaces, session.newest)
+    options = call_options(typed, magics)
+    options |= input_options(values, (local_names, shell.user_ns), session.newest)
     output = CellOutput(shell, quiet=bool(values["quiet"]), **magics.display_settings(values["inline"]))
     requests = requests_of(prompt, options, prepare_inputs(options))
     print_notices(notice for request in requests for notice in request.notices)
@@ -80,6 +81,8 @@ def run_cell(
         check_save_path(values["save"], requests)
 
     client, picture_notice = confirmed_client(magics, values, prompt, options)
+    if values["edit"]:
+        picture_notice = "; ".join(filter(None, (f"edit of {name_of(options['image'][0])}", picture_notice)))
     job = client.submit(prompt, **options, on_event=output.progress.note)
     session.track(job)
     output.begin(call_title(job), picture_notice)
@@ -225,6 +228,12 @@ def confirmed_client(
 
 
 # --- what came
+
+
+def name_of(images: Images) -> str:
+    """What a caption calls the picture that was edited."""
+    path = images.paths[0]
+    return Path(path).name if path else "the last picture"
 
 
 def maker(magics: CometMagics) -> Callable[..., Images]:
