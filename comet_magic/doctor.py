@@ -53,10 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="check every file of the archive and repair what can be repaired",
     )
+    parser.add_argument(
+        "--prune",
+        choices=("raw",),
+        help="raw: remove the raw answers of refusals, and of calls whose pictures are all here",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; 1 if something is bad."""
+    if arguments.prune:
+        return _prune(archive_folder(arguments.archive))
     if arguments.repair:
         return _repair(archive_folder(arguments.archive))
     findings = list(examine(arguments.archive))
@@ -222,11 +229,25 @@ def _kind_at(folder: Path, mounts: str) -> str:
     return found
 
 
-def _repair(folder: Path | None) -> int:
+def _existing(folder: Path | None) -> Archive:
     if folder is None or not folder.is_dir():  # a lost ledger is made anew, a folder is not
         what = "the archive is off" if folder is None else f"there is no archive in {clean(folder)}"
         raise ConfigurationError(what, hint="Name its folder: --archive PATH.")
-    archive = Archive(folder)
+    return Archive(folder)
+
+
+def _prune(folder: Path | None) -> int:
+    archive = _existing(folder)
+    before = archive.holdings().raw_answers
+    removed = archive.prune_raw_answers()
+    freed = (before - archive.holdings().raw_answers) / 1e6
+    archive.close()
+    print(f"{counted(len(removed), 'raw answer')} removed, {freed:.1f} MB")
+    return 0
+
+
+def _repair(folder: Path | None) -> int:
+    archive = _existing(folder)
     done = archive.repair()
     archive.close()
     lines = (

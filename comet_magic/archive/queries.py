@@ -21,6 +21,7 @@ from ..request import ImageRequest, Inputs
 from ..text import clean, clean_url
 from . import layout
 from .claims import copy_of_row
+from .holdings import Holdings, holdings
 from .known_folders import known_folders
 from .ledger import Ledger
 from .process_lock import is_alive
@@ -247,6 +248,10 @@ class Reader:
             f"the ledger {clean(self._ledger.path)} is damaged ({problem})",
             hint="Its pictures are files beside it. Move it away: it is made again from the receipts.",
         )
+
+    def holdings(self) -> Holdings:
+        """Bytes on disk: pictures, inputs, raw answers."""
+        return holdings(self.folder) if self.folder else Holdings(0, 0, 0)
 
     def set_aside(self) -> int:
         """How many rows and receipts are damaged, or not made as ours are; they count as absent."""

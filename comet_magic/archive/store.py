@@ -13,6 +13,7 @@ from ..files import inside, make_folder, make_private_folder, native
 from ..text import clean
 from . import claims, layout, queries
 from .fork_hooks import ForkHooks, watch
+from .holdings import forget, prune_raw_answers
 from .process_lock import ProcessLock, others_alive
 from .queries import Reader
 from .raw_answers import RawAnswer
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..request import ImageRequest
-    from .records import Settled
+    from .records import Entry, Settled
 
 _IN_MEMORY = "memory"
 _UNLIMITED = Budget()
@@ -307,6 +308,31 @@ class Archive(Reader, ForkHooks):
             OSError: a file cannot be read.
         """
         return repair(self._recovery(self.folder)) if self.folder else Repair()
+
+    def prune_raw_answers(self) -> list[str]:
+        """Remove the raw answers that no promise needs; gives their names.
+
+        Raises:
+            ConfigurationError: the folder or the ledger cannot be used.
+            OSError: a file cannot be deleted.
+        """
+        if self.folder is None:
+            return []
+        self._ready()
+        return prune_raw_answers(self._ledger, self.folder)
+
+    def forget(self, entry: Entry) -> list[str]:
+        """Delete the pictures and inputs of an ended call from disk, and leave its money; gives the files' names.
+
+        Raises:
+            InvalidRequestError: the call is still open.
+            ConfigurationError: the folder or the ledger cannot be used.
+            OSError: a file cannot be deleted.
+        """
+        if self.folder is None:
+            return []
+        self._ready()
+        return forget(self._ledger, self.folder, entry.id)
 
     def close(self) -> None:
         """Close the ledger and release this process's lock; the archive can be used again."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from IPython.core.error import StdinNotImplementedError
 
-from ..errors import CometError, ConfigurationError
+from ..errors import CometError, ConfigurationError, SaveError
 from ..files import from_here
 from ..key_sources import KEYRING_SERVICE
 from ..machine import ask_patiently
@@ -185,6 +185,7 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
         ("key", _key_words(key.source, offline=offline)),
         ("base URL", _sandbox_words() if offline else f"{base.url} ({base.source})"),
         ("archive", archive),
+        *([("it holds", _holdings_words(client.archive))] if client.archive.folder else []),
         *_spend_rows(client.archive, base),
         *(row for _, (spent, _) in answers for row in spent),
         *(("cannot be read", problem) for problem in problems),
@@ -205,6 +206,12 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
             "An uncertain call was sent, but its answer was lost. It counts as spent and is not sent again."
         )
         display_bundle(table(head, uncertain, notes=[note]))
+
+
+def _holdings_words(archive: Reader) -> str:
+    held = archive.holdings()
+    parts = (("pictures", held.pictures), ("inputs", held.inputs), ("raw answers", held.raw_answers))
+    return ", ".join(f"{size / 1e6:.1f} MB of {name}" for name, size in parts if size) or "nothing"
 
 
 def _archive_of(settings: Mapping[str, Any]) -> tuple[Client, str]:
@@ -303,6 +310,34 @@ def cancelled_message(stopped: Sequence[Abandoned]) -> str:
         return ""
     most = _at_most(total(each.bound_micro for each in stopped))
     return f"Cancelled {counted(count, 'request')}. What was already sent may still be billed, {most}."
+
+
+# --- %cometimg_forget
+
+
+def forget_call(call_id: str, settings: Mapping[str, Any]) -> None:
+    """Delete the pictures and inputs of a call from disk, and say what was deleted.
+
+    Raises:
+        InvalidRequestError: the call is still open.
+        SaveError: a file cannot be deleted.
+    """
+    archive = session.archive_client(**settings).archive
+    here, found = _find_call(archive, call_id) if _CALL_ID.fullmatch(call_id) else (archive, None)
+    if found is not None and here is not archive:
+        raise usage_error(
+            f"this call is of the dataset {clean(here.folder)}; name its folder as the archive first"
+        )
+    if found is None:
+        raise usage_error("%cometimg_forget needs the ID of a call; %cometimg_history lists them")
+    try:
+        removed = archive.forget(found)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    else:
+        print(f"{counted(len(removed), 'file')} of {found.id[:8]} deleted; its money stays in the history.")
+        return
+    raise SaveError(f"the files of {found.id[:8]} cannot all be deleted: {problem}")
 
 
 # --- %cometimg_history

@@ -70,6 +70,7 @@ FLAGS = {
     "cometimg_login": (Flag("keyring", "also keep the key in this system's keyring", "switch"), HELP),
     "cometimg_status": (Flag("balance", "ask the vendor what the key has used and has left", "switch"), HELP),
     "cometimg_cancel": (HELP,),
+    "cometimg_forget": (HELP,),
     "cometimg_history": (
         Flag("limit", "show at most N calls (default 20)", "integer", "", "N"),
         Flag("model", "only this model", "text", "-m"),
@@ -85,6 +86,7 @@ USAGE = {  # what follows the name of each magic
     "cometimg_login": "[flags]",
     "cometimg_status": "[flags]",
     "cometimg_cancel": "",
+    "cometimg_forget": "ID",
     "cometimg_history": "[words or ID] [flags]",
 }
 

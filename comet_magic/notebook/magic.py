@@ -179,6 +179,19 @@ class CometMagics(Magics):
         commands.cancel_running(self.client_settings())
 
     @_command
+    def cometimg_forget(self, words: str, values: Mapping[str, Any]) -> None:  # noqa: ARG002 - as every command
+        """Delete the pictures and inputs of the call ID from disk; the history and its money stay."""
+        from . import commands
+
+        try:
+            commands.forget_call(words, self.client_settings())
+        except InvalidRequestError as error:
+            problem = str(error)
+        else:
+            return
+        raise usage_error(problem)
+
+    @_command
     def cometimg_history(self, words: str, values: Mapping[str, Any]) -> Images | None:
         """What was made, newest first; with an ID, the pictures of that call."""
         from . import commands

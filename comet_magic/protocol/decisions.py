@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Mapping, Sequence
 
-CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled"]
+CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled", "forgotten"]
 RowStatus = Literal["done", "refused", "failed", "unknown", "over_budget", "cancelled", "open"]
 
 
@@ -319,6 +319,7 @@ def should_retry(headers: Mapping[str, str]) -> bool | None:
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
+FORGOTTEN = "Forgotten"  # the error of a call whose pictures were deleted on request
 _STATES: dict[str, CallStatus] = {
     "claimed": "open",
     "received": "open",
@@ -337,6 +338,8 @@ def call_status(state: str, error: str | None, *, picture: bool) -> CallStatus:
     """
     if picture and state == "done":
         return "done"
+    if state == "done" and error == FORGOTTEN:
+        return "forgotten"
     if state == "rejected":
         return "refused" if _NO_WORK.get(error or "") == "refused" else "failed"
     return _STATES.get(state, "failed")
@@ -347,6 +350,8 @@ def row_status(status: CallStatus, error: str | None) -> RowStatus:
 
     A call that failed before any work began, by no fault of the row, leaves the row open.
     """
+    if status == "forgotten":
+        return "failed"
     return _NO_WORK.get(error or "", "failed") if status == "failed" else status
 
 

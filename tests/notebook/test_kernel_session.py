@@ -397,3 +397,18 @@ def test_the_cell_of_a_prompt_that_was_not_kept_cannot_be_written(kernel: Kernel
     assert found
 
     assert "is not kept" in kernel.run(f"%cometimg_history {found[0]} --as-code").traceback[0]
+
+
+def test_the_status_tells_what_is_held_and_a_call_can_be_forgotten(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run(f"%cometimg -q {SMALL} a boat")
+    held = text_of(kernel.run("%cometimg_status"))
+    call_id = kernel.value("__import__('comet_magic').history()[0].id")
+    forgotten = kernel.run(f"%cometimg_forget {call_id[:8]}")
+    after = text_of(kernel.run("%cometimg_history"))
+
+    assert re.search(r"it holds +0\.\d MB of pictures", held)
+    assert "1 file of" in forgotten.stdout
+    assert not list((tmp_path / "cometimg" / "images").rglob("*.png"))
+    assert "forgotten" in after
+    assert "$0.016" in after
+    assert "needs the ID" in kernel.run("%cometimg_forget").traceback[0]
