@@ -103,25 +103,28 @@ def read_form(body: BinaryIO, content_type: str) -> Form:
     from python_multipart.exceptions import FormParserError
 
     fields: dict[str, Any] = {}
-    files: list[tuple[str, Upload]] = []
+    found: list[Any] = []
 
     def on_field(field: Any) -> None:
         name, text = (part.decode("utf-8", "replace") for part in (field.field_name, field.value or b""))
         fields[name] = text if name == "prompt" else _typed(text)
 
-    def on_file(file: Any) -> None:
-        file.file_object.seek(0)
-        name = file.field_name.decode("utf-8", "replace")
-        files.append((name, Upload(file.file_object.read(), file.content_type or "")))
-        file.close()
-
     try:
-        parse_form({"Content-Type": content_type.encode("latin-1")}, body, on_field, on_file)
+        parse_form({"Content-Type": content_type.encode("latin-1")}, body, on_field, found.append)
+        return fields, [_upload(file) for file in found]
     except FormParserError as fault:
         problem = str(fault)
-    else:
-        return fields, files
+    finally:  # the library still writes to a file while it tells of it
+        for file in found:
+            file.close()
     raise ErrorReply(400, f"The form cannot be read: {problem}", code="invalid_request")
+
+
+def _upload(file: Any) -> tuple[str, Upload]:
+    file.file_object.seek(0)
+    return file.field_name.decode("utf-8", "replace"), Upload(
+        file.file_object.read(), file.content_type or ""
+    )
 
 
 def read_json(body: bytes) -> Form:
