@@ -334,8 +334,8 @@ class TestWhatItKnows:
         assert (three.prompt, three.model, three.created, three.usage) == ("a boat", "gpt-image-2", 7, USAGE)
         assert three.notice == "a note"
 
-    def test_counts_money_in_millionths(self, three):
-        assert three.cost == 0.00006
+    def test_tells_money_in_dollars_under_its_former_name_too(self, three):
+        assert three.cost == three.cost_usd == 0.00006
         assert Images([]).cost is None
 
     def test_can_get_one_more_sentence(self, three):

@@ -132,6 +132,11 @@ class Images(list["Image"]):
         return usd(cost_of(self, self._facts))
 
     @property
+    def cost_usd(self) -> float | None:
+        """The same as `cost`, under the name that it had in comet_magic 0.1."""
+        return self.cost
+
+    @property
     def notice(self) -> str:
         """One sentence that every caption carries, or ""."""
         return self._facts.notice
