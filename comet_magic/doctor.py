@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .archive import Archive
-from .client import reachable
+from .client import proxy_to, reachable
 from .errors import CometError, ConfigurationError
 from .files import unwritable
 from .key_sources import find_dotenv
@@ -169,9 +169,10 @@ def _server() -> Iterator[Finding]:
     base = resolve_base_url()
     if base == SANDBOX:
         return
-    problem = reachable(base)
+    problem, proxy = reachable(base), proxy_to(base)
     if problem is None:
-        yield Finding("ok", f"{base.url} answers ({base.source})")
+        through = f", through the proxy {proxy}" if proxy else ""
+        yield Finding("ok", f"{base.url} answers ({base.source}){through}")
     else:
         # If nothing is set, the sandbox answers, which needs no network.
         asked = base.source != "default" or find_key(None, base).secret is not None

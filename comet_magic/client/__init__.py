@@ -19,6 +19,7 @@ from .api import AsyncClient, Client, agenerate, close_shared_client, edit, gene
 from .core import Plan
 from .job import Abandoned, Arrived, Job, Preview, Progress, RunningCall, wait
 from .results import picture_of
+from .transport import proxy_to
 from .vendor import Balance, Listed, reachable
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "edit",
     "generate",
     "picture_of",
+    "proxy_to",
     "reachable",
     "shared_client",
     "wait",

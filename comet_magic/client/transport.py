@@ -213,8 +213,7 @@ class APITransport:
     def __init__(self, base: BaseURL, secret: Secret, *, connect_timeout: float) -> None:
         self._base = base
         self._secret = secret
-        self.proxy = None if base.in_clear else environment_proxy(base.url)
-        self._connection = Connection(base.url, self.proxy, connect_timeout)
+        self._connection = Connection(base.url, proxy_to(base), connect_timeout)
         if base.in_clear:
             _warn_of_clear_text(base.origin)
 
@@ -290,10 +289,19 @@ class APITransport:
             await response.aclose()
 
 
-async def ask_without_key(url: str) -> int:
+def proxy_to(base: BaseURL) -> Proxy | None:
+    """The proxy that requests to an API go through, or None; what is not encrypted goes through none.
+
+    Raises:
+        ConfigurationError: the environment names one that cannot be used.
+    """
+    return None if base.in_clear else environment_proxy(base.url)
+
+
+async def ask_without_key(base: BaseURL, path: str) -> int:
     """The status of a page, from a client without a key that follows nothing; its body is not read."""
-    connection = Connection(url, environment_proxy(url), 10.0)
-    response = await connection.send("GET", url, {"Accept": "*/*"}, silence=10.0)
+    connection = Connection(base.url, proxy_to(base), 10.0)
+    response = await connection.send("GET", f"{base.origin}{path}", {"Accept": "*/*"}, silence=10.0)
     await response.aclose()
     return response.status_code
 

@@ -110,7 +110,7 @@ def reachable(base: BaseURL) -> CometError | None:
     """None where the server of a base URL answers at all, else why not; no key is sent and nothing is bought."""
     loop = LoopHandle()
     try:
-        loop.portal.call(ask_without_key, f"{base.origin}/api/models")
+        loop.portal.call(ask_without_key, base, "/api/models")
     except HTTPFault as fault:
         return error_of(fault, SendProgress(), base.host)
     finally:

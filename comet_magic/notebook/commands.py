@@ -184,6 +184,7 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
     rows = [
         ("key", _key_words(key.source, offline=offline)),
         ("base URL", _sandbox_words() if offline else f"{base.url} ({base.source})"),
+        *([] if offline else _proxy_rows(base)),
         ("archive", archive),
         *([("it holds", _holdings_words(client.archive))] if client.archive.folder else []),
         *_spend_rows(client.archive, base),
@@ -225,6 +226,18 @@ def _archive_of(settings: Mapping[str, Any]) -> tuple[Client, str]:
         return client, str(from_here(folder)) if folder else "off: pictures are kept in memory only"
     print(f"{problem}. {problem.hint}")
     return session.archive_client(**{**settings, "archive": "off"}), f"none: {problem}"
+
+
+def _proxy_rows(base: BaseURL) -> Iterator[tuple[str, str]]:
+    from ..client import proxy_to
+
+    try:
+        proxy = proxy_to(base)
+    except ConfigurationError as error:
+        yield "proxy", str(error)
+    else:
+        if proxy is not None:
+            yield "proxy", str(proxy)
 
 
 def _sandbox_words() -> str:

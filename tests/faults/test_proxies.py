@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from comet_magic import APIConnectionError, Client, ConfigurationError, DownloadError, UnsafeURLError
+from comet_magic import APIConnectionError, Client, ConfigurationError, DownloadError, UnsafeURLError, doctor
 from comet_magic.client.proxy import environment_proxy, is_excepted
 from comet_magic.client.vendor import reachable
 from comet_magic.sandbox import Sandbox
@@ -322,6 +322,16 @@ def test_a_proxy_that_is_not_there_or_not_trusted_is_named(
             client.generate("never sent")
         assert f"the proxy {address} (HTTPS_PROXY) {said}" in str(caught.value)
         assert caught.value.outcome == "not_sent"
+
+
+def test_the_doctor_names_the_proxy_without_its_login(
+    remote: dict[str, Any], proxy: ProxyServer, environment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment(HTTPS_PROXY=proxy.url.replace("://", "://name:hunter2@"))
+    monkeypatch.setenv("COMETAPI_BASE_URL", remote["base_url"])
+    found = "".join(map(str, doctor.examine(str(remote["archive"]))))
+    assert f"answers (COMETAPI_BASE_URL), through the proxy {proxy.url} (HTTPS_PROXY)" in found
+    assert "hunter2" not in found
 
 
 # --- pictures behind a proxy

@@ -186,6 +186,18 @@ def test_the_status_without_a_key_says_that_the_sandbox_answers_and_starts_nothi
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_status_names_the_proxy_without_its_login(bare_kernel: Kernel) -> None:
+    bare_kernel.run(
+        "%load_ext comet_magic\nimport os; os.environ['COMETAPI_KEY'] = 'sk-named-0123456789abcdef'"
+    )
+    assert "proxy" not in text_of(bare_kernel.run("%cometimg_status"))
+
+    bare_kernel.run("os.environ['HTTPS_PROXY'] = 'name:hunter2@127.0.0.1:9'")
+    shown = text_of(bare_kernel.run("%cometimg_status"))
+    assert re.search(r"\nproxy +http://127\.0\.0\.1:9 \(HTTPS_PROXY\)\n", shown)
+    assert "hunter2" not in shown
+
+
 def test_the_status_tells_what_was_spent_at_whom(kernel: Kernel) -> None:
     kernel.run(f"%cometimg {SMALL} -n 2 a boat")
 
