@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FIRST_DRAW = 0.25  # seconds; a call that is refused sooner leaves no output behind
 REDRAW = 0.5  # seconds between two redraws
+LINK = 40  # characters of a link to a file
 PREVIEW_EDGE = 512  # longest edge of a preview, pixels
 
 STATE_WORDS = {
@@ -100,7 +101,7 @@ def caption_bundle(images: Images) -> dict[str, Any]:
 
     words = caption(images)
     links = [
-        _file_link(name, Path(name).name if not place else str(place + 1))
+        _file_link(name, str(place + 1) if place else _short(Path(name).name))
         for place, name in enumerate(words.files)
     ]
     facts = " · ".join([html(words.facts), *([" ".join(links)] if links else [])])
@@ -116,6 +117,11 @@ def caption_bundle(images: Images) -> dict[str, Any]:
 def file_address(name: str) -> str:
     """The address of a file in a page of the notebook; "" if it is not below the notebook's folder."""
     return "" if Path(name).is_absolute() else quote(name.replace(os.sep, "/"))
+
+
+def _short(name: str) -> str:
+    """A file's name as a link shows it; its end, which tells it from others, is always there."""
+    return name if len(name) <= LINK else f"{name[: LINK - 20]}…{name[-19:]}"
 
 
 def _file_link(name: str, shown: str) -> str:

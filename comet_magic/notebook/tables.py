@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +12,7 @@ from ..text import clean, html
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+IN_ONE_LINE = 30  # characters that are never wrapped on a page: names and times
 TERMINAL = 100  # characters of a line of a table as text
 _CELL_STYLE = 'style="text-align:left;vertical-align:top;padding:2px 10px 2px 0"'
 
@@ -42,7 +44,8 @@ def table(
     top = f"<caption style='text-align:left'>{html(caption)}</caption>" if caption else ""
     start = f"<thead><tr>{heads}</tr></thead>" if any(head) else ""
     below = "".join(f"<div>{html(note, limit=1000)}</div>" for note in notes)
-    plain = [line for line in (caption, *_aligned([head, *body] if any(head) else body), *notes) if line]
+    rows_of_text = _aligned([head, *body], TERMINAL) if any(head) else _aligned(body)
+    plain = [line for line in (caption, *rows_of_text, *notes) if line]
     return {
         "text/html": f"<table>{top}{start}<tbody>{markup}</tbody></table>{below}",
         "text/plain": clean("\n".join(plain), limit=100_000),
@@ -58,11 +61,17 @@ def _cell_html(value: Any) -> str:
             if value.address
             else image
         )
-    return html(value, limit=1000)
+    text = html(value, limit=1000)
+    return f'<span style="white-space:nowrap">{text}</span>' if len(str(value)) <= IN_ONE_LINE else text
 
 
-def _aligned(rows: Sequence[Sequence[Any]]) -> list[str]:
-    """The rows as lines of text whose columns are aligned, the widest wrapped; empty columns are left out."""
+def _aligned(rows: Sequence[Sequence[Any]], most: float = math.inf) -> list[str]:
+    """The rows as lines of text whose columns are aligned; empty columns are left out.
+
+    Args:
+        rows: the values, line by line.
+        most: characters of a line; the widest columns are wrapped for it.
+    """
     columns = [
         ["" if isinstance(value, Thumbnail) else str(value) for value in column]
         for column in zip(*rows, strict=True)
@@ -70,7 +79,7 @@ def _aligned(rows: Sequence[Sequence[Any]]) -> list[str]:
     columns = [column for column in columns if any(column)]
     widths = [max(len(text) for text in column) for column in columns]
     words = [max(len(word) for text in column for word in text.split() or [""]) for column in columns]
-    while sum(widths) + 2 * (len(widths) - 1) > TERMINAL and widths != words:
+    while sum(widths) + 2 * (len(widths) - 1) > most and widths != words:
         spare = [(width - word, width) for width, word in zip(widths, words, strict=True)]
         widest = max((width, place) for place, (more, width) in enumerate(spare) if more)[1]
         widths[widest] -= 1
