@@ -6,6 +6,7 @@ import asyncio
 import gc
 import io
 import json
+import os
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from werkzeug.formparser import parse_form_data
 
 import comet_magic as cm
 from comet_magic.errors import BudgetExceededError, ConfigurationError, InvalidRequestError
+from comet_magic.notebook.arguments import UsageError
+from comet_magic.notebook.as_code import request_code
 from tests.loopback import Head, LoopbackServer, header_block, read_head
 
 if TYPE_CHECKING:
@@ -243,6 +246,7 @@ def test_reuse_gives_either_form_of_a_masked_edit_for_nothing(
     assert len(sandbox.log) == count
     assert (again.data, again.unpasted) == (first.data, first.unpasted)
     assert plain.data == first.unpasted
+    assert (again.paths, plain.paths) == (first.paths, (None,))  # that file holds the pasted picture
 
 
 def test_a_server_that_ignores_the_mask_is_shown_as_it_came_with_a_warning(tmp_path: Path) -> None:
@@ -346,6 +350,42 @@ def test_an_input_that_is_gone_is_named_and_nothing_is_sent(
     assert entry.request is not None
     with pytest.raises(InvalidRequestError, match=r"the input picture inputs/.* is gone"):
         entry.request.inputs.images[0].read()
+
+
+@pytest.mark.parametrize("swapped", ["link", "pipe", "link in between"])
+def test_an_input_of_an_archive_that_is_a_link_or_a_pipe_is_neither_read_nor_named_in_a_cell(
+    client: cm.Client, boat: cm.Images, tmp_path: Path, swapped: str
+) -> None:
+    boat.edit("make it night", **LOW)
+    (entry, _) = client.archive.history()
+    (kept,) = (tmp_path / "archive" / "inputs").rglob("*.png")
+    private = kept.rename(tmp_path / kept.name)
+    if swapped == "pipe":
+        os.mkfifo(kept)
+    elif swapped == "link":
+        kept.symlink_to(private)
+    else:
+        kept.parent.rmdir()
+        kept.parent.symlink_to(tmp_path)
+
+    assert entry.request is not None
+    with pytest.raises(InvalidRequestError, match="is gone"):
+        entry.request.inputs.images[0].read()
+    with pytest.raises(UsageError, match="there is no cell without it"):
+        request_code(entry.request)
+
+
+def test_the_bytes_that_came_are_none_where_their_file_is_no_file(
+    client: cm.Client, boat: cm.Images, tmp_path: Path
+) -> None:
+    red = boat.edit("a red sky", mask=(0, 0, 1024, 400), **LOW)
+    (kept,) = (tmp_path / "archive" / "unpasted").rglob("*.png")
+    kept.unlink()
+    kept.mkdir()
+
+    again = boat.edit("a red sky", mask=(0, 0, 1024, 400), reuse=True, **LOW)
+
+    assert (again.data, again.unpasted) == (red.data, (None,))
 
 
 @pytest.mark.parametrize("value", ["nowhere.png", b"no picture"])

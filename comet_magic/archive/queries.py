@@ -104,13 +104,11 @@ class Reader:
 
     def load_unpasted(self, stored: StoredPicture) -> bytes | None:
         """The bytes that came, of a picture that is a pasted one; None if it is not, or they are gone."""
-        if (
-            stored.unpasted is None
-            or self.folder is None
-            or not layout.is_there(self.folder, stored.unpasted)
-        ):
+        if stored.unpasted is None or self.folder is None:
             return None
-        return read_inside(self.folder, stored.unpasted)
+        with contextlib.suppress(OSError):
+            return read_inside(self.folder, stored.unpasted)
+        return None
 
     # --- copies
 

@@ -39,7 +39,7 @@ from .job import FREE, Job, RunningCall
 from .limiter import Limiter
 from .loop_thread import LoopHandle, ending, unwrapped
 from .process_exit import too_late, wait_at_exit
-from .results import ResultWriter, pasted, picture_of
+from .results import ResultWriter, reused_picture
 from .reuse import reuse_or_buy
 from .run_call import InFlight, run_call
 from .spending import process_spending
@@ -262,7 +262,7 @@ class Core(ForkHooks):
         """Check a call and start it; returns at once, with `reuse` after a look into the archive."""
         plan = self.plan(prompt, options)
         inputs = plan.first.inputs
-        reused = [pasted(picture_of(self.archive, stored, cost_micro=0), inputs) for stored in plan.reused]
+        reused = [reused_picture(self.archive, stored, inputs) for stored in plan.reused]
         numbers = iter(plan.copies or ())
         calls = [
             RunningCall(

@@ -255,11 +255,25 @@ def picture_of(archive: Reader, stored: StoredPicture, *, cost_micro: int | None
     raise SaveError(f"{stored.path} of the archive cannot be read: {reason}", outcome="not_sent")
 
 
+def reused_picture(archive: Reader, stored: StoredPicture, inputs: Inputs) -> Picture:
+    """A picture read from the archive, free of charge: pasted or as it came, as the inputs ask for it.
+
+    Raises:
+        SaveError: its file is gone or damaged.
+    """
+    picture = picture_of(archive, stored, cost_micro=0)
+    if stored.unpasted is not None and picture.unpasted is None:  # it is pasted, and what came is gone
+        return picture
+    asked = pasted(picture, inputs)
+    # its file holds what was stored
+    return asked if asked.data is picture.data else replace(asked, path=None)
+
+
 def pasted(picture: Picture, inputs: Inputs) -> Picture:
     """The picture as `paste_back` asks for it; its notice says what was done, or why not."""
     if not inputs.paste_back and picture.unpasted is not None:
         mime = sniff(picture.unpasted) or picture.mime
-        return replace(picture, data=picture.unpasted, mime=mime, sha256="", path=None, unpasted=None)
+        return replace(picture, data=picture.unpasted, mime=mime, sha256="", unpasted=None)
     if inputs.mask is None or not inputs.paste_back or picture.unpasted is not None:
         return picture
     try:

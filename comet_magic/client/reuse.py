@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import partial
 from itertools import count, filterfalse
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from .. import errors
 from ..archive import CopyTaken
 from ..errors import AmbiguousError, APITimeoutError, CometError
 from .job import Arrived
-from .results import pasted, picture_of
+from .results import reused_picture
 from .run_call import run_call
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ async def _take(core: Core, job: Job, call: RunningCall, makers: Mapping[int, st
             continue
         for stored in entry.pictures:
             if stored.copy in (call.copies or ()) and core.archive.is_there(stored):
-                picture = await core.in_thread(partial(picture_of, core.archive, stored, cost_micro=0))
-                picture = await core.in_thread(pasted, picture, call.request.inputs)
+                inputs = call.request.inputs
+                picture = await core.in_thread(reused_picture, core.archive, stored, inputs)
                 call.pictures.append(picture)
                 call.copies = tuple(copy for copy in call.copies or () if copy != stored.copy)
                 job.tell(Arrived(call.index, picture))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..request import Inputs
     from .picture import Picture
 
+KINDS = ("PNG", "JPEG", "WEBP")  # what an input is kept as; an archive may be a stranger's
 FEATHER = 4  # pixels, inside the mask
 _MARGIN = 8  # pixels beside the mask that a server may touch
 _NOTABLE = 32  # of 255: a channel that differs by more has changed
@@ -60,9 +61,9 @@ def _pasted(picture: Picture, answer: Image, inputs: Inputs) -> PasteBack:
 
     assert inputs.mask is not None  # noqa: S101 - who asks has looked
     with inputs.mask.open() as file:
-        selection = Image.open(file).getchannel("A").point(lambda alpha: 255 - alpha)
+        selection = Image.open(file, formats=KINDS).getchannel("A").point(lambda alpha: 255 - alpha)
     with (inputs.original or inputs.images[0]).open() as file:
-        original = displayable(Image.open(file))
+        original = displayable(Image.open(file, formats=KINDS))
     selection = selection.resize(answer.size, Image.Resampling.NEAREST)
     scaled = original.size != answer.size
     if scaled:

@@ -94,7 +94,11 @@ def _input_paths(request: ImageRequest) -> list[tuple[str, str]]:
         if role == "original":
             continue
         path = picture.content
-        if not isinstance(path, Path) or not path.is_file():
+        try:
+            picture.open().close()  # a link would be followed by whoever runs the cell
+        except InvalidRequestError:
+            path = None
+        if not isinstance(path, Path):
             raise usage_error(f"the input picture {picture.name} is gone; there is no cell without it")
         found.append((role, str(from_here(path))))
     return found
