@@ -24,10 +24,9 @@ _OF_A_ROW = ("n", "extra")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of the command."""
-    parser.epilog = EXIT_STATUS
     parser.epilog = (
-        "Ctrl-C, SIGTERM and SIGHUP let the calls in flight finish, a second one cancels them; the exit code is then "
-        "130, 143 or 129. docker stop kills after 10 s, and a call may take minutes: docker run --stop-timeout 600."
+        "Ctrl-C, SIGTERM and SIGHUP let the calls in flight finish, a second one cancels them. docker stop kills"
+        f" after 10 s, and a call may take minutes: docker run --stop-timeout 600. {EXIT_STATUS}"
     )
     _add_source_arguments(parser)
     parser.add_argument(

@@ -56,8 +56,18 @@ class SourceOptions(TypedDict, total=False):
     sep: str | None
 
 
-class DatasetOptions(WireOptions, ClientOptions, SourceOptions, total=False):
-    """The parameters of every picture, and the settings of client and source; `max_cost` is for the whole dataset."""
+class RunOptions(TypedDict, total=False):
+    """What a run does with its rows; each is explained at `RunSettings`."""
+
+    dedupe: bool
+    redo: Redo | None
+    append: bool
+    replace: bool
+    max_per_minute: float | None
+
+
+class DatasetOptions(RunOptions, SourceOptions, WireOptions, ClientOptions, total=False):
+    """The options of a dataset; `generate_dataset` explains them. `max_cost` is for the whole dataset."""
 
 
 def generate_dataset(
@@ -65,11 +75,6 @@ def generate_dataset(
     out: str | os.PathLike[str],
     *,
     prompt: str = "prompt",
-    dedupe: bool = False,
-    redo: Redo | None = None,
-    append: bool = False,
-    replace: bool = False,
-    max_per_minute: float | None = None,
     cluster: Any = None,
     progress: bool = True,
     **options: Unpack[DatasetOptions],
@@ -91,21 +96,40 @@ def generate_dataset(
         out: the folder; it is an archive with a ledger, and `datasets.load_dataset("imagefolder", data_dir=out)`
             loads it.
         prompt: the column of the prompts.
+        cluster: a `distributed.Client` or the address of its scheduler: workers make the calls.
+        progress: show how far the run is.
+        **options: any of the following, in four groups.
+
+    Options of the run:
         dedupe: equal rows share one picture.
+        redo: send only the rows that `failed`, were `refused`, or are `unknown`; the last may be billed twice.
         append: add rows and remove none, for a table that comes in parts: chunks one after the other, or halves in
             two processes. A row that is there already is not added again.
         replace: let rows go that this table does not have. Without it, up to 20 rows and one in ten may go because
             the table was edited; if there are more, the table is refused before anything is sent.
-        redo: send only the rows that `failed`, were `refused`, or are `unknown`; the last may be billed twice.
         max_per_minute: at most so many pictures a minute.
-        cluster: a `distributed.Client` or the address of its scheduler: workers make the calls.
-        progress: show how far the run is.
-        **options: parameters of every picture, and settings of the client such as `max_in_flight` (8). `max_cost`
-            is what all runs of this dataset together may cost, in USD; rows beyond it end as `over_budget`. Of the
-            source: `parameters` names the columns that are parameters, where others are called like one; `columns`
-            names the values of rows that are tuples; `format` says what a file is whose name does not; `encoding`
-            (of texts) and `sep` (of csv) are found by themselves for UTF-8, UTF-16 with a mark, comma, semicolon and
-            tab.
+
+    Options of the source:
+        parameters: the columns that are parameters, where others are called like one.
+        columns: names of the values of rows that are tuples.
+        format: what a file is whose name does not say it, such as `csv`.
+        encoding: of texts; UTF-8, and UTF-16 with a mark, are found without it.
+        sep: between two values of a csv file; comma, semicolon and tab are found without it.
+
+    Parameters of every picture whose row does not say otherwise, as `generate` takes them:
+        model, n, size, quality, style, background, output_format, output_compression, response_format, moderation,
+        user, stream, partial_images, input_fidelity, extra.
+
+    Options of the client:
+        max_cost: what all runs of this dataset together may cost, in USD; rows beyond it end as `over_budget`.
+        max_cost_session, max_cost_day: limits that hold beside it, in USD.
+        price_per_image: of a model whose price is not known, in USD.
+        max_in_flight: calls side by side (8).
+        max_attempts, retry_base_delay: how often and how patiently a request is sent again if no work began.
+        timeout, connect_timeout, stream_idle_timeout, download_timeout: limits in seconds.
+        max_image_bytes, max_image_pixels, max_response_bytes: the largest picture and answer that are taken.
+        api_key, base_url, auth, allow_insecure: the server. download_proxy, picture_origins: where pictures come from.
+        store_prompts: False keeps only hashes of the prompts.
 
     Returns:
         The report: counts, cost, rows, failures, contact sheet, exports.
@@ -130,17 +154,7 @@ def generate_dataset(
         >>> again.cost
         0.032
     """
-    job = read_job(
-        source,
-        out,
-        prompt=prompt,
-        dedupe=dedupe,
-        redo=redo,
-        append=append,
-        replace=replace,
-        max_per_minute=max_per_minute,
-        options=options,
-    )
+    job = read_job(source, out, prompt, options)
     warn_of_billing_twice(job)
     return DatasetRun(job, cluster=cluster, progress=progress).report()
 
@@ -150,11 +164,6 @@ async def agenerate_dataset(
     out: str | os.PathLike[str],
     *,
     prompt: str = "prompt",
-    dedupe: bool = False,
-    redo: Redo | None = None,
-    append: bool = False,
-    replace: bool = False,
-    max_per_minute: float | None = None,
     cluster: Any = None,
     progress: bool = True,
     **options: Unpack[DatasetOptions],
@@ -163,10 +172,7 @@ async def agenerate_dataset(
 
     Cancelling the await is an interrupt: the calls in flight finish first.
     """
-    given: Any = {"prompt": prompt, "dedupe": dedupe, "redo": redo, "append": append, "replace": replace}
-    job = await asyncio.to_thread(
-        read_job, source, out, **given, max_per_minute=max_per_minute, options=options
-    )
+    job = await asyncio.to_thread(read_job, source, out, prompt, options)
     warn_of_billing_twice(job)
     run = DatasetRun(job, cluster=cluster, progress=progress)
     # Connecting, waiting and reading the report block: the caller's loop is left free.
@@ -192,11 +198,6 @@ def plan(
     out: str | os.PathLike[str],
     *,
     prompt: str = "prompt",
-    dedupe: bool = False,
-    redo: Redo | None = None,
-    append: bool = False,
-    replace: bool = False,
-    max_per_minute: float | None = None,
     cluster: Any = None,  # noqa: ARG001 - it takes what `generate_dataset` takes
     progress: bool = True,  # noqa: ARG001
     **options: Unpack[DatasetOptions],
@@ -210,17 +211,7 @@ def plan(
         InvalidRequestError: a parameter breaks a rule.
         SourceError: more rows would leave the folder than an edited table explains.
     """
-    job = read_job(
-        source,
-        out,
-        prompt=prompt,
-        dedupe=dedupe,
-        redo=redo,
-        append=append,
-        replace=replace,
-        max_per_minute=max_per_minute,
-        options=options,
-    )
+    job = read_job(source, out, prompt, options)
     return tally(job, shared=others_alive(job.folder))
 
 
@@ -238,9 +229,39 @@ def warn_of_billing_twice(job: DatasetJob) -> None:
 # --- what was given
 
 
-@dataclass(frozen=True)
-class DatasetJob:
-    """A dataset to be made.
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run does with its rows.
+
+    Attributes:
+        dedupe: equal rows share one picture.
+        redo: send only the rows that ended so; None sends those that are open.
+        append: rows are added to those of the folder, and none is removed.
+        replace: rows of the folder that the source does not have may be removed, however many.
+        max_per_minute: at most so many pictures a minute, or None.
+
+    Raises:
+        ConfigurationError: one cannot be used, or two exclude each other.
+    """
+
+    dedupe: bool = False
+    redo: Redo | None = None
+    append: bool = False
+    replace: bool = False
+    max_per_minute: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.redo is not None and self.redo not in REDO:
+            raise ConfigurationError(f"redo is {self.redo}; it must be {' or '.join(REDO)}")
+        if self.append and self.replace:
+            raise ConfigurationError("append adds rows and replace removes them; give one of the two")
+        if self.max_per_minute is not None:
+            check_number("max_per_minute", self.max_per_minute)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetJob(RunSettings):
+    """A dataset to be made, with what its run does.
 
     Attributes:
         folder: the dataset's.
@@ -250,10 +271,6 @@ class DatasetJob:
         client: settings of the client, without limits on money and without the archive.
         in_flight: at most so many calls side by side.
         max_cost: micro-USD that all runs together may cost, or None.
-        per_minute: at most so many pictures a minute, or None.
-        redo: send only the rows that ended so; None sends those that are open.
-        append: rows are added to those of the folder, and none is removed.
-        replace: rows of the folder that the source does not have may be removed, however many.
         kept: the source is the index of the folder, which stays as it is.
         given: the settings of the client as they were given.
     """
@@ -265,10 +282,6 @@ class DatasetJob:
     client: ClientOptions
     in_flight: int
     max_cost: int | None
-    per_minute: float | None
-    redo: Redo | None
-    append: bool
-    replace: bool
     kept: bool
     given: Mapping[str, Any]
 
@@ -277,36 +290,18 @@ class DatasetJob:
         return dataclasses.replace(self, expander=self.expander.anew())
 
 
-def read_job(
-    source: Any,
-    out: str | os.PathLike[str],
-    *,
-    prompt: str,
-    dedupe: bool,
-    redo: Redo | None,
-    max_per_minute: float | None,
-    options: Mapping[str, Any],
-    append: bool = False,
-    replace: bool = False,
-) -> DatasetJob:
+def read_job(source: Any, out: str | os.PathLike[str], prompt: str, options: Mapping[str, Any]) -> DatasetJob:
     """Check what was given; nothing is sent or written. A key among the options is hidden there.
 
     Raises:
         ConfigurationError: the source or a setting cannot be used.
         InvalidRequestError: a parameter breaks a rule.
     """
-    make = partial(Expander, prompt=prompt, parameters=options.get("parameters"), dedupe=dedupe)
-    reading = {name: value for name, value in _those(SourceOptions, options).items() if name != "parameters"}
-    return job_of(
-        dataset_folder(out),
-        partial(read_source, source, prompt=prompt, **reading),
-        make,
-        options,
-        redo=redo,
-        append=append,
-        replace=replace,
-        max_per_minute=max_per_minute,
-    )
+    reading = _those(SourceOptions, options)
+    parameters = reading.pop("parameters", None)
+    make = partial(Expander, prompt=prompt, parameters=parameters, dedupe=options.get("dedupe", False))
+    open_source = partial(read_source, source, prompt=prompt, **reading)
+    return job_of(dataset_folder(out), open_source, make, options)
 
 
 def job_of(
@@ -315,14 +310,15 @@ def job_of(
     expander: Callable[..., Expander],
     options: Mapping[str, Any],
     *,
-    redo: Redo | None,
-    append: bool = False,
-    replace: bool = False,
-    max_per_minute: float | None = None,
     kept: bool = False,
 ) -> DatasetJob:
     """A job whose source and expander are made once the options are checked; raises as `read_job`."""
-    _check(redo=redo, append=append, replace=replace, max_per_minute=max_per_minute, options=options)
+    conceal_keys(options, DatasetOptions.__annotations__)
+    check_names(options, (*DatasetOptions.__annotations__, "prompt", "cluster", "progress"))
+    if "archive" in options:
+        raise ConfigurationError("archive is not a setting of a dataset: its folder is its archive")
+    run = _those(RunOptions, options)
+    RunSettings(**run)
     client: Any = _those(ClientOptions, options)
     given = {**client}
     base = base_url_of(client)
@@ -339,28 +335,10 @@ def job_of(
         client=client,
         in_flight=settings.max_in_flight,
         max_cost=max_cost,
-        per_minute=max_per_minute,
-        redo=redo,
-        append=append,
-        replace=replace,
         kept=kept,
         given=given,
+        **run,
     )
-
-
-def _check(
-    *, redo: str | None, append: bool, replace: bool, max_per_minute: float | None, options: Mapping[str, Any]
-) -> None:
-    conceal_keys(options, DatasetOptions.__annotations__)
-    check_names(options, DatasetOptions.__annotations__)
-    if "archive" in options:
-        raise ConfigurationError("archive is not a setting of a dataset: its folder is its archive")
-    if redo is not None and redo not in REDO:
-        raise ConfigurationError(f"redo is {redo}; it must be {' or '.join(REDO)}")
-    if append and replace:
-        raise ConfigurationError("append adds rows and replace removes them; give one of the two")
-    if max_per_minute is not None:
-        check_number("max_per_minute", max_per_minute)
 
 
 def _looked_through(make: Callable[[], Source], expander: Expander) -> Source:

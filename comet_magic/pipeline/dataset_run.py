@@ -79,7 +79,7 @@ class DatasetRun:
         self._core = BatchCore(
             configure({**self._job.client, "archive": folder}),
             max_cost=self._job.max_cost,
-            per_minute=self._job.per_minute,
+            per_minute=self._job.max_per_minute,
         )
         self._workers = _workers(self._core, folder, self._cluster)
         self._runner = Runner(self._job, self._workers or self._core)

@@ -49,7 +49,9 @@ def retry_rows(
         return IndexedRows(facts["vendor"], facts["price_per_image"])
 
     check_names(options, ClientOptions.__annotations__)
-    job = job_of(folder, lambda: Source(rows, size=run.read), expander, options, redo=status, kept=True)
+    job = job_of(
+        folder, lambda: Source(rows, size=run.read), expander, {**options, "redo": status}, kept=True
+    )
     warn_of_billing_twice(job)
     return DatasetRun(job, cluster=cluster, progress=progress).report()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import re
 import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ import comet_magic
 import comet_magic.pandas
 from comet_magic.__main__ import main
 from comet_magic.archive import Spend
-from comet_magic.pipeline import progress
+from comet_magic.errors import InvalidRequestError
+from comet_magic.pipeline import DatasetOptions, progress
 from comet_magic.pipeline.progress import Bar, Display, Lines, Status, make_display
 from tests.pipeline.conftest import settings
 from tests.pipeline.maker import rows_of
@@ -166,6 +168,17 @@ def test_the_functions_of_a_dataset_take_the_same_arguments_with_the_same_defaul
 
     assert awaits == makes
     assert plans == makes
+
+
+def test_every_option_of_a_dataset_is_explained_and_a_mistyped_one_is_refused(tmp_path: Path) -> None:
+    told = comet_magic.generate_dataset.__doc__ or ""
+    options = (*DatasetOptions.__annotations__, "prompt", "cluster", "progress")
+    assert [name for name in options if name != "archive" and not re.search(rf"\b{name}\b", told)] == []
+
+    for mistyped, meant in {"promt": "prompt", "redoo": "redo", "max_costs": "max_cost"}.items():
+        with pytest.raises(InvalidRequestError, match=f"{mistyped} is not a parameter") as refused:
+            comet_magic.generate_dataset(["a boat"], tmp_path / "set", **{mistyped: "x"})
+        assert refused.value.hint == f"Did you mean {meant}?"
 
 
 # --- progress

@@ -107,9 +107,7 @@ def test_a_row_that_its_lost_worker_has_finished_by_the_end_of_the_run_is_done(
     folder = tmp_path / "set"
     options = {**settings(endpoint), "max_in_flight": 1}
     del options["progress"]
-    job = read_job(
-        ["one", "two"], folder, prompt="prompt", dedupe=False, redo=None, max_per_minute=None, options=options
-    )
+    job = read_job(["one", "two"], folder, "prompt", options)
     core = LosesWorkers(endpoint, folder)
     run = Runner(job, core)
     run.begin()
