@@ -20,7 +20,7 @@ import comet_magic as cm
 from comet_magic.__main__ import main
 from comet_magic.archive import Archive
 from comet_magic.files import inside, is_name_inside
-from comet_magic.notebook.commands import images_of
+from comet_magic.notebook.history import images_of
 from comet_magic.request import ImageRequest
 from comet_magic.sandbox import Sandbox
 

@@ -18,7 +18,7 @@ import pytest
 
 import comet_magic as cm
 from comet_magic.archive import Archive
-from comet_magic.notebook.commands import images_of
+from comet_magic.notebook.history import images_of
 from comet_magic.pipeline import Dataset, generate_dataset
 from comet_magic.request import ImageRequest
 from tests.loopback import LoopbackServer

@@ -37,6 +37,7 @@ FLOORS: dict[str, set[str]] = {
     "key_sources": {"machine", "text"},
     "locations": {"machine"},
     "extras": {"errors"},
+    "tables": {"text"},
     "settings": {"errors", "text", "addresses", "locations", "key_sources"},
     "request": {"catalog", "errors", "files", "formats", "money", "text"},
     "protocol": {"text", "errors", "formats"},
@@ -71,7 +72,7 @@ FLOORS: dict[str, set[str]] = {
     "notebook": {
         *("machine", "key_sources"),
         *("client", "sandbox", "images", "request", "catalog", "settings", "text", "errors"),
-        *("archive", "files", "formats", "protocol", "money", "console", ""),
+        *("archive", "files", "formats", "protocol", "money", "console", "tables", ""),
     },
     "pandas": {"pipeline"},
     "doctor": {

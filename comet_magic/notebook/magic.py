@@ -1,4 +1,4 @@
-"""The magics and their settings: they read what was typed, and leave the work to `cell_call` and `commands`.
+"""The magics and their settings: they read what was typed, and leave the work to `cell_call`, `commands` and `history`.
 
 Wrong usage becomes a `UsageError` of one line; it and every other failure are a `CometError`, and fail the cell.
 """
@@ -181,10 +181,10 @@ class CometMagics(Magics):
     @_command
     def cometimg_forget(self, words: str, values: Mapping[str, Any]) -> None:  # noqa: ARG002 - as every command
         """Delete the pictures and inputs of the call ID from disk; the history and its money stay."""
-        from . import commands
+        from . import history
 
         try:
-            commands.forget_call(words, self.client_settings())
+            history.forget_call(words, self.client_settings())
         except InvalidRequestError as error:
             problem = str(error)
         else:
@@ -194,10 +194,10 @@ class CometMagics(Magics):
     @_command
     def cometimg_history(self, words: str, values: Mapping[str, Any]) -> Images | None:
         """What was made, newest first; with an ID, the pictures of that call."""
-        from . import commands
+        from . import history
 
         try:
-            return commands.show_history(words, values, shell=self.shell, settings=self.client_settings())
+            return history.show_history(words, values, shell=self.shell, settings=self.client_settings())
         except InvalidRequestError as error:
             problem = str(error)
         raise usage_error(problem)

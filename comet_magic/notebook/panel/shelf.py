@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...money import MILLION
-from ..commands import images_of
+from ..history import images_of
 from .gallery import Item
 from .markup import THUMBNAIL, both, readable
 

@@ -1,4 +1,4 @@
-"""Tables of the small magics, as a MIME bundle of HTML and plain text."""
+"""Tables as a MIME bundle of HTML and plain text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..text import clean, html
+from .text import clean, html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
