@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from ..errors import ConfigurationError
 from ..images import Images, prepare_inputs
 from ..request import Options, requests_of
+from ..request.prompt_template import sent_as_typed
 from ..settings import ClientOptions, ConnectionOptions
 from ..text import conceal_keys, concealed
 from .awaiting import all_finished, finished, started
@@ -138,6 +139,7 @@ class _BaseClient:
 
     async def _awaited(self, prompt: str, options: Options) -> Images:
         """Make a call from an asyncio loop; where files are read first, it is started in a thread."""
+        _warn(sent_as_typed(prompt))
         start = partial(self._core.submit, prompt, options)
         slow = options.get("reuse") or options.get("image") is not None
         job = await started(self._core, start) if slow else start()
@@ -164,6 +166,7 @@ class Client(_BaseClient):
     def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Turn a prompt into pictures; takes, gives and raises what `comet_magic.generate` does."""
         prompt = _concealed(prompt, options)
+        _warn(sent_as_typed(prompt))
         images = checked(wait(self._core.submit(prompt, options)), options)
         images.maker = self.generate
         return images
@@ -282,10 +285,16 @@ def checked(images: Images, options: Options) -> Images:
     if len(images) < asked:
         message = f"{asked} pictures were requested; the answer held {len(images)}"
         try:
-            warnings.warn(message, stacklevel=callers_level())
+            _warn(message)
         except Warning:  # warnings are errors here, and the pictures are paid
             log.warning("%s", message)
     return images
+
+
+def _warn(message: str) -> None:
+    """Warn in the caller's own line, unless the message is empty."""
+    if message:
+        warnings.warn(message, stacklevel=callers_level())
 
 
 def callers_level() -> int:

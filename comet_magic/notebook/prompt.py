@@ -67,7 +67,7 @@ def _value(match: re.Match[str], names: Mapping[str, Any], visible: list[str]) -
             value,
             f"{field} in the prompt cannot be read ({problem}); it is left as typed" if problem else "",
         )
-    if name not in visible:
+    if name not in visible or match["tail"].startswith("|"):  # {red|blue} are alternatives
         return None, ""
     return None, (
         f"{field} in the prompt is left as typed: only {{name}}, {{name.attr}} and {{name[0]}} are filled in, "

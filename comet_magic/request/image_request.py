@@ -13,6 +13,7 @@ from ..money import Price
 from .checks import check_extra, check_model, check_names, check_no_key, check_prompt, check_value, shown
 from .extra import Extra, canonical
 from .inputs import NO_INPUTS, Inputs
+from .prompt_template import sent_as_typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -262,7 +263,12 @@ class ImageRequest:
         )
         unpriced = "" if self.estimate().known else f"the price of {self.model} is not known before the call"
         return tuple(
-            notice for notice in (spec.notice, retired, refused, unpriced, *self.inputs.notices) if notice
+            notice
+            for notice in (
+                *(sent_as_typed(self.prompt), spec.notice, retired, refused, unpriced),
+                *self.inputs.notices,
+            )
+            if notice
         )
 
     def difference(self, mime: str, width: int, height: int) -> str:
