@@ -30,6 +30,8 @@ FLOORS: dict[str, set[str]] = {
     "money": {"errors"},
     "catalog": {"errors", "money"},
     "frames": set(),
+    "fonts": set(),
+    "outputs": set(),
     "addresses": {"errors", "text"},
     "files": {"errors", "machine", "text"},
     "formats": {"errors", "text"},
@@ -56,11 +58,15 @@ FLOORS: dict[str, set[str]] = {
         "errors",
         "protocol",
     },
-    "sandbox": {"catalog", "request", "settings", "errors", "money"},
+    "sandbox": {"catalog", "request", "settings", "errors", "money", "fonts"},
     "client": {
         "machine",
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
         *("archive", "locations", "money", "formats", "console", "sandbox"),
+    },
+    "explore": {
+        *("client", "archive", "images", "request", "catalog", "settings", "files", "text", "errors"),
+        *("money", "frames", "extras", "fonts", "outputs", "console"),
     },
     "remote": {"machine", "money", "client", "request", "errors", "archive", "settings", "text"},
     "dask": {"remote", "client", "request", "errors", "archive", "text", "extras"},
@@ -70,7 +76,7 @@ FLOORS: dict[str, set[str]] = {
         *("protocol", "catalog", "money", "frames", "extras", "console"),
     },
     "notebook": {
-        *("machine", "key_sources"),
+        *("machine", "key_sources", "outputs", "explore"),
         *("client", "sandbox", "images", "request", "catalog", "settings", "text", "errors"),
         *("archive", "files", "formats", "protocol", "money", "console", "tables", ""),
     },
@@ -83,7 +89,7 @@ FLOORS: dict[str, set[str]] = {
 }
 HOSTS = {  # packages that only some modules may import
     "httpx": {"client"},
-    "IPython": {"notebook"},
+    "IPython": {"notebook", "outputs"},
     "ipywidgets": {"notebook"},
     "traitlets": {"notebook"},
     "anyio": {"client", "pipeline"},

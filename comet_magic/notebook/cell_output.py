@@ -6,23 +6,19 @@ Events arrive on the engine's thread and are only recorded there. Everything is 
 
 from __future__ import annotations
 
-import base64
 import math
-import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from ..client.job import Arrived, Preview, Progress
 from ..console import quietly
 from ..errors import CometError
+from ..outputs import CellValue, can_update, data_url, display_bundle, duration, file_address
 from ..text import clean, html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import FrameType
 
     from ..client.job import Event
     from ..images import Images, Picture
@@ -54,47 +50,6 @@ def print_notices(messages: Iterable[str]) -> None:
         print(clean(message, limit=1000))
 
 
-def display_bundle(
-    data: dict[str, Any], metadata: dict[str, Any] | None = None, *, handle: Any = None
-) -> Any:
-    """Show a MIME bundle as a new output, or replace the handle's output; returns the handle."""
-    from IPython.display import DisplayHandle
-
-    if handle is None:
-        make: Any = DisplayHandle  # partly typed
-        handle = make()
-        handle.display(data, raw=True, metadata=metadata or {})
-    else:
-        handle.update(data, raw=True, metadata=metadata or {})
-    return handle
-
-
-def data_url(data: bytes, mime: str) -> str:
-    """The bytes as a `data:` URL."""
-    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: "8 s", "2 min 5 s"."""
-    minutes, rest = divmod(math.floor(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def can_update(shell: Any) -> bool:
-    """Whether this shell can replace an output: a kernel can, unless `%%capture` records the cell."""
-    from IPython.core.displaypub import CapturingDisplayPublisher
-
-    return getattr(shell, "kernel", None) is not None and not isinstance(
-        shell.display_pub, CapturingDisplayPublisher
-    )
-
-
-def shows_value(shell: Any) -> bool:
-    """Whether the value of a cell is being shown now, and not what somebody gave to `display`."""
-    hook = shell.displayhook
-    return hook.msg is not None if hasattr(hook, "msg") else getattr(hook, "is_active", True)
-
-
 def caption_bundle(images: Images) -> dict[str, Any]:
     """The caption below pictures: the facts on one line with links to the files, and the notice on its own."""
     from ..images import caption
@@ -114,11 +69,6 @@ def caption_bundle(images: Images) -> dict[str, Any]:
     return {"text/html": f'<div class="comet-caption">{markup}</div>', "text/plain": "\n".join(words.lines)}
 
 
-def file_address(name: str) -> str:
-    """The address of a file in a page of the notebook; "" if it is not below the notebook's folder."""
-    return "" if Path(name).is_absolute() else quote(name.replace(os.sep, "/"))
-
-
 def _short(name: str) -> str:
     """A file's name as a link shows it; its end, which tells it from others, is always there."""
     return name if len(name) <= LINK else f"{name[: LINK - 20]}…{name[-19:]}"
@@ -130,44 +80,6 @@ def _file_link(name: str, shown: str) -> str:
     if not address:
         return f'<span title="{html(name)}">{html(shown)}</span>'
     return f'<a href="{address}" target="_blank" rel="noopener" title="{html(name)}">{html(shown)}</a>'
-
-
-def running_cell(shell: Any) -> object:
-    """Something that names the cell that runs: its message, also if it is not in the history; else its number."""
-    message = getattr(shell.displayhook, "parent_header", {}).get("msg_id")
-    return message or shell.execution_count
-
-
-class CellValue:
-    """Pictures as the value of the cell that made them: not shown again there once they were shown.
-
-    Args:
-        shown: whether the magic has shown them.
-    """
-
-    def __init__(self, shell: Any, *, shown: bool) -> None:
-        self._shell = shell
-        self._cell = running_cell(shell)
-        self._shown = shown
-
-    def is_repeated(self) -> bool:
-        """Whether what is about to be shown is the cell's value, and was shown or, with `-q`, is not to be."""
-        if running_cell(self._shell) != self._cell:
-            return False
-        is_value = shows_value(self._shell)
-        repeated = is_value and (self._shown or self._is_of_the_magic())
-        self._shown = self._shown or not repeated
-        return repeated
-
-    def _is_of_the_magic(self) -> bool:
-        """Whether the expression whose value is being shown is a call of the magic, and not a name for its pictures."""
-        frame: FrameType | None = sys._getframe()  # noqa: SLF001 - only the frames know the expression
-        while frame is not None and frame.f_locals.get("self") is not self._shell.displayhook:
-            frame = frame.f_back
-        while frame is not None and frame.f_locals.get("self") is self._shell.displayhook:
-            frame = frame.f_back
-        constants = frame.f_code.co_consts if frame is not None else ()
-        return any("cometimg" in constant for constant in constants if isinstance(constant, str))
 
 
 class CallProgress:

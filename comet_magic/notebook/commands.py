@@ -16,12 +16,12 @@ from ..errors import ConfigurationError
 from ..files import from_here
 from ..key_sources import KEYRING_SERVICE
 from ..machine import ask_patiently
+from ..outputs import display_bundle, duration
 from ..settings import check_key, find_key, resolve_base_url
 from ..settings import login as remember_key
 from ..tables import table
 from ..text import counted
 from .arguments import usage_error
-from .cell_output import display_bundle, duration
 from .session import session
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError, ConfigurationError, SaveError
 from ..files import from_here
+from ..outputs import data_url, display_bundle, file_address
 from ..tables import Thumbnail, table
 from ..text import clean, counted
 from .arguments import usage_error
-from .cell_output import data_url, display_bundle, file_address
 from .commands import at_most
 from .session import session
 

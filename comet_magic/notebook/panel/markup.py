@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ...errors import CometError
 from ...files import from_here
 from ...images import cost_words, preview
+from ...outputs import data_url
 from ...text import clean, counted, html
-from ..cell_output import data_url
 
 if TYPE_CHECKING:
     from PIL.Image import Image

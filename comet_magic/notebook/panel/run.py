@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CometError
 from ...images import cost_words
 from ...money import dollars
+from ...outputs import duration
 from ...text import clean, counted
-from ..cell_output import STATE_WORDS, CallProgress, duration
+from ..cell_output import STATE_WORDS, CallProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

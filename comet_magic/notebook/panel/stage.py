@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from ...formats import SUFFIX
+from ...outputs import data_url
 from ...text import html
-from ..cell_output import data_url
 from . import markup
 
 if TYPE_CHECKING:
