@@ -90,7 +90,7 @@ def unload_ipython_extension(ipython: Any) -> None:
 
 def _tell_of_open_calls() -> None:
     """Print a line if an earlier kernel left calls that may be billed; without a ledger nothing is opened."""
-    from .locations import DEFAULT_ARCHIVE, archive_folder
+    from .machine import DEFAULT_ARCHIVE, archive_folder
 
     archive = None
     try:

@@ -19,8 +19,7 @@ from .client import proxy_to, reachable
 from .errors import CometError, ConfigurationError
 from .files import unwritable
 from .key_sources import find_dotenv
-from .locations import ARCHIVE_VARIABLE, DEFAULT_ARCHIVE, archive_folder
-from .machine import ask, here
+from .machine import ARCHIVE_VARIABLE, DEFAULT_ARCHIVE, archive_folder, ask, here
 from .settings import SANDBOX, find_key, resolve_base_url
 from .text import clean, counted
 

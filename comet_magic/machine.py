@@ -1,4 +1,4 @@
-"""What a machine may lack: a home, a working folder, a keyring that answers. Each is asked under one guard.
+"""What a machine may lack: a home, a working folder, a keyring that answers; and where the archive is on it.
 
 An optional source that fails or waits becomes one sentence, and the next source is asked.
 """
@@ -111,6 +111,9 @@ def spare_files() -> float:
 
 # --- folders
 
+ARCHIVE_VARIABLE = "COMETIMG_ARCHIVE"
+DEFAULT_ARCHIVE = "cometimg"
+
 
 def here() -> Path:
     """The working folder.
@@ -157,3 +160,15 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     raise ConfigurationError(
         f"{clean(path)} begins with ~, and this user has no home folder", hint="Write the whole path."
     )
+
+
+def archive_folder(given: str | os.PathLike[str] | None) -> Path | None:
+    """The archive's folder: the one given, else the environment's, else the default; None for `off`.
+
+    Raises:
+        ConfigurationError: it begins with `~`, and there is no home folder.
+    """
+    if given != DEFAULT_ARCHIVE:
+        return None if given is None or str(given) == "off" else expanded(given)
+    named = os.environ.get(ARCHIVE_VARIABLE, "").strip()
+    return None if named == "off" else expanded(named or DEFAULT_ARCHIVE)

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from .addresses import DEFAULT_PORTS, is_loopback_url, is_private, is_this_machine, origins_of
 from .errors import ConfigurationError, MissingKeyError
 from .key_sources import ask_keyring, forget_keyring, read_dotenv
-from .locations import DEFAULT_ARCHIVE
+from .machine import DEFAULT_ARCHIVE
 from .text import LONGEST_KEY, Secret, Withheld, clean, clean_url, concealed_address
 
 if TYPE_CHECKING:

@@ -37,10 +37,9 @@ FLOORS: dict[str, set[str]] = {
     "formats": {"errors", "text"},
     "machine": {"errors", "text"},
     "key_sources": {"machine", "text"},
-    "locations": {"machine"},
     "extras": {"errors"},
     "tables": {"text"},
-    "settings": {"errors", "text", "addresses", "locations", "key_sources"},
+    "settings": {"errors", "text", "addresses", "machine", "key_sources"},
     "request": {"catalog", "errors", "files", "formats", "money", "text"},
     "protocol": {"text", "errors", "formats"},
     "images": {"frames", "extras", "files", "formats", "text", "errors", "request", "catalog", "money"},
@@ -48,7 +47,6 @@ FLOORS: dict[str, set[str]] = {
         "machine",
         "frames",
         "extras",
-        "locations",
         "request",
         "money",
         "files",
@@ -62,7 +60,7 @@ FLOORS: dict[str, set[str]] = {
     "client": {
         "machine",
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
-        *("archive", "locations", "money", "formats", "console", "sandbox"),
+        *("archive", "money", "formats", "console", "sandbox"),
     },
     "explore": {
         *("client", "archive", "images", "request", "catalog", "settings", "files", "text", "errors"),
@@ -82,7 +80,7 @@ FLOORS: dict[str, set[str]] = {
     },
     "pandas": {"pipeline"},
     "doctor": {
-        *("machine", "key_sources", "files", "locations", "client", "archive", "settings", "errors", "text"),
+        *("machine", "key_sources", "files", "client", "archive", "settings", "errors", "text"),
         "addresses",
     },
     "__main__": {"sandbox", "pipeline", "doctor", "errors", "console"},

@@ -10,7 +10,7 @@ import pytest
 
 from comet_magic import settings
 from comet_magic.errors import ConfigurationError, MissingKeyError
-from comet_magic.locations import archive_folder
+from comet_magic.machine import archive_folder
 from comet_magic.settings import (
     TRY_SANDBOX,
     ClientOptions,

@@ -81,7 +81,7 @@ def claim(
         "reserved": reserve,
         "asked": None,
         "parents": json.dumps(parents) if parents else None,
-        "inputs": json.dumps(request.inputs.to_list()) if request.inputs else None,
+        "inputs": json.dumps(request.inputs.to_list()) if request.inputs.images else None,
     }
     number = insert(connection, row)
     for position, copy in enumerate(chosen):

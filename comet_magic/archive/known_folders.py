@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from ..files import make_folder, replaced
-from .database import open_to_write
+from .ledger import open_to_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import CometError, ConfigurationError
 from ..extras import load_extra
 from ..files import inside, is_address, native, read_inside
-from ..locations import DEFAULT_ARCHIVE, archive_folder
-from ..machine import absolute
+from ..machine import DEFAULT_ARCHIVE, absolute, archive_folder
 from ..protocol import call_status
 from ..request import ImageRequest, Inputs
 from ..text import clean, clean_url

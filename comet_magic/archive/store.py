@@ -12,9 +12,8 @@ from ..errors import CometError, ConfigurationError
 from ..files import inside, make_folder, make_private_folder, native
 from ..text import clean
 from . import claims, layout, queries
-from .fork_hooks import ForkHooks, watch
 from .holdings import forget, prune_raw_answers
-from .process_lock import ProcessLock, others_alive
+from .process_lock import ForkHooks, ProcessLock, others_alive, watch
 from .queries import Reader
 from .raw_answers import RawAnswer
 from .records import Budget, Claim, Orphan, Repair, StoredPicture
@@ -97,7 +96,7 @@ class Archive(Reader, ForkHooks):
         if self.has_lost_ledger:
             self.repair()
         owner = self._ready()
-        if request.inputs:
+        if request.inputs.images:
             self._keep_inputs(request)
         with self._ledger.transaction(create=True) as connection:
             claimed = claims.claim(
@@ -112,7 +111,7 @@ class Archive(Reader, ForkHooks):
                 call_id=call_id,
                 timeout=timeout,
                 owner=owner,
-                parents=self.parents(request.inputs) if request.inputs else (),
+                parents=self.parents(request.inputs) if request.inputs.images else (),
                 store_prompts=self.store_prompts,
             )
         with self._lock:

@@ -17,6 +17,5 @@ from .lookup import DEFAULT_MODEL, RATIOS, SIZE_WORDS, WIRE_PARAMETERS, find, ou
 from .markdown import model_table, square_price
 from .model import Model
 from .prices import Tariff
-from .rules import Boolean, Choice, Interval, Rule, Text, suggest
-from .sizes import FreeSize, SizeList, edges
+from .rules import Boolean, Choice, FreeSize, Interval, Rule, SizeList, Text, edges, suggest
 from .table import MODELS

@@ -7,10 +7,8 @@ from dataclasses import replace
 from functools import lru_cache
 
 from ..errors import InvalidRequestError
-from .inputs import InputRules
-from .model import Model
-from .rules import Boolean, Interval, Rule, Text, suggest
-from .sizes import FreeSize, SizeList
+from .model import InputRules, Model
+from .rules import Boolean, FreeSize, Interval, Rule, SizeList, Text, suggest
 from .table import COMET, MODELS
 
 DEFAULT_MODEL = "gpt-image-2"

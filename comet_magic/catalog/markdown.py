@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..money import Price
-from .sizes import FreeSize
+from .rules import FreeSize
 from .table import MODELS
 
 if TYPE_CHECKING:

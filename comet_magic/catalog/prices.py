@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..money import MILLION
-from .sizes import edges
+from .rules import edges
 
 PARTIAL_TOKENS = 100  # each streamed preview; https://developers.openai.com/api/docs/guides/image-generation
 PROMPT_TOKENS = 16  # beside at most one token per character: a rough upper estimate

@@ -4,18 +4,24 @@
     str(rule) -> "low, medium or high"      rule.nearest(value) -> a word or size it admits, or None
     rule.kind -> "choice", "integer" (an `Interval`, with `low` and `high`), "size", "boolean", "text"
 
-The rules of sizes are in `sizes`. Nothing here knows a model, a price or the wire.
+A size also becomes another one: rule.of_ratio(16 / 9) -> "1536x864", or None if none has this orientation or ratio.
+Distance between sizes is measured in log width and log height, that is, by how much one must be stretched to become
+the other: a size that is too large keeps its ratio, and one that is too long keeps its area.
+
+Nothing here knows a model, a price or the wire.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, ClassVar, Literal
+from math import ceil, floor, log, sqrt
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 RuleKind = Literal["choice", "integer", "size", "boolean", "text"]
 
@@ -117,3 +123,151 @@ class Text(Rule):
 
     def __str__(self) -> str:
         return "a text of one line"
+
+
+# --- sizes
+
+_PIXELS = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})")
+_ROUND = 16  # proposed sizes are multiples of it
+_ROOM = 1.5  # a size for a ratio may have up to half as many pixels more than the usual square
+
+
+def edges(size: object) -> tuple[int, int] | None:
+    """Width and height of a text like "1024x768", or None."""
+    found = _PIXELS.fullmatch(size) if isinstance(size, str) else None
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _distance(one: tuple[int, int], other: tuple[int, int]) -> float:
+    return log(one[0] / other[0]) ** 2 + log(one[1] / other[1]) ** 2
+
+
+def _off(size: tuple[int, int], ratio: float) -> float:
+    return round(abs(log(size[0] / size[1]) - log(ratio)), 9)
+
+
+def _own(size: str) -> tuple[int, int]:
+    return cast("tuple[int, int]", edges(size))
+
+
+@dataclass(frozen=True)
+class SizeList(Rule):
+    """One of a few sizes; `auto` chooses from the `usual` ones, and the first is the default."""
+
+    kind: ClassVar[RuleKind] = "size"
+    usual: tuple[str, ...]
+    words: tuple[str, ...] = ()
+
+    def admits(self, value: object) -> bool:
+        """Whether it is one of the list."""
+        return isinstance(value, str) and value in self.choices()
+
+    def choices(self) -> tuple[str, ...]:
+        """All sizes and words."""
+        return (*self.words, *self.usual)
+
+    def nearest(self, value: object) -> str | None:
+        """The size of the list that needs the least stretching."""
+        asked = edges(value)
+        return min(self.usual, key=lambda size: _distance(_own(size), asked)) if asked else None
+
+    def of_ratio(self, ratio: float) -> str | None:
+        """The size whose ratio is nearest, the first of equals; never a square for another ratio."""
+        if ratio != 1 and all(width == height for width, height in map(_own, self.usual)):
+            return None
+        return min(self.usual, key=lambda size: _off(_own(size), ratio))
+
+    def __str__(self) -> str:
+        return enumerate_words(self.choices())
+
+
+@dataclass(frozen=True)
+class FreeSize(Rule):
+    """Any width and height within bounds, and a few words.
+
+    Attributes:
+        grid: both edges are multiples of it.
+        ratio: the long edge is at most this many times the short one.
+        edge: no edge is longer.
+        low: the fewest pixels.
+        high: the most pixels.
+        usual: the vendor's own sizes, the default first; a ratio that one of them has becomes that size.
+        words: further values, such as `auto` or `2K`.
+        common: further sizes worth offering.
+    """
+
+    kind: ClassVar[RuleKind] = "size"
+    grid: int
+    ratio: int
+    edge: int
+    low: int
+    high: int
+    usual: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    common: tuple[str, ...] = ()
+
+    def admits(self, value: object) -> bool:
+        """Whether it is one of the words, or a size within all bounds."""
+        size = edges(value)
+        return self._fits(*size) if size else isinstance(value, str) and value in self.words
+
+    def _fits(self, width: int, height: int) -> bool:
+        return (
+            width % self.grid == 0
+            and height % self.grid == 0
+            and max(width, height) <= min(self.edge, self.ratio * min(width, height))
+            and self.low <= width * height <= self.high
+        )
+
+    def choices(self) -> tuple[str, ...]:
+        """The words and the sizes worth offering; there are others."""
+        return (*self.words, *self.usual, *self.common)
+
+    def nearest(self, value: object) -> str | None:
+        """The legal size that needs the least stretching, or None if the value is not a size."""
+        asked = edges(value)
+        if asked is None:
+            return None
+        if self._fits(*asked):
+            return "{}x{}".format(*asked)
+        widths = range(self._step, self.edge + 1, self._step)
+        ways = (size for width in widths for size in self._around(width, asked[1]))
+        # of equally near sizes the larger one
+        best = min(ways, key=lambda size: (round(_distance(size, asked), 12), -size[0] * size[1]))
+        return "{}x{}".format(*best)
+
+    @property
+    def _step(self) -> int:
+        """Proposed sizes are round, even if the model takes any number."""
+        return max(self.grid, _ROUND)
+
+    def _around(self, width: int, height: float) -> Iterator[tuple[int, int]]:
+        """The legal sizes of this width with the next heights below and above."""
+        lowest = ceil(max(self.low / width, width / self.ratio, 1) / self._step)
+        highest = floor(min(self.high / width, width * self.ratio, self.edge) / self._step)
+        if lowest <= highest:
+            for steps in {floor(height / self._step), ceil(height / self._step)}:
+                yield width, min(max(steps, lowest), highest) * self._step
+
+    def of_ratio(self, ratio: float) -> str | None:
+        """One of the usual sizes if it has the ratio, else the closest size, the smallest of equals.
+
+        It has at least as many pixels as the default size and at most half as many more.
+        """
+        if not 1 / self.ratio <= ratio <= self.ratio:
+            return None
+        for size in self.usual:
+            if _off(_own(size), ratio) == 0:
+                return size
+        width, height = _own(self.usual[0])
+        least, most = width * height, min(width * height * _ROOM, self.high)
+        spread = range(self._step, floor(sqrt(most * ratio)) + 1, self._step)
+        ways = [size for wide in spread for size in self._around(wide, wide / ratio)]
+        near = [size for size in ways if least <= size[0] * size[1] <= most]
+        best = min(near, key=lambda size: (_off(size, ratio), size[0] * size[1]))
+        return "{}x{}".format(*best)
+
+    def __str__(self) -> str:
+        grid = f" in multiples of {self.grid}" if self.grid > 1 else ""
+        words = enumerate_words((*self.words, f"WIDTHxHEIGHT{grid}"))
+        return f"{words} up to {self.edge}, at most {self.ratio}:1, {self.low} to {self.high} pixels"

@@ -9,11 +9,9 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from .inputs import InputRules
-from .model import Model
+from .model import InputRules, Model
 from .prices import Formula, Table, Tariff
-from .rules import Boolean, Choice, Interval, Text
-from .sizes import FreeSize, SizeList
+from .rules import Boolean, Choice, FreeSize, Interval, SizeList, Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 
 from ..archive import Budget
-from ..archive.fork_hooks import ForkHooks, watch
+from ..archive.process_lock import ForkHooks, watch
 from ..catalog import suggest
 from ..errors import BudgetExceededError, CometError, ConfigurationError
 from ..images import prepare_inputs
-from ..locations import archive_folder
-from ..machine import spare_files
+from ..machine import archive_folder, spare_files
 from ..money import Price, dollars, optional_dollars, parse_dollars
 from ..protocol import RetryBudget, RetryPolicy
 from ..request import ImageRequest, requests_of
@@ -282,7 +281,7 @@ class Core(ForkHooks):
             on_event=options.get("on_event"),
             folder=self.archive.folder,
             timeout=options.get("timeout"),
-            parents=self.archive.parents(inputs) if inputs else (),
+            parents=self.archive.parents(inputs) if inputs.images else (),
         )
         return self.launch(job)
 

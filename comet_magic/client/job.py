@@ -15,7 +15,7 @@ from ..errors import CallAbandoned, CometError, PartialResultError, SaveError
 from ..images import Images
 from ..money import Price, dollars, total, usd
 from ..text import counted
-from .end_signals import EndSignals
+from .process_exit import EndSignals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -151,7 +151,7 @@ class ResultWriter:
             revised_prompt=item.revised_prompt,
             request_id=flight.call.request_id,
         )
-        if flight.call.request.inputs:
+        if flight.call.request.inputs.images:
             picture = pasted(picture, flight.call.request.inputs)
         try:
             path = self._archive.store(

@@ -196,7 +196,11 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
     with anyio.CancelScope(deadline=attempts.deadline) as scope:
         try:
             # input pictures may have to be read and encoded
-            wire = await core.in_thread(wire_request, request) if request.inputs else wire_request(request)
+            wire = (
+                await core.in_thread(wire_request, request)
+                if request.inputs.images
+                else wire_request(request)
+            )
             response = await core.api.send(
                 wire,
                 accept="text/event-stream" if request.stream else "application/json",

@@ -16,20 +16,16 @@ from ._httpx import httpx
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .proxy import Proxy
-
 _contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
 _SYSTEM = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-def context_for(url: str, proxy: Proxy | None) -> ssl.SSLContext:
-    """One context for each set of trusted certificates: reading them costs 20 ms, and http needs none.
+def context_for_servers() -> ssl.SSLContext:
+    """One context for each set of trusted certificates: reading them costs 20 ms.
 
     Raises:
         ConfigurationError: those that the environment names cannot be read.
     """
-    if "https" not in (url.partition(":")[0], proxy and proxy.url.scheme):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, reads none
     for variables in (_SYSTEM, ("REQUESTS_CA_BUNDLE",), ("CURL_CA_BUNDLE",)):
         named = {name: os.environ[name] for name in variables if os.environ.get(name)}
         if named:

@@ -11,6 +11,7 @@ import logging
 import math
 import re
 import socket
+import ssl
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -23,10 +24,9 @@ from ..protocol import decisions
 from ..text import clean
 from ._httpx import httpx
 from .proxy import SETTING, environment_proxy, parse_proxy
-from .tls import context_for, tls_error, tls_fault
+from .tls import context_for_servers, tls_error, tls_fault
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Mapping
 
     from ..addresses import PictureURL
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 USER_AGENT = "comet_magic"
 PAGE_TIMEOUT = 30.0  # seconds of silence of a page that costs nothing
 _HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
-
-
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, reads none
 log = logging.getLogger("comet_magic")
 
 
@@ -62,7 +61,8 @@ class Connection:
     """
 
     def __init__(self, url: str, proxy: Proxy | None, connect_timeout: float) -> None:
-        self._context = context_for(url, proxy)
+        encrypted = "https" in (url.partition(":")[0], proxy and proxy.url.scheme)
+        self._context = context_for_servers() if encrypted else _NO_TLS
         self._proxy = proxy
         self._connect_timeout = connect_timeout
 
@@ -295,7 +295,7 @@ def proxy_to(base: BaseURL) -> Proxy | None:
     Raises:
         ConfigurationError: the environment names one that cannot be used.
     """
-    return None if base.in_clear else environment_proxy(base.url)
+    return environment_proxy(base.url) if base.url.startswith("https:") else None
 
 
 async def ask_without_key(base: BaseURL, path: str) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ..catalog import Model
-    from ..catalog.inputs import InputRules
+    from ..catalog.model import InputRules
 
 _LEAST_EDGE = 16  # pixels
 _MOST_HASHES = 10_000

@@ -76,7 +76,7 @@ def cell_text(request: ImageRequest) -> str:
         words += ["--raw", shlex.quote(f"{name}={json.dumps(value, ensure_ascii=False)}")]
     for role, path in _input_paths(request):
         words += [f"--{role}", shlex.quote(path)]
-    if request.inputs and not request.inputs.paste_back:
+    if request.inputs.images and not request.inputs.paste_back:
         words.append("--no-paste-back")
     if re.search(r"\{\s*[^\W\d]", request.prompt):
         words.append("--no-interpolate")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 from ..archive import Reader
 from ..archive.process_lock import others_alive
 from ..client.api import callers_level
-from ..client.end_signals import EndSignals
+from ..client.process_exit import EndSignals
 from ..errors import CometError, ConfigurationError
 from ..money import dollars, optional_dollars, total
 from ..request import WireOptions

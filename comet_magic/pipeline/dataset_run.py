@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..client.batch import BatchCore
 from ..client.core import configure
-from ..client.end_signals import EndSignals
 from ..client.loop_thread import LoopHandle, unwrapped
+from ..client.process_exit import EndSignals
 from ..errors import (
     CallAbandoned,
     CometError,

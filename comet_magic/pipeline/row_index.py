@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from ..archive.database import BUSY, open_to_read, open_to_write, refuse_code
+from ..archive.ledger import BUSY, open_to_read, open_to_write, refuse_code
 from ..archive.records import is_hash
 from ..errors import ConfigurationError
 from ..text import clean

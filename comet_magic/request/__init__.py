@@ -11,9 +11,8 @@ Nothing is sent or stored from here, and nothing depends on the date.
 """
 
 from .extra import Extra
-from .image_request import ImageRequest
+from .image_request import ImageRequest, WireRequest, wire_request
 from .inputs import NO_INPUTS, InputPicture, Inputs
 from .options import CALL_OPTIONS, INPUT_OPTIONS, Options, WireOptions
 from .split import MOST_PICTURES, cost_of, requests_of
 from .template import RequestTemplate
-from .wire import WireRequest, wire_request

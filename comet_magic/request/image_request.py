@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 from dataclasses import dataclass
 from itertools import product, starmap
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, edges, find, resolve_size
 from ..errors import InvalidRequestError
+from ..formats import SUFFIX
 from ..money import Price
 from .checks import check_extra, check_model, check_names, check_no_key, check_prompt, check_value, shown
 from .extra import Extra, canonical
@@ -17,6 +20,8 @@ from .prompt_template import sent_as_typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from .inputs import InputPicture
 
 GENERATIONS, EDITS = "/images/generations", "/images/edits"
 _NO_EXTRA = Extra()
@@ -109,7 +114,7 @@ class ImageRequest:
         elif self.stream and self.n > 1:
             # "Streaming is only supported with n=1.": https://github.com/vercel/ai/issues/6102
             said, param = f"n is {self.n}; {self.model} takes 1 with stream", "n"
-        elif self.input_fidelity is not None and not self.inputs:
+        elif self.input_fidelity is not None and not self.inputs.images:
             said, param = "input_fidelity is set; it works with input pictures only", "input_fidelity"
         else:
             return
@@ -124,7 +129,7 @@ class ImageRequest:
     def path(self) -> str:
         """Where it goes, below the base URL."""
         rules = self.spec.inputs
-        return EDITS if self.inputs and rules is not None and rules.route == "edits" else GENERATIONS
+        return EDITS if self.inputs.images and rules is not None and rules.route == "edits" else GENERATIONS
 
     def _set(self) -> Iterator[tuple[str, Any]]:
         """The parameters that are set, except model, prompt and extra, in wire order."""
@@ -186,7 +191,7 @@ class ImageRequest:
             parameters.pop(name, None)
             extra.pop(name, None)
         facts = {"version": _KEY_VERSION, "vendor": vendor, "model": self.model, "prompt": self.prompt}
-        inputs = {"inputs": self.inputs.key} if self.inputs else {}
+        inputs = {"inputs": self.inputs.key} if self.inputs.images else {}
         return canonical({**facts, "parameters": parameters, "extra": extra, **inputs})
 
     def with_prompt(self, prompt: str) -> Self:
@@ -214,7 +219,7 @@ class ImageRequest:
             each = Price(price_per_image_micro, price_per_image_micro)
         if each.low_micro is None or each.high_micro is None:
             return each
-        low, high = self._input_price() if self.inputs else (0, 0)
+        low, high = self._input_price() if self.inputs.images else (0, 0)
         if low is None or high is None:
             return Price(None, None)
         return Price(each.low_micro * self.n + low, each.high_micro * self.most_pictures + high + beside)
@@ -287,3 +292,73 @@ class ImageRequest:
     def mime_hint(self) -> str:
         """The MIME type that was requested; the type that arrives is read from its bytes."""
         return f"image/{self.output_format or 'png'}"
+
+
+# --- on the wire: JSON, or a form with files for edits
+
+
+@dataclass(frozen=True)
+class WireRequest:
+    """What is sent, and where.
+
+    Attributes:
+        path: below the base URL.
+        json: the body, or None for a form.
+        fields: the texts of the form, in order.
+        files: the files of the form: the field's name, the file's name, and the picture.
+    """
+
+    path: str
+    json: bytes | None = None
+    fields: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str, InputPicture], ...] = ()
+
+
+def wire_request(request: ImageRequest) -> WireRequest:
+    """The request as it is sent.
+
+    Raises:
+        InvalidRequestError: an input picture is gone.
+    """
+    body, inputs = request.body(), request.inputs
+    if request.path == EDITS:
+        fields = [field for name, value in body.items() for field in _fields(name, value)]
+        return WireRequest(request.path, fields=tuple(fields), files=tuple(_files(request)))
+    if inputs.images:
+        # A text for one picture, a list for several:
+        # https://apidoc.cometapi.com/api/image/seededit-seedream/bytedance-image-generation
+        addresses = [_data_uri(picture) for picture in inputs.images]
+        body["image"] = addresses if len(addresses) > 1 else addresses[0]
+    return WireRequest(request.path, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _fields(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """A value as the official client writes it in a form: `name`, `name[]` for a list, `name[member]` for an object."""
+    if isinstance(value, dict):
+        for member, inner in value.items():
+            yield from _fields(f"{name}[{member}]", inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _fields(f"{name}[]", inner)
+    elif isinstance(value, str):
+        yield name, value
+    elif value is not None:
+        yield name, json.dumps(value)
+
+
+def _files(request: ImageRequest) -> Iterator[tuple[str, str, InputPicture]]:
+    """Each file with its field; several pictures repeat `image[]`, because `image` may stand only once.
+
+    https://github.com/openai/openai-ruby/issues/311
+    """
+    inputs = request.inputs
+    field = "image[]" if len(inputs.images) > 1 else "image"
+    for number, picture in enumerate(inputs.images):
+        yield field, f"image_{number}{SUFFIX[picture.mime]}", picture
+    for name, overlay in (("mask", inputs.mask), ("markup", inputs.markup)):
+        if overlay is not None:
+            yield name, f"{name}.png", overlay
+
+
+def _data_uri(picture: InputPicture) -> str:
+    return f"data:{picture.mime};base64,{base64.b64encode(picture.read()).decode()}"

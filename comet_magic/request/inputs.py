@@ -113,7 +113,7 @@ class InputPicture:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The pictures of one request; false if there are none.
+    """The pictures of one request; `images` is empty if there are none.
 
     Attributes:
         images: the pictures to edit or to follow, in order.
@@ -130,9 +130,6 @@ class Inputs:
     original: InputPicture | None = None
     paste_back: bool = field(default=True, compare=False)
     notices: tuple[str, ...] = field(default=(), compare=False)
-
-    def __bool__(self) -> bool:
-        return bool(self.images)
 
     def __iter__(self) -> Iterator[tuple[Role, InputPicture]]:
         """Each picture with its role."""

@@ -42,7 +42,7 @@ def requests_of(
     count = given.pop("n", 1)
     if type(count) is not int or not 1 <= count <= MOST_PICTURES:
         raise InvalidRequestError(f"n is {shown(count)}; a call takes 1 to {MOST_PICTURES}", param="n")
-    if inputs and "size" not in given:
+    if inputs.images and "size" not in given:
         inputs = _keep_shape(given, inputs)
     one = ImageRequest(prompt, **given, inputs=inputs)
     most = 1 if one.stream else one.spec.n.high

@@ -222,7 +222,7 @@ class AcceptedRequest:
         yield self._event("completed", now, _encoded(spec, image), usage=self.usage())
 
     def _event(self, name: str, now: int, picture: str, **more: Any) -> bytes:
-        kind = f"image_{'edit' if self.request.inputs else 'generation'}.{name}"
+        kind = f"image_{'edit' if self.request.inputs.images else 'generation'}.{name}"
         body = {"type": kind, "created_at": now, **self.chosen_values(), **more, "b64_json": picture}
         return f"event: {kind}\ndata: {json.dumps(body)}\n\n".encode()
 
@@ -239,7 +239,7 @@ class AcceptedRequest:
 
 def _own_size(request: ImageRequest, model: Model) -> str:
     """The size that the model chooses; one that only edits follows the last picture."""
-    last = request.inputs.images[-1] if request.inputs and not model.auto_sizes else None
+    last = request.inputs.images[-1] if request.inputs.images and not model.auto_sizes else None
     return f"{last.width}x{last.height}" if last else model.auto_sizes[0]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from comet_magic.client.end_signals import EndSignals
+from comet_magic.client.process_exit import EndSignals
 from comet_magic.console import quietly
 from comet_magic.pipeline import generate_dataset, open_dataset, progress
 from tests.crash import actor
