@@ -1,8 +1,9 @@
 """From bytes to PIL pictures, and how they show and save themselves."""
 
 from ..formats import check_picture
+from .display import contact_sheet
 from .paste_back import PasteBack, paste_back
-from .picture import Picture, decoded, preview
+from .picture import Picture, decoded, fitting, preview
 from .prepare import prepare_inputs
 from .result import Images, bundle, caption, cost_words
 from .saving import obstacle, read_metadata

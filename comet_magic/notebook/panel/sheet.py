@@ -1,0 +1,89 @@
+"""The panel's pictures in the notebook file: one small picture below the panel, an output like any other.
+
+The panel itself is a widget, which a saved file does not show without a kernel.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+from ...console import quietly
+from ...outputs import can_update, display_bundle
+from ...text import clean, counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Bundle = tuple[dict[str, Any], dict[str, Any]]
+
+MOST_PICTURES = 20
+MOST_BYTES = 150_000
+_COLUMNS = 5
+_WIDTH = 1024  # pixels of the sheet; it is shown at most _SHOWN wide
+_SHOWN = 640
+_EMPTY = "Pictures of this panel are kept here when the notebook is saved."
+
+
+class Sheet:
+    """The output below a panel that keeps its newest pictures in the notebook file.
+
+    `show` runs in the panel's cell, `update` in a worker thread; neither raises anything.
+    """
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._shown: Sequence[tuple[bytes, str]] = ()
+        self._bundle: Bundle = ({"text/plain": _EMPTY}, {})
+
+    @quietly
+    def show(self, shell: Any) -> None:
+        """Show it in the cell that runs, if its front end can update an output later; voila cannot."""
+        if can_update(shell) and not os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
+            from IPython.display import DisplayHandle
+
+            make: Any = DisplayHandle  # partly typed
+            self._handle = self._handle or make()
+            self._handle.display(self._bundle[0], raw=True, metadata=self._bundle[1])
+
+    @quietly
+    def update(self, pictures: Sequence[tuple[bytes, str]]) -> None:
+        """Draw anew wherever it is shown.
+
+        Args:
+            pictures: thumbnail and prompt of each, the newest first; the first twenty are shown.
+        """
+        pictures = tuple(pictures[:MOST_PICTURES])
+        if self._handle is not None and pictures and pictures != self._shown:
+            self._bundle, self._shown = draw_sheet(pictures), pictures
+            display_bundle(*self._bundle, handle=self._handle)
+
+
+def draw_sheet(pictures: Sequence[tuple[bytes, str]]) -> Bundle:
+    """The MIME bundle of a sheet, one JPEG of at most 150 KB, and its metadata: size on the screen and alt text.
+
+    Args:
+        pictures: thumbnail and prompt of each, at least one.
+
+    Raises:
+        OSError: a thumbnail cannot be opened.
+    """
+    import pybase64
+    from PIL import Image
+
+    from ...images import contact_sheet, fitting
+
+    opened = [Image.open(io.BytesIO(thumbnail)) for thumbnail, _ in pictures]
+    columns = math.ceil(len(opened) / math.ceil(len(opened) / _COLUMNS))
+    width = min(_WIDTH, columns * max(image.width for image in opened))
+    data, mime, sheet = fitting(contact_sheet(opened, columns=columns, width=width), MOST_BYTES)
+    prompts = [" ".join(clean(prompt, limit=100).split()) for _, prompt in pictures]
+    alternative = f"{counted(len(opened), 'picture')}: {'; '.join(dict.fromkeys(prompts))}"
+    scale = min(1.0, _SHOWN / sheet.width)
+    size = {"width": round(sheet.width * scale), "height": round(sheet.height * scale)}
+    return (
+        {mime: pybase64.b64encode_as_string(data), "text/plain": alternative},
+        {mime: {**size, "alt": clean(alternative, limit=300)}},
+    )
