@@ -28,7 +28,7 @@ from .text import conceal_keys
 if TYPE_CHECKING:
     import os
 
-_FIELDS = tuple(field.name for field in fields(ImageRequest))
+_FIELDS = tuple(field.name for field in fields(ImageRequest) if field.name != "asked")
 
 
 def generate_one(

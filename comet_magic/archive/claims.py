@@ -79,7 +79,7 @@ def claim(
         "created": time.time(),
         "timeout": timeout,
         "reserved": reserve,
-        "asked": None,
+        "asked": _asked(request, store_prompts=store_prompts),
         "parents": json.dumps(parents) if parents else None,
         "inputs": json.dumps(request.inputs.to_list()) if request.inputs.images else None,
     }
@@ -87,6 +87,12 @@ def claim(
     for position, copy in enumerate(chosen):
         _take(connection, key, copy, number, position)
     return claimed
+
+
+def _asked(request: ImageRequest, *, store_prompts: bool) -> str | None:
+    """What a person gave, if it differs from what is sent; its words only if prompts are kept."""
+    kept = {name: value for name, value in (request.asked or {}).items() if store_prompts or name != "prompt"}
+    return json.dumps(kept) if kept else None
 
 
 def _take(connection: sqlite3.Connection, key: str, copy: int, number: int, position: int) -> None:

@@ -275,7 +275,7 @@ class AsyncClient(_BaseClient):
 def _awaited_only(prompt: str, **options: Any) -> Images:  # noqa: ARG001 - as `generate` takes them
     raise ConfigurationError(
         "these pictures were made by an AsyncClient, whose calls are awaited",
-        hint="await client.generate(prompt, image=images)",
+        hint="Await client.generate(prompt, ...); for an edit with image=images.",
     )
 
 

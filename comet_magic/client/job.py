@@ -314,6 +314,7 @@ class Job(futures.Future[Images]):
             notice="; ".join(dict.fromkeys(filter(None, (notice, *(one.notice for one in pictures))))),
             inputs=self.first.inputs,
             parents=self.parents,
+            request=self.first,
         )
         return _one_error(errors, images) if errors else images
 

@@ -274,7 +274,8 @@ def caption_of(images: Sequence[Image], facts: Facts) -> Caption:
     sizes = {f"{image.width}x{image.height}" for image in images}
     size = sizes.pop() if len(sizes) == 1 else "several sizes" if sizes else "no pictures"
     several = f"{len(images)} pictures " if len(images) > 1 else ""
-    parts = (facts.model, several + size, price_words(images, facts))
+    preset = facts.asked.get("preset")
+    parts = (facts.model, several + size, price_words(images, facts), preset and f"preset {preset}")
     return Caption(
         _in_line(" · ".join(part for part in parts if part)),
         tuple(clean(name) for image in images if (name := described(image).name)),

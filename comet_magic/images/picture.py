@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
+    from ..request import ImageRequest
+
 T = TypeVar("T")
 
 # What Pillow has been seen to raise on damaged files, and a warning where warnings are errors.
@@ -102,6 +104,7 @@ class Facts:
         pictures: how many the call brought.
         inputs: the pictures that went in.
         parents: the keys of the calls that made these.
+        request: as it was sent; None if it is not known.
     """
 
     prompt: str = ""
@@ -113,6 +116,12 @@ class Facts:
     pictures: int = 1
     inputs: Inputs = NO_INPUTS
     parents: tuple[str, ...] = ()
+    request: ImageRequest | None = None
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """What a person gave where something else was sent: `prompt` and `preset`, or a `size` such as 16:9."""
+        return (self.request.asked if self.request else None) or {}
 
 
 # --- pixels

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 from ..errors import ConfigurationError, InvalidRequestError
 from ..extras import load_extra
 from ..money import usd
-from ..request import NO_INPUTS
+from ..request import CALL_OPTIONS, NO_INPUTS
+from ..request.checks import shown
 from ..text import counted
 from .display import (
     MOST_BYTES,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
-    from ..request import Inputs
+    from ..request import ImageRequest, Inputs
 
 
 class Images(list["Image"]):
@@ -74,8 +75,11 @@ class Images(list["Image"]):
         notice: str = "",
         inputs: Inputs = NO_INPUTS,
         parents: tuple[str, ...] = (),
+        request: ImageRequest | None = None,
     ) -> None:
-        self._facts = Facts(prompt, model, created, usage, cost_micro, notice, len(pictures), inputs, parents)
+        self._facts = Facts(
+            *(prompt, model, created, usage, cost_micro, notice, len(pictures), inputs, parents, request)
+        )
         # Set by the magic that has shown these pictures already: whether that was in the running cell.
         self._shown: Callable[[], bool] | None = None
         super().__init__()
@@ -110,6 +114,16 @@ class Images(list["Image"]):
     def prompt(self) -> str:
         """The prompt as it was sent."""
         return self._facts.prompt
+
+    @property
+    def request(self) -> ImageRequest | None:
+        """The request as it was sent; None if it is not known."""
+        return self._facts.request
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """What you gave where something else was sent: `prompt` and `preset`, or a `size` such as 16:9."""
+        return dict(self._facts.asked)
 
     @property
     def model(self) -> str:
@@ -192,9 +206,56 @@ class Images(list["Image"]):
                 param="image",
                 hint="Take one by its number: images[:1].edit(...)",
             )
+        return self._made(prompt, {**options, "image": self})
+
+    def more(self, n: int = 1, **options: Any) -> Images:
+        """Make further pictures of the same request, which are new ones in any case.
+
+        Args:
+            n: how many.
+            **options: about the call, such as `max_cost` and `timeout`.
+
+        Raises:
+            InvalidRequestError: the request of these pictures is not known.
+            CometError: as the call ended.
+
+        Example:
+            >>> import comet_magic as cm
+            >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256")
+            >>> len(images.more(2))
+            2
+        """
+        return self._again({"n": n, **options, "reuse": False})
+
+    def upgrade(self, quality: str = "high", **options: Any) -> Images:
+        """Make the same request at another quality: new pictures, as many as there are here; of edits too.
+
+        Args:
+            quality: that the model takes.
+            **options: about the call, such as `max_cost` and `timeout`; and `n`, how many.
+
+        Raises:
+            InvalidRequestError: the model takes no such quality, or the request of these pictures is not known.
+            CometError: as the call ended.
+        """
+        return self._again({"n": len(self), **options, "quality": quality})
+
+    def _again(self, options: Mapping[str, Any]) -> Images:
+        """The request made once more, by the client that made these pictures or by the shared one."""
+        request, known = self._facts.request, CALL_OPTIONS | {"n", "quality"}
+        if request is None:
+            raise InvalidRequestError("how these pictures were made is not known", param="prompt")
+        if unknown := options.keys() - known:
+            raise InvalidRequestError(
+                f"{shown(min(unknown))} would change more than this; it takes {', '.join(sorted(known))}",
+                param=min(unknown),
+            )
+        return self._made(request, options)
+
+    def _made(self, prompt: Any, options: Mapping[str, Any]) -> Images:
         if self.maker is None:
             raise ConfigurationError("no client makes pictures here", hint="import comet_magic")
-        return self.maker(prompt, **{**options, "image": self})
+        return self.maker(prompt, **options)
 
     def paste_back(self) -> Images:
         """The pictures with their original outside the mask, also where the server ignored the mask.

@@ -135,6 +135,7 @@ def _bytes(picture: Picture, facts: Facts | None) -> bytes:
     known = {
         "software": "comet_magic",
         "prompt": facts.prompt,
+        "asked": dict(facts.asked),
         "model": facts.model,
         "size": f"{picture.width}x{picture.height}",
         "created": facts.created,

@@ -281,7 +281,8 @@ def _images_of_stopped(job: Job, pictures: Sequence[Picture]) -> Any:
     if not pictures:
         return None
     cost = total(picture.cost_micro for picture in pictures)
-    return Images(pictures, prompt=job.requests[0].prompt, model=job.requests[0].model, cost_micro=cost)
+    first = job.first
+    return Images(pictures, prompt=first.prompt, model=first.model, cost_micro=cost, request=first)
 
 
 def save(images: Images, path: str, output: CellOutput, *, metadata: bool) -> None:

@@ -187,6 +187,7 @@ def images_of(archive: Reader, entry: Entry) -> Images:
         created=int(entry.created.timestamp()),
         usage=entry.usage,
         cost_micro=entry.cost_micro,
+        request=entry.request,
     )
 
 

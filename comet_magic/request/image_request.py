@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product, starmap
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -36,7 +36,8 @@ _MOST_IN_SEQUENCE = 15  # https://apidoc.cometapi.com/api/image/seededit-seedrea
 class ImageRequest:
     """A request that its model takes. `comet_magic.generate` explains the parameters; None means not sent.
 
-    `size` may also be a word (square, portrait, landscape) or a ratio (16:9); it becomes the nearest size.
+    `size` may also be a word (square, portrait, landscape) or a ratio (16:9); it becomes the nearest size. `asked` is
+    what a person gave where something else is sent: a ratio, or the words before a template was put around them.
 
     Raises:
         InvalidRequestError: a rule of the model is broken; `param` names the parameter.
@@ -71,6 +72,7 @@ class ImageRequest:
     input_fidelity: str | None = None
     extra: Mapping[str, Any] = _NO_EXTRA
     inputs: Inputs = NO_INPUTS
+    asked: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in (*WIRE_PARAMETERS, "extra"):

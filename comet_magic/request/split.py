@@ -23,12 +23,12 @@ MOST_PICTURES = 100  # of one call with all its requests; for more there are dat
 
 
 def requests_of(
-    prompt: str, options: Mapping[str, Any], inputs: Inputs = NO_INPUTS
+    prompt: str | ImageRequest, options: Mapping[str, Any], inputs: Inputs = NO_INPUTS
 ) -> tuple[ImageRequest, ...]:
     """Split a call into checked requests that together ask for `n` pictures: several if the model takes fewer at once.
 
     Args:
-        prompt: what the pictures show.
+        prompt: what the pictures show; or a request, which is made again with what the options say otherwise.
         options: what `ImageRequest` takes; None means not set. Those about the call (`CALL_OPTIONS`) are left out.
         inputs: the prepared pictures of `INPUT_OPTIONS`. Without a size, the pictures keep the first one's shape.
 
@@ -36,15 +36,21 @@ def requests_of(
         InvalidRequestError: a rule is broken, or `n` is not 1 to 100.
     """
     check_call(options)
-    ours = CALL_OPTIONS | INPUT_OPTIONS
+    ours = CALL_OPTIONS | INPUT_OPTIONS | {"asked"}
     given = {name: value for name, value in options.items() if value is not None and name not in ours}
     check_names(given, (*WIRE_PARAMETERS, "extra"))
     count = given.pop("n", 1)
     if type(count) is not int or not 1 <= count <= MOST_PICTURES:
         raise InvalidRequestError(f"n is {shown(count)}; a call takes 1 to {MOST_PICTURES}", param="n")
-    if inputs.images and "size" not in given:
-        inputs = _keep_shape(given, inputs)
-    one = ImageRequest(prompt, **given, inputs=inputs)
+    if isinstance(prompt, ImageRequest):
+        one = replace(prompt, **{"n": 1, "inputs": inputs if inputs.images else prompt.inputs, **given})
+    else:
+        if inputs.images and "size" not in given:
+            inputs = _keep_shape(given, inputs)
+        one = ImageRequest(prompt, **given, inputs=inputs)
+    size = {"size": given["size"]} if given.get("size", one.size) != one.size else {}
+    asked = {**(one.asked or {}), **size, **(options.get("asked") or {})}
+    one = replace(one, asked=asked) if asked else one
     most = 1 if one.stream else one.spec.n.high
     whole, rest = divmod(count, most)
     parts = [most] * whole + [rest] * bool(rest)

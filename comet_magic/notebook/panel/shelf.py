@@ -44,6 +44,7 @@ def _one(images: Images, index: int) -> Images:
         usage=images.usage,
         cost_micro=share,
         notice=images.notice,
+        request=images.request,
     )
 
 
