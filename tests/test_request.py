@@ -582,7 +582,9 @@ def test_a_call_checks_like_a_request():
 def test_options_are_the_parameters_of_the_wire_and_those_of_the_call():
     names = {member.name for member in fields(ImageRequest)}
     assert names == {*catalog.WIRE_PARAMETERS, "extra", "inputs", "asked"}
-    assert set(Options.__annotations__) == (names - {"prompt", "inputs"}) | INPUT_OPTIONS | CALL_OPTIONS
+    assert (
+        set(Options.__annotations__) == (names - {"prompt", "inputs", "asked"}) | INPUT_OPTIONS | CALL_OPTIONS
+    )
 
 
 @pytest.mark.parametrize(
