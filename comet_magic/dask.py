@@ -90,6 +90,10 @@ class Workers:
         """Fetch the missing pictures of a paid call, by the driver; None if they are there now."""
         return await self._core.refetch(call_id, request)
 
+    def abandon(self) -> None:
+        """Cancel what no worker has yet, or what waits to be sent again."""
+        self._core.abandon()
+
     async def recover(self, *, again: bool = False) -> None:
         """Finish the calls that dead drivers left; the first time, wait until the workers have loaded."""
         if not again:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -14,6 +15,8 @@ from .job import Job, RunningCall
 from .run_call import STATES, Attempts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..archive import Archive, Claim
     from ..request import ImageRequest
     from .core import Config
@@ -51,6 +54,7 @@ class BatchCore(Core):
     ) -> None:
         super().__init__(config, archive=archive, per_minute=per_minute)
         self.budget = replace(self.budget, archive=max_cost)
+        self._performing: set[Job] = set()
         if patient:
             self.policy = replace(self.policy, patience=PATIENCE, free_rate_limits=True)
 
@@ -59,8 +63,23 @@ class BatchCore(Core):
     ) -> RunningCall:
         """Run one request for one copy: pictures and errors are in the call; a cancellation is raised."""
         call = RunningCall(0, request, copies=(copy,), redo=redo, call_id=call_id)
-        await self.run_part(Job([call], first=request), call)
+        with self._performed(call) as job:
+            await self.run_part(job, call)
         return call
+
+    @contextmanager
+    def _performed(self, call: RunningCall) -> Iterator[Job]:
+        job = Job([call], first=call.request)
+        self._performing.add(job)
+        try:
+            yield job
+        finally:
+            self._performing.discard(job)
+
+    def abandon(self) -> None:
+        """Cancel what is not sent yet, or waits to be sent again; what was sent is finished."""
+        for job in tuple(self._performing):
+            job.abandon()
 
     async def refetch(self, call_id: str, request: ImageRequest) -> BaseException | None:
         """Fetch the missing pictures of a paid call; nothing is sent and nothing is paid.
@@ -84,28 +103,34 @@ class BatchCore(Core):
         Admission, pace, money and ledger stay here.
         """
         call = RunningCall(0, request, copies=(copy,), redo=redo)
-        try:
-            async with self.limiter.admit():
-                flight = await self.in_thread(self.claim, Job([call], first=request), call)
-                call.call_id, call.reserved = flight.claim.id, flight.claim.reserved
-                await self._delegated(flight, sender)
-                self.limiter.succeeded()
-                self.retry_budget.succeeded()
-        except CometError as error:
-            call.errors.append(error.bare())
+        with self._performed(call) as job, anyio.CancelScope() as call.scope:
+            try:
+                async with self.limiter.admit():
+                    flight = await self.in_thread(self.claim, job, call)
+                    call.call_id, call.reserved = flight.claim.id, flight.claim.reserved
+                    await self._delegated(flight, sender)
+                    self.limiter.succeeded()
+                    self.retry_budget.succeeded()
+            except CometError as error:
+                call.errors.append(error.bare())
+        if call.scope.cancelled_caught:
+            call.errors.append(call.stopped("cancelled before it was sent"))
         return call
 
     async def _delegated(self, flight: InFlight, sender: Sender) -> None:
         claim, error = flight.claim, None
         try:
             attempts = Attempts(self)
+            flight.call.sent = True
             while (error := await sender.send(claim)) is not None:
                 await attempts.wait_after(error, flight)
+                flight.call.sent = True
         except CometError as final:
             error = final
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self.in_thread(self.archive.settle, claim, "unknown")
+                sent = flight.call.sent
+                await self.in_thread(self.archive.settle, claim, "unknown" if sent else "cancelled")
             raise
         if await self.in_thread(self.archive.adopt, claim):
             return

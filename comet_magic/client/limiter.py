@@ -93,6 +93,17 @@ class Limiter:
         self._lowered_at = float("-inf")
         self._queue: deque[anyio.Event] = deque()
 
+    @property
+    def pause_left(self) -> float:
+        """Seconds until the common pause after a 429 ends; any thread may ask."""
+        return max(0.0, self._resume_at - time.monotonic())
+
+    @property
+    def per_minute(self) -> float | None:
+        """Requests a minute that are sent at most now, None without such a limit; any thread may ask."""
+        rate = self._pace.rate
+        return None if rate == math.inf else rate * 60
+
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
         """Hold a slot for the block, after any pause; wait for one if all are taken."""

@@ -92,12 +92,12 @@ class Changeover:
             self.notices.append(stay if keep else leaving_message(len(gone)))
         self._number = index.replace_former(self._number, keep=keep)
 
-    def end(self, state: RunState) -> None:
+    def end(self, state: RunState, why: str = "") -> None:
         """Note how the run ended; what a source that broke has added stays added."""
         with self._index:
             if self._job.append:
                 self._number = self._index.replace_former(self._number, keep=True)
-            self._index.end(self._number, state)
+            self._index.end(self._number, state, why)
 
 
 def _redo_message(plan: DatasetPlan) -> str:

@@ -10,6 +10,7 @@ from ..money import parse_dollars
 from ..request import WireOptions
 from .dataset import REDO, generate_dataset, plan
 from .expand import typed
+from .failures import FailurePolicy
 
 if TYPE_CHECKING:
     import argparse
@@ -37,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-in-flight", type=int, metavar="N", help="calls side by side (default 8)")
     parser.add_argument("--max-per-minute", type=float, metavar="N", help="at most so many pictures a minute")
+    parser.add_argument(
+        "--stop-after",
+        metavar="N",
+        type=lambda number: None if number == "none" else int(number),
+        default=FailurePolicy.stop_after,
+        help="end after so many failures of the same kind in a row (default 20), or none",
+    )
     parser.add_argument("--price-per-image", metavar="USD", help="for a model whose price is not known")
     parser.add_argument("--download-proxy", metavar="URL", help="download pictures through this proxy")
     parser.add_argument("--dedupe", action="store_true", help="equal rows share one picture")
@@ -117,5 +125,5 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     ):
         if given[name] is not None:
             options[name] = given[name]
-    switches = {name: given[name] for name in ("dedupe", "append", "replace")}
+    switches = {name: given[name] for name in ("dedupe", "append", "replace", "stop_after")}
     return {**options, **switches, "prompt": arguments.prompt_column}

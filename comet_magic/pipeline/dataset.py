@@ -31,6 +31,7 @@ from ..text import conceal_keys, counted
 from .dataset_plan import DatasetPlan, tally
 from .dataset_run import DatasetRun
 from .expand import Expander
+from .failures import FailurePolicy
 from .read_source import read_source
 from .report import dataset_folder
 from .source import Source, source_error
@@ -56,14 +57,24 @@ class SourceOptions(TypedDict, total=False):
     sep: str | None
 
 
-class RunOptions(TypedDict, total=False):
-    """What a run does with its rows; each is explained at `RunSettings`."""
+class PaceOptions(TypedDict, total=False):
+    """How fast a run is, and when it gives up."""
+
+    max_per_minute: float | None
+    stop_after: int | None
+
+
+class RetryOptions(PaceOptions, ClientOptions, total=False):
+    """What `Dataset.retry` takes."""
+
+
+class RunOptions(PaceOptions, total=False):
+    """What a run does with its rows; each is explained at `RunSettings` and `FailurePolicy`."""
 
     dedupe: bool
     redo: Redo | None
     append: bool
     replace: bool
-    max_per_minute: float | None
 
 
 class DatasetOptions(RunOptions, SourceOptions, WireOptions, ClientOptions, total=False):
@@ -108,6 +119,10 @@ def generate_dataset(
         replace: let rows go that this table does not have. Without it, up to 20 rows and one in ten may go because
             the table was edited; if there are more, the table is refused before anything is sent.
         max_per_minute: at most so many pictures a minute.
+        stop_after: so many failures of the same kind in a row end the run (20); None: no number does. Refused prompts
+            do not count, and a picture begins the count anew. Two in a row are enough if no row can change it, such
+            as an unknown model. After 3 calls in a row without a usable answer or connection the run pauses for 5,
+            15, 45 and 135 s and tries one row behind each; if all of these fail, it ends.
 
     Options of the source:
         parameters: the columns that are parameters, where others are called like one.
@@ -137,6 +152,8 @@ def generate_dataset(
     Raises:
         AuthenticationError, PermissionDeniedError, QuotaError, RateLimitError: the run ended after the calls in
             flight; its other rows are open.
+        AmbiguousError, APIConnectionError or another CometError: calls only failed, so the run ended likewise; the
+            error is the last failure with the reason. `open_dataset(out)` gives the report.
         SourceError: the source cannot be read or is ambiguous. A stream may fail after some rows: these are paid, and
             the rows of the run before stay in the report.
         ConfigurationError: the folder or a setting cannot be used.
@@ -271,8 +288,9 @@ class DatasetJob(RunSettings):
         client: settings of the client, without limits on money and without the archive.
         in_flight: at most so many calls side by side.
         max_cost: micro-USD that all runs together may cost, or None.
+        policy: how many failures the run bears.
         kept: the source is the index of the folder, which stays as it is.
-        given: the settings of the client as they were given.
+        given: what `Dataset.retry` takes too, as it was given.
     """
 
     folder: Path
@@ -282,6 +300,7 @@ class DatasetJob(RunSettings):
     client: ClientOptions
     in_flight: int
     max_cost: int | None
+    policy: FailurePolicy
     kept: bool
     given: Mapping[str, Any]
 
@@ -317,10 +336,11 @@ def job_of(
     check_names(options, (*DatasetOptions.__annotations__, "prompt", "cluster", "progress"))
     if "archive" in options:
         raise ConfigurationError("archive is not a setting of a dataset: its folder is its archive")
-    run = _those(RunOptions, options)
+    run = _those(RunSettings, options)
     RunSettings(**run)
+    policy = FailurePolicy(**_those(FailurePolicy, options))
     client: Any = _those(ClientOptions, options)
-    given = {**client}
+    given = _those(RetryOptions, options)
     base = base_url_of(client)
     client.setdefault("max_in_flight", DATASET_IN_FLIGHT)
     max_cost = optional_dollars(client.pop("max_cost", None), name="max_cost")
@@ -335,6 +355,7 @@ def job_of(
         client=client,
         in_flight=settings.max_in_flight,
         max_cost=max_cost,
+        policy=policy,
         kept=kept,
         given=given,
         **run,

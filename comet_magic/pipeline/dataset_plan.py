@@ -47,6 +47,8 @@ class DatasetPlan:
         unpriced: how many of those have no known price.
         at_risk: at most so many calls are left unknown if the run is killed.
         at_risk_micro: the most that those can cost, None if unknown.
+        failing: at most so many calls can be paid and fail before the run ends by itself.
+        failing_micro: the most that those can cost, None if unknown.
         max_cost_micro: the limit, or None.
         leaving: rows of the folder that the table does not have; their pictures stay in the archive.
     """
@@ -65,6 +67,8 @@ class DatasetPlan:
     unpriced: int = 0
     at_risk: int = 0
     at_risk_micro: int | None = 0
+    failing: int = 0
+    failing_micro: int | None = 0
     max_cost_micro: int | None = None
     leaving: int = 0
 
@@ -72,6 +76,11 @@ class DatasetPlan:
     def at_risk_price(self) -> float | None:
         """The most that the calls at risk can cost in USD, None if unknown."""
         return usd(self.at_risk_micro)
+
+    @property
+    def failing_price(self) -> float | None:
+        """The most that calls that only fail can cost before the run ends, in USD, None if unknown."""
+        return usd(self.failing_micro)
 
     @property
     def max_cost(self) -> float | None:
@@ -95,6 +104,10 @@ class DatasetPlan:
             (
                 "at risk",
                 f"at most {counted(self.at_risk, 'call')} if interrupted, {dollars(self.at_risk_micro)}",
+            ),
+            (
+                "if all fail",
+                f"it ends after at most {counted(self.failing, 'call')}, {dollars(self.failing_micro)}",
             ),
         ]
         if self.max_cost_micro is not None:
@@ -161,15 +174,16 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
         to_fetch=to_fetch,
         max_cost_micro=job.max_cost,
         leaving=leaving,
-        **_money(to_send, job.in_flight),
+        **_money(to_send, job),
     )
 
 
-def _money(to_send: Counter[Price], in_flight: int) -> dict[str, Any]:
+def _money(to_send: Counter[Price], job: DatasetJob) -> dict[str, Any]:
     prices = list(to_send.elements())
     highest = max((price.high_micro or 0 for price in to_send), default=0)
     unpriced = sum(many for price, many in to_send.items() if not price.known)
-    at_risk = min(in_flight, len(prices))
+    at_risk = min(job.in_flight, len(prices))
+    failing = job.policy.most_failing(len(prices), job.in_flight)
     return {
         "to_generate": len(prices),
         "price": Price(
@@ -178,6 +192,8 @@ def _money(to_send: Counter[Price], in_flight: int) -> dict[str, Any]:
         "unpriced": unpriced,
         "at_risk": at_risk,
         "at_risk_micro": None if unpriced else at_risk * highest,
+        "failing": failing,
+        "failing_micro": None if unpriced else failing * highest,
     }
 
 

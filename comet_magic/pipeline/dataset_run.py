@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ..dask import Workers
     from .dataset import DatasetJob
+    from .failures import Pause
 
 STEP = 0.02  # seconds between two looks while waiting, so that an interrupt acts at once
 
@@ -49,6 +50,7 @@ class DatasetRun:
         self._cluster = cluster
         self._progress = progress
         self._ended = False
+        self._pause: Pause | None = None  # the latest that was shown
         self._fetching: set[Future[Any]] = set()  # paid pictures still on their way when the run has ended
 
     def interrupt(self, number: int) -> None:
@@ -60,8 +62,7 @@ class DatasetRun:
         """Run to the end; gives the report, or raises what ended the run."""
         with EndSignals(self.interrupt), self:
             while not (self._ended or self.interrupts):
-                if time.monotonic() >= self._next_look:
-                    self._show()
+                self._look()
                 time.sleep(STEP)
         fault = self._future.exception()
         if fault is not None:
@@ -123,8 +124,7 @@ class DatasetRun:
                 if self._obeyed < min(self.interrupts, 2):
                     self._obeyed += 1
                     self._obey()
-                if time.monotonic() >= self._next_look:
-                    self._show()
+                self._look()
                 # Nothing that takes a lock in Python: an interrupt within would leave it locked for ever.
                 time.sleep(STEP)
             except KeyboardInterrupt:
@@ -154,6 +154,16 @@ class DatasetRun:
         calls = f"{counted(len(running), 'call')} in flight (at most {most})"
         return f"stopping: {calls} will be finished first; interrupt again to cancel them"
 
+    def _look(self) -> None:
+        """Show each pause as it begins, and how far the run is when it is time."""
+        pause = self._runner.admission.pause
+        if pause is not self._pause:
+            self._pause = pause
+            if pause and self._display is not None:
+                self._display.say(pause.text(pause.seconds))
+        if time.monotonic() >= self._next_look:
+            self._show()
+
     def _show(self) -> None:
         if self._display is None:
             return
@@ -161,8 +171,18 @@ class DatasetRun:
         self._next_look = time.monotonic() + self._display.every
 
     def _status(self) -> Status:
-        spend = self._core.archive.spend(self._job.base.vendor)
-        return Status(dict(self._runner.counts), self._job.source.size, spend, self._runner.awaited)
+        spend, runner = self._core.archive.spend(self._job.base.vendor), self._runner
+        counts, size = dict(runner.counts), self._job.source.size
+        return Status(counts, size, spend, runner.awaited, self._waits(), self._core.limiter.per_minute)
+
+    def _waits(self) -> str:
+        """Why nothing is sent right now, and for how long; the strongest reason."""
+        if self._runner.admission.text:
+            return self._runner.admission.text
+        if (left := self._core.limiter.pause_left) > 0:
+            return f"waiting {left:.0f} s: the server says too many requests"
+        rows = counted(self._runner.short, "row waits", "rows wait")
+        return f"{rows} for money that calls in flight have reserved" if self._runner.short else ""
 
     def _say(self) -> None:
         """Say what a person has to read, with or without progress."""

@@ -31,12 +31,16 @@ class Status:
         total: rows of the source, None while unknown.
         spend: the dataset's money.
         awaited: rows that another process is making.
+        waits: why nothing is sent right now, and for how long, or "".
+        pace: requests a minute that are sent at most, None without such a limit.
     """
 
     counts: Mapping[str, int]
     total: int | None
     spend: Spend
     awaited: int = 0
+    waits: str = ""
+    pace: float | None = None
 
     @property
     def ended(self) -> int:
@@ -47,8 +51,10 @@ class Status:
         money = f"{dollars(self.spend.spent_micro)} spent"
         if self.spend.bound_micro != self.spend.spent_micro:
             money += f", at most {dollars(self.spend.bound_micro)}"
+        first = f"{self.waits}; " if self.waits else ""  # a narrow terminal cuts the end off
+        pace = f"; at most {self.pace:,.0f} a minute" if self.pace else ""
         waiting = f"; waiting for {self.awaited:,} that another process is making" if self.awaited else ""
-        return f"{in_words(self.counts)}; {money}{waiting}"
+        return f"{first}{in_words(self.counts)}; {money}{pace}{waiting}"
 
 
 class Display:

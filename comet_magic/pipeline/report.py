@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
-    from ..settings import ClientOptions
-    from .dataset import Redo
+    from .dataset import Redo, RetryOptions
     from .exports import Format
 
 MOST_ON_A_SHEET = 64
@@ -191,7 +190,7 @@ class Dataset:
         *,
         cluster: Any = None,
         progress: bool = True,
-        **settings: Unpack[ClientOptions],
+        **settings: Unpack[RetryOptions],
     ) -> Dataset:
         """Send the rows again that ended so; no table is needed. What is paid is fetched first, free.
 
@@ -199,7 +198,8 @@ class Dataset:
             status: `failed`, `refused` or `unknown`; the last may be billed twice.
             cluster: as of `generate_dataset`.
             progress: as of `generate_dataset`.
-            **settings: of the client, `max_cost` too; what is not given is as it was in the run that gave this report.
+            **settings: of the client, `max_cost`, `max_per_minute` and `stop_after` too; what is not given is as it was
+                in the run that gave this report.
 
         Returns:
             The report after it.
@@ -294,6 +294,9 @@ class Dataset:
         ]
         worst = islice(self.failures.items(), 3)
         lines += [f"{count:,} x {clean(reason, limit=200)}" for reason, count in worst]
+        with RowIndex(self.folder) as index:
+            why = index.why_ended()
+        lines += [f"the latest run ended early: {why}"] if why else []
         return "\n".join([*lines, *self._uncertain()])
 
     def _uncertain(self) -> Iterator[str]:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import CometError, ConfigurationError, InvalidRequestError
 from ..request import ImageRequest, RequestTemplate
 from ..request.checks import check_names
-from ..settings import ClientOptions
 from ..text import clean
-from .dataset import Redo, job_of, warn_of_billing_twice
+from .dataset import Redo, RetryOptions, job_of, warn_of_billing_twice
 from .dataset_run import DatasetRun
 from .expand import Expander, Row
 from .row_index import IndexedRow, RowIndex
@@ -48,7 +47,7 @@ def retry_rows(
             )
         return IndexedRows(facts["vendor"], facts["price_per_image"])
 
-    check_names(options, ClientOptions.__annotations__)
+    check_names(options, RetryOptions.__annotations__)
     job = job_of(
         folder, lambda: Source(rows, size=run.read), expander, {**options, "redo": status}, kept=True
     )
@@ -61,6 +60,7 @@ class IndexedRows(Expander):
 
     def __init__(self, vendor: str, price_per_image: int | None) -> None:
         super().__init__({}, prompt="", vendor=vendor, price_per_image=price_per_image)
+        self.parameters = ("model",)  # rows may have one of their own
         self._known: dict[tuple[str | None, str | None], RequestTemplate] = {}
 
     def anew(self) -> Self:

@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS runs (
     state TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS exports (place TEXT, name TEXT, PRIMARY KEY (place, name));  -- the files of each export
+CREATE TABLE IF NOT EXISTS ends (run INTEGER PRIMARY KEY, why TEXT NOT NULL);  -- of runs that an error ended
 CREATE TABLE IF NOT EXISTS whole (run INTEGER PRIMARY KEY);  -- runs whose source was read to its end
 CREATE TABLE IF NOT EXISTS rows (
     run INTEGER NOT NULL,
@@ -144,6 +145,7 @@ class RowIndex:
         with self._opened(write=True) as connection:
             if alone:
                 connection.execute("UPDATE runs SET state = 'stopped' WHERE state = 'running'")
+            connection.execute("DELETE FROM ends")
             cursor = connection.execute(
                 "INSERT INTO runs (started, vendor, size, state) VALUES (?, ?, ?, 'running')",
                 (time.time(), vendor, size),
@@ -189,14 +191,16 @@ class RowIndex:
             _remove_others(connection, run)
             return run
 
-    def end(self, run: int, state: RunState) -> None:
-        """Note how the run ended.
+    def end(self, run: int, state: RunState, why: str = "") -> None:
+        """Note how the run ended, and why if an error ended it.
 
         A run whose source was not read to its end takes the place of another such run if it got at least as far;
         otherwise its rows are removed.
         """
         with self._opened(write=True) as connection:
             connection.execute("UPDATE runs SET state = ? WHERE number = ?", (state, run))
+            connection.execute("DELETE FROM ends")
+            connection.execute("INSERT INTO ends VALUES (?, ?)", (run, why))
             standing = Run(*connection.execute(_STANDING).fetchone())
             if standing.number >= run or standing.state == "running":
                 return
@@ -217,6 +221,16 @@ class RowIndex:
     def latest(self) -> Run | None:
         """The run that began last, also if its rows do not stand."""
         return self._run(f"{_RUNS} ORDER BY number DESC LIMIT 1")
+
+    def why_ended(self) -> str:
+        """The words of the error that ended the latest run that has ended, or ""."""
+        if not self.path.exists():
+            return ""
+        with self._opened() as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ends'").fetchone():
+                return ""
+            (why,) = connection.execute("SELECT why FROM ends").fetchone() or ("",)
+        return clean(why, limit=400)
 
     def _run(self, query: str) -> Run | None:
         if not self.path.exists():

@@ -63,8 +63,10 @@ def should_send(copy: Copy | None, redo: Redo | None) -> bool:
 
 
 def status_of(copy: Copy) -> RowStatus:
-    """What a row is by the last call for it."""
-    return "open" if was_lost(copy) else decisions.row_status(copy.outcome, copy.error)
+    """What a row is by the last call for it; it is open if that was stopped before it was sent."""
+    if was_lost(copy) or copy.outcome == "cancelled":
+        return "open"
+    return decisions.row_status(copy.outcome, copy.error)
 
 
 def was_empty(copy: Copy) -> bool:
@@ -95,11 +97,6 @@ def status_after(error: CometError | None) -> RowStatus:
     if error is None:
         return "done"
     return "over_budget" if isinstance(error, BudgetExceededError) else decisions.row_after(error)
-
-
-def ends_run(error: CometError) -> bool:
-    """Whether a call's error ends the run: the key, the account, a setting or the disk is at fault, and no row."""
-    return type(error).__name__ in (*decisions.ENDS_RUN, "SaveError")
 
 
 def in_words(counts: Mapping[str, int]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -16,12 +17,15 @@ from anyio.to_thread import run_sync
 from ..archive import CopyTaken
 from ..errors import (
     BudgetExceededError,
+    CometError,
     InvalidRequestError,
+    RateLimitError,
     SaveError,
 )
+from .admission import Admission
 from .changeover import Changeover
+from .failures import is_outage
 from .rows import (
-    ends_run,
     should_send,
     status_after,
     status_of,
@@ -32,6 +36,8 @@ from .rows import (
 from .source import source_error
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from ..archive import Copy
@@ -49,6 +55,7 @@ if TYPE_CHECKING:
 
 REFRESH = 30.0  # seconds between two writings of the metadata
 LOOK = 0.5  # seconds between two looks at the source or at rows of other processes
+HEED = 0.05  # seconds until a stop that another thread asked for is noticed
 ToSend = tuple["Row", "Copy | None"]
 
 
@@ -66,6 +73,8 @@ class Runner:
         sent: requests that left in this run.
         spent: the most that these have cost, in micro-USD.
         awaited: rows that another process is making, once there is nothing else to do.
+        short: rows that wait for the money that calls in flight have reserved.
+        admission: when the next call may begin.
     """
 
     def __init__(self, job: DatasetJob, maker: BatchCore | Workers) -> None:
@@ -74,11 +83,14 @@ class Runner:
         self.error: BaseException | None = None
         self.unsaved: list[Picture] = []
         self.sent = self.spent = 0
-        self.awaited = 0
+        self.awaited = self.short = 0
+        self.admission = Admission(job.policy)
         self._maker = maker
         self._rows = Changeover(job, maker.archive)
         self._state: RunState = "running"
         self._claimed_by_others: list[Row] = []
+        self._left: list[tuple[ToSend, int]] = []  # not begun by the server, each with the news until then
+        self._drops_unsent = False
         self._reading = True
         self._paying = 0
         self._paid = anyio.Event()
@@ -95,7 +107,8 @@ class Runner:
         return self._state != "running"
 
     def stop(self) -> None:
-        """Begin no further call; those in flight are finished."""
+        """Begin no further call; what was sent is finished, what waits to be sent is not."""
+        self._drops_unsent = True
         if not self.halted:
             self._state = "stopped"
 
@@ -107,7 +120,8 @@ class Runner:
 
     def _halt(self, error: BaseException) -> None:
         self.error = self.error or error
-        self.stop()
+        if not self.halted:
+            self._state = "stopped"
 
     def begin(self) -> None:
         """Make the folder and begin the run in its index; waits for the disk.
@@ -125,8 +139,10 @@ class Runner:
                     await self._maker.recover()
                     async with anyio.create_task_group() as refreshing:
                         refreshing.start_soon(self._refresh)
+                        refreshing.start_soon(self._heed_stop)
                         await self._send_rows()
                         await self._await_others()
+                        await self._try_again()
                         if self.counts["unknown"]:  # a worker that was given up may have finished its call
                             await self._maker.recover(again=True)
                         refreshing.cancel_scope.cancel()
@@ -135,7 +151,8 @@ class Runner:
                     await run_sync(self._end)
 
     def _end(self) -> None:
-        self._rows.end("complete" if self._state == "running" else self._state)
+        why = str(self.error) if isinstance(self.error, CometError) else ""
+        self._rows.end("complete" if self._state == "running" else self._state, why)
         self._write_metadata()
 
     def _write_metadata(self) -> None:
@@ -156,20 +173,43 @@ class Runner:
             await run_sync(self._write_metadata)
             await anyio.sleep(20 * (anyio.current_time() - began))
 
+    async def _heed_stop(self) -> None:
+        """Once the run is halted nothing begins, and what is not sent yet may be dropped; any thread may say so."""
+        while not self._drops_unsent:
+            await anyio.sleep(HEED)
+            if self.halted:
+                self.admission.close()
+        self._maker.abandon()
+
     # --- rows are read
 
     async def _send_rows(self) -> None:
+        reader = ThreadPoolExecutor(1, "comet_magic-rows")
+        try:
+            await self._send(partial(self._read, reader))
+        finally:
+            self._reading = False
+            reader.shutdown(wait=False)
+
+    async def _send(self, hand_out: Callable[[MemoryObjectSendStream[ToSend]], Awaitable[None]]) -> None:
+        """Make the rows that are handed out, so many side by side."""
         send, receive = anyio.create_memory_object_stream["ToSend"](0)
         async with anyio.create_task_group() as group:
             for _ in range(self.job.in_flight):
                 group.start_soon(self._work, receive.clone())
             receive.close()
-            reader = ThreadPoolExecutor(1, "comet_magic-rows")
-            try:
-                await self._read(reader, send)
-            finally:
-                self._reading = False
-                reader.shutdown(wait=False)
+            await hand_out(send)
+
+    async def _try_again(self) -> None:
+        """Make the rows that the server did not begin, if it has answered since or the run pauses."""
+        while not self.halted:
+            news, left = self.admission.news, self._left
+            again = [row for row, known in left if known < news]
+            if not again:
+                break
+            self._left = [one for one in left if one[1] == news]
+            await self._send(partial(_hand_out, again))
+        self.counts["open"] += len(self._left)
 
     async def _work(self, receive: MemoryObjectReceiveStream[ToSend]) -> None:
         async with receive:
@@ -250,7 +290,17 @@ class Runner:
             if fault is None or not gone:
                 self._settle(row, "failed" if fault else "done")
                 return
-        self._settle(row, self._heed(await self._pay(row, redo=again)))
+        epoch = await self.admission.enter()
+        if epoch is None:
+            self._settle(row, "open")
+            return
+        call = await self._pay(row, redo=again)
+        status = self._heed(call, epoch)
+        error = call.errors[0] if call.errors else None
+        if status == "open" and error is not None and error.retryable and is_outage(error):
+            self._left.append(((row, found), self.admission.news))
+        else:
+            self._settle(row, status)
 
     async def _pay(self, row: Row, *, redo: bool) -> RunningCall:
         """Make the call; if money is short, wait for what the calls in flight give back."""
@@ -268,21 +318,34 @@ class Runner:
                 self._paid.set()
                 self._paid = anyio.Event()
                 return call
+            self.short += 1
             await paid.wait()
+            self.short -= 1
+            if self._drops_unsent:
+                return call
 
-    def _heed(self, call: RunningCall) -> SettledStatus:
-        """What the row is after its call; an error that ends the run halts it."""
+    def _heed(self, call: RunningCall, epoch: int) -> SettledStatus:
+        """What the row is after its call; failures may pause the run or end it."""
         error = call.errors[0] if call.errors else None
         paid = error is None or error.outcome in ("unknown", "billed")
         self.sent += paid or call.attempts > 0
         self.spent += ((call.reserved if call.cost is None else call.cost) or 0) if paid else 0
+        own_models = "model" in self.job.expander.parameters
+        ending = self.admission.heard(error, epoch, own_models=own_models)
         if isinstance(error, CopyTaken):
             return _status_of(error.taken[0])
         if isinstance(error, BudgetExceededError) and not self.halted:
             self._state = "over_budget"
-        if error is not None and ends_run(error):
+        if (
+            isinstance(error, RateLimitError) and self._drops_unsent
+        ):  # it is not sent again because the run stops
+            ending = None
+        if ending is not None:
             self.unsaved += call.pictures
-            self._halt(error)
+            self._halt(ending)
+            self.stop()
+        if error is not None and type(error) is CometError and error.outcome == "not_sent":  # it was stopped
+            return "open"
         return status_after(error)
 
     def _settle(self, row: Row, status: SettledStatus) -> None:
@@ -299,10 +362,15 @@ class Runner:
             await anyio.sleep(LOOK)
             await self._maker.recover(again=True)
             rows, self._claimed_by_others = self._claimed_by_others, []
-            for row, found in await run_sync(self._look_up, rows):
-                await self._make(row, found)
+            await self._send(partial(_hand_out, await run_sync(self._look_up, rows)))
         self.counts["open"] += len(self._claimed_by_others)
         self.awaited = 0
+
+
+async def _hand_out(rows: list[ToSend], send: MemoryObjectSendStream[ToSend]) -> None:
+    async with send:
+        for one in rows:
+            await send.send(one)
 
 
 def _status_of(found: Copy | None) -> SettledStatus:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from comet_magic.pipeline import Dataset, generate_dataset
+from comet_magic.pipeline.dataset import read_job
+from comet_magic.pipeline.dataset_run import DatasetRun
 from tests.pipeline.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -39,3 +42,17 @@ def settings(endpoint: Endpoint) -> dict[str, Any]:
         "price_per_image": 0.04,
         "progress": False,
     }
+
+
+def impatient(
+    source: Any,
+    out: Path,
+    *,
+    pauses: tuple[float, ...] = (0.05,) * 4,
+    cluster: str | None = None,
+    **options: Any,
+) -> DatasetRun:
+    """A run as `generate_dataset` makes it, whose pauses are short."""
+    job = read_job(source, out, "prompt", {name: options[name] for name in options if name != "progress"})
+    job = replace(job, policy=replace(job.policy, pauses=pauses))
+    return DatasetRun(job, cluster=cluster, progress=options.get("progress", False))

@@ -1,7 +1,8 @@
 """A quick images endpoint in a thread: one small picture for all, a pace, refusals on request, and every call counted.
 
 The prompt decides: `REFUSE` is refused by policy, `BROKEN` gets half an answer, `LOST` is charged and cut off,
-`FORBIDDEN` is a wrong key, `EMPTY` an empty account. What is charged is counted when work begins.
+`FORBIDDEN` is a wrong key, `EMPTY` an empty account, `DOWN` a gateway without its server. What is charged is counted
+when work begins.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Endpoint(LoopbackServer):
         self.picture = picture
         self.sold_out = False  # whether no address gives its picture any more
         self.forgiving = False  # whether nothing is refused any more
+        self.down = 0  # so many requests more find a gateway without its server
         self.asked: list[Asked] = []
         self.halfway: float | None = None  # seconds that an answer stops in its middle
         self.downloading = self.most_downloading = 0
@@ -160,6 +162,9 @@ class Endpoint(LoopbackServer):
             if self._tokens < 1:
                 return 429, {"message": "Rate limit reached", "code": "rate_limit_exceeded"}
             self._tokens -= 1
+        if self.down:
+            self.down -= 1
+            return _ANSWERS["DOWN"]
         for word, answer in _ANSWERS.items():
             if word in prompt and not self.forgiving:
                 return answer
@@ -170,6 +175,7 @@ _ANSWERS: dict[str, tuple[int, dict[str, Any]]] = {
     "REFUSE": (400, {"message": "Your request was rejected", "code": "moderation_blocked"}),
     "FORBIDDEN": (401, {"message": "Invalid token", "code": "invalid_api_key"}),
     "EMPTY": (402, {"message": "Payment required", "code": "insufficient_user_quota"}),
+    "DOWN": (502, {"message": "Bad gateway"}),
     "WRONG": (400, {"message": "No such size", "code": "invalid_value", "param": "size"}),
 }
 

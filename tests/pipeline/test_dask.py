@@ -33,7 +33,7 @@ from comet_magic.errors import (
 )
 from comet_magic.pipeline import generate_dataset, open_dataset
 from comet_magic.request import ImageRequest
-from tests.pipeline.conftest import settings
+from tests.pipeline.conftest import impatient, settings
 from tests.pipeline.endpoint import Endpoint
 from tests.pipeline.maker import begin_and_die, kill, rows_of, start_maker
 from tests.processes import HOME
@@ -256,6 +256,22 @@ def test_a_wrong_key_on_the_workers_stops_the_run(workers: Workers, fresh: Endpo
         )
 
     assert fresh.paid < 10
+
+
+def test_a_server_that_is_down_for_the_workers_ends_the_run(
+    workers: Workers, fresh: Endpoint, tmp_path: Path
+) -> None:
+    rows = [f"DOWN {row}" for row in rows_of(100)]
+    options = settings(fresh) | {"cluster": workers[0]}
+    with pytest.raises(AmbiguousError, match="the run was stopped"):
+        impatient(rows, tmp_path / "set", **options).report()
+    sent = len(fresh.asked)
+    counts = open_dataset(tmp_path / "set").counts
+
+    assert (counts["unknown"], counts["open"]) == (sent, 100 - sent)
+    assert sent <= 8 + 2 + 4
+    fresh.forgiving = True
+    assert generate_dataset(rows, tmp_path / "set", **options).counts["done"] == 100 - sent
 
 
 def test_workers_without_a_key_stop_the_run_before_anything_is_sent(
