@@ -12,6 +12,7 @@ import re
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import call
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def clean_url(url: object) -> str:
 def looks_like_key(text: str) -> bool:
     """Whether the text contains a key in use, or something that looks like an API key."""
     shown = _printable(text)
-    views = [_view(shown, pattern) for pattern in (_NOISE, _ESCAPES)]
+    views = _view(shown, _NOISE), _view(shown, _ESCAPES)
     return bool("sk+" in views[0] and _KEY_FORM.search(shown)) or any(
         secret._within(view)  # noqa: SLF001 - our own type
         for secret in _secrets()
@@ -293,7 +294,7 @@ def _occurrences(view: str, parts: frozenset[str]) -> Iterator[tuple[int, int]]:
 
 
 def _secrets() -> list[Secret]:
-    return [secret for reference in _live.valuerefs() if (secret := reference()) is not None]
+    return [*filter(None, map(call, _live.valuerefs()))]
 
 
 def _view(text: str, pattern: re.Pattern[str]) -> str:

@@ -121,11 +121,12 @@ class Tariff:
 
     def of_usage(self, usage: Mapping[str, Any] | None) -> int | None:
         """The cost of an answered call by its own count of tokens, rounded up; None if that is missing."""
-        used = usage or {}
-        made, given = _tokens(used, "output_tokens"), _tokens(used, "input_tokens")
-        if made is None or given is None or self.image_out is None:
+        if not usage or self.image_out is None:
             return None
-        details = used.get("input_tokens_details")
+        made, given = _tokens(usage, "output_tokens"), _tokens(usage, "input_tokens")
+        if made is None or given is None:
+            return None
+        details = usage.get("input_tokens_details")
         pictures = _tokens(details, "image_tokens") or 0 if isinstance(details, Mapping) else 0
         words = max(given - pictures, 0)
         parts = words * (self.text_in or 0) + pictures * (self.image_in or 0) + made * self.image_out

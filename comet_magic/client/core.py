@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from dataclasses import dataclass
 from itertools import count, filterfalse, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -170,7 +172,7 @@ class Core(ForkHooks):
         """Begin with nothing at work: loop, locks and calls in flight belong to one process."""
         self._lock = threading.Lock()
         self._jobs: set[Job] = set()
-        self._unfinished: set[Job] = set()
+        self._begun: weakref.WeakSet[Job] = weakref.WeakSet()
         self._loop: LoopHandle | None = None
         self._workers = anyio.CapacityLimiter(WORKERS)
         self.limiter = Limiter(_side_by_side(self.settings.max_in_flight), per_minute=self._per_minute)
@@ -215,7 +217,10 @@ class Core(ForkHooks):
             copies = (*open_copies, *islice(free, missing))
         price = self._price(requests)
         most = price + self._price(awaited)  # what is awaited is bought if nothing comes of it
-        self._check_cost(most, options.get("max_cost"))
+        given = options.get("max_cost")
+        limit = self._max_cost if given is None else parse_dollars(given)
+        if limit is not None:
+            _check_cost(most, limit)
         return Plan(first, requests, Price(price.low_micro, most.high_micro), reused, awaited, copies)
 
     def _price(self, requests: Sequence[ImageRequest]) -> Price:
@@ -241,20 +246,6 @@ class Core(ForkHooks):
         free = filterfalse(gone.__contains__, count())
         return tuple(newest), tuple(open_copies[: wanted - len(newest)]), free
 
-    def _check_cost(self, price: Price, given: float | None) -> None:
-        limit = self._max_cost if given is None else parse_dollars(given)
-        if limit is None or (price.high_micro is not None and price.high_micro <= limit):
-            return
-        if price.high_micro is None:
-            raise BudgetExceededError(
-                "max_cost is set and the price of this call is unknown",
-                hint="Give price_per_image= (USD) to the client, or leave max_cost out.",
-            )
-        raise BudgetExceededError(
-            f"the call may cost {price}; max_cost is {dollars(limit)}",
-            hint="Ask for fewer or smaller pictures, name the quality and size, or raise --max-cost.",
-        )
-
     # --- running
 
     def submit(self, prompt: str, options: Mapping[str, Any]) -> Job:
@@ -277,7 +268,7 @@ class Core(ForkHooks):
             first=plan.first,
             price=plan.price,
             reused=reused,
-            copies=(*(stored.copy for stored in plan.reused), *(plan.copies or ())),
+            copies={*map(attrgetter("copy"), plan.reused), *(plan.copies or ())},
             on_event=options.get("on_event"),
             folder=self.archive.folder,
             timeout=options.get("timeout"),
@@ -295,8 +286,7 @@ class Core(ForkHooks):
         with self._lock:
             job.loop = self._open_loop().thread
             self._jobs.add(job)
-        self._unfinished.add(job)
-        job.add_done_callback(self._unfinished.discard)
+            self._begun.add(job)
         job.loop.start(self._run, job)
         return job
 
@@ -386,7 +376,9 @@ class Core(ForkHooks):
     @property
     def unfinished(self) -> tuple[Job, ...]:
         """Jobs whose result is not there yet."""
-        return tuple(self._unfinished)
+        with self._lock:
+            begun = tuple(self._begun)
+        return tuple(job for job in begun if not job.done())
 
     def close(self) -> None:
         """Take no more calls; what was sent runs on, what was not is cancelled."""
@@ -436,3 +428,21 @@ def _side_by_side(most: int) -> int:
         most,
     )
     return fewer
+
+
+def _check_cost(price: Price, limit: int) -> None:
+    """Refuse a call that may cost more than its own limit, in micro-USD.
+
+    Raises:
+        BudgetExceededError: it may, or its price is unknown.
+    """
+    if price.high_micro is None:
+        raise BudgetExceededError(
+            "max_cost is set and the price of this call is unknown",
+            hint="Give price_per_image= (USD) to the client, or leave max_cost out.",
+        )
+    if price.high_micro > limit:
+        raise BudgetExceededError(
+            f"the call may cost {price}; max_cost is {dollars(limit)}",
+            hint="Ask for fewer or smaller pictures, name the quality and size, or raise --max-cost.",
+        )

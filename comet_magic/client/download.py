@@ -225,7 +225,11 @@ async def _body(response: httpx.Response, url: str, largest: int) -> bytes:
         if not body:
             raise _Transient("an answer without a byte")
         if len(body) <= largest:
-            return _unpacked(body, response.headers.get("content-encoding", ""), largest)
+            return (
+                body
+                if sniff(body)
+                else _unpacked(body, response.headers.get("content-encoding", ""), largest)
+            )
     raise DownloadError(f"the picture at {clean_url(url)} is larger than max_image_bytes, {largest}")
 
 

@@ -9,6 +9,7 @@ from concurrent import futures
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import CallAbandoned, CometError, PartialResultError, SaveError
@@ -311,7 +312,7 @@ class Job(futures.Future[Images]):
             created=created,
             usage=_sum_usage(usages),
             cost_micro=total(costs),
-            notice="; ".join(dict.fromkeys(filter(None, (notice, *(one.notice for one in pictures))))),
+            notice="; ".join(dict.fromkeys(filter(None, (notice, *map(attrgetter("notice"), pictures))))),
             inputs=self.first.inputs,
             parents=self.parents,
             request=self.first,

@@ -53,10 +53,11 @@ class EndSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-            self._ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
-            for number in self._ours:
-                signal.signal(number, self._hear)
+            for name in NAMES:
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                    self._ours.append(number)
+                    signal.signal(number, self._hear)
         return self
 
     def __exit__(self, *_: object) -> None:

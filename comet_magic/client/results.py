@@ -63,15 +63,16 @@ class ResultWriter:
         if answer.cut is not None and reply.count < call.request.n:
             reply = replace(reply, items=(*reply.items, ReplyItem(error=answer.cut)))
         cost = cost_of(call.request, reply.usage, reply.count, self._core.price_per_image)
-        if any(item.url for item in reply.items):
-            asked = self._core.base.url + call.request.path
-            items = (replace(item, url=item.url and absolute_url(item.url, asked)) for item in reply.items)
+        asked = self._core.base.url + call.request.path
+        urls = [item.url and absolute_url(item.url, asked) for item in reply.items]
+        if any(urls):
+            items = [replace(item, url=url) for item, url in zip(reply.items, urls, strict=True)]
             reply = replace(reply, items=tuple(items))
             try:
                 self._archive.received(
                     flight.claim,
                     request_id=call.request_id,
-                    urls=[item.url for item in reply.items],
+                    urls=urls,
                     usage=reply.usage or None,
                     status=answer.status,
                 )

@@ -320,7 +320,7 @@ class DownloadTransport:
 
     def proxy_for(self, url: PictureURL) -> Proxy | None:
         """The proxy that is always used, of the setting `download_proxy`; this machine is not reached through it."""
-        return None if is_this_machine(url.trusted or url.host) else self._proxy
+        return self._proxy if self._proxy and not is_this_machine(url.trusted or url.host) else None
 
     @staticmethod
     def way_out(url: PictureURL) -> Proxy | None:

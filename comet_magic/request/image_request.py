@@ -93,7 +93,8 @@ class ImageRequest:
         for name, value in self._set():
             check_value(self.spec, name, value)
         self._check_together()
-        check_extra(self.extra)
+        if self.extra:
+            check_extra(self.extra)
 
     def _check_together(self) -> None:
         """Check parameters that are valid alone but not together.
@@ -188,11 +189,13 @@ class ImageRequest:
 
     def key_text(self, vendor: str) -> str:
         """The text that `key` hashes: everything that changes the pictures, in canonical form."""
-        parameters, extra = dict(self._set()), dict(self.extra)
+        parameters = self.to_dict()
+        extra = parameters.pop("extra", {})
+        facts = {"version": _KEY_VERSION, "vendor": vendor}
+        facts |= {name: parameters.pop(name) for name in ("model", "prompt")}
         for name in _NOT_IN_KEY:
             parameters.pop(name, None)
             extra.pop(name, None)
-        facts = {"version": _KEY_VERSION, "vendor": vendor, "model": self.model, "prompt": self.prompt}
         inputs = {"inputs": self.inputs.key} if self.inputs.images else {}
         return canonical({**facts, "parameters": parameters, "extra": extra, **inputs})
 
@@ -253,7 +256,7 @@ class ImageRequest:
     @property
     def most_pictures(self) -> int:
         """How many pictures may come: more than `n` if the model may make a sequence of each."""
-        if self.extra.get("sequential_image_generation") != "auto":
+        if not self.extra or self.extra.get("sequential_image_generation") != "auto":
             return self.n
         options = self.extra.get("sequential_image_generation_options")
         most = options.get("max_images") if isinstance(options, dict) else None

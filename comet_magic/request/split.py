@@ -51,6 +51,8 @@ def requests_of(
     size = {"size": given["size"]} if given.get("size", one.size) != one.size else {}
     asked = {**(one.asked or {}), **size, **(options.get("asked") or {})}
     one = replace(one, asked=asked) if asked else one
+    if count == 1:
+        return (one,)
     most = 1 if one.stream else one.spec.n.high
     whole, rest = divmod(count, most)
     parts = [most] * whole + [rest] * bool(rest)
