@@ -139,7 +139,7 @@ class _BaseClient:
 
     async def _awaited(self, prompt: str, options: Options) -> Images:
         """Make a call from an asyncio loop; where files are read first, it is started in a thread."""
-        _warn(sent_as_typed(prompt))
+        _warn_of_alternatives(prompt)
         start = partial(self._core.submit, prompt, options)
         slow = options.get("reuse") or options.get("image") is not None
         job = await started(self._core, start) if slow else start()
@@ -166,7 +166,7 @@ class Client(_BaseClient):
     def generate(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Turn a prompt into pictures; takes, gives and raises what `comet_magic.generate` does."""
         prompt = _concealed(prompt, options)
-        _warn(sent_as_typed(prompt))
+        _warn_of_alternatives(prompt)
         images = checked(wait(self._core.submit(prompt, options)), options)
         images.maker = self.generate
         return images
@@ -295,6 +295,12 @@ def _warn(message: str) -> None:
     """Warn in the caller's own line, unless the message is empty."""
     if message:
         warnings.warn(message, stacklevel=callers_level())
+
+
+def _warn_of_alternatives(prompt: object) -> None:
+    """Warn if a prompt has alternatives, which are not drawn here."""
+    if isinstance(prompt, str) and "|" in prompt:
+        _warn(sent_as_typed(prompt))
 
 
 def callers_level() -> int:
