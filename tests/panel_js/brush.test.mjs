@@ -2,16 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { toPicture, addPoint, boxOf, effective, coordinates, paintStroke, painted } = await load(
-  "brush.js",
-  "toPicture",
-  "addPoint",
-  "boxOf",
-  "effective",
-  "coordinates",
-  "paintStroke",
-  "painted",
-);
+const { toPicture, addPoint, boxOf, effective, coordinates, paintStroke, painted } = await load("brush.js");
 
 /** Writes down what is drawn, as a canvas would draw it. */
 function recorder() {

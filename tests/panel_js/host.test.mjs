@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { load } from "./load.mjs";
 
-const { watchKernel, keepKeys } = await load("host.js", "watchKernel", "keepKeys");
+const { watchKernel, post, keepKeys } = await load("host.js");
 
 /** A signal as Jupyter's libraries have them. */
 class Signal {
@@ -31,40 +31,49 @@ function connection() {
   };
 }
 
-/** A view that is watched, with all that was said of it. */
+/** A view that is watched, and how often it was told of a change. */
 function watched(manager, { classes = [], send = () => {} } = {}) {
-  const [listeners, said, ending] = [[], [], new AbortController()];
+  const [listeners, ending] = [[], new AbortController()];
   const model = { widget_manager: manager, send, on: (_, listener) => listeners.push(listener) };
   const el = { classList: { contains: (name) => classes.includes(name) } };
-  const watch = watchKernel({ model, el, signal: ending.signal }, (state) => said.push(state));
-  const tell = () => {
+  const view = { told: 0, model, end: () => ending.abort() };
+  view.live = () => {
     for (const listener of listeners) listener();
   };
-  return { ...watch, said, tell, end: () => ending.abort() };
+  const changed = () => {
+    view.told += 1;
+  };
+  return Object.assign(view, watchKernel(model, el, { signal: ending.signal, changed }));
 }
+
+/** What a view knows. */
+const known = (view) => [view.gone(), view.offline(), view.reason()];
+const LIVE = [false, false, ""];
+const BAND = "The kernel is gone: run this cell again";
 
 test("a front end that shows nothing of its kernel is live", () => {
   for (const manager of [undefined, {}, { get_model() {} }]) {
-    assert.equal(watched(manager).state(), "live");
+    assert.deepEqual(known(watched(manager)), LIVE);
   }
 });
 
 test("a view drawn from a saved file, or without a kernel, is gone from the start", () => {
-  assert.equal(watched({}, { classes: ["jupyter-widgets-disconnected"] }).state(), "gone");
-  assert.equal(watched({ kernel: null }).state(), "gone");
+  assert.deepEqual(known(watched({}, { classes: ["jupyter-widgets-disconnected"] })), [true, false, BAND]);
+  assert.deepEqual(known(watched({ kernel: null })), [true, false, BAND]);
 });
 
 for (const status of ["restarting", "autorestarting", "terminating", "dead"]) {
   test(`a kernel that is ${status} is gone, once and for ever`, () => {
     const kernel = connection();
     const view = watched({ kernel });
+    assert.deepEqual(known(view), LIVE);
     kernel.status = status;
     kernel.statusChanged.emit();
     kernel.status = "idle";
     kernel.statusChanged.emit();
-    view.tell();
-    assert.deepEqual(view.said, ["gone"]);
-    assert.equal(view.state(), "gone");
+    view.live();
+    assert.deepEqual(known(view), [true, false, BAND]);
+    assert.equal(view.told, 1);
   });
 }
 
@@ -75,7 +84,7 @@ test("a kernel that was shut down or exchanged for another is gone", () => {
   kernel.isDisposed = true;
   manager.kernel = connection();
   kernel.disposed.emit();
-  assert.deepEqual(view.said, ["gone"]);
+  assert.deepEqual([view.gone(), view.told], [true, 1]);
 });
 
 test("a lost connection is told after a while, and its return at once", () => {
@@ -83,33 +92,36 @@ test("a lost connection is told after a while, and its return at once", () => {
   try {
     const kernel = connection();
     const view = watched({ kernel });
-    for (const status of ["connecting", "connected", "disconnected"]) {
+    for (const status of ["connecting", "connected", "disconnected", "connecting"]) {
       kernel.connectionStatus = status;
       kernel.connectionStatusChanged.emit();
     }
-    assert.deepEqual(view.said, []);
+    assert.equal(view.told, 0);
     mock.timers.tick(2000);
+    assert.deepEqual([view.told, ...known(view)], [1, false, true, BAND]);
     kernel.connectionStatus = "connected";
     kernel.connectionStatusChanged.emit();
-    assert.deepEqual(view.said, ["offline", "live"]);
+    assert.deepEqual([view.told, ...known(view)], [2, ...LIVE]);
   } finally {
     mock.timers.reset();
   }
 });
 
-test("a message that cannot be sent means that the kernel is gone", () => {
+test("a message goes to the kernel with its buffers", () => {
   const sent = [];
-  const living = watched({ kernel: connection() }, { send: (...all) => sent.push(all) });
+  const view = watched({ kernel: connection() }, { send: (...all) => sent.push(all) });
   const buffers = [new ArrayBuffer(1)];
-  assert.equal(living.send({ kind: "hello" }, buffers), true);
+  assert.equal(post(view.model, { kind: "hello" }, buffers), true);
   assert.deepEqual(sent, [[{ kind: "hello" }, undefined, buffers]]);
+});
 
+test("a message that cannot be sent means that the kernel is gone", () => {
   const refuse = () => {
     throw new Error("Cannot send");
   };
-  const dead = watched({ kernel: connection() }, { send: refuse });
-  assert.equal(dead.send({ kind: "hello" }), false);
-  assert.deepEqual(dead.said, ["gone"]);
+  const view = watched({ kernel: connection() }, { send: refuse });
+  assert.equal(post(view.model, { kind: "hello" }), false);
+  assert.equal(view.gone(), true);
 });
 
 test("the end of a view leaves no listener behind", () => {

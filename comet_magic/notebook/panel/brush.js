@@ -2,7 +2,6 @@
  * The mask brush and the before/after slider: geometry that needs no browser, and the elements that use it.
  *
  * All coordinates are pixels of the picture, from its upper left corner. strokes.py draws the same strokes at full size.
- * Python joins host.js, this file and panel.js into one ES module; so this one has plain functions and no `export`.
  */
 
 /**
@@ -29,7 +28,7 @@ const PREVIEW_EDGE = 1024; // longest edge of the canvas, pixels
  * @param {number} y
  * @returns {[number, number]} with one decimal
  */
-function toPicture(shown, width, height, x, y) {
+export function toPicture(shown, width, height, x, y) {
   /** @param {number} place @param {number} most */
   const within = (place, most) => Math.round(Math.min(Math.max(place * most, 0), most) * 10) / 10;
   return [within((x - shown.left) / shown.width, width), within((y - shown.top) / shown.height, height)];
@@ -44,7 +43,7 @@ function toPicture(shown, width, height, x, y) {
  * @param {number} size of the brush
  * @returns {boolean} whether it was added
  */
-function addPoint(points, x, y, size) {
+export function addPoint(points, x, y, size) {
   const last = points.length - 2;
   if (last >= 0 && Math.hypot(x - points[last], y - points[last + 1]) < Math.max(1, size / 8)) return false;
   points.push(x, y);
@@ -57,7 +56,7 @@ function addPoint(points, x, y, size) {
  * @param {number[]} corners x, y, x, y
  * @returns {Frame}
  */
-function boxOf([x, y, right, bottom]) {
+export function boxOf([x, y, right, bottom]) {
   return {
     left: Math.min(x, right),
     top: Math.min(y, bottom),
@@ -72,12 +71,12 @@ function boxOf([x, y, right, bottom]) {
  * @param {Stroke[]} strokes
  * @returns {Stroke[]}
  */
-function effective(strokes) {
+export function effective(strokes) {
   return strokes.slice(strokes.map((stroke) => stroke.tool).lastIndexOf("clear") + 1);
 }
 
 /** @param {Stroke[]} strokes @returns {number} how many coordinates they have */
-function coordinates(strokes) {
+export function coordinates(strokes) {
   return strokes.reduce((count, stroke) => count + (stroke.points?.length ?? 0), 0);
 }
 
@@ -89,7 +88,7 @@ function coordinates(strokes) {
  * @param {number} width of the picture
  * @param {number} height
  */
-function paintStroke(context, { tool, size = 1, points = [] }, width, height) {
+export function paintStroke(context, { tool, size = 1, points = [] }, width, height) {
   context.globalCompositeOperation =
     tool === "erase" ? "destination-out" : tool === "invert" ? "source-out" : "source-over";
   if (tool === "invert") {
@@ -114,7 +113,7 @@ function paintStroke(context, { tool, size = 1, points = [] }, width, height) {
  * @param {Uint8ClampedArray} pixels red, green, blue and alpha by turns
  * @returns {number}
  */
-function painted(pixels) {
+export function painted(pixels) {
   let marked = 0;
   for (let i = 3; i < pixels.length; i += 4) if (pixels[i] > 127) marked += 1;
   return pixels.length ? marked / (pixels.length / 4) : 0;
@@ -129,7 +128,7 @@ function painted(pixels) {
  * @param {(Node | string)[]} children
  * @returns {HTMLElementTagNameMap[T]}
  */
-function element(tag, { style, ...properties } = {}, ...children) {
+export function element(tag, { style, ...properties } = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.includes("-") || name === "role") made.setAttribute(name, String(value));
@@ -156,7 +155,7 @@ const OVER = { position: "absolute", inset: "0", width: "100%", height: "100%" }
  *   marked, from 0 to 1
  * @returns {{ el: HTMLElement, strokes: () => Stroke[], focus: () => void }}
  */
-function maskBrush({ image, width, height, strokes = [], signal, changed }) {
+export function maskBrush({ image, width, height, strokes = [], signal, changed }) {
   let acts = [...strokes];
   /** @type {"brush" | "erase" | "box"} */
   let tool = "brush";
@@ -375,7 +374,7 @@ function maskBrush({ image, width, height, strokes = [], signal, changed }) {
  * @param {string} [options.label] what is compared
  * @returns {HTMLElement}
  */
-function compareSlider({ before, after, width, height, label = "Before and after" }) {
+export function compareSlider({ before, after, width, height, label = "Before and after" }) {
   const range = element("input", { type: "range", min: "0", max: "100", value: "50", "aria-label": label });
   const over = element("img", { src: after, alt: "After", draggable: false, style: OVER });
   const line = element("div", { className: "comet-compare-line", "aria-hidden": "true" });

@@ -1,7 +1,6 @@
 /**
  * What reaches past anywidget's contract: the kernel behind a view, and the keyboard shortcuts of the notebook.
  *
- * Python joins this file, brush.js and panel.js into one ES module; so this one has plain functions and no `export`.
  * Each thing of a front end is asked for before it is used: voila, marimo, VS Code and Colab have only some of them.
  */
 
@@ -25,50 +24,45 @@ const ENDED = ["dead", "terminating", "restarting", "autorestarting"];
 /**
  * Follow whether the kernel of a view can be reached.
  *
- * "gone" is for ever: the kernel ended or was restarted, or the view was drawn from a saved file. "offline" means that
- * the connection to the server is lost; it becomes "live" if the connection comes back.
+ * Gone is for ever: the kernel ended or was restarted, or the view was drawn from a saved file. Offline means that the
+ * connection to the server is lost; it may come back.
  *
- * @param {object} view
- * @param {AnyModel} view.model
- * @param {HTMLElement} view.el the element that anywidget gave to `render`
- * @param {AbortSignal} view.signal ends the watch
- * @param {(state: KernelState) => void} changed called with each new state, never with the first
- * @returns {{ state: () => KernelState, send: (message: object, buffers?: ArrayBuffer[]) => boolean }} `send` tells
- *   whether the front end took the message; a kernel that is offline may get it much later
+ * @param {AnyModel} model
+ * @param {HTMLElement} el the element that anywidget gave to `render`
+ * @param {object} watch
+ * @param {AbortSignal} watch.signal ends it
+ * @param {() => void} watch.changed called when an answer has changed
+ * @returns {{ gone: () => boolean, offline: () => boolean, reason: () => string }} `reason` is a sentence for people,
+ *   "" while the kernel can be reached
  */
-function watchKernel({ model, el, signal }, changed) {
+export function watchKernel(model, el, { signal, changed }) {
   const manager = /** @type {{ kernel?: KernelConnection | null } | undefined} */ (
     /** @type {unknown} */ (model.widget_manager)
   );
   const kernel = manager?.kernel;
-  /** @type {KernelState} */
-  let state = "live";
-  let timer = 0;
-
-  const gone = () =>
-    state === "gone" ||
+  const ended = () =>
+    refusing.has(model) ||
     el.classList.contains("jupyter-widgets-disconnected") ||
     (manager !== undefined && "kernel" in manager && !manager.kernel) ||
     kernel?.isDisposed === true ||
     ENDED.includes(kernel?.status ?? "");
-  const offline = () => (kernel?.connectionStatus ?? "connected") !== "connected";
+  const lost = () => (kernel?.connectionStatus ?? "connected") !== "connected";
 
-  /** @param {KernelState} next */
-  const become = (next) => {
-    if (next === state) return;
-    state = next;
-    changed(state);
-  };
+  let [gone, offline, timer] = [ended(), false, 0];
   const check = () => {
-    if (gone()) become("gone");
-    else if (!offline()) become("live");
-    else if (state === "live" && timer === 0) timer = setTimeout(still, RECONNECTING);
+    const before = [gone, offline].join();
+    gone ||= ended();
+    if (!lost()) {
+      clearTimeout(timer);
+      [offline, timer] = [false, 0];
+    } else if (!offline && timer === 0) {
+      timer = setTimeout(() => {
+        offline = lost();
+        if (offline) changed();
+      }, RECONNECTING);
+    }
+    if ([gone, offline].join() !== before) changed();
   };
-  const still = () => {
-    timer = 0;
-    if (!signal.aborted && !gone() && offline()) become("offline");
-  };
-
   const signals = [kernel?.disposed, kernel?.statusChanged, kernel?.connectionStatusChanged];
   for (const each of signals) each?.connect(check);
   model.on("comm_live_update", check);
@@ -76,19 +70,36 @@ function watchKernel({ model, el, signal }, changed) {
     clearTimeout(timer);
     for (const each of signals) each?.disconnect(check);
   });
-  if (gone()) state = "gone";
-  else check();
+  check();
   return {
-    state: () => state,
-    send: (message, buffers) => {
-      try {
-        model.send(message, undefined, buffers);
-      } catch {
-        become("gone"); // a closed comm refuses, and says no more
-      }
-      return state !== "gone";
+    gone: () => {
+      gone ||= ended();
+      return gone;
     },
+    offline: () => offline,
+    reason: () => (gone || offline ? "The kernel is gone: run this cell again" : ""),
   };
+}
+
+/** Models whose front end refused a message, because their kernel is gone. @type {WeakSet<AnyModel>} */
+const refusing = new WeakSet();
+
+/**
+ * Send a message to Python. A kernel that is offline or busy gets it later.
+ *
+ * @param {AnyModel} model
+ * @param {object} message
+ * @param {ArrayBuffer[]} [buffers]
+ * @returns {boolean} whether the front end took it
+ */
+export function post(model, message, buffers) {
+  try {
+    model.send(message, undefined, buffers);
+  } catch {
+    refusing.add(model); // a closed comm refuses, and says no more
+    return false;
+  }
+  return true;
 }
 
 /**
@@ -100,7 +111,7 @@ function watchKernel({ model, el, signal }, changed) {
  * @param {HTMLElement} root of the view; dialogs must be in it
  * @param {AbortSignal} signal ends it
  */
-function keepKeys(root, signal) {
+export function keepKeys(root, signal) {
   /** @param {KeyboardEvent} event */
   const saves = (event) =>
     (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "s";
