@@ -64,8 +64,8 @@ class Pause:
 
     def text(self, left: float) -> str:
         """What a person reads while so many seconds are left."""
-        when = f"in {left:.0f} s" if left > 0 else "now"
-        return f"paused ({self.reason}): one row is tried {when}, try {self.attempt} of {self.attempts}"
+        span = f" {left:.0f} s, then" if left > 0 else ","
+        return f"paused{span} one row, try {self.attempt} of {self.attempts}: {self.reason}"
 
 
 def is_outage(error: CometError) -> bool:
@@ -125,7 +125,9 @@ class Failures:
             self._answered()
         elif type(error).__name__ in decisions.ENDS_RUN or isinstance(error, SaveError):
             return error
-        elif not _is_of_its_row(error) and not (is_outage(error) and epoch < self.epoch):
+        elif is_outage(error) and epoch < self.epoch:
+            self._unanswered += 1
+        elif not _is_of_its_row(error):
             return self._failed(error, own_models=own_models)
         return None
 
@@ -153,7 +155,7 @@ class Failures:
             return _ending(
                 error, f"{self._unanswered} calls in a row had no usable answer, {tried} of them tries"
             )
-        reason = f"{self._unanswered} calls in a row had no usable answer; the last: {clean(error, limit=80)}"
+        reason = f"{self._unanswered} calls in a row had no usable answer ({clean(error, limit=80)})"
         self.pause = Pause(policy.pauses[tried], tried + 1, len(policy.pauses), reason)
         self.epoch += 1
         self.news += 1

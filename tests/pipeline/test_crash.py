@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from comet_magic.archive import Archive
 from comet_magic.pipeline import generate_dataset, open_dataset, plan
+from tests.notebook.conftest import Kernel
 from tests.pipeline.conftest import settings
 from tests.pipeline.endpoint import Endpoint
 from tests.pipeline.maker import kill, rows_of, start_maker, told
@@ -140,6 +142,32 @@ def test_a_report_after_a_kill_says_what_was_cut_off(tmp_path: Path) -> None:
         assert (
             "3 rows were cut off when a process ended ($0.12 at most); the next run looks after them" in text
         )
+
+
+def test_a_killed_kernel_leaves_rows_unknown_and_the_next_report_says_what_they_may_cost(
+    tmp_path: Path,
+) -> None:
+    with Endpoint(delay=600) as endpoint:
+        options = settings(endpoint) | {"max_in_flight": 3}
+        kernel = Kernel(sys.executable, tmp_path)
+        try:
+            kernel.start(f"import comet_magic as cm; cm.generate_dataset({rows_of(8)}, 'set', **{options})")
+            endpoint.until(lambda seen: seen.running == 3)
+            kernel.kill()
+        finally:
+            kernel.close()
+        cut_off = str(open_dataset(tmp_path / "set"))
+        endpoint.delay = 0.0
+        report = generate_dataset(rows_of(8), tmp_path / "set", **options)
+
+        assert "3 rows were cut off when a process ended ($0.12 at most)" in cut_off
+        assert (report.counts["done"], report.counts["unknown"]) == (5, 3)
+        assert report.failures == {"AmbiguousError: the process ended before the answer came": 3}
+        assert (
+            '3 rows are unknown: sent without an answer, billed perhaps; redo="unknown" may cost $0.12'
+            in str(report)
+        )
+        assert len(endpoint.asked) == 8
 
 
 def test_a_plan_after_a_kill_says_what_is_left(tmp_path: Path) -> None:

@@ -292,6 +292,23 @@ def test_a_run_shows_how_far_it_is(
     assert "3 of 3 rows" in said
 
 
+def test_a_run_says_why_it_waits(
+    endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "EVERY_LINE", 0.02)
+    options = settings(endpoint) | {"progress": True}
+    endpoint.rate, endpoint.retry_after = 1, 0.6
+    comet_magic.generate_dataset(rows_of(2), tmp_path / "crowded", **options)
+    crowded = capsys.readouterr().err
+    endpoint.rate, endpoint.delay = None, 0.2
+    comet_magic.generate_dataset(rows_of(5), tmp_path / "short", **options, max_cost=0.1, max_per_minute=600)
+    short = capsys.readouterr().err
+
+    assert re.search(r"a second.*: waiting \d+ s: the server says too many requests; ", crowded)
+    assert re.search(r": [123] rows? waits? for money that calls in flight have reserved; ", short)
+    assert "; at most 600 a minute\n" in short
+
+
 class BareShell:
     """The shell of a kernel that has no widgets and no way to show one."""
 
