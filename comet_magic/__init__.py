@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .images import Images, read_metadata
     from .notebook.panel import Panel
     from .pipeline import agenerate_dataset, generate_dataset, open_dataset, plan
+    from .preset_files import presets
     from .remote import generate_one
     from .request import ImageRequest
     from .sandbox import start_sandbox
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["AsyncClient", "Client", "ImageRequest", "Images", "__version__", "agenerate"]
 __all__ += ["agenerate_dataset", "edit", "generate", "generate_dataset", "generate_one", "history"]
-__all__ += ["load_ipython_extension", "open_dataset", "panel", "plan", "read_metadata", "spend"]
+__all__ += ["load_ipython_extension", "open_dataset", "panel", "plan", "presets", "read_metadata", "spend"]
 __all__ += ["start_sandbox", "unload_ipython_extension"]
 __all__ += errors.__all__
 
@@ -37,6 +38,7 @@ _LATE = {
     "client": ("AsyncClient", "Client", "agenerate", "edit", "generate"),
     "images": ("Images", "read_metadata"),
     "pipeline": ("agenerate_dataset", "generate_dataset", "open_dataset", "plan"),
+    "preset_files": ("presets",),
     "remote": ("generate_one",),
     "request": ("ImageRequest",),
     "sandbox": ("start_sandbox",),

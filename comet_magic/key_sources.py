@@ -7,7 +7,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .machine import Answer, ask, ask_patiently, here, home
+from .machine import Answer, ask, ask_patiently, here, nearest_file
 from .text import Secret, clean
 
 if TYPE_CHECKING:
@@ -63,8 +63,5 @@ def read_dotenv() -> Answer[tuple[Path, dict[str, str | None], int]]:
 
 
 def find_dotenv(start: Path) -> Path | None:
-    """The nearest `.env` from a folder upwards to the git root or home, or None; without these only in the folder."""
-    folders = [start, *start.parents]
-    ends = [place for place, folder in enumerate(folders) if (folder / ".git").exists() or folder == home()]
-    inside = folders[: ends[0] + 1] if ends else folders[:1]
-    return next((folder / ".env" for folder in inside if (folder / ".env").is_file()), None)
+    """The nearest `.env`, as `nearest_file` looks for it."""
+    return nearest_file(start, ".env")

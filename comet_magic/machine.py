@@ -130,6 +130,14 @@ def here() -> Path:
     )
 
 
+def nearest_file(start: Path, name: str) -> Path | None:
+    """The nearest file of a name from a folder upwards to the git root or home; without these only in the folder."""
+    folders = [start, *start.parents]
+    ends = [place for place, folder in enumerate(folders) if (folder / ".git").exists() or folder == home()]
+    inside = folders[: ends[0] + 1] if ends else folders[:1]
+    return next((folder / name for folder in inside if (folder / name).is_file()), None)
+
+
 def absolute(path: Path) -> Path:
     """The path from the root.
 

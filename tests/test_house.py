@@ -42,6 +42,7 @@ FLOORS: dict[str, set[str]] = {
     "settings": {"errors", "text", "addresses", "machine", "key_sources"},
     "request": {"catalog", "errors", "files", "formats", "money", "text"},
     "protocol": {"text", "errors", "formats"},
+    "preset_files": {"catalog", "errors", "files", "machine", "request", "tables", "text"},
     "images": {"frames", "extras", "files", "formats", "text", "errors", "request", "catalog", "money"},
     "archive": {
         "machine",
@@ -58,6 +59,7 @@ FLOORS: dict[str, set[str]] = {
     },
     "sandbox": {"catalog", "request", "settings", "errors", "money", "fonts"},
     "client": {
+        "preset_files",
         "machine",
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
         *("archive", "money", "formats", "console", "sandbox"),
@@ -74,6 +76,7 @@ FLOORS: dict[str, set[str]] = {
         *("protocol", "catalog", "money", "frames", "extras", "console"),
     },
     "notebook": {
+        "preset_files",
         *("machine", "key_sources", "outputs", "explore"),
         *("client", "sandbox", "images", "request", "catalog", "settings", "text", "errors"),
         *("archive", "files", "formats", "protocol", "money", "console", "tables", ""),

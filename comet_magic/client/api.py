@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from ..errors import ConfigurationError
 from ..images import Images, prepare_inputs
+from ..preset_files import with_preset
 from ..request import Options, requests_of
 from ..request.prompt_template import sent_as_typed
 from ..settings import ClientOptions, ConnectionOptions
@@ -97,7 +98,7 @@ class _BaseClient:
             InvalidRequestError: a parameter breaks a rule; nothing was sent. All else is raised by `.result()`.
         """
         prompt = _concealed(prompt, options)
-        return self._core.submit(prompt, options)
+        return self._core.submit(*with_preset(prompt, options))
 
     @named(Options)
     def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
@@ -110,7 +111,7 @@ class _BaseClient:
             InvalidRequestError: a parameter breaks a rule.
         """
         prompt = _concealed(prompt, options)
-        return self._core.plan(prompt, options)
+        return self._core.plan(*with_preset(prompt, options))
 
     @property
     def archive(self) -> Archive:
@@ -140,10 +141,10 @@ class _BaseClient:
     async def _awaited(self, prompt: str, options: Options) -> Images:
         """Make a call from an asyncio loop; where files are read first, it is started in a thread."""
         _warn_of_alternatives(prompt)
-        start = partial(self._core.submit, prompt, options)
-        slow = options.get("reuse") or options.get("image") is not None
+        start = partial(self.submit, prompt, **options)
+        slow = any(options.get(name) is not None for name in ("reuse", "image", "preset"))
         job = await started(self._core, start) if slow else start()
-        return checked(await finished(job), options)
+        return checked(await finished(job), job)
 
     def spend(self) -> Spend:
         """What this process has spent at this client's vendor in its archive, with its upper bound."""
@@ -167,7 +168,8 @@ class Client(_BaseClient):
         """Turn a prompt into pictures; takes, gives and raises what `comet_magic.generate` does."""
         prompt = _concealed(prompt, options)
         _warn_of_alternatives(prompt)
-        images = checked(wait(self._core.submit(prompt, options)), options)
+        job = self._core.submit(*with_preset(prompt, options))
+        images = checked(wait(job), job)
         images.maker = self.generate
         return images
 
@@ -279,9 +281,9 @@ def _awaited_only(prompt: str, **options: Any) -> Images:  # noqa: ARG001 - as `
     )
 
 
-def checked(images: Images, options: Options) -> Images:
+def checked(images: Images, job: Job) -> Images:
     """The pictures; warns in the caller's own line if they are fewer than requested."""
-    asked = options.get("n") or 1
+    asked = sum(request.n for request in job.requests) + len(job.reused)
     if len(images) < asked:
         message = f"{asked} pictures were requested; the answer held {len(images)}"
         try:
@@ -300,7 +302,7 @@ def _warn(message: str) -> None:
 def _warn_of_alternatives(prompt: object) -> None:
     """Warn if a prompt has alternatives, which are not drawn here."""
     if isinstance(prompt, str) and "|" in prompt:
-        _warn(sent_as_typed(prompt))
+        _warn_of_alternatives(prompt)
 
 
 def callers_level() -> int:
@@ -367,6 +369,7 @@ def _client_for(prompt: str, options: GenerateOptions) -> tuple[Client, Options]
         return shared_client(**where), given
     except ConfigurationError as error:
         problem = error.bare()
+    prompt, given = with_preset(prompt, given)
     requests_of(prompt, given, prepare_inputs(given))
     raise problem
 
@@ -415,6 +418,8 @@ def generate(prompt: str, **options: Unpack[GenerateOptions]) -> Images:
         reuse: take pictures of the same request from the archive (free), also those that a call in flight makes, in
             any process that uses the archive; pay only for the rest. Awaits that call until its own deadline; if it
             may be billed and brought nothing, this call raises its error.
+        preset: the name of a preset: options, which those given here override, and a template around the prompt. Among
+            them are styles such as `watercolor`; `comet_magic.presets()` lists them.
         on_event: called with each `Progress`, `Preview` and `Arrived` of `comet_magic.client`, on another thread; it
             must be quick. What it raises is logged and stops nothing.
 

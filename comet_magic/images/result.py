@@ -242,7 +242,7 @@ class Images(list["Image"]):
 
     def _again(self, options: Mapping[str, Any]) -> Images:
         """The request made once more, by the client that made these pictures or by the shared one."""
-        request, known = self._facts.request, CALL_OPTIONS | {"n", "quality"}
+        request, known = self._facts.request, (CALL_OPTIONS - {"preset"}) | {"n", "quality"}
         if request is None:
             raise InvalidRequestError("how these pictures were made is not known", param="prompt")
         if unknown := options.keys() - known:

@@ -11,6 +11,7 @@ from ..client import wait
 from ..errors import CometError
 from ..images import prepare_inputs
 from ..machine import expanded
+from ..preset_files import Preset, find_preset, with_preset
 from ..request import requests_of
 from ..text import clean
 from . import flags
@@ -72,7 +73,8 @@ def run_cell(
     options = call_options(typed, magics)
     options |= input_options(values, (local_names, shell.user_ns), session.newest)
     output = CellOutput(shell, quiet=bool(values["quiet"]), **magics.display_settings(values["inline"]))
-    requests = requests_of(prompt, options, prepare_inputs(options))
+    sent_prompt, sent = with_preset(prompt, options)
+    requests = requests_of(sent_prompt, sent, prepare_inputs(sent))
     print_notices(notice for request in requests for notice in request.notices)
     if values["dry_run"]:
         print_dry_run(requests, magics.client_settings())
@@ -95,8 +97,7 @@ def run_cell(
     session.newest = images
     bind(shell, values["out"], images)
     output.show(images)
-    if len(images) < options.get("n", 1):
-        print_notices([f"{options['n']} pictures were requested; the answer held {len(images)}"])
+    print_notices(shortfall(images, requests))
     if values["save"]:
         save(images, values["save"], output, metadata=magics.metadata)
     return images
@@ -158,12 +159,16 @@ def _read_prompt(path: str) -> str:
 
 
 def call_options(typed: TypedCell, magics: CometMagics) -> dict[str, Any]:
-    """The options of the call: the cell's flags before the settings of `%config CometMagics`."""
-    defaults = {name: getattr(magics, name) for name in DEFAULTED_OPTIONS}
+    """The options of the call: the cell's flags, its preset, and what that leaves of `%config CometMagics`."""
+    named = typed.values["preset"]
+    preset = Preset("") if named is None else find_preset(named)
+    defaults = {name: getattr(magics, name) for name in DEFAULTED_OPTIONS if name not in preset.options}
     options = {name: value for name, value in (defaults | dict(typed.wire)).items() if value is not None}
     options |= {name: typed.values[name] for name in CALL_FLAGS if typed.values[name] is not None}
-    if magics.reuse:
+    if magics.reuse and "reuse" not in preset.options:
         options["reuse"] = True
+    if named is not None:
+        options["preset"] = preset
     if typed.values["raw"]:
         options["extra"] = dict(typed.values["raw"])
     return options
@@ -222,12 +227,21 @@ def confirmed_client(
         settings["download_proxy"] = values["download_proxy"]
     print_notices(session.new_key_notices(magics.base_url))
     client, picture_notice, _ = session.service(**settings)
-    if not values["yes"] and not never_asks(client.vendor, {**settings, **options}):
+    limits = {**settings, **with_preset(prompt, options)[1]}
+    if not values["yes"] and not never_asks(client.vendor, limits):
         refuse_unconfirmed(client.plan(prompt, **options), magics.confirm_above)
     return client, picture_notice
 
 
 # --- what came
+
+
+def shortfall(images: Images, requests: Sequence[ImageRequest]) -> list[str]:
+    """A sentence if fewer pictures came than were requested."""
+    wanted = sum(request.n for request in requests)
+    return (
+        [f"{wanted} pictures were requested; the answer held {len(images)}"] if len(images) < wanted else []
+    )
 
 
 def name_of(images: Images) -> str:

@@ -42,9 +42,9 @@ def make_matcher(shell: Any, magics: CometMagics) -> Any:
 
 def offer(magic: str, before: str, fragment: str, *, names: list[str], default_model: str) -> list[str]:
     """The words to offer for `fragment`, the word being typed; `before` is the line up to it."""
-    from .flags import FLAGS, flags_of
+    from .flags import USAGE, flags_of
 
-    if magic != "cometimg" and magic not in FLAGS:
+    if magic not in USAGE:
         return []
     flags = flags_of(magic)
     awaiting = re.search(r"(?:^|\s)(--?[\w-]+)(?:\s+|=)$", before)
@@ -80,11 +80,14 @@ def _model(before: str, default: str) -> str:
 
 def _values(flag: Flag, model: str, names: list[str]) -> list[str]:
     from ..catalog import MODELS, RATIOS, SIZE_WORDS, Interval, find
+    from ..preset_files import presets
 
     if flag.name == "model":
         return [each.id for each in MODELS]
     if flag.kind == "name":
         return names
+    if flag.name in ("preset", "delete"):
+        return [each.name for each in presets()]
     if flag.choices:
         return list(flag.choices)
     rule = find(model).parameters.get(flag.name)

@@ -47,6 +47,7 @@ CELL_FLAGS = (
         "",
         "NAME=VALUE",
     ),
+    Flag("preset", "begin with these options and this template; %cometimg_preset lists them", metavar="NAME"),
     Flag("out", "assign the pictures to this variable, and show them", "name", "-o", "NAME"),
     Flag("quiet", "show no progress and no pictures", "switch", "-q"),
     Flag(
@@ -65,6 +66,12 @@ CELL_FLAGS = (
     Flag("no_interpolate", "leave {names} in the prompt as they are", "switch"),
     HELP,
 )
+PRESET_FLAGS = (
+    Flag("template", "put this around the prompt, which {prompt} stands for", metavar="TEXT"),
+    Flag("delete", "remove the preset NAME", metavar="NAME"),
+    *(flag for flag in CELL_FLAGS if flag.name in ("raw", "reuse", "max_cost", "timeout")),
+    HELP,
+)
 FLAGS = {
     "cometimg_models": (Flag("refresh", "ask the vendor for today's models and prices", "switch"), HELP),
     "cometimg_login": (Flag("keyring", "also keep the key in this system's keyring", "switch"), HELP),
@@ -80,9 +87,11 @@ FLAGS = {
         HELP,
     ),
 }
+WITH_WIRE = {"cometimg": CELL_FLAGS, "cometimg_preset": PRESET_FLAGS}
 USAGE = {  # what follows the name of each magic
     "cometimg": "[flags] prompt …",
     "cometimg_models": "[name] [flags]",
+    "cometimg_preset": "[name] [flags]",
     "cometimg_login": "[flags]",
     "cometimg_status": "[flags]",
     "cometimg_cancel": "",
@@ -94,7 +103,7 @@ USAGE = {  # what follows the name of each magic
 @cache
 def flags_of(magic: str) -> tuple[Flag, ...]:
     """The flags of a magic; its name has no percent signs."""
-    return (*wire_flags(), *CELL_FLAGS) if magic == "cometimg" else FLAGS[magic]
+    return (*wire_flags(), *WITH_WIRE[magic]) if magic in WITH_WIRE else FLAGS[magic]
 
 
 @cache

@@ -192,6 +192,24 @@ class CometMagics(Magics):
         raise usage_error(problem)
 
     @_command
+    def cometimg_preset(self, words: str, values: Mapping[str, Any]) -> None:
+        """List presets; with a name and flags keep one, which --preset NAME and generate(preset=NAME) use.
+
+        A preset is options and a template, so it may be a style: %cometimg_preset rough --quality low --template
+        "{prompt}, charcoal on rough paper". Yours are in presets.toml in your configuration folder; a project may have
+        some in cometimg.toml.
+        """
+        from .presets import change_presets
+
+        try:
+            change_presets(words, values)
+        except InvalidRequestError as error:
+            problem = ". ".join(filter(None, (str(error), error.hint)))
+        else:
+            return
+        raise usage_error(problem)
+
+    @_command
     def cometimg_history(self, words: str, values: Mapping[str, Any]) -> Images | None:
         """What was made, newest first; with an ID, the pictures of that call."""
         from . import history

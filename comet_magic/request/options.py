@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-CALL_OPTIONS = frozenset({"timeout", "max_cost", "reuse", "on_event"})
+CALL_OPTIONS = frozenset({"timeout", "max_cost", "reuse", "on_event", "preset"})
 INPUT_OPTIONS = frozenset({"image", "mask", "markup", "resize", "paste_back"})
 
 
@@ -48,3 +48,4 @@ class Options(WireOptions, InputOptions, total=False):
     max_cost: float | None
     reuse: bool | None
     on_event: Callable[[Any], object] | None
+    preset: str | None
