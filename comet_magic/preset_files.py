@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .catalog import Model
 
-Origin = Literal["shipped", "user", "project"]
+Whose = Literal["shipped", "user", "project"]
 PROJECT_FILE, USER_FILE = "cometimg.toml", "presets.toml"
 LARGEST = 64 * 1024  # bytes of a file
 MOST_OF_A_PROJECT = 4  # pictures
@@ -84,7 +84,7 @@ class Preset:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     template: str = ""
-    origin: Origin = "user"
+    origin: Whose = "user"
     label: str = ""
 
 
@@ -106,7 +106,7 @@ class Presets(list[Preset]):
 class _PresetFile(NamedTuple):
     """A file of presets: who wrote it, its folder and name, and what to call it."""
 
-    origin: Origin
+    origin: Whose
     folder: Path
     name: str
     shown: str
@@ -267,7 +267,7 @@ def _text(file: _PresetFile) -> str:
     raise ConfigurationError(f"{clean(file.shown)} cannot be read: {reason}")
 
 
-def _problem(option: str, value: Any, origin: Origin) -> str:
+def _problem(option: str, value: Any, origin: Whose) -> str:
     """Why a preset may not have this option, or ""."""
     kinds = _KINDS if origin == "project" else {**_KINDS, **_OWN_KINDS}
     if option not in kinds:

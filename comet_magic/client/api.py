@@ -302,7 +302,7 @@ def _warn(message: str) -> None:
 def _warn_of_alternatives(prompt: object) -> None:
     """Warn if a prompt has alternatives, which are not drawn here."""
     if isinstance(prompt, str) and "|" in prompt:
-        _warn_of_alternatives(prompt)
+        _warn(sent_as_typed(prompt))
 
 
 def callers_level() -> int:
