@@ -42,7 +42,6 @@ FLOORS: dict[str, set[str]] = {
     "settings": {"errors", "text", "addresses", "machine", "key_sources"},
     "request": {"catalog", "errors", "files", "formats", "money", "text"},
     "protocol": {"text", "errors", "formats"},
-    "comparison": {"errors", "images", "money", "outputs", "tables", "text"},
     "preset_files": {"catalog", "errors", "files", "machine", "request", "tables", "text"},
     "images": {"frames", "extras", "files", "formats", "text", "errors", "request", "catalog", "money"},
     "archive": {
@@ -67,7 +66,7 @@ FLOORS: dict[str, set[str]] = {
     },
     "explore": {
         *("client", "archive", "images", "request", "catalog", "settings", "files", "text", "errors"),
-        *("money", "frames", "extras", "fonts", "outputs", "console"),
+        *("money", "frames", "extras", "fonts", "outputs", "console", "tables", "preset_files"),
     },
     "remote": {"machine", "money", "client", "request", "errors", "archive", "settings", "text"},
     "dask": {"remote", "client", "request", "errors", "archive", "text", "extras"},

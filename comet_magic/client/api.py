@@ -49,6 +49,7 @@ def named(options: type) -> Callable[[F], F]:
                 name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__
             )
             for name, kind in options.__annotations__.items()
+            if name not in shown.parameters
         ]
         function.__signature__ = shown.replace(parameters=[*own, *given])  # type: ignore[attr-defined]  # PEP 362
         return function

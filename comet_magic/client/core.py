@@ -217,10 +217,8 @@ class Core(ForkHooks):
             copies = (*open_copies, *islice(free, missing))
         price = self._price(requests)
         most = price + self._price(awaited)  # what is awaited is bought if nothing comes of it
-        given = options.get("max_cost")
-        limit = self._max_cost if given is None else parse_dollars(given)
-        if limit is not None:
-            _check_cost(most, limit)
+        if options.get("max_cost") is not None or self._max_cost is not None:
+            self.check_cost(most, options.get("max_cost"))
         return Plan(first, requests, Price(price.low_micro, most.high_micro), reused, awaited, copies)
 
     def _price(self, requests: Sequence[ImageRequest]) -> Price:
@@ -245,6 +243,25 @@ class Core(ForkHooks):
         ]
         free = filterfalse(gone.__contains__, count())
         return tuple(newest), tuple(open_copies[: wanted - len(newest)]), free
+
+    def check_cost(self, price: Price, given: float | None, what: str = "the call") -> None:
+        """Refuse a price above the limit that was given, or else above that of every call.
+
+        Raises:
+            BudgetExceededError: it is above, or unknown.
+        """
+        limit = self._max_cost if given is None else parse_dollars(given)
+        if limit is None or (price.high_micro is not None and price.high_micro <= limit):
+            return
+        if price.high_micro is None:
+            raise BudgetExceededError(
+                f"max_cost is set and the price of {what} is unknown",
+                hint="Give price_per_image= (USD) to the client, or leave max_cost out.",
+            )
+        raise BudgetExceededError(
+            f"{what} may cost {price}; max_cost is {dollars(limit)}",
+            hint="Ask for fewer or smaller pictures, name the quality and size, or raise --max-cost.",
+        )
 
     # --- running
 
@@ -428,21 +445,3 @@ def _side_by_side(most: int) -> int:
         most,
     )
     return fewer
-
-
-def _check_cost(price: Price, limit: int) -> None:
-    """Refuse a call that may cost more than its own limit, in micro-USD.
-
-    Raises:
-        BudgetExceededError: it may, or its price is unknown.
-    """
-    if price.high_micro is None:
-        raise BudgetExceededError(
-            "max_cost is set and the price of this call is unknown",
-            hint="Give price_per_image= (USD) to the client, or leave max_cost out.",
-        )
-    if price.high_micro > limit:
-        raise BudgetExceededError(
-            f"the call may cost {price}; max_cost is {dollars(limit)}",
-            hint="Ask for fewer or smaller pictures, name the quality and size, or raise --max-cost.",
-        )

@@ -32,20 +32,17 @@ _MOST_HASHES = 10_000
 def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
     """The input pictures among the options of a call: `image`, `mask`, `markup`, `resize`, `paste_back`.
 
+    `image` may be what this gave before, for the same model.
+
     Raises:
         InvalidRequestError: one cannot be read, or the model does not take it; `param` names the option.
     """
-    asked = options.get("model")
-    model = find(DEFAULT_MODEL if asked is None else asked if isinstance(asked, str) else "")
-    if options.get("image") is None:
-        for name in ("mask", "markup"):
-            if options.get(name) is not None:
-                raise InvalidRequestError(f"{name} is set without image; give the picture too", param=name)
-        if model.needs_input:
-            raise InvalidRequestError(f"{model.id} edits pictures; give it one by image=", param="image")
+    if isinstance(options.get("image"), Inputs):
+        return cast("Inputs", options["image"])
+    model, rules = input_rules(options)
+    if rules is None:
         return Inputs()
     given = list(_listed(options["image"]))
-    rules = _rules(model, given, options)
     fit = _Fit(rules, model.id, resize=options.get("resize") is not False)
     first = read_picture(given[0], "image")
     # one after the other: pixels take much more room than files
@@ -64,6 +61,24 @@ def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
         markup = fit.overlay(as_markup(options["markup"], first.size), "markup")
     images = tuple(one.picture for one in sent)
     return Inputs(images, mask, markup, original, options.get("paste_back") is not False, tuple(notices))
+
+
+def input_rules(options: Mapping[str, Any]) -> tuple[Model, InputRules | None]:
+    """The model of a call, and its rules for the inputs among the options; None without inputs. None is read.
+
+    Raises:
+        InvalidRequestError: the model does not take them; `param` names the option.
+    """
+    asked = options.get("model")
+    model = find(DEFAULT_MODEL if asked is None else asked if isinstance(asked, str) else "")
+    if options.get("image") is not None:
+        return model, _rules(model, list(_listed(options["image"])), options)
+    for name in ("mask", "markup"):
+        if options.get(name) is not None:
+            raise InvalidRequestError(f"{name} is set without image; give the picture too", param=name)
+    if model.needs_input:
+        raise InvalidRequestError(f"{model.id} edits pictures; give it one by image=", param="image")
+    return model, None
 
 
 def _listed(value: Any) -> Iterator[Any]:

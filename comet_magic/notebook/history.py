@@ -188,7 +188,6 @@ def images_of(archive: Reader, entry: Entry) -> Images:
         usage=entry.usage,
         cost_micro=entry.cost_micro,
         request=entry.request,
-        seconds=entry.seconds,
     )
 
 

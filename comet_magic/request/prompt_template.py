@@ -64,6 +64,16 @@ def variants(text: str) -> Iterator[Variant]:
     return (Variant(_joined(between, words), words) for words in product(*groups))
 
 
+def groups_in(text: str) -> tuple[tuple[str, ...], ...]:
+    """The words of each group of alternatives, in the order of the template."""
+    return tuple(_split(text)[1])
+
+
+def with_words(text: str, words: Iterable[str]) -> str:
+    """The template with one word for each group of its alternatives; names and doubled braces are still in it."""
+    return _joined(_split(text)[0], tuple(words))
+
+
 def drawn(text: str, seed: int | str) -> Variant:
     """One variant of a template, each word as likely as another; the same for the same seed, on every machine."""
     between, groups = _split(text)

@@ -45,7 +45,6 @@ def _one(images: Images, index: int) -> Images:
         cost_micro=share,
         notice=images.notice,
         request=images.request,
-        seconds=images.seconds,
     )
 
 
