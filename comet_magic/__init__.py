@@ -18,6 +18,7 @@ from .errors import *  # noqa: F403 - exactly the names of `errors.__all__`
 if TYPE_CHECKING:
     from .archive import history, spend
     from .client import AsyncClient, Client, agenerate, edit, generate
+    from .comparison import compare
     from .explore import vary
     from .images import Images, read_metadata
     from .notebook.panel import Panel
@@ -29,13 +30,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["AsyncClient", "Client", "ImageRequest", "Images", "__version__", "agenerate"]
-__all__ += ["agenerate_dataset", "edit", "generate", "generate_dataset", "generate_one", "history"]
+__all__ += ["agenerate_dataset", "compare", "edit", "generate", "generate_dataset", "generate_one", "history"]
 __all__ += ["load_ipython_extension", "open_dataset", "panel", "plan", "presets", "read_metadata", "spend"]
 __all__ += ["start_sandbox", "unload_ipython_extension", "vary"]
 __all__ += errors.__all__
 
 _LATE = {
     "archive": ("history", "spend"),
+    "comparison": ("compare",),
     "client": ("AsyncClient", "Client", "agenerate", "edit", "generate"),
     "explore": ("vary",),
     "images": ("Images", "read_metadata"),

@@ -18,11 +18,15 @@ _CELL_STYLE = 'style="text-align:left;vertical-align:top;padding:2px 10px 2px 0"
 
 
 class Thumbnail(NamedTuple):
-    """A small picture for a table: a `data:` URL made here, the alternative text, and where the whole one is, or ""."""
+    """A small picture for a table: a `data:` URL made here, the alternative text, and where the whole one is, or "".
+
+    `edge` is the most pixels that it takes on a page.
+    """
 
     source: str
     alt: str
     address: str = ""
+    edge: int = 96
 
 
 def table(
@@ -55,7 +59,8 @@ def table(
 def _cell_html(value: Any) -> str:
     if isinstance(value, Thumbnail):
         alt = html(value.alt, limit=200)
-        image = f'<img src="{value.source}" alt="{alt}" style="max-width:96px;max-height:96px">'
+        edge = f"max-width:{value.edge}px;max-height:{value.edge}px"
+        image = f'<img src="{value.source}" alt="{alt}" style="{edge}">'
         return (
             f'<a href="{value.address}" target="_blank" rel="noopener">{image}</a>'
             if value.address

@@ -42,6 +42,7 @@ FLOORS: dict[str, set[str]] = {
     "settings": {"errors", "text", "addresses", "machine", "key_sources"},
     "request": {"catalog", "errors", "files", "formats", "money", "text"},
     "protocol": {"text", "errors", "formats"},
+    "comparison": {"errors", "images", "money", "outputs", "tables", "text"},
     "preset_files": {"catalog", "errors", "files", "machine", "request", "tables", "text"},
     "images": {"frames", "extras", "files", "formats", "text", "errors", "request", "catalog", "money"},
     "archive": {

@@ -316,6 +316,7 @@ class Job(futures.Future[Images]):
             inputs=self.first.inputs,
             parents=self.parents,
             request=self.first,
+            seconds=time.monotonic() - self.started if any(call.sent for call in self.calls) else None,
         )
         return _one_error(errors, images) if errors else images
 

@@ -105,6 +105,7 @@ class Facts:
         inputs: the pictures that went in.
         parents: the keys of the calls that made these.
         request: as it was sent; None if it is not known.
+        seconds: that the call took; None if it is not known, or nothing was sent.
     """
 
     prompt: str = ""
@@ -117,6 +118,7 @@ class Facts:
     inputs: Inputs = NO_INPUTS
     parents: tuple[str, ...] = ()
     request: ImageRequest | None = None
+    seconds: float | None = None
 
     @property
     def asked(self) -> Mapping[str, Any]:

@@ -76,9 +76,11 @@ class Images(list["Image"]):
         inputs: Inputs = NO_INPUTS,
         parents: tuple[str, ...] = (),
         request: ImageRequest | None = None,
+        seconds: float | None = None,
     ) -> None:
         self._facts = Facts(
-            *(prompt, model, created, usage, cost_micro, notice, len(pictures), inputs, parents, request)
+            *(prompt, model, created, usage, cost_micro, notice, len(pictures), inputs, parents, request),
+            seconds=seconds,
         )
         # Set by the magic that has shown these pictures already: whether that was in the running cell.
         self._shown: Callable[[], bool] | None = None
@@ -119,6 +121,11 @@ class Images(list["Image"]):
     def request(self) -> ImageRequest | None:
         """The request as it was sent; None if it is not known."""
         return self._facts.request
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the call took, with its waits; None if it is not known, or all was reused."""
+        return self._facts.seconds
 
     @property
     def asked(self) -> Mapping[str, Any]:

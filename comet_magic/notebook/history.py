@@ -188,6 +188,7 @@ def images_of(archive: Reader, entry: Entry) -> Images:
         usage=entry.usage,
         cost_micro=entry.cost_micro,
         request=entry.request,
+        seconds=entry.seconds,
     )
 
 

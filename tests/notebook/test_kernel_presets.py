@@ -56,3 +56,27 @@ def test_wrong_use_of_the_preset_magic_is_one_line(kernel: Kernel, tmp_path: Pat
         ran = kernel.run(f"%cometimg_preset {line}")
         assert problem in str(ran.error or ran.stderr), line
     assert not (tmp_path / "config").exists()
+
+
+def test_more_of_a_cells_pictures_an_upgrade_of_its_edit_and_both_side_by_side(kernel: Kernel) -> None:
+    kernel.run("import comet_magic as cm\n%config CometMagics.reuse = True")
+    kernel.run("%%cometimg --quality low --size 1024x1024 -o boat\na paper boat")
+    kernel.run(
+        "%%cometimg --quality low --size 1024x1024 --image boat --mask 0,0,400,400 -o night\nmake it night"
+    )
+
+    more = kernel.run("more = boat.more(2); more")
+    kernel.run("best = night.upgrade()")
+    shown = kernel.run("cm.compare(night, best=best)")
+
+    assert len(more.shown) == 1
+    assert kernel.value("len({*boat.paths, *more.paths}), more.request == boat.request") == (3, False)
+    assert kernel.value(
+        "best.parents == night.parents, best.request.quality, best.request.inputs.mask is not None"
+    ) == (
+        True,
+        "high",
+        True,
+    )
+    assert shown.shown[0].data["text/html"].count("<img ") == 2
+    assert "quality=high" in shown.shown[0].data["text/plain"]

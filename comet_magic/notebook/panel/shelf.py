@@ -45,6 +45,7 @@ def _one(images: Images, index: int) -> Images:
         cost_micro=share,
         notice=images.notice,
         request=images.request,
+        seconds=images.seconds,
     )
 
 
