@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .explore import vary
     from .images import Images, read_metadata
     from .notebook.panel import Panel
-    from .pipeline import agenerate_dataset, generate_dataset, open_dataset, plan
+    from .pipeline import agenerate_dataset, generate_dataset, open_dataset, plan, product, sample
     from .preset_files import presets
     from .remote import generate_one
     from .request import ImageRequest
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["AsyncClient", "Client", "ImageRequest", "Images", "__version__", "agenerate"]
 __all__ += ["agenerate_dataset", "compare", "edit", "generate", "generate_dataset", "generate_one", "history"]
-__all__ += ["load_ipython_extension", "open_dataset", "panel", "plan", "presets", "read_metadata", "spend"]
-__all__ += ["start_sandbox", "unload_ipython_extension", "vary"]
+__all__ += ["load_ipython_extension", "open_dataset", "panel", "plan", "presets", "product", "read_metadata"]
+__all__ += ["sample", "spend", "start_sandbox", "unload_ipython_extension", "vary"]
 __all__ += errors.__all__
 
 _LATE = {
@@ -41,7 +41,7 @@ _LATE = {
     "client": ("AsyncClient", "Client", "agenerate", "edit", "generate"),
     "explore": ("vary",),
     "images": ("Images", "read_metadata"),
-    "pipeline": ("agenerate_dataset", "generate_dataset", "open_dataset", "plan"),
+    "pipeline": ("agenerate_dataset", "generate_dataset", "open_dataset", "plan", "product", "sample"),
     "preset_files": ("presets",),
     "remote": ("generate_one",),
     "request": ("ImageRequest",),

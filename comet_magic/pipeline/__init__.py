@@ -9,6 +9,7 @@ The ledger of the folder holds what was paid, its index the rows of the dataset 
 
 from __future__ import annotations
 
+from .combine import product, sample
 from .dataset import DatasetOptions, Redo, agenerate_dataset, generate_dataset, plan
 from .dataset_plan import DatasetPlan
 from .report import Dataset, open_dataset
@@ -26,4 +27,6 @@ __all__ = [
     "generate_dataset",
     "open_dataset",
     "plan",
+    "product",
+    "sample",
 ]

@@ -71,7 +71,18 @@ def _add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help="a csv, tsv, jsonl, json, parquet or txt file, a glob, an address, or - for standard input",
     )
     parser.add_argument("out", help="the folder of the dataset; run it again to go on where it ended")
-    parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="the column of the prompts")
+    parser.add_argument(
+        "--prompt-column",
+        default="prompt",
+        metavar="NAME|TEMPLATE",
+        help="the column of the prompts, or a template that uses columns: 'a {animal} in a {red|blue} hat'",
+    )
+    parser.add_argument(
+        "--sample-seed", type=int, metavar="N", help="another number draws other words of {red|blue}"
+    )
+    parser.add_argument(
+        "--preset", metavar="NAME", help="begin with the options and the template of a preset"
+    )
     parser.add_argument(
         "--format", metavar="KIND", help="what the source is, if its name does not say it: csv…"
     )
@@ -121,7 +132,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
             options[name] = parse_dollars(given[name], name=name) / 1_000_000
     for name in (
         *("max_in_flight", "max_per_minute", "redo", "download_proxy"),
-        *("format", "encoding", "sep", "parameters"),
+        *("format", "encoding", "sep", "parameters", "preset", "sample_seed"),
     ):
         if given[name] is not None:
             options[name] = given[name]

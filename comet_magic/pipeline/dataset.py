@@ -15,8 +15,9 @@ from ..archive import Reader
 from ..archive.process_lock import others_alive
 from ..client.api import callers_level
 from ..client.process_exit import EndSignals
-from ..errors import CometError, ConfigurationError
+from ..errors import CometError, ConfigurationError, InvalidRequestError
 from ..money import dollars, optional_dollars, total
+from ..preset_files import find_preset
 from ..request import WireOptions
 from ..request.checks import check_names
 from ..settings import (
@@ -32,6 +33,7 @@ from .dataset_plan import DatasetPlan, tally
 from .dataset_run import DatasetRun
 from .expand import Expander
 from .failures import FailurePolicy
+from .prompts import Rewriter, column_of, has_braces
 from .read_source import read_source
 from .report import dataset_folder
 from .source import Source, source_error
@@ -57,6 +59,15 @@ class SourceOptions(TypedDict, total=False):
     sep: str | None
 
 
+class PromptOptions(TypedDict, total=False):
+    """How the prompts are made of the rows."""
+
+    preset: str | None
+    sample_seed: int
+    rewrite: Callable[[list[str]], Sequence[str]] | None
+    rewrite_version: str
+
+
 class PaceOptions(TypedDict, total=False):
     """How fast a run is, and when it gives up."""
 
@@ -77,8 +88,10 @@ class RunOptions(PaceOptions, total=False):
     replace: bool
 
 
-class DatasetOptions(RunOptions, SourceOptions, WireOptions, ClientOptions, total=False):
+class DatasetOptions(RunOptions, SourceOptions, PromptOptions, WireOptions, ClientOptions, total=False):
     """The options of a dataset; `generate_dataset` explains them. `max_cost` is for the whole dataset."""
+
+    model: str | Sequence[str] | None  # type: ignore[misc]  # several: a picture of each
 
 
 def generate_dataset(
@@ -106,10 +119,11 @@ def generate_dataset(
             rows of it; all others are kept in the metadata, except pictures and bytes.
         out: the folder; it is an archive with a ledger, and `datasets.load_dataset("imagefolder", data_dir=out)`
             loads it.
-        prompt: the column of the prompts.
+        prompt: the column of the prompts; or a template such as `a {animal} in a {red|blue} hat`, whose names are
+            columns, and of whose alternatives one is drawn for each row. Columns that it uses are words.
         cluster: a `distributed.Client` or the address of its scheduler: workers make the calls.
         progress: show how far the run is.
-        **options: any of the following, in four groups.
+        **options: any of the following, in five groups.
 
     Options of the run:
         dedupe: equal rows share one picture.
@@ -124,6 +138,14 @@ def generate_dataset(
             as an unknown model. After 3 calls in a row without a usable answer or connection the run pauses for 5,
             15, 45 and 135 s and tries one row behind each; if all of these fail, it ends.
 
+    Options of the prompts:
+        preset: the name of a preset: its parameters hold where neither row nor call says otherwise, and its template is
+            put around each prompt.
+        sample_seed: another number draws other words (0); they are kept in columns `drawn_1`, `drawn_2`...
+        rewrite: a function that gets a list of at most 32 prompts and gives as many. What it gave is kept in the
+            folder, so no later run asks for a prompt again; the prompt before is kept in the column `asked_prompt`.
+        rewrite_version: another text asks anew for all prompts.
+
     Options of the source:
         parameters: the columns that are parameters, where others are called like one.
         columns: names of the values of rows that are tuples.
@@ -131,7 +153,8 @@ def generate_dataset(
         encoding: of texts; UTF-8, and UTF-16 with a mark, are found without it.
         sep: between two values of a csv file; comma, semicolon and tab are found without it.
 
-    Parameters of every picture whose row does not say otherwise, as `generate` takes them:
+    Parameters of every picture whose row does not say otherwise, as `generate` takes them (several models, as
+    `model=["gpt-image-2", "dall-e-3"]`, make a row of each, with the parameters that each takes):
         model, n, size, quality, style, background, output_format, output_compression, response_format, moderation,
         user, stream, partial_images, input_fidelity, extra.
 
@@ -316,11 +339,40 @@ def read_job(source: Any, out: str | os.PathLike[str], prompt: str, options: Map
         ConfigurationError: the source or a setting cannot be used.
         InvalidRequestError: a parameter breaks a rule.
     """
-    reading = _those(SourceOptions, options)
+    reading, folder = _those(SourceOptions, options), dataset_folder(out)
     parameters = reading.pop("parameters", None)
-    make = partial(Expander, prompt=prompt, parameters=parameters, dedupe=options.get("dedupe", False))
-    open_source = partial(read_source, source, prompt=prompt, **reading)
-    return job_of(dataset_folder(out), open_source, make, options)
+    make = partial(
+        _expander, options, folder, prompt=prompt, parameters=parameters, dedupe=options.get("dedupe", False)
+    )
+    open_source = partial(
+        read_source, source, prompt=column_of(prompt), needs_prompt=not has_braces(prompt), **reading
+    )
+    return job_of(folder, open_source, make, options)
+
+
+def _expander(
+    options: Mapping[str, Any], folder: Path, defaults: Mapping[str, Any], **facts: Any
+) -> Expander:
+    """The expander of a table, with what the preset, the seed and the function of its prompts add to it."""
+    if options.get("preset") is not None:
+        preset = find_preset(options["preset"])
+        other = next((name for name in preset.options if name not in WireOptions.__annotations__), None)
+        if other is not None:
+            raise InvalidRequestError(
+                f"the preset {preset.label} has {other}, which is for single calls", param="preset"
+            )
+        given = {name: value for name, value in defaults.items() if value is not None}
+        defaults = {**preset.options, **given}
+        facts |= {"around": preset.template, "asked": {"preset": preset.label}}
+    rewriter = None
+    if options.get("rewrite") is not None:
+        if not options.get("store_prompts", True):
+            raise ConfigurationError(
+                "rewrite keeps prompts in the folder, and store_prompts=False keeps none"
+            )
+        rewriter = Rewriter(options["rewrite"], str(options.get("rewrite_version") or ""), folder)
+    seed = options.get("sample_seed")
+    return Expander(defaults, rewriter=rewriter, sample_seed=0 if seed is None else seed, **facts)
 
 
 def job_of(

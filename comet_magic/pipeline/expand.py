@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import re
@@ -17,6 +16,7 @@ from ..errors import CometError, ConfigurationError, InvalidRequestError, Source
 from ..request import MOST_PICTURES, ImageRequest, RequestTemplate, WireOptions
 from ..request.checks import check_model, check_names, check_no_key
 from ..text import clean, holds_key
+from .prompts import Prompt, PromptRule
 from .source_files import no_column
 from .values import HoldsPictureError, plain, text_names
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from ..catalog import Model
+    from .prompts import Rewriter
     from .source import Record, SourceRow
 
 PARAMETERS = tuple(WireOptions.__annotations__)
@@ -80,11 +81,15 @@ class Expander:
 
     Args:
         defaults: the parameters of every row that does not say otherwise.
-        prompt: the column of the prompts.
+        prompt: the column of the prompts, or a template that uses columns.
         vendor: whom the requests are sent to.
         parameters: the columns that are parameters; None: those that are named like one.
         price_per_image: micro-USD, for a model whose price is not known.
         dedupe: equal requests share one picture.
+        around: a preset's template around each prompt, or "".
+        sample_seed: of the words that are drawn for each row.
+        rewriter: rewrites the prompts, or None.
+        asked: what a person gave for the parameters, such as a preset.
 
     Attributes:
         duplicates: rows so far whose request an earlier row has too.
@@ -104,10 +109,20 @@ class Expander:
         parameters: Iterable[str] | None = None,
         price_per_image: int | None = None,
         dedupe: bool = False,
+        around: str = "",
+        sample_seed: int = 0,
+        rewriter: Rewriter | None = None,
+        asked: Mapping[str, Any] | None = None,
     ) -> None:
         self.duplicates = 0
         self.adapted: Counter[str] = Counter()
+        self.rewriter = rewriter
+        self._rule = PromptRule(prompt, around, sample_seed)
+        self._asked = asked
         self._defaults = {name: value for name, value in defaults.items() if value is not None}
+        self._models = _several(self._defaults.get("model"))
+        if self._models:
+            del self._defaults["model"]
         self._prompt = prompt
         self._vendor = vendor
         self._listed = None if parameters is None else tuple(parameters)
@@ -119,7 +134,7 @@ class Expander:
         self._dedupe = dedupe
         self._counts = KeyCounts()
         self._templates: dict[str, Parameters] = {}
-        self._position = 0
+        self._position = self._row = 0
         self._own = frozenset((prompt, *self._parameters))
         self._names: dict[Any, str] = {}  # of the columns
         self._looked = False
@@ -129,17 +144,25 @@ class Expander:
             None  # the default model takes them not, and rows have their own
         )
         try:
-            self._make({})
+            for model in self._models or (None,):
+                self._make({} if model is None else {"model": model})
+            self._check_fit()
         except InvalidRequestError as error:
             self._unfit = error
-        if self._unfit and "model" in self._defaults:
+        if self._unfit and ("model" in self._defaults or self._models):
             raise self._unfit
+
+    def _check_fit(self) -> None:
+        """Check that each default is taken by one of several models."""
+        for name, value in self._defaults.items() if self._models else ():
+            if name not in ("n", "extra") and name not in self._fit:
+                ImageRequest("-", model=self._models[0], **{name: value})
 
     def anew(self) -> Expander:
         """The same, before its first row; what was looked through need not be again."""
         other = copy.copy(self)
         other.duplicates, other.adapted = 0, Counter()
-        other._counts, other._position = KeyCounts(), 0  # noqa: SLF001 - our own type
+        other._counts, other._position, other._row = KeyCounts(), 0, 0  # noqa: SLF001 - our own type
         return other
 
     def __enter__(self) -> Self:
@@ -164,34 +187,59 @@ class Expander:
             InvalidRequestError: a default fits no row.
         """
         seen = dict.fromkeys(columns)
-        self._looked, count = True, 0
+        self._looked, count, begun = True, 0, bool(seen)
+        if begun:
+            self._begin(seen)
         for row in rows:
             if row.problem is not None:
                 raise row.problem
+            if not begun:
+                self._begin(row.record)
+                begun = True
             if not row.record.keys() <= seen.keys():
                 seen.update(dict.fromkeys(row.record))
-            self._prompt_of(row)
+            self._rule.prompt_of(row, count)
             self._columns(row)
             self._check_parameters(row)
             count += 1
-        if (count or seen) and self._prompt not in seen:
-            raise no_column(self._prompt, tuple(seen))
-        for name in self._listed or ():
-            if seen and name not in seen:
-                raise SourceError(f"parameters contains {name}, and there is no such column")
+        self._check_columns(seen)
         if count and self._unfit and self._unfit.param not in self._fit:
             raise self._unfit
         self._names = text_names(seen)
-        self.parameters = tuple(name for name in self._parameters if name in seen)
+        own_models = ("model",) if self._models else ()
+        named = (name for name in self._parameters if name in seen)
+        self.parameters = tuple(dict.fromkeys((*own_models, *named)))
         if self._pictures:
             names = ", ".join(clean(name, limit=80) for name in self._pictures)
             warnings.warn(f"pictures and bytes are not kept: {names}", stacklevel=callers_level())
         return count
 
+    def _check_columns(self, seen: Collection[Any]) -> None:
+        """Check that the columns are there that prompt and parameters need; without any there is no row either."""
+        if not seen:
+            return
+        if self._rule.columns is not None:
+            self._rule.check(seen)
+        elif self._prompt not in seen:
+            raise no_column(self._prompt, tuple(seen))
+        for name in self._listed or ():
+            if name not in seen:
+                raise SourceError(f"parameters contains {name}, and there is no such column")
+
+    def _begin(self, columns: Collection[Any]) -> None:
+        """Settle what the columns mean: those that the prompt uses are words, unless they are listed as parameters."""
+        self._rule = self._rule.for_table(columns)
+        words = self._rule.columns or ()
+        if self._listed is None:
+            self._parameters = tuple(name for name in self._parameters if name not in words)
+        own = () if self._rule.columns is not None else (self._prompt,)
+        self._own = frozenset((*own, *self._parameters))
+
     def _check_parameters(self, row: SourceRow) -> None:
         problem = None
         try:
-            self._of(row.record)
+            for model in self._models_of(row.record):
+                self._of(row.record, model)
         except InvalidRequestError as error:
             if self._listed is None and error.param in row.record:
                 others = [name for name in self._parameters if name in row.record and name != error.param]
@@ -226,47 +274,65 @@ class Expander:
 
     # --- rows
 
-    def read(self, rows: Collection[SourceRow]) -> Iterator[Row]:
+    def read(self, rows: Collection[SourceRow], *, asks: bool = False) -> Iterator[Row]:
         """The dataset rows of some more rows of the source; the first are looked through if none were.
+
+        Args:
+            rows: of the source.
+            asks: prompts that are not rewritten yet are given to `rewrite`.
 
         Raises:
             SourceError, InvalidRequestError: as `look_through` does.
         """
         if not self._looked:
             self.look_through(rows)
-        for row in rows:
-            prompt, columns = "", dict[str, Any]()
-            problem: CometError | None = row.problem
-            if problem is None:
-                try:
-                    prompt, columns = self._prompt_of(row), self._columns(row)
-                    check_no_key("the row", row.record)
-                    parameters = self._of(row.record)
-                    parameters.template.check("" if prompt is None else prompt)
-                except (InvalidRequestError, SourceError) as error:
-                    problem = error
-                else:
-                    self.adapted.update(dict.fromkeys(parameters.adapted, parameters.pictures))
-                    yield from self._copies(prompt, parameters, columns, row.label)
-                    continue
-            words = prompt if isinstance(prompt, str) and not holds_key(prompt) else ""
-            kept = {name: value for name, value in columns.items() if not holds_key((name, value))}
-            model = self._model_of(row.record)
-            yield Row(self._next(), words, None, "", 0, kept, row.label, problem=problem, model=model)
+        listed = list(rows)
+        prompts = [self._prompt_of(row, number) for number, row in enumerate(listed, self._row)]
+        self._row += len(listed)
+        if self.rewriter is not None:
+            prompts = self.rewriter.applied(listed, prompts, asks=asks)
+        for row, prompt in zip(listed, prompts, strict=True):
+            for model in self._models_of(row.record):
+                yield from self._rows_of(row, prompt, model)
 
-    def _model_of(self, record: Record) -> str | None:
+    def _prompt_of(self, row: SourceRow, number: int) -> Prompt:
+        try:
+            return Prompt(problem=row.problem) if row.problem else self._rule.prompt_of(row, number)
+        except (InvalidRequestError, SourceError) as error:
+            return Prompt(problem=error)
+
+    def _rows_of(self, row: SourceRow, made: Prompt, model: str | None) -> Iterator[Row]:
+        """What a row asks of one model."""
+        prompt, columns, problem = made.text, dict[str, Any](), made.problem
+        try:
+            if row.problem is None:
+                columns = {**self._columns(row), **made.columns}
+            if problem is None:
+                check_no_key("the row", row.record)
+                parameters = self._of(row.record, model)
+                parameters.template.check("" if prompt is None else prompt)
+                self.adapted.update(dict.fromkeys(parameters.adapted, parameters.pictures))
+                yield from self._copies(prompt, parameters, columns, row.label)
+                return
+        except (InvalidRequestError, SourceError) as error:
+            problem = error
+        words = prompt if isinstance(prompt, str) and not holds_key(prompt) else ""
+        kept = {name: value for name, value in columns.items() if not holds_key((name, value))}
+        named = self._model_of(row.record, model)
+        yield Row(self._next(), words, None, "", 0, kept, row.label, problem=problem, model=named)
+
+    def _models_of(self, record: Record) -> tuple[str | None, ...]:
+        """The models that a row asks for beside each other; None for the one of its parameters."""
+        own = record.get("model") if "model" in self._parameters else None
+        return _several(own) or (() if own else self._models) or (None,)
+
+    def _model_of(self, record: Record, model: str | None) -> str | None:
         """The model that a row names which is not sent, as text."""
-        named = record.get("model") if "model" in self._parameters else None
+        named = model or (record.get("model") if "model" in self._parameters else None)
         model = (
             named if isinstance(named, str) and named.strip() else self._defaults.get("model", DEFAULT_MODEL)
         )
         return clean(model, limit=200) if isinstance(model, str) else None
-
-    def _prompt_of(self, row: SourceRow) -> Any:
-        value = row.record.get(self._prompt)
-        with contextlib.suppress(HoldsPictureError, TypeError, RecursionError):
-            return plain(value)
-        raise SourceError(f"{row.place}: the prompt is of type {type(value).__name__}; it must be a text")
 
     def _copies(
         self, prompt: str, parameters: Parameters, columns: Mapping[str, Any], label: Any
@@ -285,12 +351,12 @@ class Expander:
 
     # --- parameters
 
-    def _of(self, record: Record) -> Parameters:
+    def _of(self, record: Record, model: str | None = None) -> Parameters:
         given = {}
         if not self._own.isdisjoint(record):
             given = {name: typed(name, record[name]) for name in self._parameters if name in record}
             given = {name: value for name, value in given.items() if value is not None}
-        return self._make(given)
+        return self._make(given if model is None else {**given, "model": model})
 
     def _make(self, given: Mapping[str, Any]) -> Parameters:
         name = json.dumps(given, sort_keys=True, default=str) if given else ""
@@ -301,7 +367,7 @@ class Expander:
             count = wanted.pop("n", 1)
             if type(count) is not int or not 1 <= count <= MOST_PICTURES:
                 raise InvalidRequestError(f"n is {count}; a row takes 1 to {MOST_PICTURES}", param="n")
-            first = ImageRequest("-", **wanted)
+            first = ImageRequest("-", **wanted, asked=self._asked)
             template = RequestTemplate(first, self._vendor, self._price_per_image)
             self._templates[name] = Parameters(count, template, adapted)
         return self._templates[name]
@@ -309,7 +375,8 @@ class Expander:
     def _adapted(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """The parameters of a row: of the defaults, what its own model takes; and in words what it does not."""
         model = given.get("model")
-        if model is None or model == self._defaults.get("model", DEFAULT_MODEL):
+        default = None if self._models else self._defaults.get("model", DEFAULT_MODEL)
+        if model is None or model == default:
             return {**self._defaults, **given}, ()
         check_model(model)
         wanted, words = dict(given), []
@@ -340,6 +407,21 @@ def _nearest_legal(spec: Model, name: str, value: Any) -> tuple[bool, Any]:
     if rule.admits(value):
         return True, value
     return False, rule.nearest(value) if name == "size" else None
+
+
+def _several(models: Any) -> tuple[str, ...]:
+    """The models of a list, also one written in JSON; () for a single one."""
+    if isinstance(models, str) and models.lstrip().startswith("["):
+        models = typed("extra", models)
+    if not isinstance(models, list | tuple) and hasattr(models, "tolist"):  # an array of a frame
+        models = models.tolist()
+    if not isinstance(models, list | tuple):
+        return ()
+    for model in models:
+        check_model(model)
+    if not models:
+        raise InvalidRequestError("model is an empty list; name one or several", param="model")
+    return tuple(dict.fromkeys(models))
 
 
 class KeyCounts:

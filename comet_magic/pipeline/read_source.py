@@ -22,6 +22,7 @@ def read_source(
     format: str | None = None,  # noqa: A002 - the word for it
     encoding: str | None = None,
     sep: str | None = None,
+    needs_prompt: bool = True,
 ) -> Source:
     """The source of a table; its rows are not read yet.
 
@@ -32,12 +33,13 @@ def read_source(
         format: what kind of file it is, if its name does not say it.
         encoding: of a text file.
         sep: between two values of a csv file.
+        needs_prompt: a table must have the column of the prompts.
 
     Raises:
         SourceError: it is not a table, or cannot be opened.
         ConfigurationError: an option cannot be used.
     """
-    options = FileOptions(prompt, format, encoding, sep)
+    options = FileOptions(prompt, format, encoding, sep, needs_prompt)
     if isinstance(source, (str, os.PathLike)):
         return read_files(source, options)
     if hasattr(source, "read") and hasattr(source, "readable"):
@@ -49,7 +51,7 @@ def read_source(
     if frame is not None:
         return frame
     if isinstance(source, Mapping):
-        return _of_mapping(source, prompt)
+        return _of_mapping(source, prompt if needs_prompt else _longest(source, prompt))
     refuse_other_frames(source)
     if isinstance(source, Set):
         raise SourceError("a set has no order", hint="Give a list: sorted(prompts).")
@@ -92,6 +94,12 @@ def _of_mapping(source: Mapping[Any, Any], prompt: str) -> Source:
             yield SourceRow(record, f"row {number}")
 
     return Source(rows, size=size, columns=tuple(columns))
+
+
+def _longest(source: Mapping[Any, Any], otherwise: Any) -> Any:
+    """A column that has a value for each row, or any if none has."""
+    several = (name for name, value in source.items() if _is_column(value))
+    return next(several, next(iter(source), otherwise))
 
 
 def _is_column(value: object) -> bool:

@@ -75,7 +75,7 @@ class IndexedRows(Expander):
         """Whether a row is there."""
         return True
 
-    def read(self, rows: Collection[SourceRow]) -> Iterator[Row]:
+    def read(self, rows: Collection[SourceRow], *, asks: bool = False) -> Iterator[Row]:  # noqa: ARG002 - as any
         """The rows, each with its request."""
         for source in rows:
             row: IndexedRow = source.record["row"]

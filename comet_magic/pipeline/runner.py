@@ -25,6 +25,7 @@ from ..errors import (
 from .admission import Admission
 from .changeover import Changeover
 from .failures import is_outage
+from .prompts import AT_ONCE
 from .rows import (
     should_send,
     status_after,
@@ -33,7 +34,7 @@ from .rows import (
     was_lost,
     write_metadata,
 )
-from .source import source_error
+from .source import BATCH, source_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -218,7 +219,8 @@ class Runner:
 
     async def _read(self, reader: ThreadPoolExecutor, send: MemoryObjectSendStream[ToSend]) -> None:
         """Hand out the rows to send; once the run is halted, a source that may be endless is read no further."""
-        batches = self.job.source.batches()
+        # a batch of prompts to rewrite is small, so that the first pictures need not wait for many of them
+        batches = self.job.source.batches(AT_ONCE if self.job.expander.rewriter else BATCH)
         endless = self.job.source.endless
         async with send:
             while not (endless and self.halted):
@@ -247,7 +249,7 @@ class Runner:
         """Expand, index and look up some more rows; gives those to send, and whether they are the last."""
         if not self._reading:  # a slow source gave it when the run was over
             return [], True
-        rows = [self._within_budget(row) for row in self.job.expander.read(batch)]
+        rows = [self._within_budget(row) for row in self.job.expander.read(batch, asks=True)]
         self._rows.add(rows, last=last)
         return self._look_up(rows), last
 

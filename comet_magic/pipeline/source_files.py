@@ -50,12 +50,14 @@ class FileOptions:
         format: one of `FORMATS`, for a file whose name does not say it.
         encoding: of a text, if it is neither UTF-8 nor begins with a byte order mark.
         sep: between two values of a csv file; by default the one that its header has.
+        needs_prompt: a file must have the column of the prompts.
     """
 
     prompt: str
     format: str | None = None
     encoding: str | None = None
     sep: str | None = None
+    needs_prompt: bool = True
 
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in FORMATS:
@@ -299,7 +301,7 @@ def _header(file: _File, text: str) -> tuple[str, tuple[str, ...]]:
         names.pop()
     named = tuple(name or f"column_{number}" for number, name in enumerate(names, 1))
     check_columns(named, f"{file.name}, line 1")
-    if options.prompt not in named:
+    if options.needs_prompt and options.prompt not in named:
         raise no_column(options.prompt, named, file.name)
     return sep, named
 
