@@ -186,7 +186,7 @@ class Rewriter:
     def _ask(self, prompts: list[str]) -> Mapping[str, str | CometError]:
         try:
             given = list(self.function(list(prompts)))
-        except BaseException as fault:  # noqa: BLE001 - of a function of the user's
+        except BaseException as fault:
             if not isinstance(fault, Exception):
                 raise
             problem = _failed(f"{type(fault).__name__}: {clean(fault, limit=200)}")

@@ -167,9 +167,8 @@ def test_a_rewriting_is_asked_once_for_each_prompt_also_over_runs(
     make(more, prompt="a {animal}", rewrite=rewrite)
 
     assert max(map(len, batches)) <= 32
-    assert sorted(prompt for batch in batches for prompt in batch) == sorted(
-        {*(f"a cat {number}" for number in range(40)), "a dog"}
-    )
+    wanted = {*(f"a cat {number}" for number in range(40)), "a dog"}
+    assert sorted(prompt for batch in batches for prompt in batch) == sorted(wanted)
     record = next(iter(report.records()))
     assert (record["prompt"], record["asked_prompt"]) == ("a cat 0, in detail", "a cat 0")
     assert len(endpoint.asked) == 51
