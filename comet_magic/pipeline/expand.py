@@ -198,7 +198,7 @@ class Expander:
                 begun = True
             if not row.record.keys() <= seen.keys():
                 seen.update(dict.fromkeys(row.record))
-            self._rule.prompt_of(row, count)
+            self._rule.look_at(row)
             self._columns(row)
             self._check_parameters(row)
             count += 1
@@ -306,7 +306,9 @@ class Expander:
         prompt, columns, problem = made.text, dict[str, Any](), made.problem
         try:
             if row.problem is None:
-                columns = {**self._columns(row), **made.columns}
+                columns = self._columns(row)
+                if made.columns:
+                    columns |= made.columns
             if problem is None:
                 check_no_key("the row", row.record)
                 parameters = self._of(row.record, model)
@@ -323,7 +325,10 @@ class Expander:
 
     def _models_of(self, record: Record) -> tuple[str | None, ...]:
         """The models that a row asks for beside each other; None for the one of its parameters."""
-        own = record.get("model") if "model" in self._parameters else None
+        own = record.get("model")
+        if own is None and not self._models:
+            return (None,)
+        own = typed("model", own) if "model" in self._parameters else None
         return _several(own) or (() if own else self._models) or (None,)
 
     def _model_of(self, record: Record, model: str | None) -> str | None:
@@ -413,8 +418,6 @@ def _several(models: Any) -> tuple[str, ...]:
     """The models of a list, also one written in JSON; () for a single one."""
     if isinstance(models, str) and models.lstrip().startswith("["):
         models = typed("extra", models)
-    if not isinstance(models, list | tuple) and hasattr(models, "tolist"):  # an array of a frame
-        models = models.tolist()
     if not isinstance(models, list | tuple):
         return ()
     for model in models:

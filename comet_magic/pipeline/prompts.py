@@ -6,8 +6,8 @@ import contextlib
 import hashlib
 import inspect
 import sqlite3
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..archive.ledger import open_to_read, open_to_write, refuse_code
 from ..errors import CometError, ConfigurationError, InvalidRequestError, SourceError
@@ -25,8 +25,7 @@ AT_ONCE = 32  # prompts that `rewrite` is given together
 REWRITES = "rewrites.sqlite"
 
 
-@dataclass(frozen=True)
-class Prompt:
+class Prompt(NamedTuple):
     """The prompt of a row.
 
     Attributes:
@@ -36,7 +35,7 @@ class Prompt:
     """
 
     text: Any = ""
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = {}
     problem: CometError | None = None
 
 
@@ -81,12 +80,23 @@ class PromptRule:
                     hint="Braces that are meant as such are doubled: {{ and }}.",
                 )
 
+    def look_at(self, row: SourceRow) -> None:
+        """Check that what the prompt of a row is made of is text, or missing.
+
+        Raises:
+            SourceError: it is of another type.
+        """
+        for name in (self.given,) if self.columns is None else self.columns:
+            _value(row, name)
+
     def prompt_of(self, row: SourceRow, number: int) -> Prompt:
         """The prompt of a row, which is the so manieth of the source.
 
         Raises:
             SourceError: a value is of a type that is not text.
         """
+        if self.columns is None and not self.around:
+            return Prompt(_value(row, self.given))
         words: list[str] = []
         if self.columns is None:
             text = _value(row, self.given)
@@ -127,10 +137,12 @@ def column_of(prompt: str) -> str:
 
 def _value(row: SourceRow, name: str) -> Any:
     value = row.record.get(name)
-    with contextlib.suppress(HoldsPictureError, TypeError, RecursionError):
+    try:
         found = plain(value)
-        if not isinstance(found, dict | list):
-            return found
+    except (HoldsPictureError, TypeError, RecursionError):
+        found = {}
+    if not isinstance(found, (dict, list)):
+        return found
     raise SourceError(f"{row.place}: the prompt is of type {type(value).__name__}; it must be a text")
 
 

@@ -214,7 +214,7 @@ def test_a_row_is_made_by_each_of_several_models_with_what_that_model_takes(
         {"prompt": "a car", "model": '["dall-e-2", "dall-e-3"]'},
     ]
 
-    planned = plan(table, tmp_path / "dataset", **options)
+    planned = plan(pd.DataFrame(table), tmp_path / "dataset", **options)
     report = cm.generate_dataset(table, tmp_path / "dataset", **options)
 
     assert [(record["prompt"], record["model"]) for record in report.records()] == [
