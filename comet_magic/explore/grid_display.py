@@ -266,7 +266,7 @@ class GridOutput:
     def __init__(self, shell: Any, *, quiet: bool = False) -> None:
         self._shell = shell
         self._quiet = quiet
-        self._updates = shell is not None and not quiet and can_update(shell)
+        self.updates = shell is not None and not quiet and can_update(shell)
         self._line: Any = None
         self._table: Any = None
         self._said = ""
@@ -286,7 +286,7 @@ class GridOutput:
         """Draw what changed; the waiting main thread calls this often."""
         now = time.monotonic()
         elapsed = now - self._begun
-        if not self._updates or elapsed < FIRST_DRAW:
+        if not self.updates or elapsed < FIRST_DRAW:
             return
         grid = run.grid() if run.ended != self._drawn and now - self._drawn_at >= REDRAW else None
         self._say(f"{_sizes(run.plan)} · {run.ended} of {len(run.plan.cells)} done, {duration(elapsed)}")
@@ -296,7 +296,7 @@ class GridOutput:
 
     def show(self, grid: Grid) -> None:
         """Show the grid as it is in the end; as the value of its cell it is then not shown again."""
-        shown = self._updates and self._finish(grid)
+        shown = self.updates and self._finish(grid)
         if shown or self._quiet:
             grid._shown = CellValue(self._shell, shown=shown).is_repeated if self._shell is not None else None  # noqa: SLF001 - made for this
 

@@ -99,15 +99,19 @@ def vary(
     )
     if dry_run:
         return plan
-    return make_grid(client, plan, GridOutput(running_shell()))
+    grid, error = make_grid(client, plan, GridOutput(running_shell()))
+    if error is not None:
+        raise error
+    return grid
 
 
-def make_grid(client: Client, plan: GridPlan, output: GridOutput, *, notice: str = "") -> Grid:
+def make_grid(
+    client: Client, plan: GridPlan, output: GridOutput, *, notice: str = ""
+) -> tuple[Grid, CometError | None]:
     """Make the pictures of a plan side by side, and show the grid while it grows; each carries the notice.
 
-    Raises:
-        CallAbandoned: on an interrupt; `images` has what came.
-        CometError: all cells failed.
+    Returns:
+        The grid, and an error if it was interrupted or all of its cells failed.
     """
     run = GridRun(client, plan, notice)
     output.begin(plan)
@@ -119,12 +123,12 @@ def make_grid(client: Client, plan: GridPlan, output: GridOutput, *, notice: str
         stopped = error if isinstance(error, CallAbandoned) else run.interrupted()
     grid = run.grid()
     output.show(grid)
+    images, errors = grid.images, tuple(grid.errors.values())
     if stopped is not None:
-        raise stopped.with_facts(images=grid.images)
-    errors = tuple(grid.errors.values())
-    if len(errors) == len(grid.cells) and not grid.images:
-        raise errors[0].with_facts(errors=errors if len(errors) > 1 else ())
-    return grid
+        return grid, stopped.with_facts(images=images)
+    if images or not errors:
+        return grid, None
+    return grid, errors[0].with_facts(errors=errors if len(errors) > 1 else ())
 
 
 class GridRun:

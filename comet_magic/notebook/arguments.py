@@ -118,7 +118,7 @@ def read_flags(
         flag, value = _match(word, flags, magic)
         if flag.takes_value and value is None:
             value, position = _value(line, position, flag, flags)
-        read = True if value is None else _read(value, flag)
+        read = True if value is None else read_value(value, flag)
         values[flag.name] = [*(values[flag.name] or ()), read] if flag.kind in ("pair", "texts") else read
         position = _skip(line, position)
     return values, " ".join(words)
@@ -238,7 +238,12 @@ def _unknown(spelled: str, named: str, flags: Sequence[Flag], magic: str) -> Usa
     )
 
 
-def _read(word: str, flag: Flag) -> Any:
+def read_value(word: str, flag: Flag) -> Any:
+    """The value of a flag from its word.
+
+    Raises:
+        UsageError: it is of another kind.
+    """
     match flag.kind:
         case "integer":
             return _integer(word, flag)

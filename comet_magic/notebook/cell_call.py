@@ -23,9 +23,10 @@ from .prompt import fill
 from .session import session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from ..client import Client, Job, Plan
+    from ..explore import Grid, GridPlan
     from ..images import Images, Picture
     from ..request import ImageRequest
     from .magic import CometMagics
@@ -51,24 +52,31 @@ class TypedCell:
 
 def run_cell(
     magics: CometMagics, line: str, body: str | None, local_names: Mapping[str, Any]
-) -> Images | None:
+) -> Images | Grid | None:
     """Make the pictures that a cell asks for; bind, show and return them.
 
     Returns:
-        The pictures, or None with `--help` and `--dry-run`.
+        The pictures, a grid of them with `--vary`, or None with `--help` and `--dry-run`.
 
     Raises:
         UsageError, InvalidRequestError: what was typed cannot be used; nothing was sent.
         CallAbandoned: an interrupt.
         CometError: as the call ended; pictures that exist were bound and shown before.
     """
-    shell = magics.shell
     typed = parse_cell(line, body)
-    values = typed.values
-    if values["help"]:
+    if typed.values["help"]:
         print(flags.help_of("cometimg"))
         return None
+    if typed.values["vary"]:
+        from .vary_call import run_vary
 
+        return run_vary(magics, typed, local_names)
+    return run_plain(magics, typed, local_names)
+
+
+def run_plain(magics: CometMagics, typed: TypedCell, local_names: Mapping[str, Any]) -> Images | None:
+    """Make the pictures of a cell without `--vary`; `run_cell` explains it."""
+    shell, values = magics.shell, typed.values
     prompt = filled_prompt(typed, (local_names, shell.user_ns), hidden=shell.user_ns_hidden)
     options = call_options(typed, magics)
     options |= input_options(values, (local_names, shell.user_ns), session.newest)
@@ -119,22 +127,41 @@ def parse_cell(line: str, body: str | None) -> TypedCell:
         raise usage_error(
             f"unexpected text after the flags: {rest[:40]}; put the prompt of %%cometimg on the next line"
         )
+    if not values["vary"]:
+        refuse_flags_of_vary(values)
     names = [flag.name for flag in flags.wire_flags()]
     wire = {name: values[name] for name in names if values[name] is not None}
     return TypedCell(values, rest.strip() if body is None else body.strip("\n"), wire)
 
 
+def refuse_flags_of_vary(values: Mapping[str, Any]) -> None:
+    """Refuse flags that mean something with `--vary` only."""
+    for name in ("sample", "sample_seed", "no_reuse"):
+        if values[name]:
+            raise usage_error(f"--{name.replace('_', '-')} works with --vary only")
+
+
+def typed_prompt(typed: TypedCell) -> str:
+    """The prompt as it was typed, or as its file has it."""
+    path = typed.values["prompt_file"]
+    if path is None:
+        return typed.prompt
+    if typed.prompt.strip():
+        raise usage_error("--prompt-file and a prompt in the cell exclude each other; keep one of them")
+    return _read_prompt(path)
+
+
 def filled_prompt(
-    typed: TypedCell, namespaces: Sequence[Mapping[str, Any]], hidden: Mapping[str, Any]
+    typed: TypedCell,
+    namespaces: Sequence[Mapping[str, Any]],
+    hidden: Mapping[str, Any],
+    *,
+    words: Container[str] | None = None,
 ) -> str:
-    """The prompt as it will be sent: read from its file if it has one, with its names filled in."""
-    prompt, path = typed.prompt, typed.values["prompt_file"]
-    if path is not None:
-        if prompt.strip():
-            raise usage_error("--prompt-file and a prompt in the cell exclude each other; keep one of them")
-        prompt = _read_prompt(path)
+    """The prompt as it will be sent, with its names filled in; with `words` the template of a grid."""
+    prompt = typed_prompt(typed)
     if not typed.values["no_interpolate"]:
-        prompt, warnings = fill(prompt, *namespaces, hidden=hidden)
+        prompt, warnings = fill(prompt, *namespaces, hidden=hidden, words=words)
         print_notices(warnings)
         refuse_key(prompt)
     if not prompt.strip():
@@ -207,11 +234,21 @@ def check_save_path(path: str, requests: Sequence[ImageRequest]) -> None:
         raise usage_error(f"--save {path}: {problem}")
 
 
-def refuse_unconfirmed(plan: Plan, above: float) -> None:
+def refuse_unconfirmed(plan: Plan | GridPlan, above: float) -> None:
     """Refuse a cell that would buy more than is bought without a word."""
     problem = refusal(plan, above)
     if problem:
         raise usage_error(problem)
+
+
+def cell_client(magics: CometMagics, values: Mapping[str, Any]) -> tuple[Client, str, dict[str, Any]]:
+    """The client to send with, the notice of its pictures, and the settings that it has."""
+    settings = magics.client_settings()
+    if values["download_proxy"]:
+        settings["download_proxy"] = values["download_proxy"]
+    print_notices(session.new_key_notices(magics.base_url))
+    client, picture_notice, _ = session.service(**settings)
+    return client, picture_notice, settings
 
 
 def confirmed_client(
@@ -222,11 +259,7 @@ def confirmed_client(
     Raises:
         UsageError: the call costs more than may be sent without a word.
     """
-    settings = magics.client_settings()
-    if values["download_proxy"]:
-        settings["download_proxy"] = values["download_proxy"]
-    print_notices(session.new_key_notices(magics.base_url))
-    client, picture_notice, _ = session.service(**settings)
+    client, picture_notice, settings = cell_client(magics, values)
     limits = {**settings, **with_preset(prompt, options)[1]}
     if not values["yes"] and not never_asks(client.vendor, limits):
         refuse_unconfirmed(client.plan(prompt, **options), magics.confirm_above)
@@ -267,7 +300,7 @@ def call_title(job: Job) -> str:
     return f"{model}{pictures}, {job.price}"
 
 
-def bind(shell: Any, name: str | None, images: Images) -> None:
+def bind(shell: Any, name: str | None, images: Images | Grid) -> None:
     """Assign the pictures to a variable of the notebook, if a name was given."""
     if name:
         shell.user_ns[name] = images

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"([^\W\d]\w*)((?:\[-?\d{1,9}\])*)")
 _INDEX = re.compile(r"\[(-?\d+)\]")
-_BOX = re.compile(r"\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?){3}")
+BOX = re.compile(r"\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?){3}")
 _MISSING = object()
 
 
@@ -33,17 +33,17 @@ def input_options(
         UsageError: a name or a path leads to nothing.
     """
     options: dict[str, Any] = {}
-    named = [_found(text, "--image", namespaces) for text in values["image"] or ()]
+    named = [found_picture(text, "--image", namespaces) for text in values["image"] or ()]
     if values["edit"]:
         named = [_newest(newest, others=bool(named))]
     if named:
         options["image"] = named
     if values["mask"] is not None:
-        box = _BOX.fullmatch(values["mask"].strip())
+        box = BOX.fullmatch(values["mask"].strip())
         sides = tuple(float(side) for side in values["mask"].split(",")) if box else ()
-        options["mask"] = sides or _found(values["mask"], "--mask", namespaces)
+        options["mask"] = sides or found_picture(values["mask"], "--mask", namespaces)
     if values["markup"] is not None:
-        options["markup"] = _found(values["markup"], "--markup", namespaces)
+        options["markup"] = found_picture(values["markup"], "--markup", namespaces)
     if values["no_resize"]:
         options["resize"] = False
     if values["no_paste_back"]:
@@ -65,7 +65,7 @@ def _newest(newest: Images | None, *, others: bool) -> Images:
     return newest
 
 
-def _found(text: str, flag: str, namespaces: Sequence[Mapping[str, Any]]) -> Any:
+def found_picture(text: str, flag: str, namespaces: Sequence[Mapping[str, Any]]) -> Any:
     """The variable of this name, an element of it, or the path."""
     match = _NAME.fullmatch(text.strip())
     value: Any = next((space[match[1]] for space in namespaces if match and match[1] in space), _MISSING)

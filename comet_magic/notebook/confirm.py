@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..client import Plan
+    from ..explore import GridPlan
 
 MOST_UNPRICED = 4  # pictures whose price is unknown that are bought without a question
 LIMITS = ("max_cost", "max_cost_session", "max_cost_day")
@@ -24,7 +25,7 @@ def never_asks(vendor: str, limits: Mapping[str, object]) -> bool:
     return vendor == "sandbox" or any(limits.get(name) is not None for name in LIMITS)
 
 
-def purchase_to_confirm(plan: Plan, above: float) -> str:
+def purchase_to_confirm(plan: Plan | GridPlan, above: float) -> str:
     """What a call would buy, in words, if a person should confirm it; "" if it is small, or only reuses pictures.
 
     Args:
@@ -45,14 +46,14 @@ def purchase_to_confirm(plan: Plan, above: float) -> str:
     return purchase(plan) if plan.price.high_micro > most else ""
 
 
-def purchase(plan: Plan) -> str:
+def purchase(plan: Plan | GridPlan) -> str:
     """What a call would buy, in words: "10 pictures for at most $1.69"."""
     pictures = counted(sum(request.most_pictures for request in plan.requests), "picture")
     price = plan.price.high_micro
     return f"{pictures} of unknown price" if price is None else f"{pictures} for at most {dollars(price)}"
 
 
-def refusal(plan: Plan, above: float) -> str:
+def refusal(plan: Plan | GridPlan, above: float) -> str:
     """Why a cell is not sent before it says `--yes`, with the ways on; "" if it may be sent."""
     asked = purchase_to_confirm(plan, above)
     if not asked:

@@ -48,6 +48,16 @@ CELL_FLAGS = (
         "NAME=VALUE",
     ),
     Flag("preset", "begin with these options and this template; %cometimg_preset lists them", metavar="NAME"),
+    Flag(
+        "vary",
+        "a grid of all these values, words of {names} and prompt= split at |; prompt alone: of {red|blue} in it",
+        "texts",
+        "",
+        "NAME=A,B",
+    ),
+    Flag("sample", "with --vary, draw so many of the combinations at random", "integer", "", "N"),
+    Flag("sample_seed", "a number with which --sample draws the same again", "integer", "", "N"),
+    Flag("no_reuse", "with --vary, make new pictures also of what the archive has", "switch"),
     Flag("out", "assign the pictures to this variable, and show them", "name", "-o", "NAME"),
     Flag("quiet", "show no progress and no pictures", "switch", "-q"),
     Flag(

@@ -24,6 +24,7 @@ from .arguments import KEY_ADVICE, usage_error
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..explore import Grid
     from ..images import Images
     from .input_transforms import InputTransforms
 
@@ -114,7 +115,7 @@ class CometMagics(Magics):
     @_with_help
     def cometimg(
         self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None
-    ) -> Images | None:
+    ) -> Images | Grid | None:
         """Turn a prompt into pictures: %%cometimg takes the text below its line, %cometimg the rest of its own line.
 
         Flags come first; -- ends them. {name}, {name.attr} and {name[0]} are filled in from the notebook, other

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
 _NAME = r"[^\W\d]\w*"
 _STEP = rf"\.(?!__){_NAME}|\[-?\d+\]|\[(?:'[^'\]]*'|\"[^\"\]]*\"|{_NAME})\]"
@@ -33,21 +33,31 @@ class Filled(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def fill(prompt: str, *namespaces: Mapping[str, Any], hidden: Mapping[str, Any] | None = None) -> Filled:
+def fill(
+    prompt: str,
+    *namespaces: Mapping[str, Any],
+    hidden: Mapping[str, Any] | None = None,
+    words: Container[str] | None = None,
+) -> Filled:
     """The prompt with `{name}`, `{name.attr}`, `{name[0]}` and `{name[key]}` replaced by their values.
 
     The first namespace that has a name wins. `{{name}}` gives a literal `{name}`. What cannot be filled in stays
     as typed. It is warned about if a name was meant: one that is unknown, or known and not used as above.
-    Names that are `hidden` are never suggested.
+    Names that are `hidden` are never suggested. `words` are those of a template, which is filled in later: they stay,
+    as doubled braces do, and those in a value are doubled.
     """
     names: ChainMap[str, Any] = ChainMap(*(dict(namespace) for namespace in namespaces))
     visible = [name for name in names if name not in (hidden or {})]
     warnings: list[str] = []
 
     def replace(match: re.Match[str]) -> str:
+        if words is not None and (match["literal"] or match["name"] in words):
+            return match[0]
         if match["literal"]:
             return "{" + match["literal"] + "}"
         value, warning = _value(match, names, visible)
+        if words is not None and value is not None:
+            value = value.replace("{", "{{").replace("}", "}}")
         if warning:
             warnings.append(warning)
         return match[0] if value is None else value
