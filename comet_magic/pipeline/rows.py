@@ -17,7 +17,7 @@ from ..protocol import decisions
 from ..protocol.decisions import RowStatus
 from ..settings import Settings
 from ..text import clean
-from .expand import KeyCounts
+from .key_counts import KeyCounts
 from .row_index import RowIndex
 from .values import fitted, widened
 

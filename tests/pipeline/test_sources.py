@@ -19,7 +19,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from comet_magic.errors import InvalidRequestError, SourceError
-from comet_magic.pipeline import expand, source
+from comet_magic.pipeline import key_counts, source
 from comet_magic.pipeline.expand import Expander, typed
 from comet_magic.pipeline.read_source import read_source
 from comet_magic.pipeline.source import BATCH, SourceRow
@@ -411,7 +411,7 @@ def test_many_sets_of_parameters_are_not_all_remembered() -> None:
 
 
 def test_equal_rows_are_counted_however_far_apart_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expand, "MOST_RECENT", 10)
+    monkeypatch.setattr(key_counts, "MOST_RECENT", 10)
     prompts = [f"row {number % 40}" for number in range(120)]
 
     with Expander({"n": 2}, prompt="prompt", vendor="sandbox") as rows:
@@ -425,7 +425,7 @@ def test_equal_rows_are_counted_however_far_apart_they_are(monkeypatch: pytest.M
 
 
 def test_memory_does_not_grow_with_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expand, "MOST_RECENT", 500)
+    monkeypatch.setattr(key_counts, "MOST_RECENT", 500)
 
     with Expander({}, prompt="prompt", vendor="sandbox") as rows:
         tracemalloc.start()
