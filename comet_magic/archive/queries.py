@@ -66,11 +66,6 @@ class Reader:
         self.folder = None if folder is None else absolute(native(Path(folder)))
         self._ledger = Ledger(self.folder / "ledger.sqlite" if self.folder else None)
 
-    @property
-    def has_lost_ledger(self) -> bool:
-        """Whether the ledger is gone and receipts are here; the next call or a repair makes it again from them."""
-        return self.folder is not None and not self._ledger.exists and layout.has_receipts(self.folder)
-
     # --- pictures
 
     def stored(self, key: str) -> list[StoredPicture]:

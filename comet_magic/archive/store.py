@@ -252,6 +252,11 @@ class Archive(Reader, ForkHooks):
 
     # --- what a crash left ----------------------------------------------------------------------------
 
+    @property
+    def has_lost_ledger(self) -> bool:
+        """Whether the ledger is gone and receipts are here; the next call or a repair makes it again from them."""
+        return self.folder is not None and not self._ledger.exists and layout.has_receipts(self.folder)
+
     def reconcile(self, vendor: str | None = None) -> list[Orphan]:
         """Settle the open calls of dead processes; give those that this process must finish, without paying again.
 

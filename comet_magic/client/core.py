@@ -21,7 +21,7 @@ from ..images import prepare_inputs
 from ..machine import archive_folder, spare_files
 from ..money import Price, dollars, optional_dollars, parse_dollars
 from ..protocol import RetryBudget, RetryPolicy
-from ..request import ImageRequest, requests_of
+from ..request import NO_INPUTS, ImageRequest, has_pictures, requests_of
 from ..settings import (
     SANDBOX,
     BaseURL,
@@ -202,7 +202,7 @@ class Core(ForkHooks):
         """
         if options.get("timeout") is not None:
             check_number("timeout", options["timeout"])
-        inputs = prepare_inputs(options)
+        inputs = prepare_inputs(options) if has_pictures(options) else NO_INPUTS
         requests = requests_of(prompt, options, inputs)
         first = requests[0]
         reused: tuple[StoredPicture, ...] = ()

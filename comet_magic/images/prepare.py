@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..catalog import DEFAULT_MODEL, find
 from ..errors import InvalidRequestError
-from ..request import InputPicture, Inputs
+from ..request import NO_INPUTS, InputPicture, Inputs, has_pictures
 from .masks import as_markup, as_mask, selected
 from .reading import GivenPicture, eight_bits, read_picture, readable, see_through
 
@@ -41,7 +41,7 @@ def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
         return cast("Inputs", options["image"])
     model, rules = input_rules(options)
     if rules is None:
-        return Inputs()
+        return NO_INPUTS
     given = list(_listed(options["image"]))
     fit = _Fit(rules, model.id, resize=options.get("resize") is not False)
     first = read_picture(given[0], "image")
@@ -71,14 +71,7 @@ def input_rules(options: Mapping[str, Any]) -> tuple[Model, InputRules | None]:
     """
     asked = options.get("model")
     model = find(DEFAULT_MODEL if asked is None else asked if isinstance(asked, str) else "")
-    if options.get("image") is not None:
-        return model, _rules(model, list(_listed(options["image"])), options)
-    for name in ("mask", "markup"):
-        if options.get(name) is not None:
-            raise InvalidRequestError(f"{name} is set without image; give the picture too", param=name)
-    if model.needs_input:
-        raise InvalidRequestError(f"{model.id} edits pictures; give it one by image=", param="image")
-    return model, None
+    return model, _rules(model, list(_listed(options["image"])), options) if has_pictures(options) else None
 
 
 def _listed(value: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from ..errors import CometError
 from ..images import prepare_inputs
 from ..machine import expanded
 from ..preset_files import Preset, find_preset, with_preset
-from ..request import requests_of
+from ..request import NO_INPUTS, has_pictures, requests_of
 from ..text import clean
 from . import flags
 from .arguments import read_flags, refuse_key, usage_error
@@ -82,7 +82,8 @@ def run_plain(magics: CometMagics, typed: TypedCell, local_names: Mapping[str, A
     options |= input_options(values, (local_names, shell.user_ns), session.newest)
     output = CellOutput(shell, quiet=bool(values["quiet"]), **magics.display_settings(values["inline"]))
     sent_prompt, sent = with_preset(prompt, options)
-    requests = requests_of(sent_prompt, sent, prepare_inputs(sent))
+    inputs = prepare_inputs(sent) if has_pictures(sent) else NO_INPUTS
+    requests = requests_of(sent_prompt, sent, inputs)
     print_notices(notice for request in requests for notice in request.notices)
     if values["dry_run"]:
         print_dry_run(requests, magics.client_settings())

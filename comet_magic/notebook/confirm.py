@@ -36,8 +36,6 @@ def purchase_to_confirm(plan: Plan | GridPlan, above: float) -> str:
         InvalidRequestError: `above` is not an amount of money.
     """
     most = parse_dollars(above, name="confirm_above")
-    if not plan.requests:
-        return ""
     if not plan.requests:  # also where a call in flight is awaited
         return ""
     pictures = sum(request.most_pictures for request in plan.requests)

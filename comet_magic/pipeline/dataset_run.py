@@ -62,7 +62,8 @@ class DatasetRun:
         """Run to the end; gives the report, or raises what ended the run."""
         with EndSignals(self.interrupt), self:
             while not (self._ended or self.interrupts):
-                self._look()
+                if self._display is not None:
+                    self._look(self._display)
                 time.sleep(STEP)
         fault = self._future.exception()
         if fault is not None:
@@ -124,14 +125,15 @@ class DatasetRun:
                 if self._obeyed < min(self.interrupts, 2):
                     self._obeyed += 1
                     self._obey()
-                self._look()
+                if self._display is not None:
+                    self._look(self._display)
                 # Nothing that takes a lock in Python: an interrupt within would leave it locked for ever.
                 time.sleep(STEP)
             except KeyboardInterrupt:
                 self.interrupts += 1
         self._say()
         if self._display is not None:
-            self._show()
+            self._show(self._display)
             self._display.close()
 
     def _obey(self) -> None:
@@ -154,21 +156,19 @@ class DatasetRun:
         calls = f"{counted(len(running), 'call')} in flight (at most {most})"
         return f"stopping: {calls} will be finished first; interrupt again to cancel them"
 
-    def _look(self) -> None:
+    def _look(self, display: Display) -> None:
         """Show each pause as it begins, and how far the run is when it is time."""
         pause = self._runner.admission.pause
         if pause is not self._pause:
             self._pause = pause
-            if pause and self._display is not None:
-                self._display.say(pause.text(pause.seconds))
+            if pause:
+                display.say(pause.text(pause.seconds))
         if time.monotonic() >= self._next_look:
-            self._show()
+            self._show(display)
 
-    def _show(self) -> None:
-        if self._display is None:
-            return
-        self._display.show(self._status)
-        self._next_look = time.monotonic() + self._display.every
+    def _show(self, display: Display) -> None:
+        display.show(self._status)
+        self._next_look = time.monotonic() + display.every
 
     def _status(self) -> Status:
         spend, runner = self._core.archive.spend(self._job.base.vendor), self._runner

@@ -10,9 +10,9 @@
 Nothing is sent or stored from here, and nothing depends on the date.
 """
 
-from .extra import Extra
-from .image_request import ImageRequest, WireRequest, wire_request
+from .checks import Extra, has_pictures
+from .image_request import ImageRequest, WireRequest, cost_of, wire_request
 from .inputs import NO_INPUTS, InputPicture, Inputs
 from .options import CALL_OPTIONS, INPUT_OPTIONS, Options, WireOptions
-from .split import MOST_PICTURES, cost_of, requests_of
+from .split import MOST_PICTURES, requests_of
 from .template import RequestTemplate

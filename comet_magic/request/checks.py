@@ -1,16 +1,22 @@
-"""The checks of a request; each raises `InvalidRequestError` that names the parameter at fault."""
+"""The checks of a request; each raises `InvalidRequestError` that names the parameter at fault.
+
+`Extra` holds the parameters that are not in the table, as immutable JSON.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import SIZE_WORDS, WIRE_PARAMETERS, Model, Rule, suggest
+from ..catalog import SIZE_WORDS, WIRE_PARAMETERS, Model, Rule, find, suggest
 from ..errors import InvalidRequestError
 from ..text import Withheld, holds_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _EMPTY = re.compile("[\\s'\"`\xab\xbb\u2018-\u201f\u2039\u203a\u300c-\u300f]*")  # nothing, or only quotes
@@ -65,6 +71,19 @@ def check_call(options: Mapping[str, Any]) -> None:
         raise InvalidRequestError(f"reuse is {shown(reuse)}; it must be True or False", param="reuse")
     if on_event is not None and not callable(on_event):
         raise InvalidRequestError(f"on_event is {shown(on_event)}; it must be a function", param="on_event")
+
+
+def has_pictures(options: Mapping[str, Any]) -> bool:
+    """Whether pictures go into a call; one without has no option about them, and no model that needs them."""
+    if options.get("image") is not None:
+        return True
+    for name in ("mask", "markup"):
+        if options.get(name) is not None:
+            raise InvalidRequestError(f"{name} is set without image; give the picture too", param=name)
+    model = options.get("model")
+    if isinstance(model, str) and find(model).needs_input:
+        raise InvalidRequestError(f"{model} edits pictures; give it one by image=", param="image")
+    return False
 
 
 def check_model(model: object) -> None:
@@ -127,3 +146,56 @@ def check_extra(extra: Mapping[str, Any]) -> None:
             )
         if not name.strip():
             raise InvalidRequestError("extra contains a parameter without a name", param="extra")
+
+
+class Extra(Mapping[str, Any]):
+    """An immutable JSON object; two are equal if their canonical texts are. Values are given as copies.
+
+    Raises:
+        InvalidRequestError: it is not JSON; `param` is "extra".
+    """
+
+    __slots__ = ("_text", "_values")
+
+    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(values, Mapping | None) or not all(isinstance(name, str) for name in values or ()):
+            raise InvalidRequestError("extra must be a mapping of names to JSON values", param="extra")
+        self._text = canonical({**values} if values else {})
+        self._values: dict[str, Any] = json.loads(self._text)
+
+    def __getitem__(self, name: str) -> Any:
+        return deepcopy(self._values[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return self._text == other._text if isinstance(other, Extra) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
+def canonical(values: Mapping[str, Any]) -> str:
+    """The canonical text of a JSON object: sorted names, no spaces, ASCII only.
+
+    Raises:
+        InvalidRequestError: a value is not JSON, or a text is not valid Unicode.
+    """
+    try:
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        json.dumps(values, ensure_ascii=False).encode()
+        return text
+    except UnicodeEncodeError:
+        reason = "it contains half a character"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except (TypeError, ValueError) as error:
+        reason = f"it is not JSON ({type(error).__name__})"
+    raise InvalidRequestError(f"extra cannot be sent: {reason}", param="extra")

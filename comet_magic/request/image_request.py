@@ -13,8 +13,17 @@ from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Model, edges, find, resolv
 from ..errors import InvalidRequestError
 from ..formats import SUFFIX
 from ..money import Price
-from .checks import check_extra, check_model, check_names, check_no_key, check_prompt, check_value, shown
-from .extra import Extra, canonical
+from .checks import (
+    Extra,
+    canonical,
+    check_extra,
+    check_model,
+    check_names,
+    check_no_key,
+    check_prompt,
+    check_value,
+    shown,
+)
 from .inputs import NO_INPUTS, Inputs
 from .prompt_template import sent_as_typed
 
@@ -266,6 +275,7 @@ class ImageRequest:
     def notices(self) -> tuple[str, ...]:
         """What a user should know before it is sent, one sentence each."""
         spec = self.spec
+        typed = sent_as_typed(self.prompt) if "|" in self.prompt else ""
         retired = f"{self.model} is retired on {spec.retired}" if spec.retired else ""
         preview = self.background == "transparent" and spec.transparent == "preview"
         refused = (
@@ -275,7 +285,7 @@ class ImageRequest:
         return tuple(
             notice
             for notice in (
-                *(sent_as_typed(self.prompt), spec.notice, retired, refused, unpriced),
+                *(typed, spec.notice, retired, refused, unpriced),
                 *self.inputs.notices,
             )
             if notice
@@ -297,6 +307,27 @@ class ImageRequest:
     def mime_hint(self) -> str:
         """The MIME type that was requested; the type that arrives is read from its bytes."""
         return f"image/{self.output_format or 'png'}"
+
+
+def cost_of(
+    request: ImageRequest, usage: Mapping[str, Any] | None, images: int, price_per_image: int | None = None
+) -> int | None:
+    """Micro-USD of an answered call, by its usage or else its printed price; None if neither is known.
+
+    `price_per_image` is used if the table has no price. A usage that comes to less than half of the lowest price
+    of these pictures is not believed (many gateways send zeros): the cost is unknown, and what was reserved counts.
+    """
+    tariff = request.spec.price
+    counted = tariff.of_usage(usage) if tariff else None
+    if counted is not None:
+        lowest = request.picture_price().low_micro or 0
+        return counted if 2 * counted >= lowest * images else None
+    each = price_per_image
+    if tariff and tariff.image_out is None:  # billed by a printed price, not by tokens
+        printed = request.picture_price()
+        same = printed.low_micro == printed.high_micro
+        each = printed.high_micro if printed.known and same else price_per_image
+    return None if each is None else each * images
 
 
 # --- on the wire: JSON, or a form with files for edits

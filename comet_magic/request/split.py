@@ -1,4 +1,4 @@
-"""Split a call into requests; what an answered request cost."""
+"""Split a call into requests."""
 
 from __future__ import annotations
 
@@ -75,24 +75,3 @@ def _keep_shape(given: dict[str, Any], inputs: Inputs) -> Inputs:
     given["size"] = nearest
     notice = f"size {nearest} is the nearest to the picture's {size}"
     return inputs if nearest == size else replace(inputs, notices=(*inputs.notices, notice))
-
-
-def cost_of(
-    request: ImageRequest, usage: Mapping[str, Any] | None, images: int, price_per_image: int | None = None
-) -> int | None:
-    """Micro-USD of an answered call, by its usage or else its printed price; None if neither is known.
-
-    `price_per_image` is used if the table has no price. A usage that comes to less than half of the lowest price
-    of these pictures is not believed (many gateways send zeros): the cost is unknown, and what was reserved counts.
-    """
-    tariff = request.spec.price
-    counted = tariff.of_usage(usage) if tariff else None
-    if counted is not None:
-        lowest = request.picture_price().low_micro or 0
-        return counted if 2 * counted >= lowest * images else None
-    each = price_per_image
-    if tariff and tariff.image_out is None:  # billed by a printed price, not by tokens
-        printed = request.picture_price()
-        same = printed.low_micro == printed.high_micro
-        each = printed.high_micro if printed.known and same else price_per_image
-    return None if each is None else each * images
