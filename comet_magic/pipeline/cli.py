@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..console import tell
 from ..errors import CallAbandoned, ConfigurationError, InvalidRequestError
 from ..money import parse_dollars
 from ..request import WireOptions
+from ..text import clean
 from .dataset import REDO, generate_dataset, plan
 from .expand import typed
 from .failures import FailurePolicy
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
 
 EXIT_STATUS = (
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop-after",
         metavar="N",
-        type=lambda number: None if number == "none" else int(number),
+        type=_number_or_none,
         default=FailurePolicy.stop_after,
         help="end after so many failures of the same kind in a row (default 20), or none",
     )
@@ -63,6 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(
                 flag, metavar="VALUE", help=f"{name} of every row that does not say otherwise"
             )
+
+
+def _number_or_none(text: str) -> int | None:
+    if text == "none":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"it must be a whole number or none, not {clean(text, limit=40)}")
+    return int(text)
 
 
 def _add_source_arguments(parser: argparse.ArgumentParser) -> None:

@@ -124,7 +124,7 @@ def test_a_short_outage_is_waited_out(endpoint: Endpoint, tmp_path: Path) -> Non
 def test_an_outage_ends_a_run_and_what_was_never_sent_is_made_by_the_next(
     endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    rows = [f"DOWN {row}" for row in rows_of(500)]
+    rows = [f"DOWN {row}" for row in rows_of(120)]
     with pytest.raises(
         AmbiguousError, match=r"the run was stopped, \d+ calls in a row had no usable answer, 4"
     ) as one:
@@ -132,7 +132,7 @@ def test_an_outage_ends_a_run_and_what_was_never_sent_is_made_by_the_next(
 
     counts, report = open_dataset(tmp_path / "set").counts, str(open_dataset(tmp_path / "set"))
     assert counts["unknown"] == len(endpoint.asked) <= 8 + 2 + 4
-    assert counts["open"] == 500 - counts["unknown"]
+    assert counts["open"] == 120 - counts["unknown"]
     assert f"{counts['open']} rows remain; run it again to go on." in one.value.hint
     assert "the latest run ended early: the run was stopped" in report
 
