@@ -128,16 +128,45 @@ def concealed(value: Any) -> Any:
 
 def holds_key(value: Any) -> bool:
     """Whether a key in use, or what looks like one, is in a text or in any text of a mapping or list."""
-    waiting, seen = [value], set[int]()
+    if isinstance(value, str) or type(value) in _SCALARS:
+        return isinstance(value, str) and looks_like_key(value)
+    texts = _texts_in(value)
+    # What a simple text holds, a blank more on either side does not hide, so one look clears thousands of them.
+    simple, joined = texts, " ".join(texts)
+    if not _is_simple(joined):
+        simple = {*filter(_is_simple, texts)}
+        joined = " ".join(simple)
+    if any(map(looks_like_key, texts - simple)):
+        return True
+    return looks_like_key(joined) and any(map(looks_like_key, simple))
+
+
+def _texts_in(value: Any) -> set[str]:
+    """All texts in mappings and lists, however deep."""
+    waiting, seen, texts = [value], set[int](), set[str]()
     while waiting:
         one = waiting.pop()
         if isinstance(one, str):
-            if looks_like_key(one):
-                return True
-        elif isinstance(one, (Mapping, list, tuple)) and id(one) not in seen:
+            texts.add(one)
+        elif isinstance(one, (dict, list, tuple, Mapping)) and id(one) not in seen:
             seen.add(id(one))  # one that contains itself ends too
-            waiting += [*one, *one.values()] if isinstance(one, Mapping) else one
-    return False
+            for each in (*one, *one.values()) if isinstance(one, (dict, Mapping)) else one:
+                kind = type(each)
+                if kind is str:
+                    texts.add(each)
+                elif kind not in _SCALARS:
+                    waiting.append(each)
+    return texts
+
+
+_SCALARS = frozenset(
+    (int, float, bool, type(None))
+)  # told apart more quickly than by the protocol of mappings
+
+
+def _is_simple(text: str) -> bool:
+    """Whether it has nothing but printable ASCII, and no sign that an escape begins with."""
+    return text.isascii() and text.isprintable() and not _ESCAPE_SIGN.search(text)
 
 
 # By identity: in a set, two equal secrets would be one entry, which ends with the first of them.
@@ -173,12 +202,15 @@ def clean_url(url: object) -> str:
 def looks_like_key(text: str) -> bool:
     """Whether the text contains a key in use, or something that looks like an API key."""
     shown = _printable(text)
-    views = _view(shown, _NOISE), _view(shown, _ESCAPES)
-    return bool("sk+" in views[0] and _KEY_FORM.search(shown)) or any(
-        secret._within(view)  # noqa: SLF001 - our own type
-        for secret in _secrets()
-        for view in views
-    )
+    if "-" in shown and _KEY_FORM.search(shown):
+        return True
+    secrets = _secrets()
+    if not secrets:
+        return False
+    views = {_view(shown, _NOISE)}
+    if _ESCAPE_SIGN.search(shown):
+        views.add(_view(shown, _ESCAPES))
+    return any(secret._within(view) for secret in secrets for view in views)  # noqa: SLF001 - our own type
 
 
 def without_keys(data: bytes) -> bytes:

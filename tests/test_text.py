@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from comet_magic.text import Secret, clean, clean_url, counted, html, looks_like_key, without_keys
+from comet_magic.text import Secret, clean, clean_url, counted, holds_key, html, looks_like_key, without_keys
 
 KEY = "sk-Ab3dE5gh7JkLm9PqRs/tUv+Wx12"
 
@@ -247,6 +247,18 @@ class TestKeysInTexts:
         assert looks_like_key("sk-proj-abcdEFGH1234_5678")
         assert not looks_like_key(f"a boat {KEY[:12]}")
         assert not looks_like_key("a paper boat on a desk-organizer-with-drawers")
+
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize(
+        "beside", ["a boat", "50 % of a boat", "\u4e00", "a\x1b]8;;", "line\nbreak", "-"]
+    )
+    def test_are_recognised_in_whatever_holds_them_and_beside_whatever(self, secret, form, beside):
+        inside = [{"a": beside, "b": [beside, 1, {"c": FORMS[form]}]}, beside]
+        assert holds_key(inside) == looks_like_key(FORMS[form])
+        assert holds_key({f"{FORMS[form]}": beside}) == looks_like_key(FORMS[form])
+        assert not holds_key(
+            [{"a": beside, "b": KEY[:12]}, {"a": KEY[12:], "b": "desk-organizer-with-drawers"}]
+        )
 
     def test_too_short_to_be_one_are_not_recognised(self):
         kept = Secret("sandbox")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .dataset import DatasetJob
 
 FEW, SHARE = 20, 10  # so many rows, and one in so many, may leave a folder because a table was edited
-BATCH = 20_000  # rows; the ledger answers many keys at once more quickly
+BATCH = 1_000  # rows; with many more, Python's collector of garbage takes as long as all the rest
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
                     to_fetch += not row.shares_earlier
                 elif should_send(copy, job.redo):
                     to_send[row.template.estimate(row.prompt)] += not row.shares_earlier
-                    nearly_equal += near.add(row.template, row.prompt)
+                    nearly_equal += near.add(row.template, row.prompt, row.key)
                 elif copy is not None:
                     ended[status_of(copy)] += 1
         leaving = _leaving(job, archive, shared=shared)
@@ -240,10 +240,9 @@ class _NearRequests:
                         if facts not in templates:
                             given = {"prompt": "-", "model": row.model, **json.loads(row.parameters or "{}")}
                             templates[facts] = RequestTemplate(ImageRequest.from_dict(given), run.vendor)
-                        self.add(templates[facts], row.prompt)
+                        self.add(templates[facts], row.prompt, row.key)
 
-    def add(self, template: RequestTemplate, prompt: str) -> bool:
-        """Add a request; gives whether another one is the same but for those."""
+    def add(self, template: RequestTemplate, prompt: str, key: str) -> bool:
+        """Add a request and its key; gives whether another one is the same but for those."""
         normal = unicodedata.normalize("NFC", prompt).strip().casefold()
-        key = template.key(prompt)
         return self._first.setdefault(template.key(normal) if normal != prompt else key, key) != key

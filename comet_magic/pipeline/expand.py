@@ -286,13 +286,14 @@ class Expander:
         if not self._looked:
             self.look_through(rows)
         listed = list(rows)
+        suspect = holds_key([row.record for row in listed])
         prompts = [self._prompt_of(row, number) for number, row in enumerate(listed, self._row)]
         self._row += len(listed)
         if self.rewriter is not None:
             prompts = self.rewriter.applied(listed, prompts, asks=asks)
         for row, prompt in zip(listed, prompts, strict=True):
             for model in self._models_of(row.record):
-                yield from self._rows_of(row, prompt, model)
+                yield from self._rows_of(row, prompt, model, suspect=suspect)
 
     def _prompt_of(self, row: SourceRow, number: int) -> Prompt:
         try:
@@ -300,8 +301,8 @@ class Expander:
         except (InvalidRequestError, SourceError) as error:
             return Prompt(problem=error)
 
-    def _rows_of(self, row: SourceRow, made: Prompt, model: str | None) -> Iterator[Row]:
-        """What a row asks of one model."""
+    def _rows_of(self, row: SourceRow, made: Prompt, model: str | None, *, suspect: bool) -> Iterator[Row]:
+        """What a row asks of one model; it is looked through for keys if it is suspect."""
         prompt, columns, problem = made.text, dict[str, Any](), made.problem
         try:
             if row.problem is None:
@@ -309,7 +310,7 @@ class Expander:
                 if made.columns:
                     columns |= made.columns
             if problem is None:
-                check_no_key("the row", row.record)
+                check_no_key("the row", row.record if suspect else None)
                 parameters = self._of(row.record, model)
                 parameters.template.check("" if prompt is None else prompt)
                 self.adapted.update(dict.fromkeys(parameters.adapted, parameters.pictures))

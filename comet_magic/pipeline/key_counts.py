@@ -7,7 +7,7 @@ import sqlite3
 from ..errors import ConfigurationError
 from ..text import clean
 
-MOST_RECENT = 50_000  # requests whose counts are held in memory
+MOST_RECENT = 100_000  # requests whose counts are held in memory
 
 
 class KeyCounts:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from comet_magic.pipeline import Dataset
 
 END = [signal.SIGTERM, signal.SIGHUP]
-MOMENTS = [pytest.param(10), pytest.param(200, marks=pytest.mark.full)]
+MOMENTS = [pytest.param(10), pytest.param(200, marks=[pytest.mark.full, pytest.mark.timeout(1200)])]
 
 
 @pytest.mark.parametrize("count", MOMENTS)
