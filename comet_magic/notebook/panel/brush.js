@@ -178,9 +178,11 @@ export function maskBrush({ image, width, height, strokes = [], signal, changed 
     canvas.getContext("2d", { willReadFrequently: true })
   );
   const cursor = element("div", { className: "comet-brush-cursor", "aria-hidden": "true" });
+  cursor.style.borderRadius = "50%";
   const frame = element("div", { className: "comet-brush-frame", hidden: true, "aria-hidden": "true" });
   for (const each of [cursor, frame]) {
     Object.assign(each.style, { position: "absolute", pointerEvents: "none", boxSizing: "border-box" });
+    Object.assign(each.style, { border: "1.5px solid white", outline: "1px solid black" });
   }
   const stage = element(
     "div",
@@ -379,6 +381,7 @@ export function compareSlider({ before, after, width, height, label = "Before an
   const over = element("img", { src: after, alt: "After", draggable: false, style: OVER });
   const line = element("div", { className: "comet-compare-line", "aria-hidden": "true" });
   Object.assign(line.style, { position: "absolute", top: "0", bottom: "0", pointerEvents: "none" });
+  Object.assign(line.style, { borderLeft: "2px solid white", outline: "1px solid black" });
   const stage = element(
     "div",
     {

@@ -15,6 +15,7 @@
  * @property {KernelSignal} [statusChanged]
  * @property {KernelSignal} [connectionStatusChanged]
  */
+/** @typedef {{ widget_manager?: { kernel?: KernelConnection | null } }} Hosted */
 /** @typedef {import("@anywidget/types").AnyModel<any>} AnyModel */
 
 const SHORTCUTS_OFF = "data-lm-suppress-shortcuts";
@@ -36,9 +37,7 @@ const ENDED = ["dead", "terminating", "restarting", "autorestarting"];
  *   "" while the kernel can be reached
  */
 export function watchKernel(model, el, { signal, changed }) {
-  const manager = /** @type {{ kernel?: KernelConnection | null } | undefined} */ (
-    /** @type {unknown} */ (model.widget_manager)
-  );
+  const manager = /** @type {Hosted} */ (/** @type {unknown} */ (model)).widget_manager;
   const kernel = manager?.kernel;
   const ended = () =>
     refusing.has(model) ||
