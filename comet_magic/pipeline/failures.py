@@ -86,6 +86,8 @@ def no_row_can_change(error: CometError, *, own_models: bool) -> bool:
         return not own_models
     if isinstance(error, APIConnectionError):
         return not error.retryable
+    if error.hint == decisions.BASE_URL_HINT:  # also of a web page with status 200
+        return True
     return isinstance(error, BadRequestError) and error.status_code in decisions.WRONG_ADDRESS.statuses
 
 

@@ -16,6 +16,7 @@ from comet_magic.errors import (
     APIConnectionError,
     AuthenticationError,
     BadRequestError,
+    BadResponseError,
     CallAbandoned,
     CometError,
     ConfigurationError,
@@ -27,6 +28,7 @@ from comet_magic.errors import (
 )
 from comet_magic.pipeline import generate_dataset, open_dataset, plan
 from comet_magic.pipeline.failures import FailurePolicy, Failures
+from comet_magic.protocol.decisions import BASE_URL_HINT
 from tests.pipeline.conftest import impatient, settings
 from tests.pipeline.maker import rows_of
 
@@ -67,12 +69,13 @@ def heard(*errors: CometError | None, policy: FailurePolicy | None = None, **fac
         ([NotFoundError("no such model", code="model_not_found")] * 2, ["", "ends"]),
         ([BadRequestError("nowhere", status_code=404), None, BadRequestError("nowhere", status_code=404)], [""] * 3),
         ([BadRequestError("nowhere", status_code=405)] * 2, ["", "ends"]),
+        ([BadResponseError("a web page", hint=BASE_URL_HINT)] * 2, ["", "ends"]),
         ([APIConnectionError("certificate")] * 2, ["", "ends"]),
         ([QuotaError("empty")], ["ends"]),
     ],
     ids=[
         *("storm", "reset", "two codes", "rows of their own", "outage", "refused try", "answered", "model"),
-        *("address once", "address", "no way", "account"),
+        *("address once", "address", "web page", "no way", "account"),
     ],
 )  # fmt: skip
 def test_failures_pause_a_run_or_end_it(errors: list[CometError | None], expected: list[str]) -> None:
