@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import pickle
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +256,23 @@ def test_hostile_words_are_text(sandbox: Sandbox) -> None:
     assert re.findall(r"<(?:script|img src=x|b>cat)", shown) == []
     assert "onerror=alert(2)>" not in shown
     assert "\u202e" not in grid._repr_mimebundle_()["text/plain"]
+
+
+def test_a_preset_is_a_style_that_varies_and_the_words_before_it_are_kept(sandbox: Sandbox) -> None:
+    grid = cm.vary("a boat", preset=["ink", "watercolor"], **SMALL, n=1)
+
+    assert [cell.name for cell in grid] == ["preset ink", "preset watercolor"]
+    assert all(cell.prompt.startswith("a boat, ") for cell in grid)
+    assert [cell.images and cell.images.asked["prompt"] for cell in grid] == ["a boat", "a boat"]
+
+
+def test_a_grid_survives_a_pickle_and_tells_a_listener(sandbox: Sandbox) -> None:
+    events: list[object] = []
+    grid = pickle.loads(pickle.dumps(cm.vary("a {paper|tin} boat", **SMALL, on_event=events.append)))
+
+    assert [image.size for image in grid.images] == [(256, 256)] * 2
+    assert page(grid).count("<img") == 2
+    assert sum(type(event).__name__ == "Arrived" for event in events) == 2
 
 
 def test_a_frame_has_a_row_for_each_picture_with_all_that_was_asked(sandbox: Sandbox) -> None:

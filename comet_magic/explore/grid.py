@@ -288,6 +288,9 @@ class Grid:
 
     # --- how it is shown
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Grid, (self.plan, self.cells, self.notice)
+
     def __repr__(self) -> str:
         failed = f", {len(self.errors)} failed" if self.errors else ""
         return f"<Grid: {len(self.cells)} cells{failed}>"

@@ -34,6 +34,8 @@ MOST_THUMBNAIL = 24_000  # bytes of one
 EDGES = ((16, 256), (36, 192), (100, 128))  # longest edge of a thumbnail by the number of cells, pixels
 SMALLEST = 96
 ON_PAGE = 200  # pixels that a thumbnail takes on a page at most
+ROW = 450  # pixels of the pictures of a row, so that a table fits a narrow page
+NARROWEST = 96
 
 STATES = {
     "queued": "waiting for its turn",
@@ -43,6 +45,7 @@ STATES = {
 }
 _LINE = "border:1px solid rgba(128,128,128,.35)"
 _CELL = f"{_LINE};padding:6px;text-align:left;vertical-align:top;background:none"
+_SIDE = f"{_CELL};max-width:170px;overflow-wrap:break-word"
 _BADGE = "border:1px solid currentColor;border-radius:8px;padding:0 6px;margin-right:4px;font-size:.85em"
 _SOFT = "opacity:.75;font-size:.9em"
 
@@ -91,7 +94,7 @@ def blocks_of(plan: GridPlan, layout: Layout) -> Iterator[tuple[str, list[list[t
 
 def grid_bundle(grid: Grid) -> dict[str, Any]:
     """The grid as a MIME bundle of HTML and plain text."""
-    return {"text/html": _html_of(grid, Thumbnails(len(grid))), "text/plain": plain(grid)}
+    return {"text/html": _html_of(grid, Thumbnails(grid.plan)), "text/plain": plain(grid)}
 
 
 def _html_of(grid: Grid, thumbnails: Thumbnails) -> str:
@@ -102,7 +105,8 @@ def _html_of(grid: Grid, thumbnails: Thumbnails) -> str:
     }
     layout = layout_of(grid.plan)
     body = _tables(grid, layout, drawn) if layout else _flow(grid, drawn)
-    notes = [f"left out: {reason}" for reason in grid.plan.left_out]
+    # In a table each reason is in its place.
+    notes = [] if layout else [f"left out: {reason}" for reason in grid.plan.left_out]
     below = "".join(f'<div style="{_SOFT}">{html(note, limit=300)}</div>' for note in [*notes, *_facts(grid)])
     return f'<div class="comet-grid" style="overflow-x:auto">{_title(grid.plan)}{body}{below}</div>'
 
@@ -133,14 +137,14 @@ def _facts(grid: Grid) -> list[str]:
 def _tables(grid: Grid, layout: Layout, drawn: Mapping[int, str]) -> str:
     """One table for each block."""
     rows, columns = grid.plan.axes[layout.rows], grid.plan.axes[layout.columns]
-    corner = f'<td style="{_CELL};{_SOFT}">{html(rows.name)} \\ {html(columns.name)}</td>'
+    corner = f'<td style="{_SIDE};{_SOFT}">{html(rows.name)} \\ {html(columns.name)}</td>'
     heads = "".join(
         f'<th scope="col" style="{_CELL}">{html(label, limit=80)}</th>' for label in columns.labels
     )
     found = []
     for title, places in blocks_of(grid.plan, layout):
         lines = "".join(
-            f'<tr style="background:none"><th scope="row" style="{_CELL}">{html(label, limit=80)}</th>'
+            f'<tr style="background:none"><th scope="row" style="{_SIDE}">{html(label, limit=80)}</th>'
             + "".join(f'<td style="{_CELL}">{_at(grid, place, drawn)}</td>' for place in line)
             + "</tr>"
             for label, line in zip(rows.labels, places, strict=True)
@@ -201,10 +205,13 @@ class Thumbnails:
     """Small pictures of cells, all in one format; each is made once.
 
     Args:
-        cells: how many there are, which decides how large each may be.
+        plan: how many cells and columns it has decides how large each may be.
     """
 
-    def __init__(self, cells: int) -> None:
+    def __init__(self, plan: GridPlan) -> None:
+        cells, layout = len(plan.cells), layout_of(plan)
+        columns = len(plan.axes[layout.columns].values) if layout else 1
+        self._on_page = min(ON_PAGE, max(NARROWEST, ROW // columns))
         self._most = min(MOST_THUMBNAIL, MOST_THUMBNAILS // max(1, cells))
         self._edge = next((edge for count, edge in EDGES if cells <= count), SMALLEST)
         self._made: dict[int, str] = {}
@@ -222,7 +229,7 @@ class Thumbnails:
             data, mime, small = fitting(small, self._most, edge=self._edge)
         except BadImageError as error:
             return f"<div>{html(error, limit=200)}</div>"
-        style = f"width:{min(small.width, ON_PAGE)}px;max-width:100%;height:auto;display:block;margin:0 0 4px"
+        style = f"width:{self._on_page}px;max-width:none;height:auto;display:block;margin:0 0 4px"
         markup = f'<img src="{data_url(data, mime)}" alt="{html_attribute(cell.alt)}" style="{style}">'
         name = cell.images.pictures[0].name if cell.images else ""
         address = file_address(name) if name else ""
@@ -272,11 +279,11 @@ class GridOutput:
         self._said = ""
         self._begun = time.monotonic()
         self._drawn, self._drawn_at = -1, 0.0
-        self._thumbnails = Thumbnails(1)
+        self._thumbnails: Thumbnails | None = None
 
     def begin(self, plan: GridPlan) -> None:
         """Say what is about to be made, where nothing can be drawn again."""
-        self._thumbnails, self._begun = Thumbnails(len(plan.cells)), time.monotonic()
+        self._thumbnails, self._begun = Thumbnails(plan), time.monotonic()
         kernel = getattr(self._shell, "kernel", None)
         if self._shell is not None and not self._quiet and kernel is None and plan.requests:
             tell(clean(_sizes(plan)))
@@ -305,7 +312,9 @@ class GridOutput:
         self._draw(grid)
         if self._line is not None:
             done = sum(cell.error is None for cell in grid.cells)
-            self._say(f"{done} of {len(grid.cells)} done in {duration(time.monotonic() - self._begun)}")
+            self._say(
+                f"{done} of {len(grid.cells)} done in {seconds_in_words(time.monotonic() - self._begun)}"
+            )
 
     def _say(self, line: str) -> None:
         if line == self._said:
@@ -315,7 +324,8 @@ class GridOutput:
         self._line = display_bundle(data, handle=self._line)
 
     def _draw(self, grid: Grid) -> None:
-        data = {"text/html": _html_of(grid, self._thumbnails), "text/plain": plain(grid)}
+        thumbnails = self._thumbnails or Thumbnails(grid.plan)
+        data = {"text/html": _html_of(grid, thumbnails), "text/plain": plain(grid)}
         self._table = display_bundle(data, handle=self._table)
 
 

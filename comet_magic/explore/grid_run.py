@@ -21,9 +21,10 @@ from .grid_display import GridOutput
 from .plan import plan_grid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..client import Client, Job
+    from ..client.job import Event
     from .plan import GridPlan, PlannedCell
 
 
@@ -92,7 +93,7 @@ def vary(
     prompt, words = concealed(prompt), concealed(words)
     conceal_keys(options, GenerateOptions.__annotations__)
     where: Any = {name: options.pop(name) for name in ConnectionOptions.__annotations__ if name in options}
-    call = {"n": n, "timeout": options.pop("timeout", None), "reuse": reuse}
+    call = {"n": n, "reuse": reuse, **{name: options.pop(name, None) for name in ("timeout", "on_event")}}
     client = shared_client(**where)
     plan = plan_grid(
         client, prompt, words, options, call=call, sample=sample, seed=sample_seed, max_cost=max_cost
@@ -146,7 +147,7 @@ class GridRun:
     def start(self) -> None:
         """Start a call for each cell; one limiter lets them run side by side."""
         for number, cell in enumerate(self.plan.cells):
-            listener = partial(self._note, number)
+            listener = partial(self._note, number, cell.options.get("on_event"))
             try:
                 job: Job | CometError = self._core.submit(cell.prompt, {**cell.options, "on_event": listener})
             except CometError as error:
@@ -172,9 +173,11 @@ class GridRun:
         if self._calls:
             wait_for_all(self._calls, lambda: output.tick(self))
 
-    def _note(self, number: int, event: object) -> None:
+    def _note(self, number: int, listener: Callable[[Any], object] | None, event: Event) -> None:
         if isinstance(event, Progress):
             self._states[number] = event.state
+        if listener is not None:
+            listener(event)
 
     @property
     def ended(self) -> int:

@@ -27,11 +27,11 @@ INK, SOFT, RULE, PAPER = "#1c1c1c", "#5f5f5f", "#d0d0d0", "white"
 
 
 class Block(NamedTuple):
-    """A part of the sheet: a title, names of columns, and lines with a name each; names are "" for none."""
+    """A part of the sheet: a title, names of columns, and lines of cells, or words, with a name each, or ""."""
 
     title: str
     heads: tuple[str, ...]
-    lines: tuple[tuple[str, tuple[GridCell | None, ...]], ...]
+    lines: tuple[tuple[str, tuple[GridCell | str, ...]], ...]
 
 
 def sheet(grid: Grid, width: int) -> Image:
@@ -71,8 +71,15 @@ def _blocks(grid: Grid) -> Iterator[Block]:
         return
     rows, columns = grid.plan.axes[layout.rows], grid.plan.axes[layout.columns]
     for title, places in blocks_of(grid.plan, layout):
-        lines = [tuple(map(grid.cell_at, line)) for line in places]
+        lines = [tuple(_cell_or_words(grid, place) for place in line) for line in places]
         yield Block(title, columns.labels, tuple(zip(rows.labels, lines, strict=True)))
+
+
+def _cell_or_words(grid: Grid, place: tuple[int, ...]) -> GridCell | str:
+    cell = grid.cell_at(place)
+    if cell is not None and place == cell.planned.places[0]:
+        return cell
+    return f"the same as {cell.name}" if cell is not None else grid.plan.omitted.get(place, "")
 
 
 class _Sheet:
@@ -102,15 +109,15 @@ class _Sheet:
     def _left(self, column: int) -> int:
         return self._size + self._side + column * (self._each + self._size)
 
-    def _line(self, name: str, cells: tuple[GridCell | None, ...]) -> None:
+    def _line(self, name: str, cells: tuple[GridCell | str, ...]) -> None:
         heights = [self._text(name, self._size, self._y, self._side - self._size)] if name else [0]
         heights += [self._cell(cell, self._left(at), named=not name) for at, cell in enumerate(cells)]
         self._y += max(heights) + self._size
 
-    def _cell(self, cell: GridCell | None, left: int, *, named: bool) -> int:
+    def _cell(self, cell: GridCell | str, left: int, *, named: bool) -> int:
         """Draw a picture with its words below; gives the height."""
-        if cell is None:
-            return 0
+        if isinstance(cell, str):
+            return self._text(cell, left, self._y, ink=SOFT) if cell else 0
         top = self._y
         if cell.images:
             columns = math.ceil(math.sqrt(len(cell.images)))

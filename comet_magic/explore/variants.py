@@ -12,7 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Interval, Model, find, resolve_size
+from ..catalog import DEFAULT_MODEL, WIRE_PARAMETERS, Interval, Model, find, resolve_size, suggest
 from ..errors import InvalidRequestError
 from ..preset_files import Preset, find_preset
 from ..request import INPUT_OPTIONS
@@ -151,7 +151,12 @@ def _check_word(name: object, prompts: Sequence[str]) -> None:
             f"words contains {name}, the name of an option; take another", param="words"
         )
     if not any(name in names_in(text) for text in prompts):
-        raise InvalidRequestError(f"words contains {name}; the prompt has no {{{name}}}", param="words")
+        meant = suggest(name, OPTIONS)
+        raise InvalidRequestError(
+            f"words contains {name}; the prompt has no {{{name}}}",
+            param="words",
+            hint=f"Did you mean {meant}?" if meant else "",
+        )
 
 
 def _alternatives(prompt: str) -> Iterator[Axis]:
