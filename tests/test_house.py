@@ -72,6 +72,7 @@ FLOORS: dict[str, set[str]] = {
     "remote": {"machine", "money", "client", "request", "errors", "archive", "settings", "text"},
     "dask": {"remote", "client", "request", "errors", "archive", "text", "extras"},
     "pipeline": {
+        "tables",
         "preset_files",
         "machine",
         *("dask", "client", "archive", "request", "files", "errors", "images", "text", "settings"),

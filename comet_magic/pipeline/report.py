@@ -6,17 +6,18 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from ..archive import Archive, Reader, Spend
 from ..errors import ConfigurationError, PartialResultError, SaveError
 from ..extras import load_extra
-from ..files import from_here, is_address, native
+from ..files import from_here, inside, is_address, native
 from ..machine import absolute, expanded
 from ..money import dollars, total
 from ..text import clean, counted
 from .row_index import RowIndex
-from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, read_records
+from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, kinds_of, read_records, record_at
+from .summary import Breakdown, Group, breakdown, groups_of, stamp
 
 if TYPE_CHECKING:
     import os
@@ -104,6 +105,8 @@ class Dataset:
         self.folder = folder
         self._settings = settings or {}  # of the client that it was made with
         self._archive = Reader(folder)
+        self._kinds: tuple[object, Mapping[str, Any]] | None = None
+        self._counted: tuple[object, list[Group]] | None = None
 
     def __len__(self) -> int:
         with RowIndex(self.folder) as index:
@@ -117,6 +120,47 @@ class Dataset:
             run = index.latest()
         return run is not None and run.state == "complete"
 
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Each row as a mapping; its picture is `image`, read when somebody looks at it, or None."""
+        return (_with_image(self.folder, record) for record in self.records())
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        """A row by its place, as in iteration; but each of the rows that share a picture tells the picture's cost."""
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        size = len(self)
+        place = index + size if index < 0 else index
+        if not 0 <= place < size:
+            raise IndexError(f"row {index} of {counted(size, 'row')}")
+        now = stamp(self.folder)
+        if self._kinds is None or self._kinds[0] != now:
+            self._kinds = now, kinds_of(self.folder)
+        return _with_image(self.folder, record_at(self._archive, self.folder, place, self._kinds[1]))
+
+    def images(self) -> Iterator[Image]:
+        """The pictures of the rows that have one, each read and decoded when it is asked for.
+
+        Raises:
+            SaveError: the file of one cannot be read.
+            BadImageError: one is damaged.
+        """
+        return (record["image"].open() for record in self if record["image"] is not None)
+
+    def to_hf(self) -> Any:
+        """A `datasets.Dataset` with the pictures as an `Image` column, read from the files when they are used.
+
+        Raises:
+            ConfigurationError: `datasets` is not installed.
+        """
+        datasets = load_extra("datasets", "datasets")
+        rows = [{**record, "image": _safe_path(self.folder, record["image"])} for record in self]
+        made = datasets.Dataset.from_list(rows) if rows else datasets.Dataset.from_dict({"image": []})
+        return made.cast_column("image", datasets.Image())
+
     def records(self) -> Iterator[dict[str, Any]]:
         """The rows in the order of their source, one mapping each, read as they are asked for.
 
@@ -128,8 +172,25 @@ class Dataset:
     @property
     def counts(self) -> dict[str, int]:
         """Rows by status; `open` are those that no run has ended."""
-        found = Counter(record["outcome"] for record in self.records())
+        found: Counter[str] = Counter()
+        for group in self._groups():
+            found[group.status] += group.rows
         return {name: found[name] for name in ROW_STATUSES}
+
+    def _groups(self) -> list[Group]:
+        """The rows that are alike, counted anew if the files of the dataset have changed."""
+        now = stamp(self.folder)
+        if self._counted is None or self._counted[0] != now:
+            self._counted = now, groups_of(self._archive, self.folder)
+        return self._counted[1]
+
+    def by(self, column: str) -> Breakdown:
+        """Rows by status, cost and seconds for each value of a column of the source, or of `model`.
+
+        Raises:
+            InvalidRequestError: there is no such column.
+        """
+        return breakdown(self._archive, self.folder, column)
 
     @property
     def spend(self) -> Spend:
@@ -158,10 +219,10 @@ class Dataset:
     def failures(self) -> dict[str, int]:
         """Rows without a picture by kind, code and message, the most frequent first; ids and addresses are left out."""
         reasons: Counter[str] = Counter()
-        for record in self.records():
-            if record["error"]:
-                code = f" {record['code']}" if record["code"] else ""
-                reasons[f"{record['error']}{code}: {_IDS.sub('…', record['message'] or '')}"] += 1
+        for group in self._groups():
+            if group.error:
+                code = f" {group.code}" if group.code else ""
+                reasons[f"{group.error}{code}: {_IDS.sub('…', group.message or '')}"] += group.rows
         return dict(reasons.most_common())
 
     def verify(self) -> Verification:
@@ -317,6 +378,19 @@ class Dataset:
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
         printer.text(str(self))
+
+
+def _with_image(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    name = record["file_name"]
+    return {"image": LazyImage(folder, name) if name else None, **record}
+
+
+def _safe_path(folder: Path, image: LazyImage | None) -> str | None:
+    """Where a picture is, for a library that opens it by itself; None if a link is on the way to it."""
+    try:
+        return str(inside(folder, image.name).absolute()) if image is not None else None
+    except OSError:
+        return None
 
 
 def _index(pandas: Any, names: list[Any], types: list[str], labels: list[Any]) -> Any:

@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from urllib.parse import quote
 
 from ..archive.ledger import BUSY, open_to_read, open_to_write, refuse_code
 from ..archive.records import is_hash
@@ -60,6 +61,11 @@ CREATE TABLE IF NOT EXISTS rows (
 ) WITHOUT ROWID;
 -- Names and types of the index of a frame, as JSON.
 CREATE TABLE IF NOT EXISTS frames (run INTEGER PRIMARY KEY, names TEXT NOT NULL, types TEXT NOT NULL);
+"""
+_ROWS = "SELECT position, key, copy, prompt, model, parameters, columns, error, message FROM rows"
+_NO_LEDGER = """
+CREATE TABLE ledger.pictures (key, copy, call, path);
+CREATE TABLE ledger.calls (number, state, error, code, message, cost, seconds);
 """
 _RUNS = "SELECT number, started, vendor, size, state, (SELECT COUNT(*) FROM rows WHERE run = number) AS read FROM runs"
 _WHOLE = "(number IN (SELECT run FROM whole) OR state = 'complete')"  # 0.1.0 kept no table `whole`
@@ -245,14 +251,27 @@ class RowIndex:
         while True:
             with self._opened() as connection:
                 found = connection.execute(
-                    """SELECT position, key, copy, prompt, model, parameters, columns, error, message
-                    FROM rows WHERE run = ? AND position > ? ORDER BY position LIMIT ?""",
+                    f"{_ROWS} WHERE run = ? AND position > ? ORDER BY position LIMIT ?",
                     (run, last, BATCH),
                 ).fetchall()
             if not found:
                 return
             yield [row for row in itertools.starmap(IndexedRow, found) if _is_sound(row)]
             last = found[-1][0]
+
+    def row(self, run: int, place: int) -> IndexedRow | None:
+        """A row of a run by its place; None if there is none, or it is not made as ours."""
+        with self._opened() as connection:
+            first, last, count = connection.execute(
+                "SELECT MIN(position), MAX(position), COUNT(*) FROM rows WHERE run = ?", (run,)
+            ).fetchone()
+            gaps = count == 0 or last - first + 1 != count
+            where = "ORDER BY position LIMIT 1 OFFSET ?" if gaps else "AND position = ?"
+            found = connection.execute(
+                f"{_ROWS} WHERE run = ? {where}",
+                (run, place if gaps else first + place),
+            ).fetchone()
+        return IndexedRow(*found) if found and _is_sound(IndexedRow(*found)) else None
 
     def exported(self, place: str) -> set[str]:
         """The names of the files that exports to a place have written."""
@@ -288,6 +307,27 @@ class RowIndex:
         if found is None or None in labels:
             return None
         return (*map(json.loads, found), [json.loads(label) for label in labels])
+
+    @contextlib.contextmanager
+    def joined(self, ledger: Path) -> Iterator[sqlite3.Connection]:
+        """A connection that reads the index and, as `ledger`, the tables of a ledger, which was checked before.
+
+        Raises:
+            ConfigurationError: the index or the ledger cannot be read.
+        """
+        with self._opened() as connection:
+            connection.commit()  # nothing is attached inside of a transaction
+            place = f"file:{quote(str(ledger.absolute()))}?mode=ro" if ledger.exists() else ":memory:"
+            connection.execute("ATTACH DATABASE ? AS ledger", (place,))
+            try:
+                if not connection.execute(
+                    "SELECT 1 FROM ledger.sqlite_master WHERE name = 'calls'"
+                ).fetchone():
+                    connection.executescript(_NO_LEDGER)
+                yield connection
+            finally:
+                connection.commit()
+                connection.execute("DETACH DATABASE ledger")
 
     @contextlib.contextmanager
     def _opened(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..archive import Copy
     from ..images import Images, Picture
     from .dataset import Redo
-    from .row_index import IndexedRow, RunState
+    from .row_index import IndexedRow, Run, RunState
 
 NAME = "metadata.jsonl"
 # Our own columns.
@@ -121,10 +121,7 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
         run = index.standing()
         if run is None:
             return
-        kinds: dict[str, Any] = {}
-        for rows in index.rows(run.number):
-            for row in rows:
-                kinds = widened(kinds, json.loads(row.columns))
+        kinds = _kinds(index, run)
         seen = KeyCounts()  # of first copies: only these are shared, by rows that are deduplicated
         with contextlib.closing(seen):
             for rows in index.rows(run.number):
@@ -134,6 +131,37 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
                     if row.key and row.copy == 0 and seen.add(row.key, 1) and record["cost"] is not None:
                         record["cost"] = 0
                     yield record
+
+
+def _kinds(index: RowIndex, run: Run) -> dict[str, Any]:
+    """The type of each column of the source that holds all its values."""
+    kinds: dict[str, Any] = {}
+    for rows in index.rows(run.number):
+        for row in rows:
+            kinds = widened(kinds, json.loads(row.columns))
+    return kinds
+
+
+def kinds_of(folder: Path) -> dict[str, Any]:
+    """The type of each column of a dataset's source."""
+    with RowIndex(folder) as index:
+        run = index.standing()
+        return _kinds(index, run) if run else {}
+
+
+def record_at(archive: Reader, folder: Path, place: int, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """One row by its place among all, as `read_records` gives it, but with the cost of a picture that it shares.
+
+    Raises:
+        IndexError: there is none.
+    """
+    with RowIndex(folder) as index:
+        run = index.standing()
+        row = index.row(run.number, place) if run else None
+    if run is None or row is None:
+        raise IndexError(f"there is no row {place}")
+    copies = archive.copies([row.key] if row.key else (), facts=True)
+    return _record(row, copies.get((row.key, row.copy)), run.state, kinds)
 
 
 def _record(row: IndexedRow, copy: Copy | None, state: RunState, kinds: Mapping[str, Any]) -> dict[str, Any]:

@@ -251,3 +251,91 @@ def test_the_files_of_a_dataset_are_for_its_owner_only(make: Make) -> None:
 
     for name in ("index.sqlite", "metadata.jsonl", "ledger.sqlite"):
         assert (report.folder / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_rows_are_had_by_their_place_and_in_order_with_a_lazy_picture(make: Make) -> None:
+    report = make([*ROWS, {"prompt": "a train", "label": "five"}])
+
+    rows = list(report)
+
+    assert [row["label"] for row in rows] == ["1", "2", "3", "4", "five"]
+    assert [report[place] for place in range(5)] == rows == report[:]
+    assert report[-1] == rows[4]
+    assert report[1]["image"] is None
+    assert report[0]["image"].data == PICTURE
+    assert [image.size for image in report.images()] == [(16, 16)] * 2
+    for place in (5, -6):
+        with pytest.raises(IndexError, match="of 5 rows"):
+            report[place]
+
+
+def test_counts_are_those_of_the_rows_also_after_another_run_and_where_nothing_was_sent(
+    make: Make, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    report = make(ROWS)
+    before = report.counts
+    endpoint.forgiving = True
+    make([*ROWS, {"prompt": "a train"}], redo="refused")
+    (tmp_path / "other").mkdir()
+    empty = make([{"prompt": ""}], "other")
+
+    after = report.counts
+
+    assert before == {**dict.fromkeys(before, 0), "done": 1, "refused": 1, "failed": 1, "unknown": 1}
+    assert {name: sum(row["outcome"] == name for row in report) for name in after} == after
+    assert after["refused"] == 0
+    assert (empty.counts["failed"], len(empty.failures)) == (1, 1)
+
+
+def test_a_dataset_is_told_by_the_values_of_a_column_with_cost_and_seconds(make: Make) -> None:
+    rows = [
+        {"prompt": word and f"{word} {number}", "label": label, 'a "b': 1}
+        for number, (word, label) in enumerate(
+            [("boat", "sea"), ("REFUSE boat", "sea"), ("boat", "sea"), ("train", "<b>land"), ("", None)]
+        )
+    ]
+    report = make(rows)
+
+    by = report.by("label")
+    frame = by.to_frame()
+
+    assert frame["label"].tolist()[:2] == ["sea", "<b>land"]
+    assert frame["rows"].tolist() == [3, 1, 1]
+    assert frame["done"].tolist() == [2, 1, 0]
+    assert frame["refused"].tolist() == [1, 0, 0]
+    assert frame["cost"].tolist() == [0.08, 0.04, 0.0]
+    assert frame["seconds"][0] > 0
+    assert "&lt;b&gt;land" in by._repr_mimebundle_()["text/html"]
+    assert repr(by).splitlines()[0].split() == [
+        "label",
+        "rows",
+        "done",
+        "refused",
+        "failed",
+        "cost",
+        "seconds",
+        "each",
+    ]
+    assert report.by("model").lines[0][0] == "test-model"
+    assert report.by('a "b').lines[0][1]["done"] == 3
+    with pytest.raises(
+        InvalidRequestError, match='there is no column lable; the columns are: a "b, label, model'
+    ):
+        report.by("lable")
+
+
+def test_rows_that_share_a_picture_cost_it_once_by_a_column(make: Make) -> None:
+    report = make([{"prompt": "a boat", "label": 1}] * 3, dedupe=True)
+
+    assert report.by("label").lines[0][2] == 0.04
+
+
+@pytest.mark.judge
+def test_the_hugging_face_dataset_has_the_rows_and_reads_the_pictures(make: Make) -> None:
+    pytest.importorskip("datasets")
+
+    made = make(ROWS).to_hf()
+
+    assert made["label"] == [1, 2, 3, 4]
+    assert made[0]["image"].size == (16, 16)
+    assert made[1]["image"] is None

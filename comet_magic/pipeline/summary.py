@@ -1,0 +1,213 @@
+"""How many rows of a dataset ended in which way, and why: counted by SQLite, not row by row."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..archive.claims import copy_of_row
+from ..errors import InvalidRequestError
+from ..extras import load_extra
+from ..money import dollars, usd
+from ..tables import table
+from ..text import clean, counted
+from .row_index import IndexedRow, RowIndex
+from .rows import ROW_STATUSES, row_status
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    import pandas as pd
+
+    from ..archive import Reader
+    from ..protocol.decisions import RowStatus
+    from .row_index import Run
+
+MOST_SHOWN = 50  # values of a column
+_OWN = {"model": "r.model", "prompt": "r.prompt", "parameters": "r.parameters"}
+_LEDGER = (
+    "LEFT JOIN ledger.pictures p ON p.key = r.key AND p.copy = r.copy LEFT JOIN ledger.calls c ON c.number = "
+)
+# A picture that is here, which most are, needs no look at its call.
+_QUICK = f"{_LEDGER} CASE WHEN p.path IS NULL THEN p.call END"
+_SHARE = "(SELECT COUNT(*) FROM ledger.pictures s WHERE s.call = p.call AND s.path IS NOT NULL)"
+_OUTCOME = "r.key = '', r.error, r.message, c.state, c.error, c.code, c.message, p.path IS NOT NULL"
+
+
+class Group(NamedTuple):
+    """Rows that are alike: their value of a column, how they ended and why, and what they are together."""
+
+    value: Any
+    status: RowStatus
+    error: str | None
+    code: str | None
+    message: str | None
+    rows: int
+    cost_micro: int | None
+    seconds: float | None
+    timed: int
+
+
+def groups_of(archive: Reader, folder: Path, column: str | None = None) -> list[Group]:
+    """The rows of a dataset, those that are alike together; cost and seconds only with a column.
+
+    Raises:
+        InvalidRequestError: the dataset has no such column.
+        ConfigurationError: the index or the ledger cannot be read.
+    """
+    archive.copies(("",))  # a ledger that is not one of ours is refused here
+    with RowIndex(folder) as index:
+        run = index.standing()
+        if run is None:
+            return []
+        with index.joined(folder / "ledger.sqlite") as connection:
+            return [_group(row, run) for row in connection.execute(*_query(connection, run, column))]
+
+
+def _query(connection: sqlite3.Connection, run: Run, column: str | None) -> tuple[str, dict[str, Any]]:
+    names = {"run": run.number}
+    if column is None:
+        return (
+            f"SELECT NULL, {_OUTCOME}, COUNT(*), NULL, NULL, 0 FROM main.rows r {_QUICK}"  # noqa: S608 - our own
+            f" WHERE r.run = :run GROUP BY {_OUTCOME}"
+        ), names
+    value, names = _value_of(connection, column, names)
+    timed = any(row[1] == "seconds" for row in connection.execute("PRAGMA ledger.table_info(calls)"))
+    seconds = f"CASE WHEN p.path IS NOT NULL THEN {'c.seconds' if timed else 'NULL'} END"
+    first = "ROW_NUMBER() OVER (PARTITION BY r.key, r.copy ORDER BY r.position) = 1"  # only it costs
+    cost = f"CASE WHEN p.path IS NOT NULL THEN CASE WHEN {first} THEN c.cost / {_SHARE} ELSE 0 END END"
+    rows = f"SELECT {value} AS value, {_OUTCOME}, {cost} AS cost, {seconds} AS seconds"
+    return (
+        f"SELECT *, COUNT(*), SUM(cost), SUM(seconds), COUNT(seconds) FROM ({rows} FROM main.rows r {_LEDGER} p.call"  # noqa: S608
+        " WHERE r.run = :run) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    ), names
+
+
+def _value_of(
+    connection: sqlite3.Connection, column: str, names: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The expression for a row's value of a column."""
+    if column in _OWN:
+        return _OWN[column], names
+    names = {**names, "column": column, "path": f'$."{column}"'}
+    has = "EXISTS (SELECT 1 FROM json_each(r.columns) WHERE key = :column)"
+    query = f"SELECT 1 FROM main.rows r WHERE run = :run AND {has} LIMIT 1"  # noqa: S608 - our own
+    if connection.execute(query, names).fetchone() is None:
+        some = connection.execute("SELECT columns FROM main.rows WHERE run = :run LIMIT 100", names)
+        there = sorted({name for (columns,) in some for name in json.loads(columns)} | {"model"})
+        raise InvalidRequestError(
+            f"there is no column {clean(column, limit=80)}; the columns are: {clean(', '.join(there), limit=300)}",
+            param="column",
+        )
+    if '"' in column or "\\" in column:  # no path can name it
+        return "(SELECT value FROM json_each(r.columns) WHERE key = :column)", names
+    return "json_extract(r.columns, :path)", names
+
+
+def _group(found: tuple[Any, ...], run: Run) -> Group:
+    value, no_key, row_error, row_message, state, error, code, message, here, *sums = found
+    count, cost, seconds, timed = sums[-4:]
+    copy = None
+    if not no_key and (here or state is not None):
+        copy = copy_of_row(("", 0, state, "", "images/-" if here else None, error, code, message))
+    row = IndexedRow(0, "", 0, "", None, None, "{}", row_error, row_message)
+    status = row_status(row, copy, run.state)
+    if row_error is not None:
+        return Group(value, status, row_error, None, row_message, count, cost, seconds, timed)
+    if copy is None or status == "done":
+        error = code = message = None
+    return Group(value, status, error, code, message, count, cost, seconds, timed)
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A dataset by the values of a column: a table in a notebook.
+
+    Attributes:
+        column: whose values these are.
+        lines: for each value its rows by status, their cost in USD, and the mean seconds of a picture; None if unknown.
+    """
+
+    column: str
+    lines: tuple[tuple[Any, dict[RowStatus, int], float | None, float | None], ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A pandas frame with a line for each value.
+
+        Raises:
+            ConfigurationError: pandas is not installed.
+        """
+        load_extra("pandas")
+        from ..frames import Frame
+
+        names = self._statuses()
+        rows = [
+            (value, sum(counts.values()), *(counts.get(name, 0) for name in names), cost, seconds)
+            for value, counts, cost, seconds in self.lines
+        ]
+        return Frame(rows, columns=[self.column, "rows", *names, "cost", "seconds"])
+
+    def _statuses(self) -> list[RowStatus]:
+        return [name for name in ROW_STATUSES if any(line[1].get(name) for line in self.lines)]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __repr__(self) -> str:
+        return str(self._repr_mimebundle_()["text/plain"])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        names = self._statuses()
+        rows = [
+            (
+                "missing" if value is None else value,
+                f"{sum(counts.values()):,}",
+                *(f"{counts.get(name, 0):,}" for name in names),
+                "" if cost is None else dollars(round(cost * 1_000_000)),
+                "" if seconds is None else f"{seconds:.1f}",
+            )
+            for value, counts, cost, seconds in self.lines[:MOST_SHOWN]
+        ]
+        more = len(self.lines) - len(rows)
+        notes = [f"and {counted(more, 'more value')}; .to_frame() has all"] if more else []
+        bundle: dict[str, str] = table(
+            (self.column, "rows", *names, "cost", "seconds each"), rows, notes=notes
+        )
+        return bundle
+
+
+def breakdown(archive: Reader, folder: Path, column: str) -> Breakdown:
+    """The rows of a dataset by the values of a column, the most frequent first; raises as `groups_of`."""
+    lines: dict[Any, list[Group]] = {}
+    for group in groups_of(archive, folder, column):
+        lines.setdefault(group.value, []).append(group)
+    many = {value: sum(group.rows for group in groups) for value, groups in lines.items()}
+    ordered = sorted(lines.items(), key=lambda item: (-many[item[0]], item[0] is None, str(item[0])))
+    return Breakdown(column, tuple(_line(value, groups) for value, groups in ordered))
+
+
+def _line(value: Any, groups: list[Group]) -> tuple[Any, dict[RowStatus, int], float | None, float | None]:
+    counts: Counter[RowStatus] = Counter()
+    for group in groups:
+        counts[group.status] += group.rows
+    done = [group for group in groups if group.status == "done"]
+    known = all(group.cost_micro is not None for group in done)
+    cost = usd(sum(group.cost_micro or 0 for group in done)) if known else None
+    timed = sum(group.timed for group in done)
+    seconds = sum(group.seconds or 0.0 for group in done) / timed if timed else None
+    return value, dict(counts), cost, seconds
+
+
+def stamp(folder: Path) -> tuple[Any, ...]:
+    """What changes with the index or the ledger of a folder: sizes and times of their files."""
+    found = []
+    for name in ("index.sqlite", "ledger.sqlite"):
+        for end in ("", "-wal"):
+            with contextlib.suppress(OSError):
+                status = (folder / f"{name}{end}").stat()
+                found.append((name, end, status.st_size, status.st_mtime_ns))
+    return tuple(found)
