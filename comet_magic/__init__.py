@@ -16,36 +16,40 @@ from . import errors
 from .errors import *  # noqa: F403 - exactly the names of `errors.__all__`
 
 if TYPE_CHECKING:
-    from .archive import history, spend
     from .client import AsyncClient, Client, agenerate, edit, generate
     from .comparison import compare
     from .explore import vary
+    from .history_table import history
     from .images import Images, read_metadata
     from .notebook.panel import Panel
     from .pipeline import agenerate_dataset, generate_dataset, open_dataset, plan, product, sample
     from .preset_files import presets
+    from .recipes import recipe
     from .remote import generate_one
     from .request import ImageRequest
     from .sandbox import start_sandbox
+    from .spend_table import spend
 
 __version__ = "0.1.0"
 __all__ = ["AsyncClient", "Client", "ImageRequest", "Images", "__version__", "agenerate"]
 __all__ += ["agenerate_dataset", "compare", "edit", "generate", "generate_dataset", "generate_one", "history"]
 __all__ += ["load_ipython_extension", "open_dataset", "panel", "plan", "presets", "product", "read_metadata"]
-__all__ += ["sample", "spend", "start_sandbox", "unload_ipython_extension", "vary"]
+__all__ += ["recipe", "sample", "spend", "start_sandbox", "unload_ipython_extension", "vary"]
 __all__ += errors.__all__
 
 _LATE = {
-    "archive": ("history", "spend"),
     "comparison": ("compare",),
+    "history_table": ("history",),
     "client": ("AsyncClient", "Client", "agenerate", "edit", "generate"),
     "explore": ("vary",),
     "images": ("Images", "read_metadata"),
     "pipeline": ("agenerate_dataset", "generate_dataset", "open_dataset", "plan", "product", "sample"),
     "preset_files": ("presets",),
+    "recipes": ("recipe",),
     "remote": ("generate_one",),
     "request": ("ImageRequest",),
     "sandbox": ("start_sandbox",),
+    "spend_table": ("spend",),
 }
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 IN_ONE_LINE = 30  # characters that are never wrapped on a page: names and times
+BAR = 20  # characters of the longest bar
 TERMINAL = 100  # characters of a line of a table as text
 _CELL_STYLE = 'style="text-align:left;vertical-align:top;padding:2px 10px 2px 0"'
 
@@ -29,6 +30,15 @@ class Thumbnail(NamedTuple):
     edge: int = 96
 
 
+class ChartBar(NamedTuple):
+    """A bar of a chart: its share of the longest one, from 0 to 1."""
+
+    share: float
+
+    def __str__(self) -> str:
+        return "█" * math.ceil(self.share * BAR)
+
+
 def table(
     head: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", notes: Iterable[str] = ()
 ) -> Any:
@@ -36,13 +46,13 @@ def table(
 
     Args:
         head: the names of the columns; empty names for a table without a head.
-        rows: values, or a `Thumbnail`, which the plain text leaves out.
+        rows: values, a `ChartBar`, or a `Thumbnail`, which the plain text leaves out.
         caption: a line above the table.
         notes: lines below it.
     """
     body = [list(row) for row in rows]
     markup = "".join(
-        f"<tr>{''.join(f'<td {_CELL_STYLE}>{_cell_html(value)}</td>' for value in row)}</tr>" for row in body
+        f"<tr>{''.join(f'<td {_CELL_STYLE}>{cell_html(value)}</td>' for value in row)}</tr>" for row in body
     )
     heads = "".join(f"<th {_CELL_STYLE}>{html(name)}</th>" for name in head)
     top = f"<caption style='text-align:left'>{html(caption)}</caption>" if caption else ""
@@ -56,7 +66,8 @@ def table(
     }
 
 
-def _cell_html(value: Any) -> str:
+def cell_html(value: Any) -> str:
+    """A value of a table as HTML; texts are escaped."""
     if isinstance(value, Thumbnail):
         alt = html(value.alt, limit=200)
         edge = f"max-width:{value.edge}px;max-height:{value.edge}px"
@@ -66,6 +77,10 @@ def _cell_html(value: Any) -> str:
             if value.address
             else image
         )
+    if isinstance(value, ChartBar):
+        width = f"{max(0.0, min(1.0, value.share)):.1%}"
+        line = f"height:0.8em;margin-top:0.2em;background:#4c78a8;width:{width}"
+        return f'<div style="width:160px"><div style="{line}"></div></div>'
     text = html(value, limit=1000)
     return f'<span style="white-space:nowrap">{text}</span>' if len(str(value)) <= IN_ONE_LINE else text
 

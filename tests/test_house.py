@@ -69,6 +69,26 @@ FLOORS: dict[str, set[str]] = {
         *("client", "archive", "images", "request", "catalog", "settings", "files", "text", "errors"),
         *("money", "frames", "extras", "fonts", "outputs", "console", "tables", "preset_files"),
     },
+    "history_table": {
+        *(
+            "archive",
+            "images",
+            "machine",
+            "outputs",
+            "tables",
+            "frames",
+            "extras",
+            "files",
+            "money",
+            "errors",
+            "text",
+        ),
+    },
+    "spend_table": {"archive", "machine", "tables", "frames", "extras", "files", "money", "errors", "text"},
+    "lineage": {"archive", "history_table", "tables", "text"},
+    "recipes": {
+        *("archive", "images", "request", "catalog", "formats", "files", "machine", "errors", "text"),
+    },
     "remote": {"machine", "money", "client", "request", "errors", "archive", "settings", "text"},
     "dask": {"remote", "client", "request", "errors", "archive", "text", "extras"},
     "pipeline": {
@@ -83,6 +103,7 @@ FLOORS: dict[str, set[str]] = {
         *("machine", "key_sources", "outputs", "explore"),
         *("client", "sandbox", "images", "request", "catalog", "settings", "text", "errors"),
         *("archive", "files", "formats", "protocol", "money", "console", "tables", ""),
+        *("history_table", "lineage", "recipes", "machine"),
     },
     "pandas": {"pipeline"},
     "doctor": {

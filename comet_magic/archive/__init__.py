@@ -1,6 +1,6 @@
 """The archive: paid pictures are on disk before anyone sees them, and every call has its row."""
 
-from .queries import History, Reader, ask_known, history, spend
+from .queries import Reader, ask_known
 from .raw_answers import RawAnswer
 from .records import (
     Budget,
@@ -16,5 +16,5 @@ from .records import (
     State,
     StoredPicture,
 )
-from .store import Archive
+from .store import Archive, star_files
 from .worker_archive import WorkerArchive

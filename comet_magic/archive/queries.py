@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-from dataclasses import replace
 from datetime import date, datetime, time
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import CometError, ConfigurationError
-from ..extras import load_extra
 from ..files import inside, is_address, native, read_inside
-from ..machine import DEFAULT_ARCHIVE, absolute, archive_folder
+from ..machine import absolute
 from ..protocol import call_status
 from ..request import ImageRequest, Inputs
 from ..text import clean, clean_url
@@ -24,18 +22,18 @@ from .holdings import Holdings, holdings
 from .known_folders import known_folders
 from .ledger import Ledger
 from .process_lock import is_alive
-from .records import Claim, Copy, Entry, Held, Spend, StoredPicture, is_call, is_input, is_place
-from .schema import IS_PICTURE
+from .records import Claim, Copy, Entry, Held, Spend, StoredPicture, is_call, is_hash, is_input, is_place
+from .schema import IS_PICTURE, SUMS
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 T = TypeVar("T")
 _KEYS_AT_ONCE = 5_000  # so that a plan of a hundred thousand rows never holds the ledger for long
 _UNSETTLED = ("claimed", "received", "unknown")
 _PICTURE = """key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt, unpasted,
-    request_id, cost"""
+    request_id, cost, starred IS NOT NULL"""
+_IS_STARRED = "EXISTS (SELECT 1 FROM pictures p WHERE p.call = number AND p.starred IS NOT NULL)"
 
 _WITHOUT_FACTS = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message FROM pictures p
     LEFT JOIN calls c ON c.number = CASE WHEN p.path IS NULL THEN p.call END
@@ -160,16 +158,52 @@ class Reader:
         *,
         limit: int | None = 20,
         model: str | None = None,
+        day: date | None = None,
         since: date | datetime | None = None,
+        min_cost: int | None = None,
+        max_cost: int | None = None,
+        starred: bool = False,
+        parent: str | None = None,
     ) -> list[Entry]:
-        """Calls, newest first, whose prompt holds every word."""
+        """Calls, newest first, whose prompt holds every word; `comet_magic.history` explains the filters.
+
+        Costs are micro-USD; `parent` is a call's key.
+        """
         start = None
         if since is not None:
             start = (since if isinstance(since, datetime) else datetime.combine(since, time())).timestamp()
-        condition = """WHERE (:model IS NULL OR model = :model) AND (:start IS NULL OR created >= :start)
-            AND (:words = '' OR holds(prompt, :words)) ORDER BY number DESC LIMIT :limit"""
-        values = {"model": model, "start": start, "words": words.strip()}
-        return self._entries(condition, {**values, "limit": -1 if limit is None else limit})
+        condition = f"""WHERE (:model IS NULL OR model = :model) AND (:start IS NULL OR created >= :start)
+            AND (:words = '' OR holds(prompt, :words)) AND (:day IS NULL OR day = :day)
+            AND (:least IS NULL OR cost >= :least) AND (:most IS NULL OR cost <= :most)
+            AND (NOT :starred OR {_IS_STARRED})
+            AND (:parent IS NULL OR (parents IS NOT NULL AND instr(parents, :parent)))
+            ORDER BY number DESC LIMIT :limit"""
+        values: dict[str, str | float | None]
+        values = {"model": model, "start": start, "words": words.strip(), "parent": parent}
+        values |= {"day": day.isoformat()[:10] if day else None, "least": min_cost, "most": max_cost}
+        return self._entries(
+            condition, {**values, "starred": starred, "limit": -1 if limit is None else limit}
+        )
+
+    def maker(self, sha256: str, path: str = "") -> Entry | None:
+        """The call that made a picture with these bytes, as it came or pasted; or else under this path."""
+        query = """WHERE number = (SELECT MAX(call) FROM pictures WHERE CASE WHEN :path = ''
+            THEN sha256 = :sha OR instr(unpasted, :sha) ELSE path = :path END)"""
+        return next(iter(self._entries(query, {"sha": sha256, "path": path})), None)
+
+    def relatives(self, key: str) -> list[Entry]:
+        """The calls that a key came from and those that came of it, over all steps; with its own, oldest first."""
+        query = "SELECT key, parents FROM sound WHERE parents IS NOT NULL"
+        steps = [(own, parent) for own, texts in self._ledger.rows(query) for parent in _list(texts)]
+        related = {key}
+        for here, there in ((0, 1), (1, 0)):
+            reached, new = {key}, {key}
+            while new:
+                new = {step[there] for step in steps if step[here] in new and is_hash(step[there])} - reached
+                reached |= new
+            related |= reached
+        condition = "WHERE key IN (SELECT value FROM json_each(:keys)) ORDER BY number"
+        return self._entries(condition, {"keys": json.dumps(sorted(related))})
 
     def entry(self, call_id: str) -> Entry | None:
         """The call whose id begins so, or None if none or several do."""
@@ -203,11 +237,13 @@ class Reader:
             bound_micro=row["reserved"] if cost is None else cost,
             usage=_object(row["usage"]) or None,
             pictures=pictures,
+            parents=tuple(key for key in _list(row["parents"]) if is_hash(key)),
+            folder=self.folder,
             urls=tuple(clean_url(url) for _, url in urls),
         )
 
     def _request(self, row: Mapping[str, Any]) -> ImageRequest | None:
-        return request_of(row["request"], row["prompt"], row["inputs"], self.folder)
+        return request_of(row["request"], row["prompt"], row["inputs"], self.folder, row["asked"])
 
     def parents(self, inputs: Inputs) -> tuple[str, ...]:
         """The keys of the calls whose pictures, as they are here, go in."""
@@ -265,6 +301,16 @@ class Reader:
         day = since.isoformat()[:10] if since else None
         rows = self._ledger.rows(query, {"vendor": vendor, "session": session, "day": day})
         return Spend(*rows[0]) if rows and rows[0][0] is not None else Spend()
+
+    def spend_by(
+        self, by: Literal["model", "day"] | None, vendor: str | None = None, since: date | None = None
+    ) -> dict[tuple[str, str], Spend]:
+        """The money by vendor and model, vendor and day, or vendor alone: then the second name is ""."""
+        column = f"CAST({by} AS TEXT)" if by else "''"
+        query = f"""SELECT CAST(vendor AS TEXT), {column}, {SUMS} FROM calls
+            WHERE (:vendor IS NULL OR vendor = :vendor) AND (:day IS NULL OR day >= :day) GROUP BY 1, 2"""  # noqa: S608
+        rows = self._ledger.rows(query, {"vendor": vendor, "day": since.isoformat()[:10] if since else None})
+        return {(who, name): Spend(*sums) for who, name, *sums in rows}
 
 
 def ask_known(
@@ -324,110 +370,14 @@ def _list(text: object) -> list[Any]:
 
 
 def request_of(
-    facts: str, prompt: str | None, inputs: str | None, folder: Path | None
+    facts: str, prompt: str | None, inputs: str | None, folder: Path | None, asked: str | None = None
 ) -> ImageRequest | None:
     """The request of a row; None if its prompt is not kept, or it is not made as ours are."""
     given = _list(inputs)
     if prompt is None or not all(is_input(one) for one in given):
         return None
     try:
-        return ImageRequest.from_dict({**_object(facts), "prompt": prompt}, Inputs.from_list(given, folder))
+        known = {**_object(facts), "prompt": prompt}
+        return ImageRequest.from_dict(known, Inputs.from_list(given, folder), _object(asked) or None)
     except CometError:  # the table of models has changed since
         return None
-
-
-class History(list[Entry]):
-    """Calls, newest first."""
-
-    def to_frame(self) -> Any:
-        """A pandas frame, one row per call; costs are USD.
-
-        Raises:
-            ConfigurationError: pandas is not installed.
-        """
-        load_extra("pandas")
-        from ..frames import Frame
-
-        return Frame(
-            {
-                "id": entry.id,
-                "created": entry.created,
-                "model": entry.model,
-                "prompt": entry.prompt,
-                "outcome": entry.outcome,
-                "cost": entry.cost,
-                "request_id": entry.request_id,
-                "paths": [picture.path for picture in entry.pictures],
-                "error": entry.error,
-            }
-            for entry in self
-        )
-
-
-def history(
-    words: str = "",
-    *,
-    limit: int = 50,
-    model: str | None = None,
-    since: date | datetime | None = None,
-    archive: str | os.PathLike[str] = DEFAULT_ARCHIVE,
-) -> History:
-    """The calls of an archive, newest first; nothing is made if there is none.
-
-    Args:
-        words: only those whose prompt holds all of these words.
-        limit: at most so many.
-        model: only those of this model.
-        since: only those made since then.
-        archive: its folder, by default the one that `generate` writes to.
-
-    Returns:
-        A list of entries with `.id`, `.created`, `.model`, `.prompt`, `.outcome` (`done`, `refused`, `failed`,
-        `unknown`...), `.cost` in USD and `.pictures`; `.to_frame()` makes a pandas frame of it.
-
-    Raises:
-        ConfigurationError: the archive cannot be read.
-
-    Example:
-        >>> import comet_magic as cm
-        >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256")
-        >>> [(entry.prompt, entry.outcome, entry.cost) for entry in cm.history("boat")]
-        [('a paper boat', 'done', 0.016)]
-    """
-    return History(Reader(archive_folder(archive)).history(words, limit=limit, model=model, since=since))
-
-
-def spend(
-    vendor: str | None = None,
-    *,
-    since: date | datetime | None = None,
-    archive: str | os.PathLike[str] = DEFAULT_ARCHIVE,
-) -> Spend:
-    """What was spent, in USD, with its upper bound: in the default archive and all datasets of this machine.
-
-    Args:
-        vendor: only the money of this one (`cometapi`, `sandbox`, a host); by default of all together.
-        since: only the money since that day.
-        archive: only the money of this folder; by default of the one that `generate` writes to, and of every folder
-            of a dataset on this machine.
-
-    Returns:
-        `.spent`, `.reserved` (in flight), `.uncertain` (perhaps billed) and `.bound`, the most that it can be;
-        `.unreadable` says which folders could not be read.
-
-    Raises:
-        ConfigurationError: the archive cannot be read.
-
-    Example:
-        >>> import comet_magic as cm
-        >>> images = cm.generate("a paper boat", model="dall-e-2", size="256x256")
-        >>> money = cm.spend("sandbox")
-        >>> money.calls, money.spent, money.bound
-        (1, 0.016, 0.016)
-    """
-    own = Reader(archive_folder(archive))
-    spent = own.spend(vendor=vendor, since=since)
-    if archive != DEFAULT_ARCHIVE:
-        return spent
-    answers, problems = ask_known(own.folder, lambda reader: reader.spend(vendor=vendor, since=since))
-    return replace(sum((each for _, each in answers), spent), unreadable=problems)

@@ -114,6 +114,7 @@ class StoredPicture:
         size: bytes.
         unpasted: the file with the bytes that came, if the picture is a pasted one.
         cost_micro: the call's cost shared among its pictures, None if unknown.
+        starred: a person marked it.
     """
 
     key: str
@@ -130,6 +131,7 @@ class StoredPicture:
     unpasted: str | None = None
     request_id: str | None = None
     cost_micro: int | None = None
+    starred: bool = False
 
     @property
     def cost(self) -> float | None:
@@ -200,6 +202,8 @@ class Entry:
 
     Attributes:
         seconds: from its claim to its end, None if it is unknown, or if its process died before its end.
+        parents: the keys of the calls whose pictures went in.
+        folder: of the archive that has it; None for this process's memory.
         timeout: seconds after its claim for which its answer is awaited; None if unknown.
         alive: it is open, and a living process is at it.
         cost_micro: None if unknown; `bound_micro` is then the most it can be.
@@ -232,6 +236,13 @@ class Entry:
     message: str | None
     pictures: tuple[StoredPicture, ...]
     urls: tuple[str, ...]
+    parents: tuple[str, ...] = ()
+    folder: Path | None = None
+
+    @property
+    def starred(self) -> bool:
+        """Whether a person marked one of its pictures."""
+        return any(picture.starred for picture in self.pictures)
 
     @property
     def cost(self) -> float | None:

@@ -170,14 +170,13 @@ IS_PICTURE = " AND ".join(
 )
 _SOUND = f"CREATE TEMP VIEW sound AS SELECT * FROM calls WHERE {_IS_CALL}  -- the rows that are made as ours"  # noqa: S608
 # What each call counts for: in flight its bound, uncertain its bound, settled its cost or else its bound.
-_SUMS = """SELECT vendor, day, session,
-    SUM(CASE WHEN state IN ('claimed', 'received', 'unknown') THEN 0
+SUMS = """SUM(CASE WHEN state IN ('claimed', 'received', 'unknown') THEN 0
         WHEN state = 'done' THEN COALESCE(cost, reserved, 0) ELSE COALESCE(cost, 0) END) AS spent,
     SUM(CASE WHEN state IN ('claimed', 'received') THEN COALESCE(reserved, 0) ELSE 0 END) AS reserved,
     SUM(CASE WHEN state = 'unknown' THEN COALESCE(reserved, 0) ELSE 0 END) AS uncertain,
     SUM(state IN ('claimed', 'received', 'unknown', 'done', 'rejected')) AS calls,
-    SUM(reserved IS NULL AND (state = 'unknown' OR (state = 'done' AND cost IS NULL))) AS unpriced
-    FROM calls GROUP BY vendor, day, session"""
+    SUM(reserved IS NULL AND (state = 'unknown' OR (state = 'done' AND cost IS NULL))) AS unpriced"""
+_SUMS = f"SELECT vendor, day, session, {SUMS} FROM calls GROUP BY vendor, day, session"  # noqa: S608 - our own
 
 
 def ready_to_read(connection: sqlite3.Connection, path: str) -> bool:

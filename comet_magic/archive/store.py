@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CometError, ConfigurationError
@@ -21,8 +23,7 @@ from .recovery import Recovery
 from .repair import believe_another, check_pictures, release, repair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ..request import ImageRequest
     from .records import Entry, Settled
@@ -338,6 +339,21 @@ class Archive(Reader, ForkHooks):
         self._ready()
         return forget(self._ledger, self.folder, entry.id)
 
+    def star(self, entry: Entry, *, on: bool = True, paths: Sequence[str] | None = None) -> None:
+        """Mark the pictures of a call, or those with these paths in the folder; `on=False` takes the mark away.
+
+        Raises:
+            ConfigurationError: the folder or the ledger cannot be used.
+        """
+        self._ready()
+        with self._ledger.transaction() as connection:
+            connection.execute(
+                """UPDATE pictures SET starred = CASE WHEN :on THEN COALESCE(starred, :now) END
+                WHERE call = (SELECT number FROM calls WHERE id = :id)
+                AND (:paths IS NULL OR path IN (SELECT value FROM json_each(:paths)))""",
+                {"on": on, "now": time.time(), "id": entry.id, "paths": paths and json.dumps(list(paths))},
+            )
+
     def close(self) -> None:
         """Close the ledger and release this process's lock; the archive can be used again."""
         with self._lock:
@@ -375,3 +391,24 @@ def _signed_on(folder: Path) -> ProcessLock:
     except OSError as error:
         reason = error.strerror or type(error).__name__
     raise ConfigurationError(f"the folder {clean(folder)} cannot be written: {reason}")
+
+
+def star_files(paths: Iterable[str], *, on: bool) -> None:
+    """Mark pictures by their files in archives, or take the mark away.
+
+    Raises:
+        ConfigurationError: one lies in no archive, or its ledger cannot be used.
+    """
+    for path in paths:
+        folder = Path(path).parents[2]
+        archive = Archive(folder)
+        try:
+            name = layout.relative(folder, Path(path))
+            entry = archive.maker("", name)
+            if entry is None:
+                raise ConfigurationError(
+                    f"{clean(path)} is in no archive", hint="Only archived pictures have stars."
+                )
+            archive.star(entry, on=on, paths=[name])
+        finally:
+            archive.close()

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from ..archive import star_files
 from ..errors import ConfigurationError
 from ..images import Images, prepare_inputs
 from ..preset_files import with_preset
@@ -453,6 +454,7 @@ def generate(prompt: str, **options: Unpack[GenerateOptions]) -> Images:
 
 
 Images.maker = staticmethod(generate)  # also of pictures that were unpickled, or made by hand
+Images.marker = staticmethod(star_files)
 
 
 @named(GenerateOptions)

@@ -313,9 +313,8 @@ class Job(futures.Future[Images]):
             usage=_sum_usage(usages),
             cost_micro=total(costs),
             notice="; ".join(dict.fromkeys(filter(None, (notice, *map(attrgetter("notice"), pictures))))),
-            inputs=self.first.inputs,
-            parents=self.parents,
             request=self.first,
+            parents=self.parents,
             seconds=time.monotonic() - self.started if any(call.sent for call in self.calls) else None,
         )
         return _one_error(errors, images) if errors else images

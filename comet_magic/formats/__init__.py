@@ -7,6 +7,7 @@ from .kinds import (
     check_picture,
     embed_metadata,
     embedded_metadata,
+    embedded_texts,
     foreign_kind,
     kind_of,
     plain,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # A picture of 64 MiB in chunks of 2 KiB has half as many.
 MOST_PIECES = 65_536
 CUT = "it ends too early"
+MOST_TEXT = 4 << 20  # bytes of texts in a file that are read
 
 Size = tuple[int, int]
 Edit = tuple[int, int, bytes]  # start and end of a span, and the bytes that take its place
@@ -52,7 +53,7 @@ def edited(data: bytes, edits: Iterable[Edit]) -> bytes:
 # --- EXIF: the text is its user comment; EXIF that others wrote is kept
 
 EXIF = b"Exif\0\0"
-_USER_COMMENT = 0x9286
+_EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
 _OUR_IFD = struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x8769, 4, 1, 26, 0)  # one entry: the EXIF part, at 26
 _MARK = b'ASCII\0\0\0{"comet_magic":'
 
@@ -75,3 +76,27 @@ def comment_of(block: bytes) -> bytes:
     """The text that `with_comment` put in, or b""."""
     text = block.partition(_MARK)[2]
     return text[: text.rfind(b"}")]
+
+
+def user_comment(block: bytes) -> dict[str, str]:
+    """The user comment of an EXIF block that any program wrote, as `UserComment`; {} if it has none.
+
+    https://www.cipa.jp/std/documents/e/DC-X008-Translation-2023-E.pdf, 4.6.6: the first eight bytes name the coding.
+    """
+    tiff = block.removeprefix(EXIF)
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return {}
+    (at,) = struct.unpack_from(f"{order}I", tiff, 4)
+    for wanted in (_EXIF_IFD, _USER_COMMENT):
+        (count,) = struct.unpack_from(f"{order}H", tiff, at)
+        entries = (struct.unpack_from(f"{order}HHII", tiff, at + 2 + 12 * each) for each in range(count))
+        length, at = next(((size, value) for tag, _, size, value in entries if tag == wanted), (0, 0))
+        if not at:
+            return {}
+    comment = tiff[at : at + min(length, MOST_TEXT)]
+    text = comment[8:]
+    coded = "utf-8"
+    if comment.startswith(b"UNICODE\0"):  # programs do not agree on the order of its bytes
+        coded = "utf-16-le" if text[1:2] == b"\0" else "utf-16-be"
+    return {"UserComment": text.decode(coded, "replace").rstrip("\0")}

@@ -9,7 +9,18 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
-from .container import CUT, EXIF, MOST_PIECES, Size, broken, comment_of, edited, with_comment, within
+from .container import (
+    CUT,
+    EXIF,
+    MOST_PIECES,
+    Size,
+    broken,
+    comment_of,
+    edited,
+    user_comment,
+    with_comment,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +144,14 @@ def read(data: bytes) -> bytes:
         elif not exif and _holds(data, marker, start, _APP1, EXIF):
             exif = data[start + 4 : end]
     return b"".join(pieces) or comment_of(exif)
+
+
+def texts(data: bytes) -> dict[str, str]:
+    """The user comment of the first EXIF segment."""
+    for marker, start, end in segments(data):
+        if _holds(data, marker, start, _APP1, EXIF):
+            return user_comment(data[start + 4 : end])
+    return {}
 
 
 def _holds(data: bytes, marker: int, start: int, wanted: int, beginning: bytes) -> bool:

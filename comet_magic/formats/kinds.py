@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import BadImageError
 from . import jpeg, png, webp
-from .container import CUT, broken
+from .container import CUT, MOST_TEXT, broken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +65,7 @@ class _Format(Protocol):
     def plain(self, data: bytes, /) -> bytes: ...
     def embed(self, data: bytes, text: bytes, /) -> bytes: ...
     def read(self, data: bytes, /) -> bytes: ...
+    def texts(self, data: bytes, /) -> dict[str, str]: ...
 
 
 _FORMATS: dict[str, _Format] = {"image/png": png, "image/jpeg": jpeg, "image/webp": webp}
@@ -175,7 +176,20 @@ def embedded_metadata(data: bytes) -> dict[str, Any]:
     """The facts that `embed_metadata` put into a picture, or {}."""
     mime = sniff(data)
     try:
-        facts = json.loads(_FORMATS[mime].read(data) or b"{}") if mime else {}
+        text = _FORMATS[mime].read(data) if mime else b""
+        facts = json.loads(text or b"{}") if len(text) <= MOST_TEXT else {}
     except (*_DAMAGED, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def embedded_texts(data: bytes) -> dict[str, str]:
+    """The texts that any program put into a picture, by their names, up to 4 MiB in all; {} if it is damaged.
+
+    Those of a PNG have the names of their chunks; the user comment of EXIF is `UserComment`.
+    """
+    mime = sniff(data)
+    try:
+        return _FORMATS[mime].texts(data) if mime else {}
+    except _DAMAGED:
+        return {}

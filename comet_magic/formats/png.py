@@ -9,7 +9,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from .container import CUT, MOST_PIECES, Size, broken, edited, within
+from .container import CUT, MOST_PIECES, MOST_TEXT, Size, broken, edited, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,3 +116,33 @@ def read(data: bytes) -> bytes:
 
 def _is_ours(data: bytes, kind: bytes, start: int) -> bool:
     return kind == b"iTXt" and data.startswith(_KEYWORD, start + 8)
+
+
+def texts(data: bytes) -> dict[str, str]:
+    """The texts of all chunks by their keywords; one that would make more than 4 MiB of them is left out."""
+    found: dict[str, str] = {}
+    room = MOST_TEXT
+    for kind, start, end in chunks(data):
+        if kind not in (b"tEXt", b"zTXt", b"iTXt") or end - start > room:
+            continue
+        keyword, _, rest = data[start + 8 : end - 4].partition(b"\0")
+        coded, packed = "latin-1", kind == b"zTXt"
+        if kind == b"iTXt":  # two flags, a language and a translated keyword come before the text
+            coded, packed = "utf-8", rest[:1] == b"\1"
+            rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+        elif packed:
+            rest = rest[1:]
+        text = _unpacked(rest, room) if packed else rest
+        room -= len(text)
+        found.setdefault(keyword.decode("latin-1"), text.decode(coded, "replace"))
+    return found
+
+
+def _unpacked(data: bytes, most: int) -> bytes:
+    """The inflated text; b"" if it is damaged or longer than this."""
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(data, most)
+    except zlib.error:
+        return b""
+    return text if inflater.eof else b""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from .container import CUT, MOST_PIECES, Size, broken, comment_of, edited, with_comment, within
+from .container import CUT, MOST_PIECES, Size, broken, comment_of, edited, user_comment, with_comment, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,3 +150,10 @@ def read(data: bytes) -> bytes:
     spans = ((start, end) for kind, start, end in chunks(data) if kind == b"EXIF")
     start, end = next(spans, (0, 0))
     return comment_of(data[start + 8 : end])
+
+
+def texts(data: bytes) -> dict[str, str]:
+    """The user comment of the EXIF chunk."""
+    return next(
+        (user_comment(data[start + 8 : end]) for kind, start, end in chunks(data) if kind == b"EXIF"), {}
+    )

@@ -102,9 +102,8 @@ class Facts:
         cost_micro: of all of them; None if any part is unknown.
         notice: one sentence for every caption, or "".
         pictures: how many the call brought.
-        inputs: the pictures that went in.
-        parents: the keys of the calls that made these.
         request: as it was sent; None if it is not known.
+        parents: the keys of the calls whose pictures went into these.
         seconds: that the call took; None if it is not known, or nothing was sent.
     """
 
@@ -115,15 +114,19 @@ class Facts:
     cost_micro: int | None = None
     notice: str = ""
     pictures: int = 1
-    inputs: Inputs = NO_INPUTS
-    parents: tuple[str, ...] = ()
     request: ImageRequest | None = None
+    parents: tuple[str, ...] = ()
     seconds: float | None = None
 
     @property
     def asked(self) -> Mapping[str, Any]:
         """What a person gave where something else was sent: `prompt` and `preset`, or a `size` such as 16:9."""
         return (self.request.asked if self.request else None) or {}
+
+    @property
+    def inputs(self) -> Inputs:
+        """The pictures that went in."""
+        return self.request.inputs if self.request else NO_INPUTS
 
 
 # --- pixels

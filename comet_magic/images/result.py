@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 from ..errors import ConfigurationError, InvalidRequestError
 from ..extras import load_extra
 from ..money import usd
-from ..request import CALL_OPTIONS, NO_INPUTS
+from ..request import CALL_OPTIONS
 from ..request.checks import shown
 from ..text import counted
 from .display import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
-    from ..request import ImageRequest, Inputs
+    from ..request import ImageRequest
 
 
 class Images(list["Image"]):
@@ -62,6 +62,7 @@ class Images(list["Image"]):
     """
 
     maker: Callable[..., Images] | None = None  # what makes an edit of them
+    marker: Callable[..., None] | None = None  # what marks their files in the archive
 
     def __init__(
         self,
@@ -73,14 +74,12 @@ class Images(list["Image"]):
         usage: Mapping[str, Any] | None = None,
         cost_micro: int | None = None,
         notice: str = "",
-        inputs: Inputs = NO_INPUTS,
-        parents: tuple[str, ...] = (),
         request: ImageRequest | None = None,
+        parents: tuple[str, ...] = (),
         seconds: float | None = None,
     ) -> None:
         self._facts = Facts(
-            *(prompt, model, created, usage, cost_micro, notice, len(pictures), inputs, parents, request),
-            seconds=seconds,
+            *(prompt, model, created, usage, cost_micro, notice, len(pictures), request, parents, seconds)
         )
         # Set by the magic that has shown these pictures already: whether that was in the running cell.
         self._shown: Callable[[], bool] | None = None
@@ -263,6 +262,22 @@ class Images(list["Image"]):
         if self.maker is None:
             raise ConfigurationError("no client makes pictures here", hint="import comet_magic")
         return self.maker(prompt, **options)
+
+    def star(self, on: bool = True) -> None:  # noqa: FBT001, FBT002 - images.star(False) reads well
+        """Mark these pictures as favourites in the archive; `comet_magic.history(starred=True)` finds them.
+
+        Args:
+            on: False takes the mark away.
+
+        Raises:
+            ConfigurationError: one is not in an archive, or its ledger cannot be written.
+        """
+        paths = [path for path in self.paths if path]
+        if self.marker is None or len(paths) < len(self):
+            raise ConfigurationError(
+                "these pictures are in no archive", hint="Only archived pictures have stars."
+            )
+        self.marker(paths, on=on)
 
     def paste_back(self) -> Images:
         """The pictures with their original outside the mask, also where the server ignored the mask.

@@ -19,6 +19,7 @@ from ..text import clean
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..request import ImageRequest
     from .picture import Facts, Picture
 
 _OURS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
@@ -33,7 +34,8 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     """The facts that were embedded when the picture was saved, or {} if there are none.
 
     Args:
-        path: a png, jpeg or webp; files that `Images.save` wrote hold the request they came from.
+        path: a png, jpeg or webp; files that `Images.save` wrote hold the request they came from: `prompt`, `model`,
+            `request` (its other options), `inputs` (by hash) and `parents` (keys of the calls whose pictures went in).
 
     Raises:
         OSError: there is no such file, or it cannot be read.
@@ -141,8 +143,17 @@ def _bytes(picture: Picture, facts: Facts | None) -> bytes:
         "created": facts.created,
         "revised_prompt": clean(picture.revised_prompt, limit=40_000),
         "request_id": picture.request_id,
+        "parents": facts.parents,
+        **(recorded(facts.request) if facts.request else {}),
     }
     return embed_metadata(picture.data, picture.mime, {name: value for name, value in known.items() if value})
+
+
+def recorded(request: ImageRequest) -> dict[str, Any]:
+    """What a file keeps of a request: what was asked beside prompt and model, and the inputs by their hashes."""
+    asked = request.to_dict()
+    del asked["prompt"], asked["model"]
+    return {"request": asked, "inputs": request.inputs.to_list()}
 
 
 def _names(target: Path, mimes: Sequence[str]) -> list[Path]:

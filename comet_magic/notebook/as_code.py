@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequestError
-from ..files import from_here
 from ..images import prepare_inputs
+from ..recipes import options_of
 from ..request import requests_of
 from .arguments import refuse_key, usage_error
 from .cell_call import parse_cell
@@ -18,51 +18,75 @@ from .cell_inputs import input_options
 from .flags import wire_flags
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ..request import ImageRequest
 
 
 def request_code(request: ImageRequest) -> str:
-    """The code of a cell that makes exactly this request.
+    """The code of a cell that makes exactly this request; `code_of` explains it.
+
+    Raises:
+        UsageError: the request contains what looks like an API key, or an input picture is gone.
+    """
+    try:
+        options = options_of(request)
+    except InvalidRequestError as error:
+        problem = f"{error}; there is no cell without it"
+    else:
+        return code_of(options)
+    raise usage_error(problem)
+
+
+def code_of(options: Mapping[str, Any]) -> str:
+    """The code of a cell that calls `generate` with exactly these options.
 
     It is a `%%cometimg` cell, or a Python call if a cell cannot say it: a prompt that begins or ends with empty
     lines, for example.
 
     Raises:
-        UsageError: the request contains what looks like an API key.
+        UsageError: they contain what looks like an API key.
     """
-    text = cell_text(request)
+    text = _cell_of(options)
     refuse_key(text)
-    if _makes(text, request):
+    if _makes(text, options):
         return text
-    inputs: dict[str, Any] = {}
-    for role, path in _input_paths(request):
-        inputs[role] = [*inputs.get(role, ()), path] if role == "image" else path
-    return python_text(request.prompt, {**request.to_dict(), **inputs}) + "\n"
+    return python_text(options["prompt"], {name: _shown(value) for name, value in options.items()}) + "\n"
 
 
-def _makes(cell: str, request: ImageRequest) -> bool:
-    """Whether the cell makes this request."""
+def _shown(value: Any) -> Any:
+    """Paths as texts, which Python reads back."""
+    if isinstance(value, list):
+        return [_shown(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _makes(cell: str, options: Mapping[str, Any]) -> bool:
+    """Whether the cell makes the requests of these options."""
     line, _, body = cell.partition("\n")
+    asked = {name: value for name, value in options.items() if name != "prompt"}
     try:
         typed = parse_cell(line.removeprefix("%%cometimg"), body)
-        options = {
+        said = {
             **typed.wire,
             "extra": dict(typed.values["raw"] or ()),
             **input_options(typed.values, (), None),
         }
-        return requests_of(typed.prompt, options, prepare_inputs(options)) == (request,)
+        made = requests_of(typed.prompt, said, prepare_inputs(said))
+        return made == requests_of(options["prompt"], asked, prepare_inputs(asked))
     except InvalidRequestError:
         return False
 
 
 def cell_text(request: ImageRequest) -> str:
     """The text of a `%%cometimg` cell for this request."""
+    return _cell_of(options_of(request))
+
+
+def _cell_of(options: Mapping[str, Any]) -> str:
     words = ["%%cometimg"]
-    body = request.body()
     for flag in wire_flags():
-        value = body.get(flag.name)
+        value = options.get(flag.name)
         if value is None or value is False:
             continue
         spelling = flag.short or flag.spelling
@@ -72,36 +96,22 @@ def cell_text(request: ImageRequest) -> str:
             words.append(shlex.quote(f"{spelling}={value}"))
         else:
             words += [spelling, shlex.quote(str(value))]
-    for name, value in request.extra.items():
+    for name, value in (options.get("extra") or {}).items():
         words += ["--raw", shlex.quote(f"{name}={json.dumps(value, ensure_ascii=False)}")]
-    for role, path in _input_paths(request):
-        words += [f"--{role}", shlex.quote(path)]
-    if request.inputs.images and not request.inputs.paste_back:
-        words.append("--no-paste-back")
-    if re.search(r"\{\s*[^\W\d]", request.prompt):
+    words += _input_flags(options)
+    if re.search(r"\{\s*[^\W\d]", options["prompt"]):
         words.append("--no-interpolate")
-    return f"{' '.join(words)}\n{request.prompt}\n"
+    return f"{' '.join(words)}\n{options['prompt']}\n"
 
 
-def _input_paths(request: ImageRequest) -> list[tuple[str, str]]:
-    """The role and the file of each picture that goes in.
-
-    Raises:
-        UsageError: one is not in the archive any more.
-    """
-    found: list[tuple[str, str]] = []
-    for role, picture in request.inputs:
-        if role == "original":
-            continue
-        path = picture.content
-        try:
-            picture.open().close()  # a link would be followed by whoever runs the cell
-        except InvalidRequestError:
-            path = None
-        if not isinstance(path, Path):
-            raise usage_error(f"the input picture {picture.name} is gone; there is no cell without it")
-        found.append((role, str(from_here(path))))
-    return found
+def _input_flags(options: Mapping[str, Any]) -> Iterator[str]:
+    for role in ("image", "mask", "markup"):
+        given = options.get(role) or []
+        for path in given if isinstance(given, list) else [given]:
+            yield from (f"--{role}", shlex.quote(str(path)))
+    for name in ("paste_back", "resize"):
+        if options.get(name) is False:
+            yield f"--no-{name.replace('_', '-')}"
 
 
 def python_text(prompt: str, options: Mapping[str, Any], *, name: str = "") -> str:

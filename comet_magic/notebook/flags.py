@@ -91,8 +91,20 @@ FLAGS = {
     "cometimg_history": (
         Flag("limit", "show at most N calls (default 20)", "integer", "", "N"),
         Flag("model", "only this model", "text", "-m"),
-        Flag("since", "only from this date on, such as 2026-11-22", "text", "", "DATE"),
-        Flag("as_code", "write the cell that made ID, or the last one, into the next cell", "switch"),
+        Flag("day", "only of this date, such as 2026-11-22", "text", "", "DATE"),
+        Flag("since", "only from this date on", "text", "", "DATE"),
+        Flag("min_cost", "only what cost at least so much, in USD", "number", "", "USD"),
+        Flag("max_cost", "only what cost at most so much, in USD", "number", "", "USD"),
+        Flag("starred", "only what has a star", "switch"),
+        Flag("parent", "only what a picture of this call went into", "text", "", "ID"),
+        Flag("tree", "show what ID was made from, and what was made from it", "switch"),
+        Flag("star", "give ID a star", "switch"),
+        Flag("unstar", "take the star of ID away", "switch"),
+        Flag(
+            "as_code",
+            "write the cell that made ID, a picture file or the last one into the next cell",
+            "switch",
+        ),
         Flag("fetch", "download the missing pictures of ID again (free: they are already paid)", "switch"),
         HELP,
     ),
@@ -106,7 +118,7 @@ USAGE = {  # what follows the name of each magic
     "cometimg_status": "[flags]",
     "cometimg_cancel": "",
     "cometimg_forget": "ID",
-    "cometimg_history": "[words or ID] [flags]",
+    "cometimg_history": "[words, ID or picture file] [flags]",
 }
 
 

@@ -1,59 +1,27 @@
-"""The history of calls: shown, shown again, written as a cell, fetched, and deleted on request."""
+"""The history of calls: found, shown again, drawn as a tree, starred, written as a cell, fetched, and deleted."""
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CometError, ConfigurationError, SaveError
-from ..files import from_here
-from ..outputs import data_url, display_bundle, file_address
-from ..tables import Thumbnail, table
+from ..errors import ConfigurationError, SaveError
+from ..history_table import CALL_ID, find_call, find_calls
+from ..outputs import display_bundle
 from ..text import clean, counted
 from .arguments import usage_error
-from .commands import at_most
+from .cell_output import print_notices
 from .session import session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ..archive import Archive, Entry, Reader
     from ..images import Images
 
 HISTORY_LIMIT = 20
-PROMPT_SHOWN = 160  # characters of a prompt in the history
-THUMBNAIL_EDGE = 96  # longest edge of a thumbnail, pixels
-_CALL_ID = re.compile(r"[0-9a-f]{6,32}")
-
-
-# --- %cometimg_forget
-
-
-def forget_call(call_id: str, settings: Mapping[str, Any]) -> None:
-    """Delete the pictures and inputs of a call from disk, and say what was deleted.
-
-    Raises:
-        InvalidRequestError: the call is still open.
-        SaveError: a file cannot be deleted.
-    """
-    archive = session.archive_client(**settings).archive
-    here, found = _find_call(archive, call_id) if _CALL_ID.fullmatch(call_id) else (archive, None)
-    if found is not None and here is not archive:
-        raise usage_error(
-            f"this call is of the dataset {clean(here.folder)}; name its folder as the archive first"
-        )
-    if found is None:
-        raise usage_error("%cometimg_forget needs the ID of a call; %cometimg_history lists them")
-    try:
-        removed = archive.forget(found)
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    else:
-        print(f"{counted(len(removed), 'file')} of {found.id[:8]} deleted; its money stays in the history.")
-        return
-    raise SaveError(f"the files of {found.id[:8]} cannot all be deleted: {problem}")
+NOTE = "%cometimg_history ID shows one again; --as-code writes its cell, without an ID that of the last one."
+OF_ONE = ("fetch", "as_code", "tree", "star", "unstar")  # flags that need the ID of a call
+FILTERS = ("model", "day", "since", "min_cost", "max_cost", "parent")
 
 
 # --- %cometimg_history
@@ -62,113 +30,65 @@ def forget_call(call_id: str, settings: Mapping[str, Any]) -> None:
 def show_history(
     words: str, values: Mapping[str, Any], *, shell: Any, settings: Mapping[str, Any]
 ) -> Images | None:
-    """Show the history; with the ID of a call return its pictures, or write its cell into the next one."""
-    from ..archive import ask_known
-
+    """Show the history; with the ID of a call return its pictures, or do with it what a flag says."""
     client = session.archive_client(**settings)
     archive = client.archive
-    here, found = _find_call(archive, words) if _CALL_ID.fullmatch(words) else (archive, None)
-    if values["as_code"] and not words:  # of the last one
+    here, found = find_call(archive, words) if CALL_ID.fullmatch(words) else (archive, None)
+    flag = next((name for name in OF_ONE if values[name]), "")
+    if flag == "as_code" and found is None and words:
+        _write_recipe(words, shell, settings)
+        return None
+    if flag == "as_code" and not words:  # of the last one
         found = next(iter(archive.history(limit=1)), None)
-    if found is None and (values["fetch"] or values["as_code"]):
-        flag = "--fetch" if values["fetch"] else "--as-code"
-        known = words or values["fetch"]
+    if flag and found is None:
+        known = words or flag != "as_code"
         problem = "needs the ID of a call; %cometimg_history lists them" if known else "finds no call"
-        raise usage_error(f"{flag} {problem}")
-    if found is not None and values["as_code"]:
-        _write_next_cell(found, shell)
+        raise usage_error(f"--{flag.replace('_', '-')} {problem}")
+    if found is None:
+        _show_calls(archive, words, values)
         return None
-    if found is not None:
-        if values["fetch"] and here is not archive:
-            where = clean(here.folder)
-            hint = f"comet_magic.open_dataset({where!r}).retry('failed') fetches what is paid."
-            raise ConfigurationError(f"this call is of the dataset {where}", hint=hint)
-        return client.fetch(found.id) if values["fetch"] else images_of(here, found)
-    limit, facts = _limit(values["limit"]), {"model": values["model"], "since": _since(values["since"])}
-    answers, problems = ask_known(archive.folder, lambda reader: reader.history(words, limit=limit, **facts))
-    own = (archive, archive.history(words, limit=limit, **facts))
-    entries = [(reader, entry) for reader, calls in (own, *answers) for entry in calls]
-    entries = sorted(entries, key=lambda one: one[1].created, reverse=True)[:limit]
-    for problem in problems:
-        print(problem)
-    if not entries:
-        print("Nothing found." if words or values["model"] or values["since"] else "Nothing was made yet.")
-        return None
-    display_bundle(_history_table(entries))
+    if not flag:
+        return images_of(here, found)
+    if flag == "fetch":
+        _refuse_another(archive, here)
+        return client.fetch(found.id)
+    _do(flag, found, here, shell)
     return None
 
 
-def _find_call(archive: Archive, call_id: str) -> tuple[Reader, Entry | None]:
-    """The call with an id, and the archive that has it: the own one, or that of a dataset of this machine."""
-    from ..archive import ask_known
-
-    found = archive.entry(call_id)
-    answers = [] if found else ask_known(archive.folder, lambda reader: reader.entry(call_id))[0]
-    return next(((reader, entry) for reader, entry in answers if entry), (archive, found))
+def _refuse_another(archive: Archive, here: Reader) -> None:
+    if here is not archive:
+        where = clean(here.folder)
+        hint = f"comet_magic.open_dataset({where!r}).retry('failed') fetches what is paid."
+        raise ConfigurationError(f"this call is of the dataset {where}", hint=hint)
 
 
-def _limit(given: int | None) -> int:
-    if given is not None and given < 1:
-        raise usage_error(f"--limit is {given}; it takes 1 or more")
-    return given or HISTORY_LIMIT
+def _do(flag: str, found: Entry, here: Reader, shell: Any) -> None:
+    if flag == "tree":
+        from ..lineage import tree_bundle
+
+        display_bundle(tree_bundle(here, found))
+    elif flag == "as_code":
+        _write_next_cell(found, shell)
+    else:
+        from ..archive import Archive
+
+        archive = here if isinstance(here, Archive) else Archive(here.folder)
+        archive.star(found, on=flag == "star")
+        print(f"{found.id[:8]} has {'a' if flag == 'star' else 'no'} star.")
 
 
-def _since(given: str | None) -> date | None:
-    if given is None:
-        return None
-    with suppress(ValueError):
-        return date.fromisoformat(given)
-    raise usage_error(f"--since is {given}; it takes a date such as 2026-11-22")
-
-
-def _history_table(entries: Sequence[tuple[Reader, Entry]]) -> Any:
-    from ..money import dollars
-
-    rows = [
-        (
-            _thumbnail(archive, entry),
-            entry.id[:8],
-            f"{entry.created.astimezone():%Y-%m-%d %H:%M}",
-            entry.model,
-            _size_of(entry),
-            at_most(entry.bound_micro) if entry.cost is None and entry.bound else dollars(entry.cost_micro),
-            entry.outcome if entry.outcome != "done" else f"{len(entry.pictures)}",
-            _clamped(entry.prompt or ""),
-        )
-        for archive, entry in entries
-    ]
-    head = ("", "id", "time", "model", "size", "cost", "pictures", "prompt")
-    return table(
-        head,
-        rows,
-        notes=[
-            "%cometimg_history ID shows one again; --as-code writes its cell, without an ID that of the last one."
-        ],
-    )
-
-
-def _size_of(entry: Entry) -> str:
-    """The sizes that came; without pictures, the size that was requested."""
-    came = dict.fromkeys(f"{picture.width}x{picture.height}" for picture in entry.pictures)
-    return ", ".join(came) or str(entry.parameters.get("size", ""))
-
-
-def _clamped(prompt: str) -> str:
-    words = " ".join(prompt.split())
-    return words if len(words) <= PROMPT_SHOWN else f"{words[: PROMPT_SHOWN - 1].rstrip()}…"
-
-
-def _thumbnail(archive: Reader, entry: Entry) -> Thumbnail | str:
-    from ..images import preview
-
-    if not entry.pictures:
-        return ""
-    try:
-        small, mime = preview(archive.load(entry.pictures[0]), THUMBNAIL_EDGE)
-    except (CometError, OSError):  # the file is gone or damaged; the rest of the row is still true
-        return "missing"
-    path = from_here(archive.path_of(entry.pictures[0]))
-    return Thumbnail(data_url(small, mime), entry.prompt or "picture", file_address(str(path)))
+def _show_calls(archive: Archive, words: str, values: Mapping[str, Any]) -> None:
+    filters = {name: values[name] for name in FILTERS}
+    starred = bool(values["starred"])
+    limit = HISTORY_LIMIT if values["limit"] is None else values["limit"]
+    calls = find_calls(archive, words, limit=limit, starred=starred, **filters)
+    print_notices(calls.unreadable)
+    if calls:
+        display_bundle(calls.bundle(NOTE))
+    else:
+        asked = words or starred or any(value is not None for value in filters.values())
+        print("Nothing found." if asked else "Nothing was made yet.")
 
 
 def images_of(archive: Reader, entry: Entry) -> Images:
@@ -189,6 +109,7 @@ def images_of(archive: Reader, entry: Entry) -> Images:
         cost_micro=entry.cost_micro,
         request=entry.request,
         seconds=entry.seconds,
+        parents=entry.parents,
     )
 
 
@@ -198,3 +119,46 @@ def _write_next_cell(entry: Entry, shell: Any) -> None:
     if entry.request is None:
         raise usage_error(f"the prompt of {entry.id[:8]} is not kept, so its cell cannot be written")
     shell.set_next_input(request_code(entry.request), replace=False)
+
+
+def _write_recipe(name: str, shell: Any, settings: Mapping[str, Any]) -> None:
+    """Write the cell of the call that made a picture file."""
+    from ..machine import expanded
+    from ..recipes import find_recipe
+    from .as_code import code_of
+
+    if not expanded(name).is_file():
+        raise usage_error(
+            f"--as-code needs the ID of a call or a picture file; {name[:60]} is neither: %cometimg_history lists calls"
+        )
+    recipe = find_recipe(name, session.archive_client(**settings).archive)
+    print_notices(recipe.notices)
+    shell.set_next_input(code_of(recipe), replace=False)
+
+
+# --- %cometimg_forget
+
+
+def forget_call(call_id: str, settings: Mapping[str, Any]) -> None:
+    """Delete the pictures and inputs of a call from disk, and say what was deleted.
+
+    Raises:
+        InvalidRequestError: the call is still open.
+        SaveError: a file cannot be deleted.
+    """
+    archive = session.archive_client(**settings).archive
+    here, found = find_call(archive, call_id) if CALL_ID.fullmatch(call_id) else (archive, None)
+    if found is not None and here is not archive:
+        raise usage_error(
+            f"this call is of the dataset {clean(here.folder)}; name its folder as the archive first"
+        )
+    if found is None:
+        raise usage_error("%cometimg_forget needs the ID of a call; %cometimg_history lists them")
+    try:
+        removed = archive.forget(found)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    else:
+        print(f"{counted(len(removed), 'file')} of {found.id[:8]} deleted; its money stays in the history.")
+        return
+    raise SaveError(f"the files of {found.id[:8]} cannot all be deleted: {problem}")

@@ -166,8 +166,10 @@ class ImageRequest:
         return facts
 
     @classmethod
-    def from_dict(cls, facts: Mapping[str, Any], inputs: Inputs = NO_INPUTS) -> Self:
-        """The request that `to_dict` gave, with these inputs.
+    def from_dict(
+        cls, facts: Mapping[str, Any], inputs: Inputs = NO_INPUTS, asked: Mapping[str, Any] | None = None
+    ) -> Self:
+        """The request that `to_dict` gave, with these inputs, and what a person asked.
 
         Only the kinds of its values are checked: rules may have changed since.
 
@@ -177,7 +179,7 @@ class ImageRequest:
         check_names(facts, (*WIRE_PARAMETERS, "extra"))
         if not isinstance(facts.get("prompt"), str):
             raise InvalidRequestError("prompt is missing", param="prompt")
-        request = cls("-", inputs=inputs)
+        request = cls("-", inputs=inputs, asked=asked)
         for name, value in facts.items():
             if value is None:
                 continue
