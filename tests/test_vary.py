@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 import comet_magic as cm
+from comet_magic.catalog import MODELS, Model
 from comet_magic.client import close_shared_client
+from comet_magic.explore.variants import QUALITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +123,21 @@ def test_a_value_that_a_model_does_not_take_becomes_its_nearest_and_the_cell_say
 
     assert cell.notes == (note,)
     assert cell.plan.first.body().get(option) == (None if "no " in note else note.split()[1])
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
+def test_whatever_is_asked_is_legal_in_the_end_or_left_out(sandbox: Sandbox, model: Model) -> None:
+    asked = {"quality": [*QUALITIES, "auto"], "size": ["auto", "16:9", "portrait", "1234x777", "64x64"]}
+    for name, values in asked.items():
+        try:
+            plan = cm.vary("a boat", model=model.id, **{name: values}, dry_run=True)
+        except cm.InvalidRequestError as error:
+            assert model.needs_input or f"{model.id} takes" in str(error)
+            continue
+        for cell in plan.cells:
+            sent = cell.plan.first.body().get(name)
+            assert sent is None or model.parameters[name].admits(sent)
+        assert len(plan.omitted) + sum(len(cell.places) for cell in plan.cells) == len(values)
 
 
 def test_equal_cells_are_one_and_what_no_model_takes_is_left_out_by_name(sandbox: Sandbox) -> None:

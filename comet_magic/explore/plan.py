@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .variants import Combination
 
 SLOWEST = 120  # seconds of a picture: https://developers.openai.com/api/docs/guides/image-generation
+MOST_LINES = 40  # cells that a plan prints
 REMEMBERED = 30  # calls of each model whose seconds are looked at
 
 
@@ -119,10 +120,12 @@ class GridPlan:
     def __str__(self) -> str:
         reused = f", {self.reused} reused (free)" if self.reused else ""
         lines = [f"{counted(len(self.cells), 'cell')}: {counted(self.pictures, 'picture')} to make{reused}"]
-        for cell in self.cells:
+        for cell in self.cells[:MOST_LINES]:
             price = str(cell.plan.price) if cell.plan.requests else "reused (free)"
             notes = f" ({'; '.join(cell.notes)})" if cell.notes else ""
             lines.append(f"  {self.name(cell)}: {price}{notes}")
+        more = len(self.cells) - MOST_LINES
+        lines += [f"  and {more} more"] if more > 0 else []
         lines += [f"left out  {reason}" for reason in self.left_out]
         lines += [f"sample    {self.sample}"] if self.sample else []
         return "\n".join([*lines, f"price     {self.price}", f"time      {self.time}"])

@@ -145,6 +145,15 @@ def test_pictures_and_prompts_are_varied_and_the_folder_is_written(kernel: Kerne
     assert kernel.value("len(list(__import__('pathlib').Path('out').iterdir()))") == 5
 
 
+def test_the_line_form_takes_prompts_and_draws_some_of_them(kernel: Kernel) -> None:
+    ran = kernel.run(
+        f"%cometimg {SMALL} --sample 2 --sample-seed 1 -q -o grid --vary 'prompt=a cat|a dog|a fox'"
+    )
+
+    assert (ran.error, ran.shown) == (None, [])
+    assert kernel.value("len(grid), grid.plan.sample") == (2, "2 of 3 combinations, sample_seed=1")
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
