@@ -92,6 +92,7 @@ FLOORS: dict[str, set[str]] = {
     "remote": {"machine", "money", "client", "request", "errors", "archive", "settings", "text"},
     "dask": {"remote", "client", "request", "errors", "archive", "text", "extras"},
     "pipeline": {
+        *("fonts", "outputs"),
         "tables",
         "preset_files",
         "machine",

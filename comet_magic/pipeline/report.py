@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 from ..archive import Archive, Reader, Spend
 from ..errors import ConfigurationError, PartialResultError, SaveError
 from ..extras import load_extra
-from ..files import from_here, inside, is_address, native
+from ..files import from_here, inside, is_address, native, replaced
 from ..machine import absolute, expanded
 from ..money import dollars, total
 from ..text import clean, counted
@@ -313,18 +313,66 @@ class Dataset:
             frame.index = _index(pandas, *labels)
         return frame
 
-    def sheet(self, columns: int | None = None, width: int = 1024, *, limit: int = MOST_ON_A_SHEET) -> Image:
-        """A contact sheet of the first pictures.
+    def sheet(
+        self,
+        columns: int | None = None,
+        width: int = 1024,
+        *,
+        limit: int = MOST_ON_A_SHEET,
+        sample: int | None = None,
+        by: str | None = None,
+        captions: bool = False,
+    ) -> Image:
+        """A contact sheet of the first pictures, or of some that are drawn.
+
+        Args:
+            columns: pictures in a row; by default about as many as rows.
+            width: of the sheet, in pixels.
+            limit: the first so many pictures.
+            sample: so many that are drawn, the same ones each time, in place of the first.
+            by: a column: about as many pictures of each of its values, together below its name.
+            captions: whether the prompt is below each picture.
 
         Raises:
-            InvalidRequestError: there are no pictures.
+            InvalidRequestError: there are no pictures, or no such column.
             SaveError: the file of one cannot be read.
         """
-        from ..images import Images
+        from .views import columns_for, labelled_sheet, sampled
 
-        names = (record["file_name"] for record in self.records() if record["file_name"])
-        pictures = [LazyImage(self.folder, name).picture() for name in islice(names, limit)]
-        return Images(pictures).sheet(columns, width)
+        chosen = sampled(self, limit if sample is None else sample, by=by, drawn=sample is not None)
+        if by is None and not captions:
+            from ..images import Images
+
+            return Images([one.image.picture() for one in chosen]).sheet(columns, width)
+        wanted = columns_for(len(chosen)) if columns is None else columns
+        return labelled_sheet(chosen, columns=wanted, width=width, captions=captions)
+
+    def to_html(self, path: str | os.PathLike[str], *, limit: int = 2000) -> Path:
+        """Write one page with a thumbnail of each row, a search and a choice of statuses.
+
+        Args:
+            path: the file; one of that name is replaced.
+            limit: the first so many rows.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            SaveError: the file cannot be written.
+        """
+        from .views import Page
+
+        summary = str(self).partition("\n")[2]  # without the folder, which is of this machine
+        page = Page(self.folder.name, summary, list(islice(self, limit)), len(self))
+        target, problem = native(expanded(path)), ""
+        try:
+            with replaced(target, private=False) as file:
+                file.writelines(line.encode("utf-8", "replace") for line in page.lines())
+        except OSError as error:
+            problem = f"{clean(target)} cannot be written: {clean(error.strerror)}"
+        else:
+            return target
+        raise SaveError(problem, outcome="not_sent")
 
     def export(self, to: str | os.PathLike[str], *, format: Format) -> list[str]:  # noqa: A002 - the word for it
         """Write the dataset in another format; the same dataset gives the same bytes.
@@ -372,6 +420,13 @@ class Dataset:
         if cut:
             rows = counted(len(cut), "row was", "rows were")
             yield f"{rows} cut off when a process ended ({dollars(total(cut))} at most); the next run looks after them"
+
+    def _repr_html_(self) -> str:
+        from .views import STRIP, notebook_html, thumbnail
+
+        shown = islice((row for row in self if row["image"]), STRIP)
+        strip = "".join(thumbnail(row["image"], row["prompt"]) for row in shown)
+        return notebook_html(str(self), self.counts, strip)
 
     def __repr__(self) -> str:
         return f"<Dataset {clean(from_here(self.folder))}>"
