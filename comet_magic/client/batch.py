@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from ..errors import CometError, InvalidRequestError
 from .core import Core
@@ -121,6 +122,7 @@ class BatchCore(Core):
         claim, error = flight.claim, None
         try:
             attempts = Attempts(self)
+            await checkpoint()  # a call that was cancelled meanwhile ends here, before it is sent
             flight.call.sent = True
             while (error := await sender.send(claim)) is not None:
                 await attempts.wait_after(error, flight)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from comet_magic.errors import CallAbandoned
 from comet_magic.pipeline import Dataset, generate_dataset
 from comet_magic.pipeline.dataset import read_job
 from comet_magic.pipeline.dataset_run import DatasetRun
+from tests.loopback import until
 from tests.pipeline.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -56,3 +60,21 @@ def impatient(
     job = read_job(source, out, "prompt", {name: options[name] for name in options if name != "progress"})
     job = replace(job, policy=replace(job.policy, pauses=pauses))
     return DatasetRun(job, cluster=cluster, progress=options.get("progress", False))
+
+
+def interrupt(run: DatasetRun, *, when: Callable[[], object]) -> None:
+    """Interrupt a run as Ctrl-C would, once something is true; it ends soon."""
+    ended: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            run.report()
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert until(when)
+    run.interrupt(signal.SIGINT)
+    thread.join(60)
+    assert isinstance(ended[0], CallAbandoned)

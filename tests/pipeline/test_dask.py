@@ -33,7 +33,7 @@ from comet_magic.errors import (
 )
 from comet_magic.pipeline import generate_dataset, open_dataset
 from comet_magic.request import ImageRequest
-from tests.pipeline.conftest import impatient, settings
+from tests.pipeline.conftest import impatient, interrupt, settings
 from tests.pipeline.endpoint import Endpoint
 from tests.pipeline.maker import begin_and_die, kill, rows_of, start_maker
 from tests.processes import HOME
@@ -272,6 +272,16 @@ def test_a_server_that_is_down_for_the_workers_ends_the_run(
     assert sent <= 8 + 2 + 4
     fresh.forgiving = True
     assert generate_dataset(rows, tmp_path / "set", **options).counts["done"] == 100 - sent
+
+
+def test_an_interrupt_ends_the_wait_after_a_429_that_a_worker_got(
+    workers: Workers, fresh: Endpoint, tmp_path: Path
+) -> None:
+    fresh.rate, fresh.retry_after = 0.001, 500
+    run = impatient(rows_of(20), tmp_path / "set", **settings(fresh), cluster=workers[0])
+    interrupt(run, when=lambda: len(fresh.asked) >= 8)
+
+    assert open_dataset(tmp_path / "set").counts["open"] == 20
 
 
 def test_workers_without_a_key_stop_the_run_before_anything_is_sent(
