@@ -63,3 +63,29 @@ def test_a_dry_run_of_an_edit_names_the_route_and_the_pictures(kernel: Kernel) -
     assert "/v1/images/edits" in ran.stdout
     assert '"image": "1024x1024 image/png"' in ran.stdout
     assert "price: at most $0.0114" in ran.stdout
+
+
+def test_the_history_draws_a_tree_gives_stars_and_reads_a_saved_picture(kernel: Kernel) -> None:
+    kernel.run(f"%cometimg {LOW} -o ship --save ship.png a ship")
+    kernel.run(f"%cometimg {LOW} --edit --save foggy.png make it foggy")
+    kernel.run("calls = [call.id[:8] for call in __import__('comet_magic').history(limit=2)]")
+
+    tree = kernel.run("get_ipython().run_line_magic('cometimg_history', calls[1] + ' --tree')")
+    star = kernel.run("get_ipython().run_line_magic('cometimg_history', calls[0] + ' --star')")
+    starred = kernel.run(
+        "%cometimg_history --starred --day " + kernel.value("str(__import__('datetime').date.today())")
+    )
+    came = kernel.run("get_ipython().run_line_magic('cometimg_history', '--parent ' + calls[1])")
+    code = kernel.run("%cometimg_history foggy.png --as-code")
+    wrong = kernel.run("%cometimg_history nowhere.png --as-code")
+
+    assert "└─ " in tree.outputs[0].data["text/plain"]
+    assert tree.outputs[0].data["text/html"].count("<img ") == 2
+    assert "has a star" in star.stdout
+    for shown in (starred, came):
+        assert "make it foggy" in shown.outputs[0].data["text/plain"]
+        assert "a ship" not in shown.outputs[0].data["text/plain"]
+    payload = code.reply["payload"][0]["text"]
+    assert payload.startswith("%%cometimg -m gpt-image-2 --size 1024x1024 --quality low --image ")
+    assert payload.endswith("\nmake it foggy\n")
+    assert "nowhere.png is neither" in wrong.traceback[0]
