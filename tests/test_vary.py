@@ -254,14 +254,14 @@ def test_the_best_are_marked_all_of_them_and_given_back(sandbox: Sandbox) -> Non
 
 def test_the_page_is_small_in_one_format_and_every_picture_has_words(sandbox: Sandbox) -> None:
     words = {"boat": ["paper", "wooden", "tin", "glass"], "sky": ["red", "grey", "starry", "stormy"]}
-    grid = cm.vary("a {boat} boat below a {sky} sky", words=words, model="gpt-image-2", quality="low")
+    grid = cm.vary("a {boat} boat below a {sky} sky", words=words, **SMALL)
 
     pictures = PAGE.findall(page(grid))
     assert len(pictures) == 16
     assert {kind for kind, _ in pictures} == {"image/jpeg"}
     assert all(base64.b64decode(data).startswith(b"\xff\xd8") for _, data in pictures)
     assert len(page(grid)) <= 450_000
-    assert 'alt="a glass boat below a stormy sky (gpt-image-2, low)"' in page(grid)
+    assert 'alt="a glass boat below a stormy sky (dall-e-2, 256x256)"' in page(grid)
     assert set(grid._repr_mimebundle_()) == {"text/html", "text/plain"}
 
 

@@ -102,7 +102,7 @@ def _plan(
     options = call_options(typed, magics) | input_options(values, namespaces, session.newest)
     if "image" in options:
         options["image"] = [options["image"]]  # all at once in each cell
-    options |= varied.options
+    options = {name: value for name, value in options.items() if name not in varied.options} | varied.options
     call = {name: options.pop(name, None) for name in ("n", "timeout", "reuse")}
     max_cost = options.pop("max_cost", None)
     plan = plan_grid(

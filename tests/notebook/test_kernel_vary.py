@@ -27,6 +27,7 @@ def paid(sandbox: Sandbox) -> int:
 def test_three_models_and_two_qualities_of_which_one_lacks_a_quality(connect: Connect) -> None:
     with start_sandbox() as sandbox:
         kernel = connect(sandbox)
+        kernel.run("%config CometMagics.quality = 'low'")  # the order of the cell's own values counts
         plan = kernel.run(f"%%cometimg {MODELS} --dry-run\na boat")
         assert "4 cells: 4 pictures to make" in plan.stdout
         assert "nothing was sent" in plan.stdout
