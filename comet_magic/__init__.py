@@ -66,10 +66,16 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def panel() -> Panel:
-    """A form for pictures, as the value of a cell; `.images` and `.last` are what it made.
+def panel(name: str | None = None) -> Panel:
+    """A form and a gallery for pictures, as the value of a cell; `.images` and `.last` are what it made.
+
+    A panel of the same name, or without one the panel of the same cell, is closed: the new one takes over its form,
+    its pictures and its running requests.
 
     Without a key it uses the sandbox: placeholder pictures that are painted on this machine.
+
+    Args:
+        name: tells the panels of one notebook apart; None means the cell's own.
 
     Example:
         >>> import comet_magic as cm
@@ -80,7 +86,7 @@ def panel() -> Panel:
     """
     from .notebook.panel import Panel
 
-    return Panel()
+    return Panel(name)
 
 
 def load_ipython_extension(ipython: Any) -> None:

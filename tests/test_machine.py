@@ -21,7 +21,7 @@ import comet_magic as cm
 from comet_magic import machine, settings
 from comet_magic.__main__ import main
 from comet_magic.client import close_shared_client
-from comet_magic.notebook.panel import origin
+from comet_magic.notebook import account
 from comet_magic.sandbox import start_sandbox
 
 if TYPE_CHECKING:
@@ -299,7 +299,7 @@ def test_an_env_file_that_may_not_be_read_is_left_out(
         monkeypatch.setattr("comet_magic.key_sources.find_dotenv", lambda _: raising(refused)())
     shell.run_cell_magic("cometimg", "--model dall-e-2 --size 256x256 -q", "a boat")
     assert "was left out: " in capsys.readouterr().out
-    assert "was left out: " in origin.head({})
+    assert "was left out: " in account.heading()["notice"]
     with pytest.raises(cm.MissingKeyError) as caught:
         cm.generate("a boat")
     assert "was left out: " in caught.value.hint

@@ -18,7 +18,7 @@ from .cell_inputs import input_options
 from .flags import wire_flags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..request import ImageRequest
 
@@ -119,3 +119,32 @@ def python_text(prompt: str, options: Mapping[str, Any], *, name: str = "") -> s
     words = [f"{key}={value!r}" for key, value in options.items() if key != "prompt"]
     lines = "".join(f"    {word},\n" for word in (repr(prompt), *words))
     return f"import comet_magic as cm\n\n{name and f'{name} = '}cm.generate(\n{lines})"
+
+
+def code_of(prompt: str, options: Mapping[str, Any], requests: Sequence[ImageRequest]) -> dict[str, str]:
+    """A call as a `%%cometimg` cell, as Python, and as the bodies of its requests: `cell`, `python`, `request`.
+
+    Args:
+        prompt: as it is typed.
+        options: those about the call itself are read.
+        requests: that the call is made of.
+    """
+    first, count = requests[0], sum(one.n for one in requests)
+    call = {name: options[name] for name in ("timeout", "max_cost", "reuse") if name in options}
+    facts = {name: value for name, value in first.to_dict().items() if name not in ("prompt", "n", "inputs")}
+    facts |= {"n": count} if count > 1 else {}
+    bodies = [json.dumps({**one.body(), "prompt": prompt}, ensure_ascii=False, indent=2) for one in requests]
+    times = [f"\n({bodies.count(body)} times)" if bodies.count(body) > 1 else "" for body in bodies]
+    request = "\n".join(dict.fromkeys(map("".join, zip(bodies, times, strict=True))))
+    texts = {"python": python_text(prompt, {**facts, **call}, name="images"), "request": request}
+    try:
+        head = cell_text(first).partition("\n")[0]
+    except InvalidRequestError as error:
+        return {"cell": str(error), **texts}
+    words = []
+    if len(requests) > 1:
+        head = head.replace(f" -n {first.n}", "", 1) if first.n > 1 else head
+        words = ["-n", str(count)]
+    words += [f"--{name.replace('_', '-')}={value:g}" for name, value in call.items() if name != "reuse"]
+    words += ["--reuse"] if call.get("reuse") else []
+    return {"cell": " ".join([head, *map(shlex.quote, words)]) + f"\n{prompt}", **texts}

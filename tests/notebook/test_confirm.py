@@ -1,4 +1,4 @@
-"""When a person is asked before a call is paid: decisions, cells and the panel."""
+"""When a person is asked before a call is paid: decisions and cells."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ from comet_magic.client import Plan
 from comet_magic.errors import InvalidRequestError
 from comet_magic.money import Price
 from comet_magic.notebook.confirm import never_asks, purchase_to_confirm, refusal
-from comet_magic.notebook.panel import Panel
-from comet_magic.notebook.session import session
 from comet_magic.request import requests_of
-from tests.loopback import until
 
 from .conftest import KEY, Kernel
-from .panel.shown import WAIT, Shown
 
 SHOP = "https://shop.invalid/v1"  # real money for all that is known, and nobody answers
 TEN_HIGH = "--quality high --size square -n 10"
@@ -128,61 +124,3 @@ def test_play_money_is_not_asked_for(kernel: Kernel) -> None:
         "%config CometMagics.confirm_above = 0\n%cometimg -m dall-e-2 --size 256x256 -n 2 a boat"
     )
     assert ran.status == "ok", ran.stderr
-
-
-@pytest.fixture
-def real_panel(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("COMETAPI_KEY", KEY)
-    monkeypatch.setenv("COMETAPI_BASE_URL", SHOP)
-    monkeypatch.setattr(session, "confirmed_click", False)
-    panel = Panel()
-    yield Shown(panel)
-    for job in session.jobs():
-        job.drop()
-    panel.wait(WAIT)
-    panel.close()
-    session.close()
-
-
-def press(shown: Shown, label: str) -> None:
-    """Press the one button that buys, once it says so."""
-    button = shown.part("comet-generate")
-    assert until(lambda: button.description == label and not button.disabled)
-    button.click()
-
-
-def test_the_panel_asks_before_the_first_real_click_and_then_only_above_the_amount(real_panel: Shown) -> None:
-    form = real_panel.panel.form
-    form.fill({"quality": "low", "size": "1024x1024", "timeout": 0.2}, "a boat")
-    press(real_panel, "Generate")
-    assert until(lambda: "real money: 1 picture for at most $0.0048" in real_panel.words("comet-status"))
-
-    press(real_panel, "Confirm")
-    assert until(lambda: "shop.invalid" in real_panel.words("comet-error"))
-    press(real_panel, "Generate")
-    assert real_panel.panel.wait(WAIT)
-    assert "real money" not in real_panel.words("comet-status")
-
-    form.fill({"quality": "high", "size": "1024x1024", "n": 10, "timeout": 0.2}, "a boat")
-    press(real_panel, "Generate")
-    assert until(lambda: "10 pictures for at most $1.69" in real_panel.words("comet-status"))
-
-
-def test_a_changed_form_is_asked_for_anew(real_panel: Shown) -> None:
-    real_panel.panel.form.fill({"quality": "low", "size": "1024x1024"}, "a boat")
-    press(real_panel, "Generate")
-    assert until(lambda: real_panel.part("comet-generate").description == "Confirm")
-    real_panel.control("Prompt").value = "two boats"
-    press(real_panel, "Generate")
-    assert until(lambda: "real money" in real_panel.words("comet-status"))
-    assert not session.jobs()
-
-
-def test_a_limit_in_the_form_and_python_code_are_not_asked_by_the_panel(real_panel: Shown) -> None:
-    real_panel.panel.form.fill({"n": 10, "quality": "high", "max_cost": 5.0, "timeout": 0.2}, "a boat")
-    press(real_panel, "Generate")
-    assert until(lambda: "shop.invalid" in real_panel.words("comet-error"))
-    real_panel.panel.form.fill({"n": 10, "quality": "high", "timeout": 0.2}, "a boat")
-    assert until(lambda: not real_panel.button("Generate").disabled)
-    real_panel.panel.generate()
-    assert until(lambda: "shop.invalid" in real_panel.words("comet-error"))

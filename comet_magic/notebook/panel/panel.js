@@ -5,60 +5,1155 @@
  * Python joins them into the one module that anywidget loads: host.js, brush.js, panel.js, without the lines that
  * begin with `import`. So a name at the top level is used once in all three, and none is called `render`.
  *
- * Traits: `state` (read-only for the browser) and `uid` (the model's id). Pictures never travel in a trait.
+ * The one trait is `state`, which only Python writes. Pictures never travel in a trait.
  *
  * state = {
  *   v: 1, rev,                      a smaller rev than the last one is ignored; another v: "Run the cell again"
+ *   phase: "idle"|"running"|"stopping",
  *   head: {account, address, key, money: "play"|"real"|"none", notice},
- *   price: {text, detail, problem}, of the next request: "$0.010", "2 pictures · 1 request"
- *   form: {by, values: {name: text}, fields: [{name, label, kind: "choice"|"size"|"number"|"switch"|"text"|"long",
- *          options: [[value, label]], min, max, hint, more: bool, problem}], problems: {prompt, model, inputs, form}, ok}
+ *   price: {text, detail},          of the next request: "$0.010", "2 pictures · 1 request"; "" if it cannot be sent
+ *   form: {rev, by, values: {name: text}, models: [[id, label]], problems: {name: sentence}, note, takes, masks,
+ *          fields: [{name, label, kind: "choice"|"size"|"number"|"switch"|"text"|"long", options: [[value, label]],
+ *                    min, max, hint, more: bool}]}
  *   inputs: [{id, name, width, height, mask: bool, recipe: bool}],
- *   queue: [{id, prompt, model, count, phase: "running"|"stopping", line, started, usual,
+ *   queue: [{id, prompt, model, size, phase: "running"|"stopping", line, previews, started, usual,
  *            parts: [{words, preview, final}]}],      started: s of the kernel's clock; usual: s or null
  *   ask: null | {id, text},         the question before money is spent
  *   error: null | {id, title, lines, name},
  *   said,                           the last thing that happened, one sentence
- *   items: [{id, run, prompt, facts, files, width, height, mime, starred, notice, options: bool}],   newest first
- *   archive: n                      changes when the archive may have changed
+ *   items: [{id, run, prompt, facts, width, height, starred?, notice?, options?, edited?}],   newest request first
+ *   more_items, archive: n          n changes when the archive may have changed
  * }
  *
  * Browser to Python: {kind, id, t, client, ...}; id is new for each command, t is ms of the kernel's clock (`now` of an
  * ack tells it), client names the page. A command that spends is refused when it is older than 5 s, and done once.
- *   hello                           answered by ack; then thumbnails are asked for
+ *   hello                           answered by ack and the previews of what runs
  *   form {values}                   the form as typed; answered by a new state
  *   generate {values, price}        price: the text that was shown
- *   confirm {ask} · cancel {ask}    answers the question
- *   stop {run} · dismiss {error}
- *   thumbs {items} · full {item} · download {item} · save {item, path} · hide {item} · star {item, on} · reuse {item}
+ *   confirm {ask} · cancel · stop {run} · dismiss
+ *   thumbs {items} · full {item} · before {item} · download {item} · save {item, path} · hide {item} · reuse {item}
+ *   star {item, on} · more {item}
  *   attach {name} + [bytes] · use {item, edit} · detach {input} · input {input} · recipe {input}
- *   mask {input, strokes}           strokes: [{tool: "brush"|"erase"|"box"|"invert", size, points: [x, y, ...]}], in pixels
- *                                   of the picture; [] takes the mask away
- *   find {words, model, starred, day, offset} · code {}
+ *   mask {input, strokes}           strokes as brush.js makes them; [] takes the mask away
+ *   find {words, model, starred, day, offset} · prompts · code
  *
  * Python to browser: {kind, ...}, with binary buffers where there is a picture
  *   ack {id, ok, error, now}        of every command, also of one that was refused; error: one sentence
- *   thumb {item, rev} + [jpeg]      at most 30 KB
- *   preview {run, part, rev, final} + [jpeg]
- *   full {id, item, mime, name} + [bytes] · input {id, input, mime, strokes} + [bytes]
- *   found {id, items, total, offset} · code {id, cell, python, request}
+ *   thumb {item} + [jpeg]           at most 30 KB; empty if the picture cannot be read
+ *   preview {run, part, number, final} + [jpeg]
+ *   and before the ack of the same id: full {item, mime, rows} + [bytes] · before + [jpeg] · download {name, mime} + [bytes]
+ *   input {input, width, height, strokes} + [jpeg] · found {items, more, offset, next} · prompts {prompts}
+ *   code {cell, python, request}
  *
  * Accessible names (tests find everything by these):
  *   region "Image panel" · group "Account" · textbox "Prompt" · combobox "Model", "Size", "Quality" and the other
  *   parameters by their label · textbox "Custom size" after Size "Custom…" · spinbutton "Pictures" · group "More options"
- *   button "Generate" (off: disabled) · button "Set key" · status (role) "Progress"
- *   group "Confirm" with button "Send" and button "Do not send" · alert (role) with button "Dismiss"
- *   list "Requests" with a listitem each, and in it button "Stop"
- *   list "Pictures in" with button "Remove NAME", button "Draw mask", button "Use its settings"; button "Add pictures"
+ *   button "Generate" (off: disabled) · button "Set key" · status "Progress" · status "Kernel"
+ *   group "Confirm" with button "Send" and button "Do not send" · alert with button "Dismiss"
+ *   list "Requests" with a listitem each, and in it button "Stop", then "Cancel"
+ *   list "Pictures in" with button "Remove NAME", "Draw mask", "Use its settings"; button "Add pictures"
  *   listbox "Gallery" with an option each, named by its prompt · tab "This session", tab "Archive"
- *   searchbox "Search" · combobox "Filter by model" · checkbox "Starred only" · textbox "From day"
+ *   searchbox "Search" · combobox "Filter by model" · checkbox "Starred only" · textbox "From day" · button "Show more"
  *   dialog "Picture": button "Close", "Previous picture", "Next picture", "Zoom", "Download", "Save", "Star",
- *   "Reuse settings", "Edit this", "Use as source", "Compare", "Hide"; textbox "Save as"
- *   dialog "Compare": slider "Before and after"; dialog "Draw mask": button "Brush", "Erase", "Box", "Invert", "Clear",
- *   "Undo", "Use mask", slider "Brush size"
- *   status (role) "Kernel": the band "The kernel is gone: run this cell again"
+ *   "Reuse settings", "Edit this", "Use as source", "More like this", "Compare", "Hide"; textbox "Save as"
+ *   dialog "Compare": slider "Before and after"; dialog "Draw mask": what brush.js has, button "Use mask", "Cancel"
  *   invalid field: aria-invalid="true", aria-describedby its sentence
- *
- * host.js gives: watchKernel(model, el, {signal, changed}) -> {gone(), offline(), reason()}: `changed` is called when one
- * of them may have changed; and post(model, message, buffers) -> false when nothing could be sent.
  */
+
+import { compareSlider, element, maskBrush } from "./brush.js";
+import { keepKeys, post, watchKernel } from "./host.js";
+
+/** @typedef {import("@anywidget/types").AnyModel<any>} Model */
+/** @typedef {Record<string, any>} Facts */
+/** @typedef {{ ok: boolean, error: string, reply: Facts, buffers: DataView[] }} Answer */
+
+const VERSION = 1;
+const SLOW = 2000; // ms without an answer, after which the kernel is told to be busy
+const DOUBLE_CLICK = 600; // ms in which a second click sends nothing
+const TYPED = 120; // ms after a key before the form is sent
+
+/** Seconds in words: "8 s", "2 min 5 s". @param {number} seconds */
+export function inWords(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
+/** The items, those of one request together, in their order. @param {Facts[]} items @returns {Facts[][]} */
+export function inRuns(items) {
+  /** @type {Facts[][]} */
+  const runs = [];
+  for (const item of items) {
+    if (runs.at(-1)?.[0].run === item.run) runs.at(-1)?.push(item);
+    else runs.push([item]);
+  }
+  return runs;
+}
+
+/** Width over height of a size like "1024x768"; 1 for a word. @param {string} size */
+export function ratioOf(size) {
+  const found = /^(\d+)x(\d+)$/.exec(size);
+  return found ? Number(found[1]) / Number(found[2]) : 1;
+}
+
+/** Which option an arrow key leads to. @param {string} key @param {DOMRect[]} places @param {number} at */
+export function nextOption(key, places, at) {
+  if (key === "Home") return 0;
+  if (key === "End") return places.length - 1;
+  if (key === "ArrowLeft") return Math.max(0, at - 1);
+  if (key === "ArrowRight") return Math.min(places.length - 1, at + 1);
+  const here = places[at];
+  const below = key === "ArrowDown";
+  const other = places
+    .map((place, index) => ({ index, up: place.top - here.top, side: Math.abs(place.left - here.left) }))
+    .filter((one) => (below ? one.up > 4 : one.up < -4))
+    .sort((one, two) => Math.abs(one.up) - Math.abs(two.up) || one.side - two.side);
+  return other.length ? other[0].index : at;
+}
+
+/** What all views of one panel in one page share. */
+class Shared {
+  /** @param {Model} model */
+  constructor(model) {
+    this.model = model;
+    this.client = Math.random().toString(36).slice(2);
+    /** @type {Facts} */
+    this.state = {};
+    /** @type {Facts} */
+    this.values = {};
+    /** @type {Map<string, string>} */
+    this.pictures = new Map(); // addresses: thumbnails by item, previews by run and part
+    /** @type {Map<string, number>} */
+    this.numbers = new Map(); // which preview a part shows; -1 for the finished picture
+    /** @type {Map<string, { kind: string, sent: number, done: (answer: Answer) => void, reply: Facts, buffers: DataView[] }>} */
+    this.open = new Map();
+    /** @type {Set<() => void>} */
+    this.views = new Set();
+    /** @type {number | null} */
+    this.ahead = null; // ms by which the kernel's clock is ahead; null until it has answered
+    this.clicked = 0;
+    this.count = 0;
+    this.typing = 0;
+    this.formRev = -1;
+    this.gone = false;
+    this.accept();
+    model.on("change:state", () => this.accept());
+    model.on("msg:custom", (/** @type {Facts} */ message, /** @type {DataView[]} */ buffers) =>
+      this.receive(message, buffers ?? []),
+    );
+    this.ask("hello");
+  }
+
+  /** Take a state, unless a newer one is here. */
+  accept() {
+    const state = this.model.get("state") ?? {};
+    if ((state.rev ?? 0) < (this.state.rev ?? 0)) return;
+    this.state = state;
+    if (state.form && state.form.rev !== this.formRev) {
+      this.formRev = state.form.rev;
+      if (state.form.by !== this.client) this.values = { ...state.form.values };
+    }
+    this.tell();
+  }
+
+  tell() {
+    for (const view of this.views) view();
+  }
+
+  /** Time of the kernel's clock, ms. */
+  now() {
+    return Date.now() + (this.ahead ?? 0);
+  }
+
+  /**
+   * Send a command.
+   *
+   * @param {string} kind
+   * @param {Facts} [fields]
+   * @param {ArrayBuffer[]} [buffers]
+   * @returns {Promise<Answer>} when Python has done it, or refused it
+   */
+  ask(kind, fields = {}, buffers) {
+    this.count += 1;
+    const id = `${this.client}-${this.count}`;
+    return new Promise((done) => {
+      this.open.set(id, { kind, sent: Date.now(), done, reply: {}, buffers: [] });
+      setTimeout(() => this.tell(), SLOW + 50);
+      const message = { ...fields, kind, id, t: this.now(), client: this.client };
+      if (!post(this.model, message, buffers)) {
+        this.gone = true;
+        this.open.delete(id);
+        this.tell();
+      }
+    });
+  }
+
+  /** @param {Facts} message @param {DataView[]} buffers */
+  receive(message, buffers) {
+    if (message.kind === "ack") {
+      const asked = this.open.get(message.id);
+      if (!asked) return;
+      this.open.delete(message.id);
+      const took = Date.now() - asked.sent;
+      if (this.ahead === null || took < 1000) this.ahead = message.now - (Date.now() - took / 2);
+      asked.done({ ok: message.ok, error: message.error, reply: asked.reply, buffers: asked.buffers });
+      this.tell();
+    } else if (message.kind === "thumb") {
+      this.keep(message.item, buffers[0]);
+    } else if (message.kind === "preview") {
+      const key = `${message.run}/${message.part}`;
+      this.numbers.set(key, message.final ? -1 : message.number);
+      this.keep(key, buffers[0]);
+    } else {
+      const asked = this.open.get(message.id);
+      if (asked) Object.assign(asked, { reply: message, buffers });
+    }
+  }
+
+  /** Keep a small picture under a name, and show it. @param {string} key @param {DataView | undefined} data */
+  keep(key, data) {
+    const old = this.pictures.get(key);
+    if (old) URL.revokeObjectURL(old);
+    this.pictures.set(key, data?.byteLength ? addressOf(data) : "");
+    this.tell();
+  }
+
+  /** Ask for the small pictures that are not here. @param {Facts[]} items */
+  want(items) {
+    const missing = items.map((item) => item.id).filter((id) => !this.pictures.has(id));
+    for (const id of missing) this.pictures.set(id, "");
+    for (let at = 0; at < missing.length; at += 20) this.ask("thumbs", { items: missing.slice(at, at + 20) });
+  }
+
+  /** @param {string} name @param {string} text */
+  type(name, text) {
+    this.values[name] = text;
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => this.sendForm(), TYPED);
+    this.tell();
+  }
+
+  sendForm() {
+    clearTimeout(this.typing);
+    this.typing = 0;
+    this.ask("form", { values: this.values });
+  }
+
+  /** Whether a command of a kind has no answer yet. @param {string[]} kinds */
+  awaits(...kinds) {
+    return [...this.open.values()].some((one) => kinds.includes(one.kind));
+  }
+
+  /** Whether the kernel takes long to answer. */
+  slow() {
+    return [...this.open.values()].some((one) => one.kind !== "thumbs" && Date.now() - one.sent > SLOW);
+  }
+
+  close() {
+    for (const address of this.pictures.values()) if (address) URL.revokeObjectURL(address);
+    clearTimeout(this.typing);
+  }
+}
+
+/** @type {WeakMap<object, Shared>} */
+const known = new WeakMap();
+
+/** A picture's address for this page. @param {DataView} data @param {string} [type] */
+function addressOf(data, type = "") {
+  return URL.createObjectURL(new Blob([/** @type {DataView<ArrayBuffer>} */ (data)], { type }));
+}
+
+/** @param {string} text @param {() => void} act @param {Facts} [more] */
+function button(text, act, more = {}) {
+  return element("button", { type: "button", textContent: text, onclick: act, ...more });
+}
+
+/** Set a property only where it changes, so that nothing is read aloud twice. @param {any} what @param {Facts} facts */
+function set(what, facts) {
+  for (const [name, value] of Object.entries(facts)) {
+    if (name.includes("-")) {
+      if (what.getAttribute(name) !== String(value)) what.setAttribute(name, String(value));
+    } else if (what[name] !== value) what[name] = value;
+  }
+}
+
+/**
+ * Show a list with one element for each fact, made once and kept by its key.
+ *
+ * @template {Element} T
+ * @param {Element} parent
+ * @param {Map<string, { el: T, update: (facts: any) => void }>} kept
+ * @param {[string, any][]} wanted
+ * @param {(facts: any) => { el: T, update: (facts: any) => void }} make
+ */
+function patch(parent, kept, wanted, make) {
+  const keys = new Set(wanted.map(([key]) => key));
+  for (const [key, one] of kept) {
+    if (!keys.has(key)) {
+      one.el.remove();
+      kept.delete(key);
+    }
+  }
+  wanted.forEach(([key, facts], place) => {
+    const one = kept.get(key) ?? make(facts);
+    kept.set(key, one);
+    one.update(facts);
+    if (parent.children[place] !== one.el) parent.insertBefore(one.el, parent.children[place] ?? null);
+  });
+}
+
+let controls = 0; // for names that labels need
+
+/** One control of the form with its label and its sentence. */
+class Field {
+  /** @param {Facts} field @param {(text: string) => void} typed */
+  constructor(field, typed) {
+    const { kind, label } = field;
+    this.kind = kind;
+    this.typed = typed;
+    this.offered = "";
+    controls += 1;
+    const names = { id: `comet-field-${controls}`, said: `comet-said-${controls}` };
+    this.control = this.make(field);
+    Object.assign(this.control, { id: names.id });
+    this.custom = element("input", { type: "text", hidden: true, placeholder: "1536x1024", spellcheck: false });
+    set(this.custom, { "aria-label": `Custom ${label.toLowerCase()}`, "aria-describedby": names.said });
+    this.custom.oninput = () => typed(this.custom.value);
+    this.said = element("p", { id: names.said, className: "comet-problem", hidden: true });
+    set(this.control, { "aria-describedby": names.said });
+    const title = element("label", { htmlFor: names.id, textContent: label });
+    const parts = kind === "switch" ? [this.control, title] : [title, this.control, this.custom];
+    this.el = element("div", { className: `comet-field comet-${kind}` }, ...parts, this.said);
+  }
+
+  /** @param {Facts} field */
+  make({ kind, hint = "", name }) {
+    if (kind === "choice" || kind === "size" || kind === "model") {
+      return element("select", { onchange: (/** @type {any} */ event) => this.choose(event.target.value) });
+    }
+    if (kind === "switch") {
+      const change = (/** @type {any} */ event) => this.typed(event.target.checked ? "true" : "");
+      return element("input", { type: "checkbox", onchange: change });
+    }
+    const input = (/** @type {any} */ event) => this.typed(event.target.value);
+    if (kind === "long") return element("textarea", { rows: 2, placeholder: hint, oninput: input, spellcheck: false });
+    const made = element("input", { type: "text", placeholder: hint, oninput: input, spellcheck: false });
+    if (kind !== "number") return made;
+    set(made, { inputMode: "numeric", role: "spinbutton", placeholder: hint || (name === "n" ? "1" : "") });
+    made.onkeydown = (event) => {
+      const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const next = (Number.parseInt(made.value || made.placeholder, 10) || 0) + step;
+      this.typed(String(Math.min(this.most ?? next, Math.max(this.least ?? next, next))));
+    };
+    return made;
+  }
+
+  /** @param {string} value */
+  choose(value) {
+    this.asks = value === "\u0000";
+    this.typed(this.asks ? this.custom.value : value);
+    if (this.asks) this.custom.focus();
+  }
+
+  /** @param {Facts} field @param {string} text @param {string} problem */
+  update({ options = [], min, max, kind, hint }, text, problem) {
+    const control = /** @type {any} */ (this.control);
+    [this.least, this.most] = [min, max];
+    if (control.tagName === "SELECT") {
+      const listed = options.some((/** @type {string[]} */ [value]) => value === text);
+      const open = kind !== "choice";
+      const other = !listed && text && !open ? [[text, `${text} · not available`]] : [];
+      const custom = open ? [["\u0000", "Custom…"]] : [];
+      const unset = kind === "model" ? [] : [["", hint ?? "Model’s default"]];
+      const all = [...unset, ...other, ...options, ...custom];
+      if (JSON.stringify(all) !== this.offered) {
+        this.offered = JSON.stringify(all);
+        control.replaceChildren(...all.map(([value, label]) => element("option", { value, textContent: label })));
+      }
+      const asks = open && (this.asks || (Boolean(text) && !listed));
+      if (listed) this.asks = false;
+      set(control, { value: asks ? "\u0000" : text });
+      set(this.custom, { hidden: !asks });
+      if (asks) set(this.custom, { value: text });
+    } else if (kind === "switch") {
+      set(control, { checked: text === "true" });
+    } else {
+      set(control, { value: text });
+      if (kind === "number") set(control, { "aria-valuenow": Number.parseInt(text, 10) || min || 0 });
+    }
+    set(this.said, { textContent: problem, hidden: !problem });
+    for (const one of [control, this.custom]) set(one, { "aria-invalid": Boolean(problem) });
+  }
+}
+
+/** One panel on the page. */
+class View {
+  /** @param {Shared} shared @param {HTMLElement} el @param {AbortSignal} signal */
+  constructor(shared, el, signal) {
+    this.shared = shared;
+    this.signal = signal;
+    this.tab = "session";
+    /** @type {Facts[]} */
+    this.found = [];
+    this.next = 0;
+    this.more = false;
+    this.seenArchive = -1;
+    this.selected = "";
+    /** @type {Map<string, Field>} */
+    this.fields = new Map();
+    this.rows = { inputs: new Map(), queue: new Map(), runs: new Map() };
+    /** @type {Facts[] | null} */
+    this.comparing = null;
+    /** @type {string[]} */
+    this.prompts = [];
+    this.promptAt = -1;
+    this.root = element("div", { className: "comet-panel", role: "region", "aria-label": "Image panel", tabIndex: -1 });
+    this.build();
+    el.append(this.root);
+    keepKeys(this.root, signal);
+    this.kernel = watchKernel(shared.model, el, { signal, changed: () => this.update() });
+    this.listen();
+    const update = () => this.update();
+    shared.views.add(update);
+    const clock = setInterval(() => this.tick(), 1000);
+    signal.addEventListener("abort", () => {
+      clearInterval(clock);
+      shared.views.delete(update);
+      this.root.remove();
+    });
+    this.update();
+  }
+
+  build() {
+    this.account = element("div", { className: "comet-account", role: "group", "aria-label": "Account" });
+    this.setKey = button("Set key", () => this.showKey(), { className: "comet-quiet" });
+    this.headPrice = element("div", { className: "comet-next" });
+    const name = element("span", { className: "comet-name", textContent: "Comet Magic" });
+    const head = element("header", { className: "comet-head" }, name, this.account, this.setKey, this.headPrice);
+    this.band = element("div", { className: "comet-band", role: "status", "aria-label": "Kernel", hidden: true });
+    this.key = element("div", { className: "comet-key", hidden: true });
+    this.form = element("fieldset", { className: "comet-form" });
+    this.buildForm();
+    const view = element("section", { className: "comet-view", "aria-label": "Pictures" });
+    this.buildView(view);
+    const body = element("div", { className: "comet-body" }, this.form, view);
+    this.root.append(head, this.band, this.key, body);
+  }
+
+  buildForm() {
+    this.prompt = new Field({ name: "prompt", label: "Prompt", kind: "long" }, (text) => this.type("prompt", text));
+    set(this.prompt.control, { rows: 4, placeholder: "A paper boat on calm water at sunrise", spellcheck: true });
+    this.prompt.el.classList.add("comet-prompt");
+    this.inputs = element("ul", { className: "comet-inputs", "aria-label": "Pictures in" });
+    const accept = "image/png,image/jpeg,image/webp,image/*";
+    this.file = element("input", { type: "file", multiple: true, accept, hidden: true, tabIndex: -1 });
+    this.file.onchange = () => {
+      this.attach([...(this.file.files ?? [])]);
+      this.file.value = "";
+    };
+    this.add = button("Add pictures", () => this.file.click(), { className: "comet-add", title: "Or drop or paste them" });
+    this.inputsSaid = element("p", { className: "comet-problem", hidden: true });
+    const sources = element("div", { className: "comet-sources" }, this.inputs, this.add, this.file, this.inputsSaid);
+    this.model = new Field({ name: "model", label: "Model", kind: "model" }, (text) => this.type("model", text));
+    this.grid = element("div", { className: "comet-grid" });
+    this.moreGrid = element("div", { className: "comet-grid", role: "group", "aria-label": "More options" });
+    const summary = element("summary", { textContent: "More options" });
+    this.moreBox = element("details", { className: "comet-more" }, summary, this.moreGrid);
+    this.note = element("p", { className: "comet-note", hidden: true });
+    this.code = element("details", { className: "comet-more comet-code" }, element("summary", { textContent: "As code" }));
+    this.codes = ["Cell", "Python", "Request"].map((label) => this.codeBox(label));
+    this.code.append(...this.codes.map((one) => one.el));
+    this.code.ontoggle = () => this.fetchCode();
+    this.price = element("span", { className: "comet-price" });
+    this.detail = element("span", { className: "comet-detail" });
+    this.go = button("Generate", () => this.generate(), { className: "comet-generate", title: "Ctrl+Enter" });
+    this.ask = element("div", { className: "comet-ask", role: "group", "aria-label": "Confirm", tabIndex: -1, hidden: true });
+    this.asked = element("p");
+    this.yes = button("Send", () => this.confirm(), { className: "comet-generate" });
+    this.no = button("Do not send", () => this.shared.ask("cancel"), { className: "comet-quiet" });
+    this.ask.append(this.asked, element("div", { className: "comet-row" }, this.yes, this.no));
+    this.error = element("div", { className: "comet-error", role: "alert", hidden: true });
+    this.said = element("p", { className: "comet-said", role: "status", "aria-label": "Progress" });
+    const buy = element("div", { className: "comet-buy" }, this.go, element("div", {}, this.price, this.detail));
+    this.form.append(this.prompt.el, sources, this.model.el, this.grid, this.moreBox, this.code, this.note);
+    this.form.append(buy, this.ask, this.error, this.said);
+  }
+
+  /** @param {string} label */
+  codeBox(label) {
+    const text = element("pre", { tabIndex: 0, "aria-label": label });
+    const copy = button("Copy", () => copyText(text.textContent ?? "", copy), { className: "comet-quiet" });
+    set(copy, { "aria-label": `Copy ${label}` });
+    const head = element("div", { className: "comet-row" }, element("span", { textContent: label }), copy);
+    return { el: element("div", { className: "comet-snippet" }, head, text), text, name: label.toLowerCase() };
+  }
+
+  /** @param {HTMLElement} view */
+  buildView(view) {
+    this.queue = element("ul", { className: "comet-queue", "aria-label": "Requests" });
+    this.tabs = ["session", "archive"].map((name) => {
+      const text = name === "session" ? "This session" : "Archive";
+      return { name, el: button(text, () => this.show(name), { role: "tab" }) };
+    });
+    const tabs = element("div", { className: "comet-tabs", role: "tablist" }, ...this.tabs.map((one) => one.el));
+    const find = () => this.find();
+    let timer = 0;
+    const soon = () => {
+      clearTimeout(timer);
+      timer = setTimeout(find, 250);
+    };
+    this.words = element("input", { type: "search", placeholder: "Search", "aria-label": "Search", oninput: soon });
+    this.byModel = element("select", { "aria-label": "Filter by model", onchange: find });
+    this.starred = element("input", { type: "checkbox", onchange: find });
+    this.day = element("input", { type: "text", placeholder: "From day", "aria-label": "From day", oninput: soon });
+    set(this.day, { title: "Such as 2026-11-22" });
+    const stars = element("label", { className: "comet-check" }, this.starred, "Starred only");
+    const filters = [this.words, this.byModel, this.day, stars];
+    this.filters = element("div", { className: "comet-filters", hidden: true }, ...filters);
+    this.gallery = element("div", { className: "comet-gallery", role: "listbox", "aria-label": "Gallery", tabIndex: -1 });
+    this.empty = element("div", { className: "comet-empty" });
+    this.further = button("Show more", () => this.find(this.next), { className: "comet-quiet comet-further", hidden: true });
+    view.append(element("div", { className: "comet-bar" }, tabs, this.filters), this.queue, this.gallery, this.empty, this.further);
+  }
+
+  listen() {
+    const { root, signal } = this;
+    root.addEventListener("keydown", (event) => this.press(event), { signal });
+    this.gallery.addEventListener("keydown", (event) => this.move(event), { signal });
+    const files = (/** @type {DataTransfer | null} */ data) => [...(data?.files ?? [])];
+    root.addEventListener(
+      "paste",
+      (event) => {
+        if (!files(event.clipboardData).length) return;
+        event.preventDefault();
+        this.attach(files(event.clipboardData));
+      },
+      { signal },
+    );
+    for (const name of /** @type {const} */ (["dragover", "dragleave", "drop"])) {
+      root.addEventListener(
+        name,
+        (event) => {
+          event.preventDefault();
+          event.stopPropagation();
+          root.classList.toggle("comet-dropping", name === "dragover");
+          if (name !== "drop") return;
+          const item = event.dataTransfer?.getData("text/x-comet-item");
+          if (item) this.shared.ask("use", { item });
+          else this.attach(files(event.dataTransfer));
+        },
+        { signal },
+      );
+    }
+  }
+
+  // --- what a person does
+
+  /** @param {string} name @param {string} text */
+  type(name, text) {
+    this.promptAt = name === "prompt" ? -1 : this.promptAt;
+    this.shared.type(name, text);
+  }
+
+  /** @param {KeyboardEvent} event */
+  press(event) {
+    const target = /** @type {HTMLTextAreaElement} */ (event.composedPath()[0]);
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      if (!event.repeat && !target.closest?.("dialog")) this.generate();
+    } else if (target === this.prompt.control && !event.shiftKey && !event.altKey) {
+      const { selectionStart: at, value } = target;
+      if (event.key === "ArrowUp" && at === 0) this.recall(1, event);
+      if (event.key === "ArrowDown" && at === value.length && this.promptAt >= 0) this.recall(-1, event);
+    }
+  }
+
+  /** Put an earlier or later prompt into the form. @param {number} by @param {KeyboardEvent} event */
+  async recall(by, event) {
+    event.preventDefault();
+    if (this.promptAt < 0) {
+      const { reply } = await this.shared.ask("prompts");
+      this.prompts = [this.shared.values.prompt ?? "", ...(reply.prompts ?? [])];
+      this.promptAt = 0;
+    }
+    const next = Math.min(Math.max(this.promptAt + by, 0), this.prompts.length - 1);
+    this.shared.type("prompt", this.prompts[next]);
+    this.promptAt = next;
+    const area = /** @type {HTMLTextAreaElement} */ (this.prompt.control);
+    const end = by > 0 ? 0 : area.value.length;
+    area.setSelectionRange(end, end);
+  }
+
+  generate() {
+    const { shared } = this;
+    if (this.go.disabled) return;
+    clearTimeout(shared.typing);
+    shared.clicked = Date.now();
+    setTimeout(() => shared.tell(), DOUBLE_CLICK + 20);
+    shared.ask("generate", { values: shared.values, price: shared.state.price.text });
+    shared.tell();
+  }
+
+  confirm() {
+    this.shared.clicked = Date.now();
+    setTimeout(() => this.shared.tell(), DOUBLE_CLICK + 20);
+    this.shared.ask("confirm", { ask: this.shared.state.ask?.id });
+    this.shared.tell();
+  }
+
+  /** @param {File[]} files */
+  async attach(files) {
+    for (const file of files) {
+      const bytes = await file.arrayBuffer();
+      await this.shared.ask("attach", { name: file.name || "pasted picture" }, [bytes]);
+    }
+  }
+
+  showKey() {
+    const line = "%cometimg_login";
+    const copy = button("Copy", () => copyText(line, copy), { className: "comet-quiet" });
+    const code = element("code", { textContent: line });
+    const text = "Run this line in a cell. It prompts for the key without showing it; the header follows by itself.";
+    this.key.replaceChildren(element("p", { textContent: text }), element("div", { className: "comet-row" }, code, copy));
+    this.key.hidden = !this.key.hidden;
+    copy.focus();
+  }
+
+  async fetchCode() {
+    if (!this.code.open) return;
+    const { reply } = await this.shared.ask("code");
+    for (const one of this.codes) set(one.text, { textContent: reply[one.name] ?? "" });
+  }
+
+  /** @param {string} tab */
+  show(tab) {
+    this.tab = tab;
+    if (tab === "archive") this.find();
+    this.update();
+  }
+
+  /** @param {number} [offset] */
+  async find(offset = 0) {
+    const { words, byModel, starred, day } = this;
+    const facts = { words: words.value, model: byModel.value, starred: starred.checked, day: day.value, offset };
+    this.seenArchive = this.shared.state.archive;
+    const { ok, reply } = await this.shared.ask("find", facts);
+    if (!ok || this.signal.aborted) return;
+    this.found = offset ? [...this.found, ...reply.items] : reply.items;
+    [this.more, this.next] = [reply.more, reply.next];
+    this.update();
+  }
+
+  // --- what is shown
+
+  items() {
+    return this.tab === "archive" ? this.found : (this.shared.state.items ?? []);
+  }
+
+  update() {
+    const { shared } = this;
+    const { state } = shared;
+    if (state.v !== VERSION) {
+      this.setBand("Run this cell again: the panel was made by another version.");
+      this.form.disabled = true;
+      return;
+    }
+    const lost = shared.gone || this.kernel?.gone() || this.kernel?.offline();
+    const busy = !lost && shared.slow();
+    const waiting = shared.awaits("generate", "confirm") ? " A click that waits longer than 5 s sends nothing." : "";
+    this.setBand(lost ? "The kernel is gone: run this cell again" : busy ? `Waiting for the running cell.${waiting}` : "");
+    set(this.band, { className: lost ? "comet-band comet-lost" : "comet-band" });
+    set(this.form, { disabled: Boolean(lost) });
+    this.root.classList.toggle("comet-gone", Boolean(lost));
+    this.updateHead(state);
+    this.updateForm(state);
+    this.updateBuy(state, Boolean(lost));
+    patch(this.queue, this.rows.queue, state.queue.map((/** @type {Facts} */ run) => [run.id, run]), (run) => this.queueRow(run));
+    this.updateGallery();
+    this.tick();
+    if (this.tab === "archive" && this.seenArchive !== state.archive) this.find();
+  }
+
+  /** @param {string} text */
+  setBand(text) {
+    set(this.band, { textContent: text, hidden: !text });
+  }
+
+  /** @param {Facts} state */
+  updateHead({ head, price }) {
+    const money = { play: "play money", real: "", none: "no key" }[/** @type {string} */ (head.money)];
+    const text = [head.account, head.address, head.key && `key from ${head.key}`].filter(Boolean).join(" · ");
+    set(this.account, { textContent: text, title: head.notice });
+    this.account.dataset.money = head.money;
+    set(this.setKey, { hidden: head.money === "real" });
+    if (head.money === "real") set(this.key, { hidden: true });
+    const next = price.text ? `Next request ${price.text}` : "Next request cannot be sent";
+    set(this.headPrice, { textContent: [next, price.text && money].filter(Boolean).join(" · ") });
+  }
+
+  /** @param {Facts} state */
+  updateForm({ form, inputs }) {
+    const { values } = this.shared;
+    const problem = (/** @type {string} */ name) => form.problems[name] ?? "";
+    this.prompt.update({ kind: "long" }, values.prompt ?? "", problem("prompt"));
+    this.model.update({ kind: "model", options: form.models }, values.model ?? "", problem("model"));
+    const shown = new Set(form.fields.map((/** @type {Facts} */ field) => field.name));
+    for (const [name, field] of this.fields) {
+      if (!shown.has(name)) {
+        field.el.remove();
+        this.fields.delete(name);
+      }
+    }
+    const places = [0, 0];
+    for (const facts of form.fields) {
+      let field = this.fields.get(facts.name);
+      if (!field || field.kind !== facts.kind) {
+        field?.el.remove();
+        field = new Field(facts, (text) => this.type(facts.name, text));
+        this.fields.set(facts.name, field);
+      }
+      field.update(facts, values[facts.name] ?? "", problem(facts.name));
+      const grid = facts.more ? this.moreGrid : this.grid;
+      const place = grid.children[places[facts.more ? 1 : 0]++];
+      if (place !== field.el) grid.insertBefore(field.el, place ?? null);
+      if (facts.more && problem(facts.name)) this.moreBox.open = true;
+    }
+    const note = [form.note, problem("form")].filter(Boolean).join(" ");
+    set(this.note, { textContent: note, hidden: !note });
+    set(this.inputsSaid, { textContent: problem("inputs"), hidden: !problem("inputs") });
+    set(this.add, { hidden: !form.takes && !inputs.length });
+    patch(this.inputs, this.rows.inputs, inputs.map((/** @type {Facts} */ one) => [one.id, one]), (one) => this.inputRow(one));
+    if (this.code.open && this.codeRev !== form.rev) this.fetchCode();
+    this.codeRev = form.rev;
+  }
+
+  /** @param {Facts} state @param {boolean} lost */
+  updateBuy({ price, form, ask, error, said, head, queue }, lost) {
+    const { shared } = this;
+    const money = head.money === "play" ? "play money" : "";
+    set(this.price, { textContent: [price.text, price.text && money].filter(Boolean).join(" · ") });
+    set(this.detail, { textContent: price.detail });
+    const early = Date.now() - shared.clicked < DOUBLE_CLICK;
+    const off = lost || early || shared.ahead === null || shared.awaits("generate", "confirm");
+    const bad = !price.text || Object.keys(form.problems).length > 0 || !(shared.values.prompt ?? "").trim();
+    set(this.go, { disabled: off || bad || Boolean(ask), textContent: "Generate" });
+    set(this.yes, { disabled: off });
+    const appears = Boolean(ask) && this.ask.hidden;
+    set(this.asked, { textContent: ask?.text ?? "" });
+    set(this.ask, { hidden: !ask });
+    if (appears && this.root.contains(/** @type {Document} */ (this.root.getRootNode()).activeElement)) this.ask.focus();
+    if ((error?.id ?? "") !== (this.errorId ?? "")) this.showError(error);
+    const line = queue.length ? [said, `${queue[0].line}.`].filter(Boolean).join(" ") : said;
+    set(this.said, { textContent: line });
+  }
+
+  /** @param {Facts | null} error */
+  showError(error) {
+    this.errorId = error?.id ?? "";
+    this.error.hidden = !error;
+    if (!error) return this.error.replaceChildren();
+    const lines = error.lines.map((/** @type {string} */ line) => element("p", { textContent: line }));
+    const title = element("strong", { textContent: error.title, title: error.name });
+    const dismiss = button("Dismiss", () => this.shared.ask("dismiss"), { className: "comet-quiet" });
+    return this.error.replaceChildren(title, ...lines, dismiss);
+  }
+
+  /** @param {Facts} one */
+  inputRow(one) {
+    const { shared } = this;
+    const picture = element("img", { alt: "" });
+    const name = element("span", { className: "comet-input-name" });
+    const mask = button("Draw mask", () => this.drawMask(one.id), { className: "comet-quiet" });
+    const recipe = button("Use its settings", () => shared.ask("recipe", { input: one.id }), { className: "comet-quiet" });
+    const remove = button("×", () => shared.ask("detach", { input: one.id }), { className: "comet-icon" });
+    set(remove, { "aria-label": `Remove ${one.name}`, title: "Remove" });
+    shared.ask("input", { input: one.id }).then(({ buffers }) => {
+      if (buffers[0]) picture.src = addressOf(buffers[0]);
+    });
+    const words = element("div", {}, name, element("div", { className: "comet-row" }, mask, recipe));
+    const el = element("li", {}, picture, words, remove);
+    const update = (/** @type {Facts} */ facts) => {
+      const first = shared.state.inputs[0]?.id === facts.id;
+      set(name, { textContent: `${facts.name} · ${facts.width} × ${facts.height}${facts.mask ? " · masked" : ""}` });
+      set(mask, { hidden: !first || !shared.state.form.masks, textContent: facts.mask ? "Change mask" : "Draw mask" });
+      set(recipe, { hidden: !facts.recipe });
+    };
+    return { el, update };
+  }
+
+  /** @param {Facts} run */
+  queueRow(run) {
+    const title = element("span", { className: "comet-caption" });
+    const line = element("span", { className: "comet-facts" });
+    const clock = element("span", { className: "comet-facts", "aria-hidden": "true" });
+    const bar = element("progress", { max: 1, "aria-hidden": "true" });
+    const stop = button("Stop", () => this.shared.ask("stop", { run: run.id }), { className: "comet-quiet" });
+    const tiles = element("div", { className: "comet-tiles" });
+    const parts = new Map();
+    const words = element("div", { className: "comet-words" }, title, element("span", {}, line, clock));
+    const el = element("li", { className: "comet-run" }, tiles, element("div", { className: "comet-row" }, words, stop), bar);
+    const update = (/** @type {Facts} */ facts) => {
+      const stopping = facts.phase === "stopping";
+      set(title, { textContent: facts.prompt });
+      set(line, { textContent: `${facts.model} · ${facts.line}` });
+      set(stop, { textContent: stopping ? "Cancel" : "Stop", title: stopping ? "It may be billed all the same" : "" });
+      tiles.style.setProperty("--ratio", String(ratioOf(facts.size)));
+      tiles.dataset.count = facts.parts.length;
+      const all = facts.parts.map((/** @type {Facts} */ part, /** @type {number} */ at) => [`${facts.id}/${at}`, { part, at, facts }]);
+      patch(tiles, parts, all, () => this.partTile());
+    };
+    return { el, update, clock, bar };
+  }
+
+  partTile() {
+    const picture = element("img", { alt: "" });
+    const words = element("span");
+    const el = element("div", { className: "comet-tile comet-part" }, picture, words);
+    const update = (/** @type {Facts} */ { part, at, facts }) => {
+      const key = `${facts.id}/${at}`;
+      const [address, number] = [this.shared.pictures.get(key) ?? "", this.shared.numbers.get(key) ?? 0];
+      set(picture, { hidden: !address });
+      if (address) set(picture, { src: address });
+      const of = number > 0 ? `preview ${number}${facts.previews ? ` of ${facts.previews}` : ""}` : part.words;
+      set(words, { textContent: part.final ? "" : of });
+      el.dataset.busy = String(!part.final);
+    };
+    return { el, update };
+  }
+
+  /** Time goes on. */
+  tick() {
+    for (const run of this.shared.state.queue ?? []) {
+      const row = /** @type {any} */ (this.rows.queue.get(run.id));
+      if (!row) continue;
+      const seconds = this.shared.now() / 1000 - run.started;
+      const usual = run.usual ? ` of usually ${inWords(run.usual)}` : "";
+      set(row.clock, { textContent: ` · ${inWords(seconds)}${usual}` });
+      if (run.usual) set(row.bar, { value: Math.min(0.95, seconds / run.usual) });
+      else row.bar.removeAttribute("value");
+    }
+  }
+
+  updateGallery() {
+    const { state } = this.shared;
+    const items = this.items();
+    for (const { name, el } of this.tabs) set(el, { "aria-selected": name === this.tab, tabIndex: name === this.tab ? 0 : -1 });
+    const archive = this.tab === "archive";
+    set(this.filters, { hidden: !archive });
+    if (archive && this.byModel.options.length !== state.form.models.length + 1) {
+      const models = [["", "All models"], ...state.form.models.map((/** @type {string[]} */ [id]) => [id, id])];
+      this.byModel.replaceChildren(...models.map(([value, textContent]) => element("option", { value, textContent })));
+    }
+    this.shared.want(items);
+    if (!items.some((/** @type {Facts} */ item) => item.id === this.selected)) this.selected = items[0]?.id ?? "";
+    const runs = inRuns(items).map((run) => /** @type {[string, any]} */ ([`${this.tab}/${run[0].run}/${run[0].id}`, run]));
+    patch(this.gallery, this.rows.runs, runs, () => this.runRow());
+    const nothing = archive ? "Nothing found" : "Your pictures appear here";
+    const hint = archive ? "" : "Write a prompt and press Generate. Drop a picture to change it.";
+    const empty = !items.length && (archive || !state.queue.length);
+    set(this.empty, { hidden: !empty });
+    if (empty && this.empty.textContent !== nothing + hint) {
+      this.empty.replaceChildren(element("strong", { textContent: nothing }), element("span", { textContent: hint }));
+    }
+    set(this.further, { hidden: !archive || !this.more });
+  }
+
+  runRow() {
+    const tiles = element("div", { className: "comet-tiles", role: "presentation" });
+    const title = element("div", { className: "comet-caption" });
+    const line = element("div", { className: "comet-facts" });
+    const el = element("div", { className: "comet-run", role: "group" }, tiles, element("div", { "aria-hidden": "true" }, title, line));
+    const kept = new Map();
+    const update = (/** @type {Facts[]} */ run) => {
+      set(el, { "aria-label": run[0].prompt });
+      set(title, { textContent: run[0].prompt, title: run[0].prompt });
+      set(line, { textContent: [run[0].facts, run[0].notice].filter(Boolean).join(" · ") });
+      tiles.style.setProperty("--ratio", String(run[0].width / run[0].height));
+      tiles.dataset.count = String(run.length);
+      const all = run.map((item, at) => /** @type {[string, any]} */ ([item.id, { item, at, of: run.length }]));
+      patch(tiles, kept, all, ({ item }) => this.tile(item.id));
+    };
+    return { el, update };
+  }
+
+  /** @param {string} id */
+  tile(id) {
+    const picture = element("img", { alt: "", draggable: false });
+    const option = element("div", { role: "option", className: "comet-option", draggable: true }, picture);
+    const star = element("span", { className: "comet-star", textContent: "★", "aria-hidden": "true" });
+    const use = button("Use as source", () => this.shared.ask("use", { item: id }), { tabIndex: -1, "aria-hidden": "true" });
+    use.className = "comet-use";
+    option.onclick = () => this.pick(id);
+    option.onfocus = () => this.select(id);
+    option.ondragstart = (event) => event.dataTransfer?.setData("text/x-comet-item", id);
+    const el = element("div", { className: "comet-tile", role: "presentation" }, option, star, use);
+    const update = (/** @type {Facts} */ { item, at, of }) => {
+      const address = this.shared.pictures.get(id) ?? "";
+      set(picture, { hidden: !address });
+      if (address) set(picture, { src: address });
+      set(option, { "aria-label": of > 1 ? `${item.prompt} (${at + 1} of ${of})` : item.prompt });
+      set(option, { "aria-selected": id === this.selected, tabIndex: id === this.selected ? 0 : -1 });
+      set(star, { hidden: !item.starred });
+    };
+    return { el, update };
+  }
+
+  // --- the gallery and what it opens
+
+  /** @param {string} id */
+  select(id) {
+    if (this.selected === id) return;
+    this.selected = id;
+    this.updateGallery();
+  }
+
+  /** Open a picture, or compare it with the one that waits for it. @param {string} id */
+  pick(id) {
+    const item = this.items().find((/** @type {Facts} */ one) => one.id === id);
+    this.select(id);
+    const other = this.comparing?.[0];
+    this.comparing = null;
+    this.root.classList.remove("comet-picking");
+    if (other && other.id !== id) this.compare(other, item);
+    else this.lightbox(id);
+  }
+
+  /** @param {KeyboardEvent} event */
+  move(event) {
+    const options = /** @type {HTMLElement[]} */ ([...this.gallery.querySelectorAll("[role=option]")]);
+    const at = options.indexOf(/** @type {HTMLElement} */ (event.composedPath()[0]));
+    if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      this.pick(this.items()[at].id);
+    } else if (/^(Arrow|Home$|End$)/.test(event.key)) {
+      event.preventDefault();
+      options[nextOption(event.key, options.map((one) => one.getBoundingClientRect()), at)].focus();
+    }
+  }
+
+  /**
+   * Open a dialog over the whole window.
+   *
+   * @param {string} label
+   * @param {Node[]} parts
+   * @param {() => void} [closed]
+   */
+  dialog(label, parts, closed) {
+    const close = button("×", () => dialog.close(), { className: "comet-icon comet-close", "aria-label": "Close" });
+    const dialog = element("dialog", { className: "comet-dialog", "aria-label": label }, ...parts, close);
+    const before = /** @type {HTMLElement | null} */ (/** @type {Document} */ (this.root.getRootNode()).activeElement);
+    dialog.onclose = () => {
+      dialog.remove();
+      closed?.();
+      if (before?.isConnected) before.focus();
+    };
+    this.root.append(dialog);
+    this.signal.addEventListener("abort", () => dialog.remove());
+    dialog.showModal();
+    return dialog;
+  }
+
+  /** @param {string} id */
+  lightbox(id) {
+    const { shared } = this;
+    let [now, zoomed, address] = [id, false, ""];
+    const picture = element("img", { alt: "" });
+    const stage = element("div", { className: "comet-stage" }, picture);
+    const caption = element("p", { className: "comet-caption" });
+    const line = element("p", { className: "comet-facts", role: "status" });
+    const rows = element("dl", { className: "comet-rows" });
+    const path = element("input", { type: "text", placeholder: "boat.png, or a folder/", "aria-label": "Save as" });
+    const item = () => this.items().find((/** @type {Facts} */ one) => one.id === now) ?? {};
+    const say = (/** @type {string} */ text) => set(line, { textContent: text });
+    const zoom = (/** @type {boolean} */ on) => {
+      zoomed = on;
+      set(stage, { className: on ? "comet-stage comet-zoomed" : "comet-stage" });
+      set(tools.Zoom, { "aria-pressed": on });
+    };
+    const step = (/** @type {number} */ by) => {
+      const items = this.items();
+      const at = items.findIndex((/** @type {Facts} */ one) => one.id === now) + by;
+      if (items[at]) load(items[at].id);
+    };
+    /** Do it and say what came of it. @param {string} kind @param {Facts} [more] @param {boolean} [leave] */
+    const act = async (kind, more = {}, leave = false) => {
+      const { ok, error } = await shared.ask(kind, { item: now, ...more });
+      if (!ok) say(error);
+      else if (leave) dialog.close();
+      else say(shared.state.said);
+      if (ok && leave) this.prompt.control.focus();
+    };
+    const load = async (/** @type {string} */ next) => {
+      now = next;
+      this.select(next);
+      zoom(false);
+      const facts = item();
+      set(picture, { src: shared.pictures.get(next) ?? "", alt: facts.prompt });
+      picture.style.setProperty("--ratio", String(facts.width / facts.height));
+      picture.style.setProperty("--wide", `${facts.width}px`);
+      set(caption, { textContent: facts.prompt });
+      say([facts.facts, facts.notice].filter(Boolean).join(" · "));
+      set(tools.Star, { "aria-pressed": Boolean(facts.starred), textContent: facts.starred ? "★ Starred" : "☆ Star" });
+      set(tools["Reuse settings"], { disabled: !facts.options });
+      set(tools["More like this"], { disabled: !facts.options });
+      rows.replaceChildren();
+      const { ok, error, reply, buffers } = await shared.ask("full", { item: next });
+      if (now !== next || !dialog.open) return;
+      if (!ok) return say(error);
+      if (address) URL.revokeObjectURL(address);
+      address = addressOf(buffers[0], reply.mime);
+      set(picture, { src: address });
+      const pairs = reply.rows.flatMap((/** @type {string[]} */ [name, text]) => [
+        element("dt", { textContent: name }),
+        element("dd", { textContent: text }),
+      ]);
+      rows.replaceChildren(...pairs);
+    };
+    /** @type {Record<string, () => void>} */
+    const acts = {
+      Zoom: () => zoom(!zoomed),
+      Star: () => this.star(now, tools.Star, say),
+      Compare: () => this.beginCompare(item(), dialog),
+      "Edit this": () => act("use", { edit: true }, true),
+      "Use as source": () => act("use", {}, true),
+      "Reuse settings": () => act("reuse", {}, true),
+      "More like this": () => act("more", {}, true),
+      Download: () => this.download(now, say),
+      Hide: () => act("hide", {}, true),
+    };
+    const tools = Object.fromEntries(Object.entries(acts).map(([name, run]) => [name, button(name, run, { className: "comet-quiet" })]));
+    set(tools.Star, { "aria-label": "Star" });
+    const save = button("Save", () => act("save", { path: path.value }), { className: "comet-quiet" });
+    const back = button("‹", () => step(-1), { className: "comet-icon comet-back", "aria-label": "Previous picture" });
+    const forth = button("›", () => step(1), { className: "comet-icon comet-forth", "aria-label": "Next picture" });
+    const bar = element("div", { className: "comet-tools" }, ...Object.values(tools), path, save);
+    const about = element("details", {}, element("summary", { textContent: "Details" }), rows);
+    const foot = element("div", { className: "comet-foot" }, caption, line, bar, about);
+    const dialog = this.dialog("Picture", [stage, back, forth, foot], () => address && URL.revokeObjectURL(address));
+    stage.onclick = () => zoom(!zoomed);
+    dialog.addEventListener("keydown", (event) => {
+      if (event.composedPath()[0] === path || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "ArrowLeft" || event.key === "ArrowRight") step(event.key === "ArrowLeft" ? -1 : 1);
+      else if (event.key === "+" || event.key === "-") zoom(event.key === "+");
+      else return;
+      event.preventDefault();
+    });
+    load(id);
+    forth.focus();
+  }
+
+  /** @param {string} item @param {HTMLElement} where @param {(text: string) => void} say */
+  async star(item, where, say) {
+    const on = where.getAttribute("aria-pressed") !== "true";
+    const { ok, error } = await this.shared.ask("star", { item, on });
+    if (!ok) return say(error);
+    for (const one of [...this.found, ...this.shared.state.items]) if (one.id === item) one.starred = on;
+    set(where, { "aria-pressed": on, textContent: on ? "★ Starred" : "☆ Star" });
+    return this.updateGallery();
+  }
+
+  /** @param {string} item @param {(text: string) => void} say */
+  async download(item, say) {
+    const { ok, error, reply, buffers } = await this.shared.ask("download", { item });
+    if (!ok) return say(error);
+    const href = addressOf(buffers[0], reply.mime);
+    const link = element("a", { href, download: reply.name });
+    this.root.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(href), 60000);
+    return say(`Downloaded ${reply.name}, with its recipe.`);
+  }
+
+  /** Compare with the picture that was edited, or with one that is clicked next. @param {Facts} item @param {HTMLDialogElement} dialog */
+  async beginCompare(item, dialog) {
+    const answer = item.edited ? await this.shared.ask("before", { item: item.id }) : null;
+    dialog.close();
+    if (answer?.ok && answer.buffers[0]) return this.compare(item, item, answer.buffers[0]);
+    this.comparing = [item];
+    this.root.classList.add("comet-picking");
+    return set(this.said, { textContent: "Now choose the other picture in the gallery." });
+  }
+
+  /** @param {Facts} one @param {Facts} other @param {DataView} [data] of the one, where it is not in the gallery */
+  async compare(one, other, data) {
+    const asked = [data ? null : this.shared.ask("full", { item: one.id }), this.shared.ask("full", { item: other.id })];
+    const [first, second] = await Promise.all(asked);
+    const before = data ?? first?.buffers[0];
+    if (!before || !second?.buffers[0]) return;
+    const addresses = [addressOf(before), addressOf(second.buffers[0])];
+    const { width, height } = other;
+    const slider = compareSlider({ before: addresses[0], after: addresses[1], width, height });
+    slider.style.setProperty("--ratio", String(width / height));
+    const closed = () => {
+      for (const address of addresses) URL.revokeObjectURL(address);
+    };
+    this.dialog("Compare", [slider], closed);
+  }
+
+  /** @param {string} input */
+  async drawMask(input) {
+    const { ok, reply, buffers } = await this.shared.ask("input", { input });
+    if (!ok || this.signal.aborted) return;
+    const image = addressOf(buffers[0]);
+    const { width, height, strokes } = reply;
+    const end = new AbortController();
+    const brush = maskBrush({ image, width, height, strokes, signal: end.signal });
+    brush.el.style.setProperty("--ratio", String(width / height));
+    const use = button("Use mask", () => {
+      this.shared.ask("mask", { input, strokes: brush.strokes() });
+      dialog.close();
+    });
+    use.className = "comet-generate";
+    const cancel = button("Cancel", () => dialog.close(), { className: "comet-quiet" });
+    const hint = element("p", { className: "comet-facts", textContent: "What you mark may change; the rest stays." });
+    const foot = element("div", { className: "comet-row" }, hint, cancel, use);
+    const dialog = this.dialog("Draw mask", [brush.el, foot], () => {
+      end.abort();
+      URL.revokeObjectURL(image);
+    });
+    brush.focus();
+  }
+}
+
+/** Copy a text, also where the page may not write to the clipboard. @param {string} text @param {HTMLElement} said */
+async function copyText(text, said) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = element("textarea", { value: text, className: "comet-offscreen" });
+    said.after(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  set(said, { textContent: "Copied" });
+  setTimeout(() => set(said, { textContent: "Copy" }), 1500);
+}
+
+/** @param {Model} model */
+function sharedOf(model) {
+  // A view's model is another object in some front ends; both lead to the same one by its state.
+  const found = known.get(model) ?? new Shared(model);
+  known.set(model, found);
+  return found;
+}
+
+export default () => {
+  /** @type {Shared | null} */
+  let shared = null;
+  return {
+    /** @param {{ model: any, signal: AbortSignal }} context */
+    initialize({ model, signal }) {
+      shared = sharedOf(model);
+      signal?.addEventListener("abort", () => shared?.close());
+    },
+    /** @param {{ model: any, el: HTMLElement, signal: AbortSignal }} context */
+    render({ model, el, signal }) {
+      shared ??= sharedOf(model);
+      new View(shared, el, signal);
+    },
+  };
+};

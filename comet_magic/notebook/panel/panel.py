@@ -1,126 +1,144 @@
-"""The panel as a whole: the form, the stage, the gallery and the code, and what happens between them.
+"""The panel as a widget: commands of the browser in, one state out, and what Python can do with it.
 
-Callbacks come on a thread of the host's choice, sometimes beside a running cell: each takes the lock, notes
-what was asked, and leaves the work to the hand. Only widgets' values are used as output.
+The protocol is written at the head of panel.js. host.js, brush.js and panel.js are joined into the one ES module that
+anywidget loads. Everything is sent by one worker thread: clicks are then delivered while a cell blocks the kernel.
 """
 
 from __future__ import annotations
 
-import keyword
-import math
+import base64
+import re
 import time
+from concurrent import futures
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as widgets
+import anywidget
+import traitlets
 
-from ...errors import CometError, ConfigurationError, InvalidRequestError
-from ...text import clean, counted, html, looks_like_key
-from ..commands import cancelled_message
-from ..session import session
-from . import code, markup, origin
-from .controls import Dress
-from .form import Form
-from .hand import Hand
-from .look import style
-from .run import PanelRun, as_comet_error, end_message, stop_message
-from .viewing import Viewing
+from ...errors import CometError, ConfigurationError
+from ...images.strokes import draw_strokes
+from ...outputs import display_bundle, running_shell
+from ...text import clean
+from ..as_code import code_of
+from ..worker import Worker
+from .form import told
+from .items import Item, drawable
+from .sheet import Sheet
+from .work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...client import Client, Job
     from ...images import Images
-    from .form import Order
 
-DOUBLE_CLICK = 0.5  # seconds in which a second click orders nothing
-NO_WIDGETS = "The panel needs a notebook that shows widgets. The same as a cell:"
+    Command = Mapping[str, Any]
+    Reply = tuple[dict[str, Any], list[bytes]]
+
+TOO_OLD = 5.0  # seconds after which a click buys nothing
+SPENDS = ("generate", "confirm")
+FOUND = 24  # requests of the archive in one answer
+NO_WIDGETS = "Image panel: run this cell to use it. The same as a cell:"
+_panels: dict[str, Panel] = {}  # by name
 
 
-class Panel:
-    """A form, a gallery, and the code for both; shows itself, as often as it is displayed.
+def module_text() -> str:
+    """The one ES module: three files without comments and without the imports that are only for their tools."""
+    here = Path(__file__).parent
+    text = "\n".join((here / name).read_text("utf-8") for name in ("host.js", "brush.js", "panel.js"))
+    lean = re.sub(
+        r"/\*\*(?:[^*]|\*(?!/))*\*/|^import .*\n|^\s*//.*\n|^\s*export (?=function)",
+        "",
+        text,
+        flags=re.MULTILINE,
+    )
+    return re.sub(r"^\s+|[ \t]+$", "", lean, flags=re.MULTILINE)
 
-    Attributes:
-        images: what was made here, one `Images` per call, oldest first.
-        form: the controls.
-        widget: all of it, for a layout of your own.
+
+class FormHandle:
+    """The form of a panel, for Python.
+
+    Args:
+        panel: whose form it is.
     """
 
-    def __init__(self) -> None:
-        self.images: list[Images] = []
-        self._dress = Dress()
-        self._lock = self._dress.lock
-        self._hand = Hand(self._look)
-        self._run: PanelRun | None = None
-        self._runs: list[PanelRun] = []
-        self._ordered = -math.inf
-        self._asked: Order | None = None  # the order that the next click confirms
-        self._closed = False
-        self._make()
-        self.form = Form(self._dress, self._refresh, origin.defaults())
-        self._viewing = Viewing(
-            self._dress, self._hand, again=self._fill, failed=self._fail, archive=origin.archive
-        )
-        self.widget = self._assembled()
-        self._generate.on_click(lambda _: self._order(clicked=True))
-        self._stop.on_click(lambda _: self.stop())
-        self._drop.on_click(lambda _: self.drop())
-        self._name.observe(lambda _: self._rename(), "value")
-        self._refresh()
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
 
-    # --- what it is made of
+    @property
+    def values(self) -> dict[str, str]:
+        """What is typed, by name; a copy."""
+        return dict(self._panel.open_work().form.values)
 
-    def _make(self) -> None:
-        make = self._dress.make
-        self._head = make(widgets.HTML, "comet-top")
-        self._price = make(widgets.HTML, "comet-price")
-        self._name = make(
-            widgets.Text,
-            "comet-control",
-            "comet-variable",
-            description="Assign the newest to",
-            placeholder="name of a variable",
-            continuous_update=False,
-        )
-        self._generate = make(widgets.Button, "comet-generate", description="Generate")
-        self._stop = make(widgets.Button, "comet-stop", description="Stop", disabled=True)
-        self._said = make(widgets.HTML, "comet-status", value=markup.status("Ready."))
-        self._error = make(widgets.HTML, "comet-error")
-        self._late = make(widgets.HTML, "comet-late-line")
-        self._drop = make(widgets.Button, "comet-quiet", "comet-drop", description="Drop it")
-        self._background = make(widgets.HBox, "comet-late", "comet-hidden", children=(self._late, self._drop))
-        self._codes = [make(widgets.HTML, f"comet-code-{name}") for name in ("cell", "python", "request")]
+    def fill(
+        self, options: Mapping[str, Any] | None = None, prompt: str | None = None, **fields: Any
+    ) -> None:
+        """Take these options and no others; None leaves the prompt as it is.
 
-    def _assembled(self) -> Any:
-        make = self._dress.make
-        buttons = make(widgets.HBox, "comet-buttons", children=(self._generate, self._stop))
-        parts = (self._price, buttons, self._said, self._error, self._background)
-        order = make(widgets.VBox, "comet-order", children=parts)
-        left = make(widgets.VBox, "comet-left", children=(self.form.widget, order))
-        stage, gallery = self._viewing.stage, self._viewing.gallery
-        body = make(widgets.HBox, "comet-body", children=(left, stage.widget))
-        tabs = make(widgets.Tab, "comet-code", children=self._codes)
-        tabs.titles = ("Notebook cell", "Python", "Request")
-        into = make(widgets.VBox, "comet-into", children=(self._name, tabs))
-        sheet = make(widgets.HTML, "comet-style", value=style())
-        children = (sheet, self._head, body, stage.large, gallery.widget, into)
-        return make(widgets.VBox, "comet-panel", children=children)
+        Raises:
+            InvalidRequestError: one is not a field of the panel.
+            ConfigurationError: the panel was closed.
+        """
+        work = self._panel.open_work()
+        with work.lock:
+            work.form.fill({**(options or {}), **fields}, prompt)
+            work.changed()
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:  # noqa: ARG002
-        with self._lock:
-            bundle: dict[str, Any] = {} if self._closed else dict(self.widget._repr_mimebundle_())
-            if not self._closed:
-                self._draw_head()
-            bundle["text/plain"] = f"{NO_WIDGETS}\n\n{self._same_cell()}"
-        return bundle
 
-    def _same_cell(self) -> str:
-        try:
-            return code.cell(self.form.order(draft=True), self._variable)
-        except CometError as error:
-            return str(error)
+class Panel(anywidget.AnyWidget):
+    """A form, a queue and a gallery in one widget; shows itself as often as it is displayed.
 
-    # --- what can be done with it
+    Args:
+        name: a panel of the same name, or without one of the same cell, is closed, and its form, its pictures and its
+            running requests are this one's.
+
+    Attributes:
+        form: `.fill(options, prompt)` and `.values`.
+    """
+
+    _esm = module_text()
+    _css = (Path(__file__).parent / "panel.css").read_text("utf-8")
+    state = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__()
+        cell, run = _cell()
+        self._name = name or cell
+        self._cell_run = run
+        before = _panels.get(self._name) if self._name else None
+        if before is not None and not name and before._cell_run == run:  # noqa: SLF001 - its own class
+            before, self._name = None, ""  # two panels of one cell
+        self._work: Work | None = before.release() if before is not None else Work()
+        work = self.open_work()
+        if self._name:
+            _panels[self._name] = self
+        self.form = FormHandle(self)
+        self.images = work.images
+        self._sheet = Sheet()
+        self._rev = 0
+        self._asked: set[str] = set()  # ids of commands
+        self._worker = Worker(self._publish)
+        work.post, work.changed = self.send, self._worker.wake
+        work.soon = self._worker.do
+        self.on_msg(self._receive)
+        self._publish()
+
+    def open_work(self) -> Work:
+        """The state.
+
+        Raises:
+            ConfigurationError: the panel was closed.
+        """
+        if self._work is None:
+            raise ConfigurationError(
+                "this panel was closed, so nothing was done",
+                hint="comet_magic.panel() opens a new one.",
+                outcome="not_sent",
+            )
+        return self._work
+
+    # --- for Python
 
     @property
     def last(self) -> Images | None:
@@ -128,268 +146,289 @@ class Panel:
         return self.images[-1] if self.images else None
 
     def generate(self) -> None:
-        """Order what the form says, and return at once; nothing more while one is being made."""
-        self._order(clicked=False)
+        """Send what the form says, and return at once; a person is not asked.
 
-    def _order(self, *, clicked: bool) -> None:
-        """Begin an order; a click may have to be confirmed by another."""
-        with self._lock:
-            if self._closed:
-                raise ConfigurationError(
-                    "this panel was closed, so nothing was sent",
-                    hint="comet_magic.panel() opens a new one.",
-                    outcome="not_sent",
-                )
-            now = time.monotonic()
-            if self._run is not None:
-                self._say("One order is under way; this click ordered nothing more. Stop it, or wait.")
-                return
-            if now - self._ordered < DOUBLE_CLICK:
-                if self._asked is None:
-                    self._say("That was a double click; it counted once.")
-                return
-            free = self._destination == ""
-            if self._draw_head() and free:
-                self._say(
-                    "The key or the address has changed; nothing was sent. Look at the head, then click again."
-                )
-                return
-            try:
-                order = self.form.order(origin.price_per_image())
-            except CometError as error:
-                self._fail(error)
-                return
-            self._ordered = now
-            confirmed = order == self._asked
-            session.confirmed_click |= confirmed
-            self._ask(None)
-            run = self._run = PanelRun(order, self._destination, self._hand.ring)
-            run.confirmed = confirmed or not clicked
-            self._runs.append(run)
-            self._error.value = ""
-            self._generate.disabled, self._stop.disabled = True, False
-            self._viewing.begin()
-            self._say(f"Ordered {counted(order.count, 'picture')} from {order.requests[0].model}.")
-        self._hand.do(partial(self._submit, run), first=True)
-
-    def stop(self) -> None:
-        """Free the panel at once: what was not sent is cancelled, what was sent runs on and arrives late."""
-        with self._lock:
-            run = self._run
-            if run is None:
-                return
-            run.stopped = True
-            self._free()
-            self._say("Stopping…")
-        self._hand.do(partial(self._abandon, run), first=True)
-
-    def drop(self) -> None:
-        """Close the connections of what runs on in the background; it may be billed all the same."""
-        with self._lock:
-            runs = [run for run in self._runs if run.stopped]
-            self._drop.disabled = True
-        self._hand.do(lambda: self._let_go(runs), first=True)
+        Raises:
+            CometError: it cannot be sent.
+        """
+        self.open_work().generate(None, confirmed=True)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Whether everything that was ordered came to its end in time, in seconds."""
-        return self._hand.wait(timeout)
+        """Whether everything that was requested came to its end in time, in seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while (work := self._work) is not None:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            if not self._worker.wait(left):
+                return False
+            with work.lock:
+                jobs = [run.job for run in work.runs if run.job is not None]
+            if not jobs:
+                return True
+            if futures.wait(jobs, left).not_done:
+                return False
+        return True
 
     def close(self, *, stop: bool = False) -> None:
-        """Take the panel away; what it ordered runs on unless `stop` says otherwise."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            self._viewing.close()
-            runs = list(self._runs)
-        if stop:
-            for run in runs:
-                run.stopped = True
-                self._abandon(run)
-        self._dress.close()
+        """Remove the panel; what it requested runs on, unless `stop` says otherwise."""
+        work = self.release() if getattr(self, "_work", None) is not None else None
+        if work is not None and stop:
+            work.stop()
+        super().close()
 
-    # --- what the hand does
+    def release(self) -> Work:
+        """Close the widget and give its state away, with the requests that still run."""
+        work = self.open_work()
+        self._work = None
+        if _panels.get(self._name) is self:
+            del _panels[self._name]
+        work.let_go()
+        self._worker.end()
+        super().close()
+        return work
 
-    def _submit(self, run: PanelRun) -> None:
-        problem: CometError | None = None
-        asked = ""
+    # --- on the page
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        shown = super()._repr_mimebundle_(**options)
+        if self._work is None or shown is None:
+            return None
+        data, metadata = dict(shown[0]), dict(shown[1])
+        order = self._work.form.check()[0]
+        cell = code_of(order.prompt, order.options, order.requests)["cell"] if order else "%%cometimg"
+        data["text/plain"] = f"{NO_WIDGETS}\n\n{cell}"
+        if small := next((item.thumbnail for item in self._work.items if item.thumbnail), b""):
+            data["image/jpeg"] = base64.b64encode(small).decode("ascii")
+        return data, metadata
+
+    def _ipython_display_(self) -> None:
+        shell, shown = running_shell(), self._repr_mimebundle_()
+        if shell is None or getattr(shell, "kernel", None) is None or shown is None:
+            raise NotImplementedError  # IPython asks for the bundle
+        display_bundle(*shown)
+        self._sheet.show(shell)
+        self._worker.wake()
+
+    def _publish(self) -> None:
+        """Send the state where it changed; on the worker, and once before anybody looks."""
+        if self._work is None:
+            return
+        snapshot = self._work.snapshot()
+        if snapshot != {name: value for name, value in self.state.items() if name != "rev"}:
+            self._rev += 1
+            self.state = {**snapshot, "rev": self._rev}
+        self._sheet.update([(item.thumbnail, item.prompt) for item in self._work.items if item.thumbnail])
+
+    # --- commands
+
+    def _receive(self, _: object, command: Any, buffers: list[Any]) -> None:
+        """Take a command, on whatever thread the kernel reads it."""
+        kind, name = (command.get("kind"), command.get("id")) if isinstance(command, dict) else (None, None)
+        act = _ACTS.get(kind) if isinstance(kind, str) else None
+        if act is None or not isinstance(name, str) or self._work is None:
+            return
+        again = name in self._asked
+        self._asked.add(name)
+        if kind == "stop":  # at once, also while the worker reads a large picture
+            act = _nothing
+            self._work.stop(str(command.get("run")))
+        task = partial(self._do, _nothing if again else act, command, [bytes(buffer) for buffer in buffers])
+        self._worker.do(task, later=kind == "thumbs")
+
+    def _do(self, act: Any, command: Command, buffers: list[bytes]) -> None:
+        """Do a command and tell its end; any fault becomes an error that the panel shows."""
+        work, error = self._work, ""
+        if work is None:
+            return
         try:
-            if not run.stopped:
-                service = session.service(**origin.client_settings())
-                if service.destination != run.destination:
-                    raise ConfigurationError(
-                        "the key or the address has changed since the click; nothing was sent"
-                    )
-                run.notice = service.notice
-                asked = "" if run.confirmed else origin.to_confirm(service.client, run.order)
-                if not asked:
-                    self._send(run, service.client)
-        except CometError as error:
-            problem = error
-        finally:
-            if run.job is None:
-                self._forget(run)
-        if problem is not None:
-            self._fail(problem)
-        elif asked:
-            self._ask(run.order)
-            self._say(f"This spends real money: {asked}. Click Confirm to send it, or change the form.")
+            if act is not _nothing and command["kind"] in SPENDS:
+                _check_age(command.get("t"))
+            reply = act(work, command, buffers)
+            if reply is not None:
+                work.post({"id": command["id"], **reply[0]}, reply[1])
+        except BaseException as fault:  # noqa: BLE001 - on this thread nobody else would see it
+            error = told(fault) if isinstance(fault, CometError) else clean(fault) or type(fault).__name__
+            if command["kind"] not in ("thumbs", *SPENDS) or not isinstance(fault, StaleClickError):
+                work.fail(fault)
+        work.post(
+            {"kind": "ack", "id": command["id"], "ok": not error, "error": error, "now": time.time() * 1000},
+            [],
+        )
 
-    def _send(self, run: PanelRun, client: Client) -> None:
-        run.job = client.submit(run.order.prompt, **run.order.options, on_event=run.on_event)
-        session.track(run.job)
-        run.job.add_done_callback(lambda _: self._hand.ring())
 
-    def _ask(self, order: Order | None) -> None:
-        """Let the next click confirm an order, or nothing."""
-        with self._lock:
-            self._asked = order
-            self._generate.description = "Generate" if order is None else "Confirm"
+class StaleClickError(ConfigurationError):
+    """A click that is too old to spend money on."""
 
-    def _abandon(self, run: PanelRun) -> None:
-        if run.job is not None and not run.job.done():
-            run.left = run.job.abandon()
-        with self._lock:
-            self._say(stop_message(run))
 
-    def _let_go(self, runs: list[PanelRun]) -> None:
-        for run in runs:
-            run.dropped = True
-        what = [run.job.drop() for run in runs if run.job is not None and not run.job.done()]
-        with self._lock:
-            self._say(cancelled_message(what) or "Nothing was running any more.")
+def _check_age(moment: Any) -> None:
+    age = time.time() - moment / 1000 if type(moment) in (int, float) else None
+    if age is None or not -TOO_OLD < age < TOO_OLD:
+        waited = f"waited {abs(age):.0f} s" if age is not None else "has no time"
+        raise StaleClickError(f"this click {waited}, so nothing was sent; click again", outcome="not_sent")
 
-    def _look(self) -> bool:
-        """Finish what has ended and draw what has changed; returns whether something still runs."""
-        with self._lock:
-            runs = list(self._runs)
-        for run in runs:
-            if run.job is not None and run.job.done():
-                self._finish(run, run.job)
-        with self._lock:
-            current = self._run
-        if current is not None:
-            self._viewing.work(current)
-        with self._lock:
-            self._draw_background([run for run in self._runs if run.stopped])
-            # Always all of them: each has something of its own to do later.
-            return any([bool(self._runs), not self._offer(), self._viewing.look()])
 
-    def _offer(self) -> bool:
-        """Let the next order be given, unless one is under way or was just given; whether it can be."""
-        if self._run is None and time.monotonic() - self._ordered >= DOUBLE_CLICK:
-            self._generate.disabled = False
-        return self._closed or not self._generate.disabled
+def _cell() -> tuple[str, str]:
+    """The id of the cell that runs, "" if the front end tells none, and that of its run."""
+    parent = getattr(running_shell(), "parent_header", None) or {}
+    get_parent = getattr(running_shell(), "get_parent", None)
+    parent = get_parent() if callable(get_parent) else {"header": parent}
+    cell = parent.get("metadata", {}).get("cellId", "")
+    return f"cell {cell}" if cell else "", str(parent.get("header", {}).get("msg_id", ""))
 
-    def _finish(self, run: PanelRun, job: Job) -> None:
-        fault = job.exception()
-        images: Any = job.result() if fault is None else getattr(fault, "images", ())
-        quiet = run.dropped or (run.stopped and getattr(fault, "outcome", "") == "not_sent")
-        if images:
-            images = images.with_notice(run.notice) if run.notice else images
-            items, source = self._viewing.prepared(images, run.order.options)
-        with self._lock:
-            foreground = self._forget(run)
-            if images:
-                self.images.append(images)
-            if self._closed:
-                return
-            if images:
-                self._viewing.add(items, source, select=foreground)
-            if images or fault is None:
-                self._say(end_message(run, images) + self._assign())
-            if fault is not None and not quiet:
-                self._fail(as_comet_error(fault), say=not images)
 
-    def _forget(self, run: PanelRun) -> bool:
-        """Take it off the list; whether it was the one under way."""
-        with self._lock:
-            if run in self._runs:
-                self._runs.remove(run)
-            foreground = self._run is run
-            if foreground:
-                self._free()
-            return foreground
+# --- what each command does: work, command, buffers -> a reply, or None
 
-    def _free(self) -> None:
-        self._run = None
-        self._stop.disabled = True
-        self._offer()
-        self._viewing.stage.end()
 
-    # --- what is shown
+def _nothing(work: Work, command: Command, buffers: list[bytes]) -> None:
+    """Only be acknowledged."""
 
-    def _draw_head(self) -> str | None:
-        """Say where a click sends now, which is asked for each time, and remember that it was said."""
-        self._destination = origin.destination()
-        self._head.value = origin.head(origin.client_settings())
-        return self._destination
 
-    def _draw_background(self, runs: list[PanelRun]) -> None:
-        if runs:
-            orders = counted(len(runs), "order runs", "orders run")
-            clock = f'<span aria-hidden="true"> · {html(runs[0].elapsed)}</span>'
-            self._late.value = f'<span role="status">{orders} on in the background</span>{clock}'
-            self._background.remove_class("comet-hidden")
-        else:
-            self._background.add_class("comet-hidden")
-            self._drop.disabled = False
+def _hello(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001 - as all of them
+    for run in work.runs:
+        run.seen.clear()
+        work.show_previews(run)
 
-    def _say(self, text: str) -> None:
-        self._said.value = markup.status(text)
 
-    def _fail(self, error: CometError, *, say: bool = True) -> None:
-        with self._lock:
-            self._error.value = markup.alert(error)
-            if say and self._run is None:
-                self._say("That did not work; the form is as it was.")
+def _type(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    values = command.get("values")
+    with work.lock:
+        work.form.type(values if isinstance(values, dict) else {}, str(command.get("client", ""))[:40])
+        work.changed()
 
-    def _refresh(self) -> None:
-        """Show where it goes, the price, the request and the code of the form as it is."""
-        with self._lock:
-            self._draw_head()
-            self._ask(None)
-            try:
-                order = self.form.order(origin.price_per_image(), draft=True)
-            except CometError as error:
-                self._price.value = markup.refusal(error)
-                texts = [f"The form cannot be sent as it is: {error}"] * 3
-            else:
-                self._price.value = markup.price(order)
-                name = self._variable
-                texts = [code.cell(order, name), code.python(order, name), code.body(order)]
-            labels = ("notebook cell", "Python call", "request")
-            for box, text, label in zip(self._codes, texts, labels, strict=True):
-                box.value = markup.code(text, label)
 
-    # --- the name
+def _generate(work: Work, command: Command, buffers: list[bytes]) -> None:
+    _type(work, command, buffers)
+    work.generate(str(command.get("price")), confirmed=False)
 
-    @property
-    def _variable(self) -> str:
-        name = str(self._name.value).strip()
-        return name if name.isidentifier() and not keyword.iskeyword(name) else ""
 
-    def _rename(self) -> None:
-        with self._lock:
-            name = str(self._name.value).strip()
-            if looks_like_key(name):
-                self._name.value = ""
-            elif name and not self._variable:
-                error = InvalidRequestError(f"{clean(name, limit=40)} cannot be the name of a variable")
-                self._fail(error)
-            else:
-                self._error.value = ""
-                if said := self._assign():
-                    self._say(said.strip())
-        self._refresh()
+def _thumbs(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    for name in command.get("items", [])[:60]:
+        work.send_thumbnail(str(name))
 
-    def _assign(self) -> str:
-        """Give the newest pictures their name in the notebook, and say so."""
-        name, shell = self._variable, origin.shell()
-        if not name or not self.images or shell is None:
-            return ""
-        shell.user_ns[name] = self.images[-1]
-        return f" Assigned to {name}."
 
-    def _fill(self, options: Mapping[str, Any], prompt: str) -> None:
-        self.form.fill(options, prompt)
+def _full(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
+    facts, data = _item(work, command).details()
+    return {"kind": "full", **facts}, [data]
+
+
+def _before(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
+    return {"kind": "before"}, [drawable(_item(work, command).before)]
+
+
+def _prompts(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
+    return {"kind": "prompts", "prompts": work.prompts()}, []
+
+
+def _download(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
+    name, mime, data = _item(work, command).file()
+    return {"kind": "download", "name": name, "mime": mime}, [data]
+
+
+def _save(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    path = str(command.get("path", "")).strip() or "./"
+    saved = _item(work, command).load().save(path)
+    work.tell(f"Saved as {saved[0]}")
+
+
+def _hide(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    item = _item(work, command)
+    with work.lock:
+        work.items = [other for other in work.items if other is not item]
+        work.tell("Hidden here; its file stays where it is.")
+
+
+def _reuse(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    item = _item(work, command)
+    with work.lock:
+        known = {name: value for name, value in (item.options or {}).items() if name != "inputs"}
+        work.form.fill(known, item.prompt)
+        work.tell("The form holds the settings of this picture.")
+
+
+def _use(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    item = _item(work, command)
+    with work.lock:
+        if command.get("edit"):
+            work.form.sources.clear()
+        work.attach(item.load().data[0], " ".join(item.prompt.split())[:40] or "picture")
+
+
+def _attach(work: Work, command: Command, buffers: list[bytes]) -> None:
+    work.attach(buffers[0] if buffers else b"", str(command.get("name", "picture")))
+
+
+def _detach(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    with work.lock:
+        work.form.sources.remove(work.source(str(command.get("input"))))
+        work.changed()
+
+
+def _input(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
+    source = work.source(str(command.get("input")))
+    facts = {"width": source.width, "height": source.height, "strokes": source.strokes}
+    return {"kind": "input", "input": source.id, **facts}, [drawable(source.picture)]
+
+
+def _recipe(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    source = work.source(str(command.get("input")))
+    with work.lock:
+        facts = dict(source.recipe)
+        work.form.fill({name: facts[name] for name in facts if name != "prompt"}, facts.get("prompt"))
+        work.tell(f"The form holds the settings of {source.name}.")
+
+
+def _mask(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    source, strokes = work.source(str(command.get("input"))), command.get("strokes")
+    mask = draw_strokes(strokes, (source.width, source.height)) if strokes else None
+    with work.lock:
+        source.strokes, source.mask = (strokes, mask) if isinstance(strokes, list) else ([], None)
+        work.changed()
+
+
+def _find(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
+    offset = max(0, int(command.get("offset", 0)))
+    words, model, day = (str(command.get(name, "")) for name in ("words", "model", "day"))
+    items, more = work.find(words, model=model, day=day, offset=offset, limit=FOUND)
+    facts = [item.facts() for item in items]
+    return {"kind": "found", "items": facts, "more": more, "offset": offset, "next": offset + FOUND}, []
+
+
+def _code(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
+    with work.lock:
+        order, problems = work.form.check()
+    texts = (
+        code_of(order.prompt, order.options, order.requests)
+        if order
+        else dict.fromkeys(("cell", "python", "request"), "; ".join(problems.values()))
+    )
+    return {"kind": "code", **texts}, []
+
+
+def _item(work: Work, command: Command) -> Item:
+    return work.item(str(command.get("item")))
+
+
+_ACTS: dict[str, Any] = {
+    "hello": _hello,
+    "form": _type,
+    "generate": _generate,
+    "confirm": lambda work, command, _: work.confirm(str(command.get("ask"))) and None,
+    "cancel": lambda work, _command, _buffers: work.withdraw(),
+    "dismiss": lambda work, _command, _buffers: work.dismiss(),
+    "stop": _nothing,
+    "thumbs": _thumbs,
+    "full": _full,
+    "download": _download,
+    "save": _save,
+    "hide": _hide,
+    "reuse": _reuse,
+    "use": _use,
+    "attach": _attach,
+    "detach": _detach,
+    "input": _input,
+    "recipe": _recipe,
+    "mask": _mask,
+    "find": _find,
+    "before": _before,
+    "prompts": _prompts,
+    "code": _code,
+}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import comet_magic
 from comet_magic.errors import InvalidRequestError
-from comet_magic.notebook.panel.strokes import MOST_NUMBERS, MOST_STROKES, draw_strokes
+from comet_magic.images.strokes import MOST_NUMBERS, MOST_STROKES, draw_strokes
 
 SIZE = (120, 80)
 BOX = {"tool": "box", "points": [10, 20, 40, 60]}

@@ -1,0 +1,486 @@
+"""The panel's state and its work: requests on their way, pictures, and what is asked before money is spent.
+
+One object with one lock. Commands change it and `snapshot` tells it; what takes time runs on the panel's one worker
+thread. Nothing here knows a widget or a browser.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter, OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import partial
+from itertools import count
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from ...errors import CometError, ConfigurationError, InvalidRequestError
+from ...images import cost_words
+from ...images.reading import read_picture
+from ...money import dollars
+from ...outputs import duration
+from ...text import clean, counted
+from ..account import archive_of_panel, client_settings, defaults, heading, price_per_image, question
+from ..cell_output import STATE_WORDS, CallProgress
+from ..commands import cancelled_message
+from ..session import session
+from .form import Form, Order, Source, summary
+from .items import MOST_THUMBNAIL, PREVIEW, PROMPT_SHOWN, THUMBNAIL, Item, archived, line_of, recipe_in, small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...client import Client, Job
+    from ...client.job import Event
+    from ...images import Images
+
+    Post = Callable[[dict[str, Any], list[bytes]], object]
+
+MOST_ITEMS = 60  # pictures of the session that the browser knows; the archive has all
+MOST_FOUND = 2000  # pictures of the archive that a page may ask for
+MOST_PROMPTS = 50
+
+
+class Phase(Enum):
+    """Where a request, and the panel as a whole, stands."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+@dataclass
+class Run:
+    """One request on its way.
+
+    Attributes:
+        started: seconds since 1970.
+        usual: seconds that this model usually takes; None if unknown.
+        seen: the newest picture of each part that was sent to the browser.
+    """
+
+    id: str
+    order: Order
+    notice: str
+    phase: Phase = Phase.RUNNING
+    started: float = field(default_factory=time.time)
+    usual: float | None = None
+    job: Job | None = None
+    dropped: bool = False
+    told: bool = False  # the worker will look at what happened
+    progress: CallProgress = field(default_factory=CallProgress)
+    seen: dict[int, bytes] = field(default_factory=dict)
+    numbers: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def seconds(self) -> str:
+        """How long it takes already."""
+        return duration(time.time() - self.started)
+
+    def parts(self) -> list[tuple[str, bytes | None, bool]]:
+        """State in words, newest picture, and whether that is the finished one, of each picture asked for."""
+        states, pictures = self.progress.states, self.progress.pictures
+        found: list[tuple[str, bytes | None, bool]] = []
+        for index, request in enumerate(self.order.requests):
+            event = states.get(index)
+            words = STATE_WORDS[event.state] if event else STATE_WORDS["queued"]
+            arrived = [data for (part, place), data in pictures.items() if part == index and place]
+            for position in range(request.n):
+                done = position < len(arrived)
+                data = arrived[position] if done else pictures.get((index, 0))
+                found.append(("done" if done else words, data, done))
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """For the browser."""
+        first, line = self.order.requests[0], self.progress.line
+        parts = [
+            {"words": words, "preview": bool(data), "final": final} for words, data, final in self.parts()
+        ]
+        if self.phase is Phase.STOPPING:
+            line = "sent before you stopped; its pictures will appear here"
+        return {
+            "id": self.id,
+            "prompt": clean(self.order.prompt, limit=PROMPT_SHOWN),
+            "model": first.model,
+            "size": first.size or "",
+            "phase": self.phase.value,
+            "line": line[:1].upper() + line[1:],
+            "previews": first.partial_images or 0,
+            "started": self.started,
+            "usual": self.usual,
+            "parts": parts,
+        }
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question before money is spent: what would be sent, where, at which price."""
+
+    id: str
+    order: Order
+    destination: str
+    text: str
+
+
+class Work:
+    """What the panel knows and does; survives the cell that is run again.
+
+    Attributes:
+        lock: held for every change and every look.
+        images: one `Images` per request, oldest first.
+        post: sends a message with pictures to the browser; only called on the worker.
+        changed: called after a change, on any thread.
+        soon: has something done on the worker.
+    """
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.form = Form(defaults())
+        self.images: list[Images] = []
+        self.items: list[Item] = []
+        self.runs: list[Run] = []
+        self.ask: Ask | None = None
+        self.error: dict[str, Any] | None = None
+        self.said = ""
+        self.archive_changes = 0
+        self._found: OrderedDict[str, Item] = OrderedDict()
+        self._numbers = count(1)
+        self.post: Post
+        self.changed: Callable[[], object]
+        self.soon: Callable[[Callable[[], object]], object]
+        self.let_go()
+
+    @property
+    def phase(self) -> Phase:
+        """Whether anything runs that was not stopped, or only what was."""
+        if any(run.phase is Phase.RUNNING for run in self.runs):
+            return Phase.RUNNING
+        return Phase.STOPPING if self.runs else Phase.IDLE
+
+    # --- spending
+
+    def generate(self, shown: str | None, *, confirmed: bool) -> Run | None:
+        """Send what the form says, or ask first; None if it asked.
+
+        Args:
+            shown: the price that the browser showed.
+            confirmed: Python asked for it, so no person is asked.
+
+        Raises:
+            CometError: it cannot be sent; nothing was.
+        """
+        with self.lock:
+            order = self.checked()
+        service = session.service(**client_settings())
+        asked = "" if confirmed else question(service, order, shown)
+        if asked:
+            with self.lock:
+                self.ask = Ask(f"ask-{next(self._numbers)}", order, service.destination, asked)
+                self.changed()
+            return None
+        return self._send(order, service.client, service.notice)
+
+    def confirm(self, asked: str) -> Run | None:
+        """Send what was asked about; ask again where it would go elsewhere now, or cost something else."""
+        with self.lock:
+            ask, self.ask = self.ask, None
+        if ask is None or ask.id != asked:
+            raise ConfigurationError(
+                "this question was answered already; nothing was sent", outcome="not_sent"
+            )
+        service = session.service(**client_settings())
+        text = question(service, ask.order, None, always=True)
+        if service.destination != ask.destination or not ask.text.endswith(text):
+            with self.lock:
+                self.ask = replace(
+                    ask, id=f"ask-{next(self._numbers)}", destination=service.destination, text=text
+                )
+                self.changed()
+            return None
+        session.confirmed_click |= service.destination != ""
+        return self._send(ask.order, service.client, service.notice)
+
+    def checked(self) -> Order:
+        """The order of the form.
+
+        Raises:
+            InvalidRequestError: it cannot be sent.
+        """
+        order, problems = self.form.check(price_per_image())
+        if order is None:
+            raise InvalidRequestError(f"nothing was sent: {next(iter(problems.values()))}")
+        if not order.prompt.strip():
+            raise InvalidRequestError(
+                "nothing was sent: prompt is empty; say what the picture shows", param="prompt"
+            )
+        return order
+
+    def _send(self, order: Order, client: Client, notice: str) -> Run:
+        run = Run(f"run-{next(self._numbers)}", order, notice)
+        run.job = client.submit(order.prompt, **order.options, on_event=partial(self._event, run))
+        session.track(run.job)
+        with self.lock:
+            self.ask, self.error = None, None
+            self.runs.append(run)
+            self.said = f"Requested {counted(order.count, 'picture')} from {order.requests[0].model}."
+            self.changed()
+        run.job.add_done_callback(lambda _: self.soon(partial(self._finish, run)))
+        self.soon(partial(self._estimate_time, run, client))
+        return run
+
+    def _event(self, run: Run, event: Event) -> None:
+        run.progress.note(event)
+        if not run.told:
+            run.told = True
+            self.soon(partial(self.show_previews, run))
+
+    def stop(self, run_id: str | None = None) -> None:
+        """Cancel what was not sent; what was sent runs on. A second stop closes the connection."""
+        with self.lock:
+            runs = [run for run in self.runs if run_id in (None, run.id)]
+            again = [run for run in runs if run.phase is Phase.STOPPING]
+            for run in runs:
+                run.phase, run.dropped = Phase.STOPPING, run in again
+            self.changed()
+        for run in runs:
+            if run.job is not None and not run.job.done():
+                said = (
+                    cancelled_message([run.job.drop()]) if run in again else _stopped(run, run.job.abandon())
+                )
+                with self.lock:
+                    self.said = said
+        self.changed()
+
+    def _finish(self, run: Run) -> None:
+        job = run.job
+        if job is None or run not in self.runs:
+            return
+        fault = job.exception()
+        images: Any = job.result() if fault is None else getattr(fault, "images", ())
+        items: list[Item] = []
+        if images:
+            images = images.with_notice(run.notice) if run.notice else images
+            items = [self._made(run, images[place : place + 1]) for place in range(len(images))]
+        with self.lock:
+            self.runs.remove(run)
+            if images:
+                self.images.append(images)
+                self.items[:0] = items
+                self.said = _ended(run, images)
+            quiet = run.dropped or (
+                run.phase is Phase.STOPPING and getattr(fault, "outcome", "") == "not_sent"
+            )
+            if fault is not None and not quiet:
+                self.fail(fault)
+            self.archive_changes += 1
+            self.changed()
+
+    def fail(self, fault: BaseException) -> None:
+        """Show an error; one that is no CometError is a fault of ours, and is shown all the same."""
+        error = fault if isinstance(fault, CometError) else None
+        error = error or CometError(f"{type(fault).__name__}: {clean(fault)}", outcome="unknown")
+        head, *lines = error.lines()
+        name, _, words = head.partition(": ")
+        with self.lock:
+            self.error = {
+                "id": f"error-{next(self._numbers)}",
+                "title": clean(words or name, limit=600),
+                "lines": [clean(line, limit=600) for line in lines],
+                "name": name,
+            }
+            self.changed()
+
+    def tell(self, said: str) -> None:
+        """Say what happened."""
+        with self.lock:
+            self.said = said
+            self.changed()
+
+    def withdraw(self) -> None:
+        """Answer the question with no."""
+        with self.lock:
+            self.ask = None
+            self.tell("Not sent.")
+
+    def dismiss(self) -> None:
+        """Take the error away."""
+        with self.lock:
+            self.error = None
+            self.changed()
+
+    def let_go(self) -> None:
+        """Have no view until another one takes over."""
+        self.post, self.changed, self.soon = _nobody, _nobody, _nobody
+
+    def _estimate_time(self, run: Run, client: Client) -> None:
+        """How long this model usually takes, from the archive."""
+        calls = client.archive.history(model=run.order.requests[0].model, limit=40)
+        times = [call.seconds for call in calls if call.seconds and call.state == "done"]
+        with self.lock:
+            run.usual = statistics.median(times) if times else None
+            self.changed()
+
+    # --- pictures
+
+    def _made(self, run: Run, images: Images) -> Item:
+        picture, number = images.pictures[0], next(self._numbers)
+        options = {
+            name: run.order.options.get(name) for name in run.order.options if name not in ("image", "mask")
+        }
+        item = Item(
+            f"s{number}",
+            run.id,
+            images.prompt,
+            line_of(images),
+            picture.width,
+            picture.height,
+            options,
+            lambda: images,
+            notice=clean(images.notice),
+            before=(run.order.options.get("image") or [b""])[0],
+        )
+        with suppress(CometError):  # it is shown as one that cannot be read
+            item.thumbnail = small(picture.data, THUMBNAIL, MOST_THUMBNAIL)[0]
+        return item
+
+    def item(self, item_id: str) -> Item:
+        """The picture that the browser calls so.
+
+        Raises:
+            InvalidRequestError: there is none.
+        """
+        with self.lock:
+            found = next((item for item in self.items if item.id == item_id), None) or self._found.get(
+                item_id
+            )
+        if found is None:
+            raise InvalidRequestError("this picture is not in the panel any more")
+        return found
+
+    def send_thumbnail(self, item_id: str) -> None:
+        """Send a small JPEG of at most 30 KB; an empty one if the picture cannot be read."""
+        item = self.item(item_id)
+        if not item.thumbnail:
+            with suppress(CometError):
+                item.thumbnail = small(item.load().data[0], THUMBNAIL, MOST_THUMBNAIL)[0]
+        self.post({"kind": "thumb", "item": item.id}, [item.thumbnail])
+
+    def show_previews(self, run: Run) -> None:
+        """Send what is new of a request on its way."""
+        run.told = False
+        for place, (_, data, final) in enumerate(run.parts()):
+            if data is None or run.seen.get(place) is data:
+                continue
+            run.seen[place] = data
+            with suppress(CometError):
+                run.numbers[place] += 1
+                facts = {"run": run.id, "part": place, "final": final, "number": run.numbers[place]}
+                message = {"kind": "preview", **facts}
+                self.post(message, [small(data, PREVIEW)[0]])
+        self.changed()
+
+    def find(self, words: str, *, model: str, day: str, offset: int, limit: int) -> tuple[list[Item], bool]:
+        """Pictures of the archive, newest first, and whether there are more."""
+        from datetime import date
+
+        try:
+            since = date.fromisoformat(day) if day else None
+        except ValueError:
+            raise InvalidRequestError(
+                f"the day is {clean(day, limit=20)}; it must be like 2026-11-22"
+            ) from None
+        archive = archive_of_panel()
+        entries = archive.history(words, limit=offset + limit + 1, model=model or None, since=since)
+        items = [item for entry in entries[offset : offset + limit] for item in archived(archive, entry)]
+        with self.lock:
+            for item in items:
+                self._found[item.id] = item
+                self._found.move_to_end(item.id)
+            while len(self._found) > MOST_FOUND:
+                self._found.popitem(last=False)
+        return items, len(entries) > offset + limit
+
+    def prompts(self) -> list[str]:
+        """Earlier prompts, the newest first, each once."""
+        made = [images.prompt for images in reversed(self.images)]
+        kept = [entry.prompt for entry in archive_of_panel().history(limit=MOST_PROMPTS) if entry.prompt]
+        return list(dict.fromkeys((*made, *kept)))[:MOST_PROMPTS]
+
+    def attach(self, picture: bytes, name: str) -> Source:
+        """Take a picture as one that goes in.
+
+        Raises:
+            InvalidRequestError: it cannot be read.
+        """
+        given = read_picture(picture, "image")
+        source = Source(f"in-{next(self._numbers)}", clean(name, limit=80), picture, *given.size)
+        source.recipe = recipe_in(picture)
+        with self.lock:
+            self.form.sources.append(source)
+            self.changed()
+        return source
+
+    def source(self, source_id: str) -> Source:
+        """The picture that goes in and that the browser calls so."""
+        found = next((source for source in self.form.sources if source.id == source_id), None)
+        if found is None:
+            raise InvalidRequestError("this picture is not among those that go in any more")
+        return found
+
+    # --- as the browser shows it
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it but the pictures."""
+        with self.lock:
+            order, problems = self.form.check(price_per_image())
+            price = (
+                {"text": order.price_text, "detail": summary(order)} if order else {"text": "", "detail": ""}
+            )
+            return {
+                "v": 1,
+                "phase": self.phase.value,
+                "head": heading(),
+                "price": price,
+                "form": self.form.facts(problems),
+                "inputs": [source.facts() for source in self.form.sources],
+                "queue": [run.facts() for run in self.runs],
+                "ask": {"id": self.ask.id, "text": self.ask.text} if self.ask else None,
+                "error": self.error,
+                "said": self.said,
+                "items": [item.facts() for item in self.items[:MOST_ITEMS]],
+                "more_items": max(0, len(self.items) - MOST_ITEMS),
+                "archive": self.archive_changes,
+            }
+
+
+def _nobody(*_: object) -> None:
+    """There is no view."""
+
+
+# --- words
+
+
+def _stopped(run: Run, what: Any) -> str:
+    """What stopping did, and what it means for the money."""
+    if not what.sent:
+        return f"Stopped after {run.seconds}. Nothing was sent and nothing is billed."
+    requests = counted(what.sent, "request was", "requests were")
+    bound = "" if what.bound is None else f" (at most {dollars(what.bound_micro)})"
+    runs_on = "runs on; its picture" if what.sent == 1 else "run on; their pictures"
+    before = "it was" if what.cancelled == 1 else "they were"
+    cancelled = f" {what.cancelled} more cancelled before {before} sent." if what.cancelled else ""
+    return (
+        f"Stopped after {run.seconds}. {requests} already sent, may be billed{bound} and {runs_on} "
+        f"will appear in the gallery.{cancelled}"
+    )
+
+
+def _ended(run: Run, images: Images) -> str:
+    came = len(images)
+    late = "Arrived after you stopped: " if run.phase is Phase.STOPPING else "Done: "
+    short = f" {run.order.count} were requested." if came < run.order.count else ""
+    return f"{late}{counted(came, 'picture')} in {run.seconds}, {cost_words(images)}.{short}"

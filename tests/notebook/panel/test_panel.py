@@ -1,0 +1,284 @@
+"""The panel without a browser: commands in, state out, and what leaves for the server."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+import comet_magic as cm
+from comet_magic import settings
+from comet_magic.errors import ConfigurationError, InvalidRequestError
+from comet_magic.notebook.panel import Panel
+from comet_magic.text import Secret
+from tests.loopback import until
+from tests.notebook.panel.conftest import WAIT, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from comet_magic.sandbox import Sandbox
+
+
+def bought(sandbox: Sandbox) -> list[str | None]:
+    return [entry.prompt for entry in sandbox.log if entry.charged]
+
+
+def png(width: int = 64, height: int = 48) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "navy").save(out, "PNG")
+    return out.getvalue()
+
+
+def buy(page: Page, prompt: str = "a boat", **fields: object) -> None:
+    """A click, and the yes that the first one of a kernel needs."""
+    assert page.generate(prompt, **fields)["ok"]
+    if page.state["ask"]:
+        assert page.send("confirm", ask=page.state["ask"]["id"])["ok"]
+    assert page.panel.wait(WAIT)
+
+
+# --- money
+
+
+def test_the_first_real_money_is_asked_for_in_place_and_sent_once(page: Page, sandbox: Sandbox) -> None:
+    assert page.state["head"]["money"] == "real"
+
+    page.generate()
+    asked = page.state["ask"]
+    assert bought(sandbox) == []
+    assert "1 picture for at most $0.016" in asked["text"]
+    assert sandbox.base_url in asked["text"]
+
+    page.send("confirm", ask=asked["id"])
+    assert not page.send("confirm", ask=asked["id"])["ok"]
+    assert bought(sandbox) == ["a boat"]
+
+    page.generate("another boat")
+    assert page.state["ask"] is None
+    assert bought(sandbox) == ["a boat", "another boat"]
+
+
+def test_a_question_can_be_answered_with_no(page: Page, sandbox: Sandbox) -> None:
+    page.generate()
+    page.send("cancel")
+
+    assert page.state["ask"] is None
+    assert bought(sandbox) == []
+
+
+def test_an_amount_above_the_limit_and_a_changed_price_are_asked_for_again(
+    page: Page, sandbox: Sandbox
+) -> None:
+    buy(page)
+    page.generate("many boats", values={"n": "9", "size": "1024x1024"}, price="$0.18")
+    assert page.state["ask"] is None
+
+    page.generate("a boat", price="$0.01")
+    assert "The price has changed from $0.01" in page.state["ask"]["text"]
+    page.send("confirm", ask=page.state["ask"]["id"])
+    assert bought(sandbox)[-1] == "a boat"
+
+
+def test_a_panel_without_a_key_asks_after_a_login_and_then_says_so(
+    sandbox: Sandbox, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The address that is paid is a sandbox here: the default, which needs a key.
+    monkeypatch.setattr(settings, "DEFAULT_BASE_URL", sandbox.base_url)
+    monkeypatch.delenv("COMETAPI_BASE_URL")
+    monkeypatch.delenv("COMETAPI_KEY")
+    panel = Panel()
+    page = Page(panel)
+    assert page.state["head"]["money"] == "play"
+    assert page.generate()["ok"]
+    assert (len(panel.images), bought(sandbox)) == (1, [])
+
+    settings.login(Secret(key), settings.resolve_base_url())
+    try:
+        page.generate("a boat with a key")
+        assert bought(sandbox) == []
+        assert page.state["head"]["key"] == "%cometimg_login"
+        page.send("confirm", ask=page.state["ask"]["id"])
+        assert bought(sandbox) == ["a boat with a key"]
+    finally:
+        settings.logout()
+    panel.close()
+
+
+def test_a_click_that_waited_or_came_before_buys_nothing(page: Page, sandbox: Sandbox) -> None:
+    buy(page)
+
+    old = page.generate("an old click", t=(time.time() - 6) * 1000)
+    assert not old["ok"]
+    assert "waited 6 s, so nothing was sent" in old["error"]
+    assert not page.generate("a click of no time", t=None)["ok"]
+    assert page.generate("a click", id="once")["ok"]
+    assert page.generate("a click", id="once")["ok"]
+    assert bought(sandbox) == ["a boat", "a click"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("size", "1001x", "size is 1001x; dall-e-2 takes"),
+        ("n", "two", "n is two; it must be a whole number"),
+        ("quality", "hd", "quality is hd"),
+        ("timeout", "soon", "it must be seconds above 0"),
+        ("max_cost", "little", "it must be an amount in USD"),
+        ("extra", "seed: 7", "not a JSON object"),
+    ],
+)
+def test_what_cannot_be_read_stays_is_told_at_its_field_and_buys_nothing(
+    page: Page, sandbox: Sandbox, name: str, text: str, said: str
+) -> None:
+    model = {"model": "gpt-image-2", "size": ""} if name == "quality" else {}
+    assert not page.generate(values={**model, name: text})["ok"]
+
+    form = page.state["form"]
+    assert form["values"][name] == text
+    assert said in form["problems"][name]
+    assert page.state["price"]["text"] == ""
+    assert bought(sandbox) == []
+
+
+def test_a_key_in_the_form_is_taken_out_and_stays_out_of_the_state(page: Page, key: str) -> None:
+    page.send("form", values={"prompt": key})
+
+    assert page.state["form"]["values"].get("prompt", "") == ""
+    assert "looked like an API key" in page.state["form"]["note"]
+    assert key not in json.dumps(page.state)
+
+
+# --- pictures
+
+
+def test_pictures_of_one_request_stand_in_their_order_and_are_sent_when_asked_for(page: Page) -> None:
+    buy(page, values={"n": "3"})
+    items = page.state["items"]
+
+    assert [item["prompt"] for item in items] == ["a boat"] * 3
+    assert len({item["run"] for item in items}) == 1
+    page.send("thumbs", items=[item["id"] for item in items])
+    thumbnails = {message["item"]: sent[0] for message, sent in page.messages if message["kind"] == "thumb"}
+    assert sorted(thumbnails) == sorted(item["id"] for item in items)
+    assert all(0 < len(data) <= 30_000 for data in thumbnails.values())
+
+    ack = page.send("full", item=items[1]["id"])
+    facts, (data,) = page.received("full", ack["id"])
+    assert data == page.panel.images[0].data[1]
+    assert dict(facts["rows"])["Prompt"] == "a boat"
+    ack = page.send("download", item=items[1]["id"])
+    facts, (data,) = page.received("download", ack["id"])
+    assert facts["name"] == "a-boat.png"
+    assert b"a boat" in data
+
+
+def test_twenty_pictures_take_less_than_20_kb_of_state(page: Page) -> None:
+    buy(page, "a paper boat on calm water at sunrise, " * 3, values={"n": "10"})
+    buy(page, "a paper boat on calm water at sunrise, " * 3, values={"n": "10"})
+
+    assert len(page.state["items"]) == 20
+    assert len(json.dumps(page.state)) < 20_000
+
+
+def test_a_picture_goes_in_with_a_mask_of_strokes_and_comes_back_pasted(page: Page, sandbox: Sandbox) -> None:
+    page.send("attach", png(128, 96), name="photo.png")
+    source = page.state["inputs"][0]
+    assert (source["name"], source["width"], source["height"]) == ("photo.png", 128, 96)
+    strokes = [{"tool": "brush", "size": 20, "points": [30, 30, 60, 40]}]
+    assert page.send("mask", input=source["id"], strokes=strokes)["ok"]
+    assert page.state["inputs"][0]["mask"]
+
+    buy(page, "make it night", values={"model": "gpt-image-2", "size": ""})
+    images = page.panel.last
+    assert images is not None
+    assert images.pictures[0].unpasted is not None
+    assert page.state["items"][0]["edited"]
+    assert bought(sandbox) == ["make it night"]
+
+
+def test_what_is_no_picture_is_told_and_not_kept(page: Page) -> None:
+    assert not page.send("attach", b"<svg onload=alert(1)>", name="x.svg")["ok"]
+    assert page.state["inputs"] == []
+    assert "not a picture that can be opened" in page.state["error"]["title"]
+
+
+def test_settings_of_a_picture_fill_the_form_and_the_archive_is_searched(page: Page) -> None:
+    buy(page, "a boat")
+    buy(page, "a lighthouse", values={"size": "512x512"})
+    page.send("reuse", item=page.state["items"][1]["id"])
+    values = page.state["form"]["values"]
+    assert (values["prompt"], values["size"]) == ("a boat", "256x256")
+
+    ack = page.send("find", words="lighthouse", model="", day="", offset=0)
+    found = page.received("found", ack["id"])[0]
+    assert [item["prompt"] for item in found["items"]] == ["a lighthouse"]
+    assert page.send("full", item=found["items"][0]["id"])["ok"]
+    assert not page.send("find", words="", model="", day="yesterday", offset=0)["ok"]
+    ack = page.send("prompts")
+    assert page.received("prompts", ack["id"])[0]["prompts"] == ["a lighthouse", "a boat"]
+
+
+# --- work
+
+
+def test_requests_queue_and_each_has_its_stop(serve: Callable[..., Sandbox]) -> None:
+    serve(delay=30)
+    panel = Panel()
+    page = Page(panel)
+    panel.form.fill({"model": "dall-e-2", "size": "256x256"}, "first")
+    panel.generate()
+    panel.form.fill(prompt="second", options={"model": "dall-e-2", "size": "256x256"})
+    panel.generate()
+    until(lambda: [run["prompt"] for run in panel.state["queue"]] == ["first", "second"])
+    first, second = panel.state["queue"]
+    until(lambda: len(panel.state["queue"][0]["parts"]) == 1)
+
+    for run in (second, second, first, first):
+        panel._handle_custom_msg(
+            {"kind": "stop", "id": f"{run['id']}-{time.monotonic_ns()}", "run": run["id"]}, []
+        )
+    assert panel.wait(WAIT)
+    assert page.state["queue"] == []
+    panel.close()
+
+
+def test_a_refusal_becomes_an_error_that_can_be_dismissed(page: Page) -> None:
+    page.send("full", item="gone")
+    assert "not in the panel any more" in page.state["error"]["title"]
+    page.send("dismiss")
+    assert page.state["error"] is None
+
+
+def test_the_panel_of_a_name_is_taken_over_with_its_pictures_and_requests(
+    serve: Callable[..., Sandbox],
+) -> None:
+    sandbox = serve()
+    before = cm.panel("boats")
+    before.form.fill({"model": "dall-e-2", "size": "256x256"}, "a boat")
+    before.generate()
+    after = cm.panel("boats")
+    assert after.wait(WAIT)
+
+    assert [images.prompt for images in after.images] == ["a boat"]
+    assert after.form.values["prompt"] == "a boat"
+    assert bought(sandbox) == ["a boat"]
+    with pytest.raises(ConfigurationError, match="closed"):
+        before.generate()
+    after.close()
+
+
+def test_python_fills_known_fields_only_and_nothing_after_close(page: Page) -> None:
+    panel = page.panel
+    with pytest.raises(InvalidRequestError, match="qualty is not a field of the panel"):
+        panel.form.fill({"qualty": "low"})
+    panel.close()
+    panel.close()
+    for act in (panel.generate, lambda: panel.form.fill({}, "x")):
+        with pytest.raises(ConfigurationError, match="this panel was closed"):
+            act()
+    assert panel.images == []
