@@ -121,7 +121,7 @@ def python_text(prompt: str, options: Mapping[str, Any], *, name: str = "") -> s
     return f"import comet_magic as cm\n\n{name and f'{name} = '}cm.generate(\n{lines})"
 
 
-def code_of(prompt: str, options: Mapping[str, Any], requests: Sequence[ImageRequest]) -> dict[str, str]:
+def call_texts(prompt: str, options: Mapping[str, Any], requests: Sequence[ImageRequest]) -> dict[str, str]:
     """A call as a `%%cometimg` cell, as Python, and as the bodies of its requests: `cell`, `python`, `request`.
 
     Args:

@@ -21,7 +21,7 @@ from ...errors import CometError, ConfigurationError
 from ...images.strokes import draw_strokes
 from ...outputs import display_bundle, running_shell
 from ...text import clean
-from ..as_code import code_of
+from ..as_code import call_texts
 from ..worker import Worker
 from .form import told
 from .items import Item, drawable
@@ -194,7 +194,7 @@ class Panel(anywidget.AnyWidget):
             return None
         data, metadata = dict(shown[0]), dict(shown[1])
         order = self._work.form.check()[0]
-        cell = code_of(order.prompt, order.options, order.requests)["cell"] if order else "%%cometimg"
+        cell = call_texts(order.prompt, order.options, order.requests)["cell"] if order else "%%cometimg"
         data["text/plain"] = f"{NO_WIDGETS}\n\n{cell}"
         if small := next((item.thumbnail for item in self._work.items if item.thumbnail), b""):
             data["image/jpeg"] = base64.b64encode(small).decode("ascii")
@@ -396,7 +396,7 @@ def _code(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa:
     with work.lock:
         order, problems = work.form.check()
     texts = (
-        code_of(order.prompt, order.options, order.requests)
+        call_texts(order.prompt, order.options, order.requests)
         if order
         else dict.fromkeys(("cell", "python", "request"), "; ".join(problems.values()))
     )
