@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .history_table import history
     from .images import Images, read_metadata
     from .notebook.panel import Panel
-    from .pipeline import agenerate_dataset, generate_dataset, open_dataset, plan, product, sample
+    from .pipeline import agenerate_dataset, checks, generate_dataset, open_dataset, plan, product, sample
     from .preset_files import presets
     from .recipes import recipe
     from .remote import generate_one
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["AsyncClient", "Client", "ImageRequest", "Images", "__version__", "agenerate"]
 __all__ += ["agenerate_dataset", "compare", "edit", "generate", "generate_dataset", "generate_one", "history"]
+__all__ += ["checks"]
 __all__ += ["load_ipython_extension", "open_dataset", "panel", "plan", "presets", "product", "read_metadata"]
 __all__ += ["recipe", "sample", "spend", "start_sandbox", "unload_ipython_extension", "vary"]
 __all__ += errors.__all__
@@ -43,7 +44,15 @@ _LATE = {
     "client": ("AsyncClient", "Client", "agenerate", "edit", "generate"),
     "explore": ("vary",),
     "images": ("Images", "read_metadata"),
-    "pipeline": ("agenerate_dataset", "generate_dataset", "open_dataset", "plan", "product", "sample"),
+    "pipeline": (
+        "agenerate_dataset",
+        "checks",
+        "generate_dataset",
+        "open_dataset",
+        "plan",
+        "product",
+        "sample",
+    ),
     "preset_files": ("presets",),
     "recipes": ("recipe",),
     "remote": ("generate_one",),

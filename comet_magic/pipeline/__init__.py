@@ -9,6 +9,7 @@ The ledger of the folder holds what was paid, its index the rows of the dataset 
 
 from __future__ import annotations
 
+from . import checks
 from .combine import product, sample
 from .dataset import DatasetOptions, Redo, agenerate_dataset, generate_dataset, plan
 from .dataset_plan import DatasetPlan
@@ -24,6 +25,7 @@ __all__ = [
     "Redo",
     "Run",
     "agenerate_dataset",
+    "checks",
     "generate_dataset",
     "open_dataset",
     "plan",

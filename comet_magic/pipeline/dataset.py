@@ -29,6 +29,7 @@ from ..settings import (
     check_number,
 )
 from ..text import conceal_keys, counted
+from .checks import checks_of, look_through
 from .dataset_plan import DatasetPlan, tally
 from .dataset_run import DatasetRun
 from .expand import Expander
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from .checks import Checks
     from .report import Dataset
 
 Redo = Literal["failed", "refused", "unknown"]
@@ -101,6 +103,7 @@ def generate_dataset(
     prompt: str = "prompt",
     cluster: Any = None,
     progress: bool = True,
+    check: Checks | None = None,
     **options: Unpack[DatasetOptions],
 ) -> Dataset:
     """Turn a table of prompts into a folder of pictures; run it again to go on where it ended.
@@ -123,6 +126,7 @@ def generate_dataset(
             columns, and of whose alternatives one is drawn for each row. Columns that it uses are words.
         cluster: a `distributed.Client` or the address of its scheduler: workers make the calls.
         progress: show how far the run is.
+        check: looks at every picture at the end of the run, as `Dataset.check`; nothing is rejected by it.
         **options: any of the following, in five groups.
 
     Options of the run:
@@ -194,9 +198,13 @@ def generate_dataset(
         >>> again.cost
         0.032
     """
+    checks = checks_of(check)
     job = read_job(source, out, prompt, options)
     warn_of_billing_twice(job)
-    return DatasetRun(job, cluster=cluster, progress=progress).report()
+    report = DatasetRun(job, cluster=cluster, progress=progress).report()
+    if checks:
+        look_through(report.folder, checks)
+    return report
 
 
 async def agenerate_dataset(
@@ -206,12 +214,14 @@ async def agenerate_dataset(
     prompt: str = "prompt",
     cluster: Any = None,
     progress: bool = True,
+    check: Checks | None = None,
     **options: Unpack[DatasetOptions],
 ) -> Dataset:
     """Turn a table of prompts into a dataset, awaited; takes, gives and raises what `generate_dataset` does.
 
     Cancelling the await is an interrupt: the calls in flight finish first.
     """
+    checks = checks_of(check)
     job = await asyncio.to_thread(read_job, source, out, prompt, options)
     warn_of_billing_twice(job)
     run = DatasetRun(job, cluster=cluster, progress=progress)
@@ -230,7 +240,10 @@ async def agenerate_dataset(
     if cancelled:
         ended.exception()  # asyncio complains of an error that nobody asked for
         raise asyncio.CancelledError
-    return ended.result()
+    report = ended.result()
+    if checks:
+        await asyncio.to_thread(look_through, report.folder, checks)
+    return report
 
 
 def plan(
@@ -240,6 +253,7 @@ def plan(
     prompt: str = "prompt",
     cluster: Any = None,  # noqa: ARG001 - it takes what `generate_dataset` takes
     progress: bool = True,  # noqa: ARG001
+    check: Checks | None = None,
     **options: Unpack[DatasetOptions],
 ) -> DatasetPlan:
     """What `generate_dataset` would do with the same arguments; nothing is sent, and no key is needed.
@@ -251,6 +265,7 @@ def plan(
         InvalidRequestError: a parameter breaks a rule.
         SourceError: more rows would leave the folder than an edited table explains.
     """
+    checks_of(check)
     job = read_job(source, out, prompt, options)
     return tally(job, shared=others_alive(job.folder))
 

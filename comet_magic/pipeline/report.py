@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
+    from .checks import Checks
     from .dataset import Redo, RetryOptions
     from .exports import Format
+    from .rows import Kinds
 
 MOST_ON_A_SHEET = 64
 # What differs from call to call: addresses, uuids, hexadecimal and long mixed ids, times, ids after a word for one.
@@ -105,7 +107,7 @@ class Dataset:
         self.folder = folder
         self._settings = settings or {}  # of the client that it was made with
         self._archive = Reader(folder)
-        self._kinds: tuple[object, Mapping[str, Any]] | None = None
+        self._kinds: tuple[object, Kinds] | None = None
         self._counted: tuple[object, list[Group]] | None = None
 
     def __len__(self) -> int:
@@ -274,6 +276,25 @@ class Dataset:
         return retry_rows(
             self.folder, status, {**self._settings, **settings}, cluster=cluster, progress=progress
         )
+
+    def check(self, check: Checks = "default") -> Dataset:
+        """Look at every picture; what is found becomes columns `check_...`, and nothing is rejected by it.
+
+        Args:
+            check: a function of a picture that gives a bool, a number or a text, or a dict of them, for a column each;
+                a check of `comet_magic.checks`; or a list of these. `default` is all of `checks`: `check_blank` and
+                `check_size` (True if it is not of the requested size), `check_duplicate` and `check_near_duplicate`
+                (the file of the earlier picture that is the same or looks alike), `check_dark` and `check_blurred`
+                (0 to 1). What cannot be looked at has its reason in `check_error`.
+
+        Raises:
+            InvalidRequestError: `check` names something else.
+            ConfigurationError: the folder cannot be written.
+        """
+        from .checks import checks_of, look_through
+
+        look_through(self.folder, checks_of(check))
+        return self
 
     def raise_for_failures(self) -> None:
         """Raise unless every row has its picture; for scripts, papermill and CI.

@@ -23,7 +23,7 @@ from ..text import clean
 from .values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from .expand import Row
@@ -59,6 +59,7 @@ CREATE TABLE IF NOT EXISTS rows (
     label TEXT,             -- JSON, in the index of the frame
     PRIMARY KEY (run, position)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scores (key TEXT, copy INT, facts TEXT NOT NULL, PRIMARY KEY (key, copy));  -- facts: JSON
 -- Names and types of the index of a frame, as JSON.
 CREATE TABLE IF NOT EXISTS frames (run INTEGER PRIMARY KEY, names TEXT NOT NULL, types TEXT NOT NULL);
 """
@@ -273,6 +274,27 @@ class RowIndex:
             ).fetchone()
         return IndexedRow(*found) if found and _is_sound(IndexedRow(*found)) else None
 
+    def score(self, found: Mapping[tuple[str, int], Mapping[str, Any]]) -> None:
+        """Keep what checks found in pictures, by key and copy; columns that others found stay."""
+        old = self.scores(key for key, _ in found)
+        rows = [
+            (*place, json.dumps({**old.get(place, {}), "check_error": None, **facts}))
+            for place, facts in found.items()
+        ]
+        with self._opened(write=True) as connection:
+            connection.executemany("REPLACE INTO scores VALUES (?, ?, ?)", rows)
+
+    def scores(self, keys: Iterable[str] | None = None) -> dict[tuple[str, int], dict[str, Any]]:
+        """What checks found in the pictures of these keys, or in all, by key and copy."""
+        with self._opened() as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'scores'").fetchone():
+                return {}
+            which = "" if keys is None else "WHERE key IN (SELECT value FROM json_each(?))"
+            values = () if keys is None else (json.dumps(list(keys)),)
+            query = f"SELECT key, copy, facts FROM scores {which}"  # noqa: S608 - our own
+            found = connection.execute(query, values).fetchall()
+        return {(key, copy): facts for key, copy, text in found if (facts := _scores_in(text))}
+
     def exported(self, place: str) -> set[str]:
         """The names of the files that exports to a place have written."""
         if not self.path.exists():
@@ -365,6 +387,16 @@ def _is_sound(row: IndexedRow) -> bool:
         )
     except (TypeError, ValueError, RecursionError):
         return False
+
+
+def _scores_in(text: object) -> dict[str, Any]:
+    """What checks found, of an index that may be a stranger's; {} if it is not ours."""
+    try:
+        facts = json.loads(text) if isinstance(text, str) else {}
+    except (ValueError, RecursionError):
+        return {}
+    ours = isinstance(facts, dict) and all(name.startswith("check_") for name in facts)
+    return facts if ours else {}
 
 
 def _open(path: Path, *, write: bool) -> sqlite3.Connection:

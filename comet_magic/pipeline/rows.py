@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from ..archive import Reader
 from ..errors import BadImageError, BadResponseError, BudgetExceededError, CometError, SaveError
@@ -22,7 +22,7 @@ from .row_index import RowIndex
 from .values import fitted, widened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
 
     from PIL.Image import Image
@@ -116,6 +116,11 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
     share costs only the first of them; `created` is in UTC. Each row has every column of the source, and a column
     whose values are of several types is text.
     """
+    return (record for _, record in indexed_records(folder))
+
+
+def indexed_records(folder: Path) -> Iterator[tuple[IndexedRow, dict[str, Any]]]:
+    """Every row as the index has it, with its record."""
     archive = Reader(folder)
     with RowIndex(folder) as index:
         run = index.standing()
@@ -126,30 +131,41 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
         with contextlib.closing(seen):
             for rows in index.rows(run.number):
                 copies = archive.copies((row.key for row in rows if row.key), facts=True)
+                scores = index.scores(row.key for row in rows) if kinds.checks else {}
                 for row in rows:
-                    record = _record(row, copies.get((row.key, row.copy)), run.state, kinds)
+                    place = row.key, row.copy
+                    record = _record(row, copies.get(place), run.state, kinds, scores.get(place, {}))
                     if row.key and row.copy == 0 and seen.add(row.key, 1) and record["cost"] is not None:
                         record["cost"] = 0
-                    yield record
+                    yield row, record
 
 
-def _kinds(index: RowIndex, run: Run) -> dict[str, Any]:
-    """The type of each column of the source that holds all its values."""
-    kinds: dict[str, Any] = {}
+class Kinds(NamedTuple):
+    """The type of each column that holds all its values: of the source's columns, and of those that checks wrote."""
+
+    source: dict[str, Any]
+    checks: dict[str, Any]
+
+
+def _kinds(index: RowIndex, run: Run) -> Kinds:
+    source: dict[str, Any] = {}
     for rows in index.rows(run.number):
         for row in rows:
-            kinds = widened(kinds, json.loads(row.columns))
-    return kinds
+            source = widened(source, json.loads(row.columns))
+    checks: dict[str, Any] = {}
+    for facts in index.scores().values():
+        checks = widened(checks, {name: one for name, one in facts.items() if one is not None})
+    return Kinds(source, checks)
 
 
-def kinds_of(folder: Path) -> dict[str, Any]:
-    """The type of each column of a dataset's source."""
+def kinds_of(folder: Path) -> Kinds:
+    """The types of a dataset's columns."""
     with RowIndex(folder) as index:
         run = index.standing()
-        return _kinds(index, run) if run else {}
+        return _kinds(index, run) if run else Kinds({}, {})
 
 
-def record_at(archive: Reader, folder: Path, place: int, kinds: Mapping[str, Any]) -> dict[str, Any]:
+def record_at(archive: Reader, folder: Path, place: int, kinds: Kinds) -> dict[str, Any]:
     """One row by its place among all, as `read_records` gives it, but with the cost of a picture that it shares.
 
     Raises:
@@ -158,13 +174,17 @@ def record_at(archive: Reader, folder: Path, place: int, kinds: Mapping[str, Any
     with RowIndex(folder) as index:
         run = index.standing()
         row = index.row(run.number, place) if run else None
+        scores = index.scores([row.key]) if row and kinds.checks else {}
     if run is None or row is None:
         raise IndexError(f"there is no row {place}")
     copies = archive.copies([row.key] if row.key else (), facts=True)
-    return _record(row, copies.get((row.key, row.copy)), run.state, kinds)
+    place_of = row.key, row.copy
+    return _record(row, copies.get(place_of), run.state, kinds, scores.get(place_of, {}))
 
 
-def _record(row: IndexedRow, copy: Copy | None, state: RunState, kinds: Mapping[str, Any]) -> dict[str, Any]:
+def _record(
+    row: IndexedRow, copy: Copy | None, state: RunState, kinds: Kinds, scores: Mapping[str, Any]
+) -> dict[str, Any]:
     outcome = row_status(row, copy, state)
     here = copy if outcome == "done" else None
     failed = row if row.error is not None else copy if outcome != "done" else None
@@ -172,7 +192,10 @@ def _record(row: IndexedRow, copy: Copy | None, state: RunState, kinds: Mapping[
     return {
         "file_name": here.path if here else None,
         "prompt": row.prompt,
-        **{_record_name(name): fitted(columns.get(name), kind) for name, kind in kinds.items()},
+        **{
+            _record_name(name, kinds.checks): fitted(columns.get(name), kind)
+            for name, kind in kinds.source.items()
+        },
         "outcome": outcome,
         "model": row.model,
         "parameters": row.parameters,
@@ -186,10 +209,11 @@ def _record(row: IndexedRow, copy: Copy | None, state: RunState, kinds: Mapping[
         "error": failed.error if failed else None,
         "code": copy.code if copy and failed is copy else None,
         "message": failed.message if failed else None,
+        **{name: fitted(scores.get(name), kind) if here else None for name, kind in kinds.checks.items()},
     }
 
 
-def _record_name(column: str) -> str:
+def _record_name(column: str, taken: Container[str]) -> str:
     """What a column of the source is called here: `cost_source` for `cost`, whose name has a meaning of its own.
 
     A column that is called `cost_source` already is `cost_source_source`, so that no two columns share a name.
@@ -197,7 +221,7 @@ def _record_name(column: str) -> str:
     first = column
     while first.endswith("_source"):
         first = first.removesuffix("_source")
-    return f"{column}_source" if first in COLUMNS or _PICTURES.fullmatch(first) else column
+    return f"{column}_source" if first in COLUMNS or first in taken or _PICTURES.fullmatch(first) else column
 
 
 def _time(ended: float | None) -> str | None:
