@@ -14,6 +14,7 @@ import comet_magic as cm
 from comet_magic.catalog import MODELS, Model
 from comet_magic.client import close_shared_client
 from comet_magic.explore.variants import QUALITIES
+from comet_magic.preset_files import save_preset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -275,12 +276,15 @@ def test_hostile_words_are_text(sandbox: Sandbox) -> None:
     assert "\u202e" not in grid._repr_mimebundle_()["text/plain"]
 
 
-def test_a_preset_is_a_style_that_varies_and_the_words_before_it_are_kept(sandbox: Sandbox) -> None:
-    grid = cm.vary("a boat", preset=["ink", "watercolor"], **SMALL, n=1)
+def test_a_preset_is_a_style_that_varies_with_its_own_alternatives_too(sandbox: Sandbox) -> None:
+    save_preset("mine", {"size": "256x256"}, "{prompt} in {oil|chalk}")
+    grid = cm.vary("a boat", preset=["ink", "mine"], model="dall-e-2", size="512x512")
 
-    assert [cell.name for cell in grid] == ["preset ink", "preset watercolor"]
-    assert all(cell.prompt.startswith("a boat, ") for cell in grid)
-    assert [cell.images and cell.images.asked["prompt"] for cell in grid] == ["a boat", "a boat"]
+    assert [cell.name for cell in grid] == ["preset ink", "preset mine (oil)", "preset mine (chalk)"]
+    assert [cell.prompt for cell in grid][1:] == ["a boat in oil", "a boat in chalk"]
+    assert {image.size for image in grid.images} == {(512, 512)}  # an option is stronger than a preset
+    asked = [cell.images.asked for cell in grid if cell.images]
+    assert asked[1:] == [{"preset": "mine", "prompt": "a boat"}] * 2
 
 
 def test_a_grid_survives_a_pickle_and_tells_a_listener(sandbox: Sandbox) -> None:

@@ -160,6 +160,8 @@ class GridRun:
 
     def interrupted(self) -> CallAbandoned:
         """Stop what was not sent, and say what runs on."""
+        unsent = [CometError("stopped before it was sent") for _ in self.plan.cells[len(self._jobs) :]]
+        self._jobs += unsent
         if not self._calls:
             return CallAbandoned("stopped before anything was sent")
         return interrupted(self._calls)

@@ -87,8 +87,9 @@ def with_presets(options: Mapping[str, Any]) -> dict[str, Any]:
     for named in _listed("preset", options["preset"]):
         preset = named if isinstance(named, Preset) else find_preset(named)
         for text, words in variants(preset.template):
-            label = f"{preset.label} ({', '.join(words)})" if words else preset.label
-            found.append(replace(preset, template=text, label=label))
+            label = preset.label or preset.name
+            name = f"{label} ({', '.join(words)})" if words else label  # what the axis calls it
+            found.append(replace(preset, template=text, name=name, label=label))
     return {**options, "preset": found}
 
 
@@ -181,7 +182,7 @@ def _label(name: str, value: Any, number: int) -> str:
     if value is None:
         return "not set"
     if isinstance(value, Preset):
-        return clean(value.label, limit=80)
+        return clean(value.name, limit=80)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str | int | float):

@@ -86,6 +86,8 @@ def _values(flag: Flag, model: str, names: list[str]) -> list[str]:
         return [each.id for each in MODELS]
     if flag.kind == "name":
         return names
+    if flag.name == "vary":
+        return ["prompt", *(f"{name}=" for name in ("model", "quality", "size", "preset", "image"))]
     if flag.name in ("preset", "delete"):
         return [each.name for each in presets()]
     if flag.choices:
