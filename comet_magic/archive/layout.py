@@ -27,7 +27,7 @@ from ..files import (
     write_all,
     write_whole,
 )
-from ..formats import SUFFIX, sniff
+from ..formats import SUFFIX, embedded_metadata, sniff
 from ..text import clean
 from .records import is_call, is_hash, is_moment
 
@@ -148,6 +148,15 @@ def keep_unpasted(folder: Path, data: bytes) -> str:
     with contextlib.suppress(FileExistsError):
         write_whole(_to_write(folder, name), data)
     return name
+
+
+def unpasted_name(folder: Path, data: bytes) -> str | None:
+    """The name of what came, of a picture that says that it was pasted; None if it does not say so."""
+    sha256 = str(embedded_metadata(data).get("pasted_over"))
+    if not is_hash(sha256):
+        return None
+    names = [f"unpasted/{sha256[:2]}/{sha256}{suffix}" for suffix in SUFFIX.values()]
+    return next((name for name in names if is_there(folder, name)), names[0])
 
 
 def _to_write(folder: Path, name: str) -> Path:

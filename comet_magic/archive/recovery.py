@@ -124,4 +124,6 @@ def examined(folder: Path, path: Path, call: Claim, copy: int, position: int) ->
         kind = check_picture(data, max_pixels=sys.maxsize)
     except (BadImageError, OSError):
         return None
-    return StoredPicture(call.key, copy, call.id, position, name, *kind, len(data), layout.digest_of(data))
+    facts = (*kind, len(data), layout.digest_of(data))
+    came = layout.unpasted_name(folder, data)
+    return StoredPicture(call.key, copy, call.id, position, name, *facts, unpasted=came)

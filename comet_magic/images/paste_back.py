@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..formats import embed_metadata
 from .picture import displayable, guarded, open_trusted
 from .prepare import png_of
 from .reading import see_through
@@ -72,7 +73,9 @@ def _pasted(picture: Picture, answer: Image, inputs: Inputs) -> PasteBack:
     clear = original.mode == "RGBA" or (answer.mode == "RGBA" and see_through(answer))
     mode = "RGBA" if clear else "RGB"
     result = Image.composite(answer.convert(mode), original.convert(mode), _weight(selection))
-    pasted = replace(picture, data=png_of(result), mime="image/png", sha256="", unpasted=picture.data)
+    # After a crash, the file itself tells what it was made of, and that it needs no second paste.
+    data = embed_metadata(png_of(result), "image/png", {"pasted_over": picture.sha256})
+    pasted = replace(picture, data=data, mime="image/png", sha256="", unpasted=picture.data)
     return PasteBack(pasted, changed, scaled)
 
 

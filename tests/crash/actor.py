@@ -100,6 +100,14 @@ def killed_before_its_end(asked: Asked, talk: Connection) -> None:
         client.generate(asked.prompt, **asked.options)
 
 
+def killed_in(asked: Asked, function: str, talk: Connection) -> None:
+    """A call whose process dies as it calls a function, named by its module."""
+    module, _, name = function.rpartition(".")
+    setattr(importlib.import_module(module), name, lambda *_, **__: die())
+    with asked.client() as client:
+        client.generate(asked.prompt, **asked.options)
+
+
 def timed(asked: Asked, talk: Connection) -> None:
     """How long the call takes when nobody dies, once everything is loaded and the archive is open."""
     with asked.client() as client:

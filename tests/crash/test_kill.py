@@ -13,6 +13,7 @@ from PIL import Image
 from tests.crash import actor
 from tests.crash.actor import Moment
 from tests.crash.evidence import Scene
+from tests.faults.pictures import canvas, encode, picture
 
 if TYPE_CHECKING:
     from tests.crash.conftest import Stage
@@ -110,3 +111,41 @@ def test_pictures_with_a_receipt_are_what_the_same_call_gets_after_a_restart(sta
     assert len(talk.hear()) == 1
     talk.end()
     assert stage.server.counts(asked.prompt).posts == 1
+
+
+@pytest.mark.parametrize("raw_answer_lost", [False, True], ids=["raw answer kept", "raw answer lost"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "comet_magic.client.results.pasted",
+        "comet_magic.archive.layout.put",
+        "comet_magic.archive.claims.settle",
+    ],
+)
+def test_killed_while_a_picture_is_pasted_both_are_here_after_a_restart_and_nothing_is_pasted_twice(
+    stage: Stage, function: str, raw_answer_lost: bool
+) -> None:
+    prompt = f"F:slow-ok:0.02 #{function} {raw_answer_lost}"
+    options = {"image": encode(canvas(prompt)), "mask": (0, 0, 24, 24), "size": "1024x1024"}
+    asked = replace(stage.asked, prompt=prompt, options=options)
+    scene = Scene(stage.server, asked)
+    stage.ends_killed(stage.begin(actor.killed_in, asked, function))
+    scene.check_what_is_left()
+    if raw_answer_lost:  # as after a power cut
+        for path in (scene.folder / "spool").iterdir():
+            path.unlink()
+
+    talk = stage.begin(actor.restarted, asked)
+    talk.hear()
+    (row,) = scene.rows()
+    found = [(scene.folder / str(one.unpasted)).read_bytes() for one in row.pictures]
+    kept = [one.sha256 for one in row.pictures]
+    talk.pipe.send("go on")
+    again = talk.hear()
+    talk.end()
+
+    lost = raw_answer_lost and not function.endswith("settle")
+    assert (row.state, found) == (("unknown", []) if lost else ("done", [picture(prompt)]))
+    assert again == kept or lost
+    assert scene.posts == 1 + lost
+    assert len(list((scene.folder / "unpasted").glob("*/*"))) == 1
