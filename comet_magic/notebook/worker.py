@@ -18,10 +18,12 @@ class Worker:
 
     Args:
         after: called after each task and each `wake`, on the thread.
+        failed: called with what a task, or `after`, raised; the thread goes on.
     """
 
-    def __init__(self, after: Callable[[], object]) -> None:
+    def __init__(self, after: Callable[[], object], failed: Callable[[BaseException], object]) -> None:
         self._after = after
+        self._failed = failed
         self._bell = threading.Condition()
         self._tasks: deque[Callable[[], object]] = deque()
         self._later: deque[Callable[[], object]] = deque()
@@ -50,10 +52,12 @@ class Worker:
             return self._bell.wait_for(lambda: self._ended or not (self._pending() or self._busy), timeout)
 
     def end(self) -> None:
-        """End when the task at work is done; what waits is not done."""
+        """End when the task at work is done, and wait for that; what waits is not done."""
         with self._bell:
             self._ended = True
             self._bell.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
 
     def _pending(self) -> bool:
         return bool(self._tasks or self._later or self._awake)
@@ -65,7 +69,7 @@ class Worker:
         if hasattr(parent, "set"):
             parent.set({})
         while self._next():
-            self._after()
+            self._try(self._after)
 
     def _next(self) -> bool:
         with self._bell:
@@ -78,5 +82,11 @@ class Worker:
             queue = self._tasks or self._later
             task = queue.popleft() if queue else None
         if task is not None:
-            task()
+            self._try(task)
         return True
+
+    def _try(self, task: Callable[[], object]) -> None:
+        try:
+            task()
+        except BaseException as fault:  # noqa: BLE001 - on this thread nobody else would see it
+            self._failed(fault)

@@ -118,9 +118,10 @@ class Panel(anywidget.AnyWidget):
         self._sheet = Sheet()
         self._rev = 0
         self._asked: set[str] = set()  # ids of commands
-        self._worker = Worker(self._publish)
+        self._worker = Worker(self._publish, work.fail)
         work.post, work.changed = self.send, self._worker.wake
         work.soon = self._worker.do
+        work.take_up()
         self.on_msg(self._receive)
         self._publish()
 
@@ -181,8 +182,8 @@ class Panel(anywidget.AnyWidget):
         self._work = None
         if _panels.get(self._name) is self:
             del _panels[self._name]
-        work.let_go()
         self._worker.end()
+        work.let_go()
         super().close()
         return work
 

@@ -257,7 +257,7 @@ class Work:
 
     def _finish(self, run: Run) -> None:
         job = run.job
-        if job is None or run not in self.runs:
+        if job is None or not job.done() or run not in self.runs:
             return
         fault = job.exception()
         images: Any = job.result() if fault is None else getattr(fault, "images", ())
@@ -315,6 +315,14 @@ class Work:
     def let_go(self) -> None:
         """Have no view until another one takes over."""
         self.post, self.changed, self.soon = _nobody, _nobody, _nobody
+
+    def take_up(self) -> None:
+        """Look after the requests of an earlier view."""
+        for run in self.runs:
+            run.told = False
+            run.seen.clear()
+            self.soon(partial(self.show_previews, run))
+            self.soon(partial(self._finish, run))
 
     def _estimate_time(self, run: Run, client: Client) -> None:
         """How long this model usually takes, from the archive."""
