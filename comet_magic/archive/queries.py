@@ -18,6 +18,7 @@ from ..request import ImageRequest, Inputs
 from ..text import clean, clean_url
 from . import layout
 from .claims import copy_of_row
+from .curation import verdicts
 from .holdings import Holdings, holdings
 from .known_folders import known_folders
 from .ledger import Ledger
@@ -118,6 +119,9 @@ class Reader:
         while batch := list(islice(remaining, _KEYS_AT_ONCE)):
             for row in self._ledger.rows(query, (json.dumps(batch),)):
                 found[row[0], row[1]] = _HERE if row[2] is None else copy_of_row(row)
+            for place, verdict in verdicts(self._ledger, batch).items():
+                if verdict.decision == "reject" and place in found and found[place].outcome == "done":
+                    found[place] = found[place]._replace(outcome="rejected", message=verdict.reason)
         return found
 
     def held(self, key: str) -> list[Held]:

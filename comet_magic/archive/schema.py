@@ -107,6 +107,7 @@ _AS_IF_NEW = (
     """CREATE TEMP VIEW calls AS SELECT *, NULL AS asked, NULL AS parents, NULL AS inputs, NULL AS seconds,
         NULL AS timeout FROM main.calls""",
     "CREATE TEMP VIEW pictures AS SELECT *, NULL AS unpasted, NULL AS starred FROM main.pictures",
+    "CREATE TEMP VIEW decisions AS SELECT '' AS key, 0 AS copy, 0 AS number, '' AS decision, '' AS reason WHERE 0",
 )
 
 

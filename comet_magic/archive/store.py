@@ -8,12 +8,13 @@ import json
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import CometError, ConfigurationError
 from ..files import inside, make_folder, make_private_folder, native
 from ..text import clean
 from . import claims, layout, queries
+from .curation import decide, take_back
 from .holdings import forget, prune_raw_answers
 from .process_lock import ForkHooks, ProcessLock, others_alive, watch
 from .queries import Reader
@@ -353,6 +354,22 @@ class Archive(Reader, ForkHooks):
                 AND (:paths IS NULL OR path IN (SELECT value FROM json_each(:paths)))""",
                 {"on": on, "now": time.time(), "id": entry.id, "paths": paths and json.dumps(list(paths))},
             )
+
+    def decide(self, decision: Literal["keep", "reject"], reasons: Mapping[tuple[str, int], str]) -> None:
+        """Note one decision on pictures by key and copy, each with its reason; the latest on a picture counts.
+
+        Raises:
+            ConfigurationError: the ledger cannot be written.
+        """
+        decide(self._ledger, decision, reasons)
+
+    def take_back(self) -> int:
+        """Take the last decision back; gives on how many pictures it was, 0 if there is none.
+
+        Raises:
+            ConfigurationError: the ledger cannot be written.
+        """
+        return take_back(self._ledger)
 
     def close(self) -> None:
         """Close the ledger and release this process's lock; the archive can be used again."""

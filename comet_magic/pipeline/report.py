@@ -15,6 +15,7 @@ from ..files import from_here, inside, is_address, native, replaced
 from ..machine import absolute, expanded
 from ..money import dollars, total
 from ..text import clean, counted
+from .curate import Curated
 from .row_index import RowIndex
 from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, kinds_of, read_records, record_at
 from .summary import Breakdown, Group, breakdown, groups_of, stamp
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
-    from .checks import Checks
     from .dataset import Redo, RetryOptions
     from .exports import Format
     from .rows import Kinds
@@ -100,7 +100,7 @@ class Verification:
         return f"{len(self.missing)} missing, {len(self.damaged)} damaged; due again: {names}"
 
 
-class Dataset:
+class Dataset(Curated):
     """A dataset on disk; each property reads it anew."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None) -> None:
@@ -276,25 +276,6 @@ class Dataset:
         return retry_rows(
             self.folder, status, {**self._settings, **settings}, cluster=cluster, progress=progress
         )
-
-    def check(self, check: Checks = "default") -> Dataset:
-        """Look at every picture; what is found becomes columns `check_...`, and nothing is rejected by it.
-
-        Args:
-            check: a function of a picture that gives a bool, a number or a text, or a dict of them, for a column each;
-                a check of `comet_magic.checks`; or a list of these. `default` is all of `checks`: `check_blank` and
-                `check_size` (True if it is not of the requested size), `check_duplicate` and `check_near_duplicate`
-                (the file of the earlier picture that is the same or looks alike), `check_dark` and `check_blurred`
-                (0 to 1). What cannot be looked at has its reason in `check_error`.
-
-        Raises:
-            InvalidRequestError: `check` names something else.
-            ConfigurationError: the folder cannot be written.
-        """
-        from .checks import checks_of, look_through
-
-        look_through(self.folder, checks_of(check))
-        return self
 
     def raise_for_failures(self) -> None:
         """Raise unless every row has its picture; for scripts, papermill and CI.

@@ -35,7 +35,10 @@ _LEDGER = (
 # A picture that is here, which most are, needs no look at its call.
 _QUICK = f"{_LEDGER} CASE WHEN p.path IS NULL THEN p.call END"
 _SHARE = "(SELECT COUNT(*) FROM ledger.pictures s WHERE s.call = p.call AND s.path IS NOT NULL)"
-_OUTCOME = "r.key = '', r.error, r.message, c.state, c.error, c.code, c.message, p.path IS NOT NULL"
+_REJECTED = """(SELECT d.decision FROM decisions d WHERE d.key = r.key AND d.copy = r.copy
+    ORDER BY d.number DESC LIMIT 1) = 'reject'"""
+_OUTCOME = f"""r.key = '', r.error, r.message, c.state, c.error, c.code, c.message,
+    CASE WHEN p.path IS NULL THEN 0 WHEN {_REJECTED} THEN 2 ELSE 1 END"""
 
 
 class Group(NamedTuple):
@@ -114,6 +117,8 @@ def _group(found: tuple[Any, ...], run: Run) -> Group:
     copy = None
     if not no_key and (here or state is not None):
         copy = copy_of_row(("", 0, state, "", "images/-" if here else None, error, code, message))
+        if here == 2:
+            copy = copy._replace(outcome="rejected")
     row = IndexedRow(0, "", 0, "", None, None, "{}", row_error, row_message)
     status = row_status(row, copy, run.state)
     if row_error is not None:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Mapping, Sequence
 
-CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled", "forgotten"]
-RowStatus = Literal["done", "refused", "failed", "unknown", "over_budget", "cancelled", "open"]
+CallStatus = Literal["open", "done", "refused", "failed", "unknown", "cancelled", "forgotten", "rejected"]
+RowStatus = Literal["done", "refused", "failed", "unknown", "over_budget", "cancelled", "rejected", "open"]
 
 
 @dataclass(frozen=True)

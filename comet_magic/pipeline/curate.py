@@ -1,0 +1,163 @@
+"""Choosing among the pictures of a dataset: checks, rejecting, keeping, and taking that back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from ..archive import Archive
+from ..errors import InvalidRequestError, SaveError
+from ..text import clean, counted
+from .rows import indexed_records, write_metadata
+from .values import plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..protocol.decisions import RowStatus
+    from .checks import Checks
+
+Which = int | Iterable[Any] | Callable[[Mapping[str, Any]], Any]
+_CONCERNED: dict[str, tuple[RowStatus, ...]] = {"reject": ("done",), "keep": ("done", "rejected")}
+
+
+class Curated:
+    """The part of a dataset's report that chooses among its pictures."""
+
+    folder: Path
+
+    def check(self, check: Checks = "default") -> Self:
+        """Look at every picture; what is found becomes columns `check_...`, and nothing is rejected by it.
+
+        Args:
+            check: a function of a picture that gives a bool, a number or a text, or a dict of them, for a column each;
+                a check of `comet_magic.checks`; or a list of these. `default` is all of `checks`: `check_blank` and
+                `check_size` (True if it is not of the requested size), `check_duplicate` and `check_near_duplicate`
+                (the file of the earlier picture that is the same or looks alike), `check_dark` and `check_blurred`
+                (0 to 1). What cannot be looked at has its reason in `check_error`.
+
+        Raises:
+            InvalidRequestError: `check` names something else.
+            ConfigurationError: the folder cannot be written.
+        """
+        from .checks import checks_of, look_through
+
+        look_through(self.folder, checks_of(check))
+        return self
+
+    def reject(self, which: Which, *, reason: str = "") -> Self:
+        """Take pictures out of the dataset: their rows are `rejected` and not `done`. No file is deleted.
+
+        No run makes them anew by itself, and their money stays counted. Rows that share a picture are rejected
+        together.
+
+        Args:
+            which: a mask with a value for each row of `to_frame()`; places of rows, as in `report[0]`; or a function
+                of a row's mapping. Rows without a picture are passed over.
+            reason: why; the rows have it as `message`.
+
+        Raises:
+            InvalidRequestError: a place or a mask does not fit the rows.
+            ConfigurationError: the folder cannot be used.
+        """
+        return self._decide("reject", which, reason)
+
+    def keep(self, which: Which, *, reason: str = "") -> Self:
+        """Keep pictures, also such as were rejected; takes and raises what `reject` does."""
+        return self._decide("keep", which, reason)
+
+    def undo(self) -> Self:
+        """Take the last decision back, with all pictures that it was on.
+
+        Raises:
+            InvalidRequestError: there is none.
+            ConfigurationError: the folder cannot be used.
+        """
+        archive = Archive(self.folder)
+        try:
+            taken = archive.take_back()
+        finally:
+            archive.close()
+        if not taken:
+            raise InvalidRequestError("there is no decision to take back", param="undo")
+        _write_again(self.folder)
+        return self
+
+    def _decide(self, decision: Literal["reject", "keep"], which: Which, reason: str) -> Self:
+        chosen = _choice(which)
+        places: dict[tuple[str, int], str] = {}
+        place = -1
+        for place, (row, record) in enumerate(indexed_records(self.folder)):
+            if chosen(place, record) and record["outcome"] in _CONCERNED[decision]:
+                places[row.key, row.copy] = clean(reason, limit=400)
+        chosen.check_end(place + 1)
+        if places:
+            archive = Archive(self.folder)
+            try:
+                archive.decide(decision, places)
+            finally:
+                archive.close()
+            _write_again(self.folder)
+        return self
+
+
+def _write_again(folder: Path) -> None:
+    try:
+        write_metadata(folder)
+    except OSError as error:
+        problem = f"metadata.jsonl cannot be written: {error.strerror or type(error).__name__}"
+    else:
+        return
+    raise SaveError(problem, outcome="not_sent", hint="The decision is kept; the next run writes the file.")
+
+
+class _Choice:
+    """Which rows are meant, by place or by what they hold."""
+
+    def __init__(self, function: Callable[[Mapping[str, Any]], Any] | None, values: list[Any]) -> None:
+        self._function = function
+        self._mask = values if values and all(isinstance(value, bool) for value in values) else None
+        self._places = set(values) if self._mask is None else set()
+
+    def __call__(self, place: int, record: Mapping[str, Any]) -> bool:
+        if self._function is not None:
+            return bool(self._function(record))
+        if self._mask is not None:
+            return place < len(self._mask) and self._mask[place]
+        return place in self._places
+
+    def check_end(self, rows: int) -> None:
+        """Refuse a mask of another length, and places that are not there."""
+        if self._mask is not None and len(self._mask) != rows:
+            raise InvalidRequestError(
+                f"the mask has {counted(len(self._mask), 'value')}; there are {counted(rows, 'row')}",
+                param="which",
+            )
+        if any(not 0 <= place < rows for place in self._places):
+            raise InvalidRequestError(
+                f"row {next(place for place in self._places if not 0 <= place < rows)} is not there; "
+                f"there are {counted(rows, 'row')}",
+                param="which",
+            )
+
+
+def _choice(which: Which) -> _Choice:
+    """The rows that are meant.
+
+    Raises:
+        InvalidRequestError: it is neither a mask nor places nor a function.
+    """
+    if callable(which):
+        return _Choice(which, [])
+    try:
+        values = [plain(value) for value in (which if isinstance(which, Iterable) else [which])]
+    except (TypeError, ValueError):
+        values = [None]
+    kinds = {type(value) for value in values}
+    if isinstance(which, (str, Mapping)) or not (kinds <= {bool} or kinds <= {int}):
+        raise InvalidRequestError(
+            f"the rows are given as {clean(type(which).__name__)}; give a mask of True and False for all rows, "
+            "places such as [0, 3], or a function of a row",
+            param="which",
+        )
+    return _Choice(None, values)
