@@ -365,6 +365,10 @@ class RowIndex:
                     self._close()
                     self._connection, self._writes = _open(self.path, write=write), write
                 with self._connection:
+                    if (
+                        write
+                    ):  # before the first look, so that nobody writes between a look and what follows from it
+                        self._connection.execute("BEGIN IMMEDIATE")
                     yield self._connection
             except (sqlite3.Error, OSError) as error:
                 problem = clean(getattr(error, "strerror", None) or error)

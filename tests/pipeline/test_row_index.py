@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from comet_magic.errors import AuthenticationError, CallAbandoned, ConfigurationError, SourceError
 from comet_magic.pipeline import dataset_run, open_dataset
+from comet_magic.pipeline.expand import Row
 from comet_magic.pipeline.row_index import RowIndex
 from tests.pipeline.maker import rows_of
 
@@ -203,3 +205,29 @@ def test_an_index_that_is_a_link_is_not_opened(there: bool, make: Make, tmp_path
 
     assert other.exists() == there
     assert not there or other.read_text() == "mine"
+
+
+def test_two_runs_that_are_through_at_once_join_their_rows(tmp_path: Path) -> None:
+    def add(folder: Path, first: int, both: threading.Barrier) -> None:
+        with RowIndex(folder) as index:
+            number = index.begin(vendor="sandbox", size=None)
+            numbers = range(first, first + 5)
+            keys = [hashlib.sha256(bytes([number])).hexdigest() for number in numbers]
+            index.add(number, [Row(at, f"row {first + at}", None, key, 0, {}) for at, key in enumerate(keys)])
+            both.wait()
+            index.end(index.replace_former(number, keep=True), "complete")
+
+    for attempt in range(20):
+        folder, both = tmp_path / str(attempt), threading.Barrier(2)
+        folder.mkdir()
+        RowIndex(folder).make()
+        threads = [threading.Thread(target=add, args=(folder, first, both)) for first in (0, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with RowIndex(folder) as index:
+            run = index.standing()
+            assert run is not None
+            found = [row.prompt for rows in index.rows(run.number) for row in rows]
+        assert sorted(found) == rows_of(10)
