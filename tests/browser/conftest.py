@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, BrowserContext, ViewportSize
+    from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
     from tests.browser.lab import Notebook, PanelPage, Server
 
@@ -72,14 +72,36 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture(scope="session")
-def desk(lab: Server, context: BrowserContext) -> Notebook:
-    """The one notebook that the tests take turns with: a page and a kernel take most of a test's time."""
+def page(lab: Server, context: BrowserContext) -> Page:
+    """The one page of JupyterLab, in which the tests open their notebooks: a page of its own takes five seconds."""
+    page = context.new_page()
+    page.goto(f"{lab.url}/lab?reset")
+    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget", timeout=120_000)
+    page.evaluate("() => jupyterapp.shell.collapseLeft()")
+    return page
+
+
+@pytest.fixture
+def open_notebook(
+    lab: Server, page: Page, context: BrowserContext, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Notebook]]:
+    """Open a notebook with these cells, in JupyterLab or with place="notebooks" in Notebook 7."""
     from tests.browser.lab import Notebook
 
-    lab.write("desk.ipynb", [""])
-    notebook = Notebook(context.new_page(), lab, "desk.ipynb")
-    notebook.page.evaluate("() => jupyterapp.shell.collapseLeft()")
-    return notebook
+    opened: list[Notebook] = []
+
+    def open_notebook(*cells: str, kernel: str = "python3", place: str = "") -> Notebook:
+        name = f"{request.node.originalname}-{len(opened)}{place}.ipynb"
+        lab.write(name, cells, kernel=kernel)
+        opened.append(Notebook(context.new_page() if place else page, lab, name, place=place))
+        return opened[-1]
+
+    yield open_notebook
+    for notebook in opened:
+        notebook.close()
+        if notebook.page is not page:
+            notebook.page.close()
+    page.set_viewport_size(SCREEN)
 
 
 def settings(sandbox: Sandbox | None, folder: str) -> str:
@@ -94,19 +116,17 @@ def settings(sandbox: Sandbox | None, folder: str) -> str:
 
 
 @pytest.fixture
-def open_panel(desk: Notebook, tmp_path: Path) -> Iterator[Callable[[Sandbox | None], Notebook]]:
+def open_panel(open_notebook: Callable[..., Notebook], tmp_path: Path) -> Callable[..., Notebook]:
     """Show a new panel, before a sandbox or, with None, without a key."""
 
-    def open_panel(sandbox: Sandbox | None) -> Notebook:
-        desk.clear()
-        desk.execute(settings(sandbox, str(tmp_path)))
-        desk.execute("panel = %cometimg_panel\npanel")
-        return desk
+    def open_panel(sandbox: Sandbox | None, **options: str) -> Notebook:
+        notebook = open_notebook(
+            settings(sandbox, str(tmp_path)), "panel = %cometimg_panel\npanel", **options
+        )
+        notebook.run_all()
+        return notebook
 
-    yield open_panel
-    desk.page.set_viewport_size(SCREEN)
-    desk.clear()
-    desk.execute("panel.close(stop=True)\n%unload_ext comet_magic\n%reset -f")
+    return open_panel
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-TIMEOUT = 30_000  # milliseconds; the machine may be busy
+TIMEOUT = 12_000
 OVERRIDES = {
     # Without these the first page asks whether it may fetch news.
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -49,12 +49,22 @@ READY = """() => {
 class Server:
     """A Jupyter server of its own, with folders of its own, on loopback."""
 
-    def __init__(self, folder: Path, *arguments: str, application: str = "jupyterlab") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        application: str = "jupyterlab",
+        files: dict[str, str] | None = None,
+    ) -> None:
+        self.folder, self.application = folder, application
         self.root = folder / "work"
         self.root.mkdir(parents=True)
+        for name, text in (files or {}).items():
+            (self.root / name).write_text(text)
         settings = folder / "settings"
         settings.mkdir()
         (settings / "overrides.json").write_text(json.dumps(OVERRIDES))
+        self.kernels = _install_kernels(folder / "data" / "kernels")
         self.port = _free_port()
         self._log = (folder / "server.log").open("w")
         command = [sys.executable, "-m", application, *self._arguments(application, settings), *arguments]
@@ -65,6 +75,8 @@ class Server:
         self._wait()
 
     def _arguments(self, application: str, settings: Path) -> list[str]:
+        if application == "marimo":
+            return ["run", str(self.root / "app.py"), "--headless", f"--port={self.port}", "--host=127.0.0.1"]
         if application == "voila":
             return [f"--port={self.port}", "--no-browser", "--Voila.ip=127.0.0.1"]
         return [
@@ -96,10 +108,10 @@ class Server:
                 time.sleep(0.1)
         raise RuntimeError(f"the server did not start:\n{self._log_path.read_text()[-4000:]}")
 
-    def write(self, name: str, cells: Sequence[str]) -> Path:
+    def write(self, name: str, cells: Sequence[str], *, kernel: str = "python3") -> Path:
         """A notebook with these cells in the server's folder."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel}
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(nbformat.writes(notebook))
@@ -113,6 +125,21 @@ class Server:
             self._process.kill()
             self._process.wait(20)
         self._log.close()
+
+
+def _install_kernels(folder: Path) -> list[str]:
+    """Make the kernels of COMET_TEST_KERNELS known to a server; gives their names."""
+    names = []
+    for executable in filter(None, os.environ.get("COMET_TEST_KERNELS", "").split(os.pathsep)):
+        names.append(Path(executable).parent.parent.name)
+        spec = {
+            "argv": [executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": names[-1],
+            "language": "python",
+        }
+        (folder / names[-1]).mkdir(parents=True)
+        (folder / names[-1] / "kernel.json").write_text(json.dumps(spec))
+    return names
 
 
 def _free_port() -> int:
@@ -153,32 +180,60 @@ def chromium() -> Iterator[Browser]:
 
 
 class Notebook:
-    """A notebook that is open in JupyterLab or Notebook 7, with a kernel that is ready."""
+    """A notebook that is open in JupyterLab or Notebook 7, with a kernel that is ready.
+
+    Args:
+        page: that of JupyterLab if `place` is "", where the notebook is opened beside others.
+        place: where the server has notebooks on pages of their own.
+    """
 
     def __init__(self, page: Page, server: Server, name: str, *, place: str = "lab/tree") -> None:
         self.page = page
         page.set_default_timeout(TIMEOUT)
-        page.goto(f"{server.url}/{place}/{name}?reset")
+        if place:
+            page.goto(f"{server.url}/{place}/{name}?reset")
+        else:
+            page.evaluate("path => { jupyterapp.commands.execute('docmanager:open', {path}) }", name)
+            page.wait_for_function("path => jupyterapp.shell.currentWidget?.context?.path === path", arg=name)
         self.ready()
+
+    def close(self) -> None:
+        """End the kernel, and close the notebook without saving it."""
+        self.page.evaluate(
+            """() => {
+                const panel = jupyterapp.shell.currentWidget;
+                const session = panel.sessionContext.session;
+                panel.dispose();
+                if (session) jupyterapp.serviceManager.sessions.shutdown(session.id).catch(() => {});
+            }"""
+        )
+
+    def save(self) -> None:
+        """Save the file."""
+        self.page.evaluate("() => jupyterapp.shell.currentWidget.context.save()")
+
+    def source(self) -> list[tuple[str, str]]:
+        """Kind and text of each cell, as they are now."""
+        return [
+            (kind, text)
+            for kind, text in self.page.evaluate(
+                """() => jupyterapp.shell.currentWidget.content.model.sharedModel.cells
+                    .map(cell => [cell.cell_type, cell.getSource()])"""
+            )
+        ]
+
+    def runs(self) -> int:
+        """The highest number of a cell that ran."""
+        return int(
+            self.page.evaluate(
+                """() => Math.max(...jupyterapp.shell.currentWidget.content.model.sharedModel.cells
+                    .map(cell => cell.execution_count ?? 0))"""
+            )
+        )
 
     def ready(self) -> None:
         """Wait until there is a kernel and it has nothing to do."""
         self.page.wait_for_function(READY, timeout=2 * TIMEOUT)
-
-    def clear(self) -> None:
-        """Begin anew: no cell but an empty one, and nothing that runs."""
-        self.page.evaluate(
-            """async () => {
-                const panel = jupyterapp.shell.currentWidget;
-                await panel.sessionContext.session.kernel.interrupt();
-                const model = panel.content.model.sharedModel;
-                model.transact(() => {
-                    model.deleteCellRange(0, model.cells.length);
-                    model.insertCell(0, {cell_type: 'code', source: ''});
-                });
-            }"""
-        )
-        self.ready()
 
     def theme(self, *, dark: bool) -> None:
         """Change the colours, and wait until they have changed."""
@@ -253,24 +308,36 @@ class Notebook:
         self.finished(index)
         return self.text_of(index)
 
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        """The outputs of a cell, as they would be saved."""
+        found: list[dict[str, Any]] = self.page.evaluate(
+            "index => jupyterapp.shell.currentWidget.content.widgets[index].model.outputs.toJSON()", index
+        )
+        return found
+
+    def wait_for_sheet(self, alternative: str) -> None:
+        """Wait until the panel's cell keeps a picture with this alternative text."""
+        self.page.wait_for_function(
+            """alternative => jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.toJSON()
+                .some(output => output.metadata?.['image/jpeg']?.alt === alternative)""",
+            arg=alternative,
+        )
+
     def text_of(self, index: int) -> str:
         """The text of a cell's outputs."""
-        outputs: list[dict[str, Any]] = self.page.evaluate(
-            """index => jupyterapp.shell.currentWidget.content.widgets[index].model.outputs.toJSON()""", index
-        )
         found = []
-        for output in outputs:
+        for output in self.outputs(index):
             text = output.get("text") or output.get("data", {}).get("text/plain") or output.get("evalue", "")
             found.append("".join(text))
         return "".join(found)
 
     @property
     def panel(self) -> PanelPage:
-        return PanelPage(self.page.locator(".comet-panel").first)
+        return PanelPage(self.page.get_by_role("region", name="Image panel").first)
 
 
 class PanelPage:
-    """The panel on a page, as a person finds it: by what stands there."""
+    """The panel on a page, as a person finds it: by roles and names."""
 
     def __init__(self, root: Locator) -> None:
         self.root = root
@@ -279,45 +346,67 @@ class PanelPage:
     def button(self, name: str) -> Locator:
         return self.root.get_by_role("button", name=name, exact=True)
 
+    def box(self, name: str) -> Locator:
+        """A field to type into."""
+        return self.root.get_by_role("textbox", name=name, exact=True)
+
+    def list(self, name: str) -> Locator:
+        """A list to choose from."""
+        return self.root.get_by_role("combobox", name=name, exact=True)
+
+    def group(self, name: str) -> Locator:
+        return self.root.get_by_role("group", name=name, exact=True)
+
+    def dialog(self, name: str) -> Locator:
+        return self.root.get_by_role("dialog", name=name, exact=True)
+
     @property
     def prompt(self) -> Locator:
-        return self.root.get_by_label("Prompt", exact=True)
+        return self.box("Prompt")
 
     @property
-    def model(self) -> Locator:
-        return self.root.get_by_label("Model", exact=True)
-
-    def choose(self, label: str, value: str) -> None:
-        """Choose from a list; returns when the kernel has answered."""
-        self.root.get_by_label(label, exact=True).select_option(label=value)
-
-    def type(self, label: str, value: str) -> None:
-        """Type into a field and leave it."""
-        field = self.root.get_by_label(label, exact=True)
-        field.fill(value)
-        field.press("Tab")
-
-    def generate(self, count: int) -> None:
-        """Press Generate and wait until there are so many thumbnails and the panel is free again."""
-        self.button("Generate").click()
-        self.root.locator(".comet-tile").nth(count - 1).wait_for()
-        self.root.locator(".comet-generate:enabled").wait_for()
+    def price(self) -> Locator:
+        """What the next request costs."""
+        return self.root.get_by_text("Next request")
 
     @property
     def status(self) -> Locator:
-        return self.root.locator(".comet-status")
+        return self.root.get_by_role("status", name="Progress")
+
+    @property
+    def band(self) -> Locator:
+        return self.root.get_by_role("status", name="Kernel")
 
     @property
     def alert(self) -> Locator:
         return self.root.get_by_role("alert")
 
     @property
-    def picture(self) -> Locator:
-        return self.root.locator(".comet-figure img")
+    def requests(self) -> Locator:
+        return self.root.get_by_role("list", name="Requests").get_by_role("listitem")
 
     @property
-    def thumbnails(self) -> Locator:
-        return self.root.locator(".comet-tile img")
+    def pictures(self) -> Locator:
+        """The pictures of the gallery."""
+        return self.root.get_by_role("listbox", name="Gallery").get_by_role("option")
 
-    def code(self, name: str) -> Locator:
-        return self.root.locator(f".comet-code-{name} pre")
+    def ask_for(self, prompt: str, *, model: str = "dall-e-2", size: str = "256x256") -> PanelPage:
+        """Fill in a form that asks for one small picture, and wait until it may be sent."""
+        self.list("Model").select_option(model)
+        if size:
+            self.list("Size").select_option(size)
+        self.prompt.fill(prompt)
+        return self
+
+    def generate(self, *, asked: bool = False) -> None:
+        """Press Generate; with `asked` answer the question before real money is spent."""
+        self.root.locator("button:enabled", has_text="Generate").click()
+        if asked:
+            self.button("Send").click()
+
+    def open(self, name: str) -> Locator:
+        """Open a picture of the gallery large; gives the dialog."""
+        self.pictures.filter(has=self.root.page.locator("img")).and_(
+            self.root.get_by_role("option", name=name, exact=True)
+        ).click()
+        return self.dialog("Picture")

@@ -56,6 +56,7 @@ class Item:
     options: Mapping[str, Any] | None
     load: Callable[[], Images] = field(repr=False)
     notice: str = ""
+    starred: bool = False
     before: bytes = field(default=b"", repr=False)  # the picture that was edited
     thumbnail: bytes = field(default=b"", repr=False)
 
@@ -69,7 +70,12 @@ class Item:
             "width": self.width,
             "height": self.height,
         }
-        more = {"notice": self.notice, "options": self.options is not None, "edited": bool(self.before)}
+        more = {
+            "notice": self.notice,
+            "options": self.options is not None,
+            "edited": bool(self.before),
+            "starred": self.starred,
+        }
         return {**facts, **{name: value for name, value in more.items() if value}}
 
     def details(self) -> tuple[dict[str, Any], bytes]:
@@ -121,7 +127,17 @@ def archived(archive: Archive, entry: Entry) -> list[Item]:
         load = partial(images_of, archive, alone)
         name = f"{entry.id}.{stored.position}"
         items.append(
-            Item(name, entry.id, entry.prompt or "", line, stored.width, stored.height, options, load)
+            Item(
+                name,
+                entry.id,
+                entry.prompt or "",
+                line,
+                stored.width,
+                stored.height,
+                options,
+                load,
+                starred=stored.starred,
+            )
         )
     return items
 

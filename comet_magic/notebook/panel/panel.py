@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from ...errors import CometError, ConfigurationError
+from ...archive import star_files
+from ...errors import CometError, ConfigurationError, InvalidRequestError
 from ...images.strokes import draw_strokes
 from ...outputs import display_bundle, running_shell
 from ...text import clean
@@ -225,8 +226,9 @@ class Panel(anywidget.AnyWidget):
         """Take a command, on whatever thread the kernel reads it."""
         kind, name = (command.get("kind"), command.get("id")) if isinstance(command, dict) else (None, None)
         act = _ACTS.get(kind) if isinstance(kind, str) else None
-        if act is None or not isinstance(name, str) or self._work is None:
+        if not isinstance(name, str) or self._work is None:
             return
+        act = act or _unknown
         again = name in self._asked
         self._asked.add(name)
         if kind == "stop":  # at once, also while the worker reads a large picture
@@ -248,7 +250,9 @@ class Panel(anywidget.AnyWidget):
                 work.post({"id": command["id"], **reply[0]}, reply[1])
         except BaseException as fault:  # noqa: BLE001 - on this thread nobody else would see it
             error = told(fault) if isinstance(fault, CometError) else clean(fault) or type(fault).__name__
-            if command["kind"] not in ("thumbs", *SPENDS) or not isinstance(fault, StaleClickError):
+            if isinstance(fault, StaleClickError):
+                work.tell(str(fault))
+            else:
                 work.fail(fault)
         work.post(
             {"kind": "ack", "id": command["id"], "ok": not error, "error": error, "now": time.time() * 1000},
@@ -281,6 +285,10 @@ def _cell() -> tuple[str, str]:
 
 def _nothing(work: Work, command: Command, buffers: list[bytes]) -> None:
     """Only be acknowledged."""
+
+
+def _unknown(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    raise InvalidRequestError("the panel was made by another version; run this cell again")
 
 
 def _hello(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001 - as all of them
@@ -345,6 +353,17 @@ def _reuse(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa:
         work.tell("The form holds the settings of this picture.")
 
 
+def _star(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
+    item, on = _item(work, command), command.get("on") is True
+    path = item.load().pictures[0].path
+    if path is None:
+        raise InvalidRequestError("this picture is in no archive, so it can have no star")
+    star_files([str(path)], on=on)
+    with work.lock:
+        item.starred = on
+        work.changed()
+
+
 def _use(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
     item = _item(work, command)
     with work.lock:
@@ -388,7 +407,8 @@ def _mask(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: 
 def _find(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
     offset = max(0, int(command.get("offset", 0)))
     words, model, day = (str(command.get(name, "")) for name in ("words", "model", "day"))
-    items, more = work.find(words, model=model, day=day, offset=offset, limit=FOUND)
+    starred = command.get("starred") is True
+    items, more = work.find(words, model=model, day=day, starred=starred, offset=offset, limit=FOUND)
     facts = [item.facts() for item in items]
     return {"kind": "found", "items": facts, "more": more, "offset": offset, "next": offset + FOUND}, []
 
@@ -422,6 +442,8 @@ _ACTS: dict[str, Any] = {
     "save": _save,
     "hide": _hide,
     "reuse": _reuse,
+    "more": _reuse,
+    "star": _star,
     "use": _use,
     "attach": _attach,
     "detach": _detach,

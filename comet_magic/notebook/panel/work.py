@@ -391,7 +391,9 @@ class Work:
                 self.post(message, [small(data, PREVIEW)[0]])
         self.changed()
 
-    def find(self, words: str, *, model: str, day: str, offset: int, limit: int) -> tuple[list[Item], bool]:
+    def find(
+        self, words: str, *, model: str, day: str, starred: bool, offset: int, limit: int
+    ) -> tuple[list[Item], bool]:
         """Pictures of the archive, newest first, and whether there are more."""
         from datetime import date
 
@@ -402,7 +404,8 @@ class Work:
                 f"the day is {clean(day, limit=20)}; it must be like 2026-11-22"
             ) from None
         archive = archive_of_panel()
-        entries = archive.history(words, limit=offset + limit + 1, model=model or None, since=since)
+        most = offset + limit + 1
+        entries = archive.history(words, limit=most, model=model or None, since=since, starred=starred)
         items = [item for entry in entries[offset : offset + limit] for item in archived(archive, entry)]
         with self.lock:
             for item in items:
