@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import comet_magic as cm
-from comet_magic.archive import Archive, database
+from comet_magic.archive import Archive, ledger
 from comet_magic.images import Images
 from comet_magic.sandbox import start_sandbox
 from tests.images_made import made, picture
@@ -239,7 +239,7 @@ def test_a_short_answer_is_handed_over_where_warnings_are_errors(
 
 
 def test_locks_are_looked_for_without_touching_a_database(tmp_path: Path) -> None:
-    assert database.has_locks(tmp_path)
-    assert database.has_locks(tmp_path / "nowhere")
+    assert ledger.has_locks(tmp_path)
+    assert ledger.has_locks(tmp_path / "nowhere")
     assert list(tmp_path.iterdir()) == []
     Archive(tmp_path / "archive").close()

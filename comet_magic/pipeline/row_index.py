@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 from urllib.parse import quote
 
-from ..archive.ledger import BUSY, open_to_read, open_to_write, refuse_code
+from ..archive.ledger import BUSY, has_locks, open_to_read, open_to_write, refuse_code
 from ..archive.records import is_hash
 from ..errors import ConfigurationError
 from ..text import clean
@@ -340,13 +340,8 @@ class RowIndex:
         """
         with self._opened() as connection:
             connection.commit()  # nothing is attached inside of a transaction
-            place = f"file:{quote(str(ledger.absolute()))}?mode=ro" if ledger.exists() else ":memory:"
-            connection.execute("ATTACH DATABASE ? AS ledger", (place,))
+            _attach(connection, ledger)
             try:
-                if not connection.execute(
-                    "SELECT 1 FROM ledger.sqlite_master WHERE name = 'calls'"
-                ).fetchone():
-                    connection.executescript(_NO_LEDGER)
                 if not connection.execute(
                     "SELECT 1 FROM ledger.sqlite_master WHERE name = 'decisions'"
                 ).fetchone():
@@ -421,6 +416,28 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'whole'").fetchone():
         connection.execute("CREATE TEMP TABLE whole (run INTEGER)")  # of 0.1.0
     return connection
+
+
+def _attach(connection: sqlite3.Connection, ledger: Path) -> None:
+    """Attach a ledger to read it, also where nothing can be written or locked; empty tables if there is none."""
+    address = f"file:{quote(str(ledger.absolute()))}?mode=ro"
+    has_log = ledger.with_name(f"{ledger.name}-wal").exists()
+    places = [address, f"{address}&immutable=1"] if ledger.exists() else [":memory:"]
+    if not has_log and not has_locks(ledger.parent):  # a lock would be waited for
+        del places[:-1]
+    for place in places:
+        try:
+            connection.execute("ATTACH DATABASE ? AS ledger", (place,))
+            found = connection.execute("SELECT 1 FROM ledger.sqlite_master WHERE name = 'calls'").fetchone()
+        except sqlite3.OperationalError:
+            if any(name == "ledger" for _, name, _ in connection.execute("PRAGMA database_list")):
+                connection.execute("DETACH DATABASE ledger")
+            if has_log or place == places[-1]:
+                raise
+        else:
+            if not found:
+                connection.executescript(_NO_LEDGER)
+            return
 
 
 def _join(connection: sqlite3.Connection, run: int, former: int) -> None:
