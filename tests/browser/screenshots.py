@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from comet_magic.sandbox import Sandbox, start_sandbox
-from tests.browser.lab import Notebook, PanelPage, Server, chromium
+from tests.browser.lab import Notebook, Server, chromium
 
 PROMPTS = (
     "A paper boat floating on calm water at sunrise",
@@ -27,70 +27,80 @@ PROMPTS = (
 class Scene:
     """What is done with the panel before it is photographed, and where."""
 
-    act: Callable[[PanelPage], None]
+    act: Callable[[Notebook], None]
     width: int = 1360
     dark: bool = False
     key: bool = True
     delay: float = 0.0
     fail: str | None = None
+    window: bool = False  # a dialog covers the whole window
 
 
-def _empty(panel: PanelPage) -> None:
-    panel.button("Generate").wait_for()
+def _empty(notebook: Notebook) -> None:
+    notebook.panel.button("Generate").wait_for()
 
 
-def _made(panel: PanelPage) -> None:
-    panel.choose("Quality", "low")
-    panel.type("Size", "3:2")
+def _made(notebook: Notebook) -> None:
+    panel = notebook.panel
+    panel.list("Model").select_option("gpt-image-2")
+    panel.list("Size").select_option("3:2")
+    panel.list("Quality").select_option("low")
     for number, prompt in enumerate(PROMPTS, 1):
         panel.prompt.fill(prompt)
-        panel.generate(number)
-    panel.root.locator(".comet-tile button").last.click()
-    panel.root.locator(f".comet-figure img[alt='{PROMPTS[0]}']").wait_for()
+        panel.generate(asked=number == 1)
+        panel.pictures.nth(number - 1).locator("img[src]").wait_for()
     panel.prompt.fill(PROMPTS[0])
 
 
-def _refused(panel: PanelPage) -> None:
-    panel.choose("Quality", "high")
+def _refused(notebook: Notebook) -> None:
+    panel = notebook.panel
     panel.prompt.fill(PROMPTS[4])
-    panel.button("Generate").click()
+    panel.generate(asked=True)
     panel.alert.wait_for()
 
 
-def _working(panel: PanelPage) -> None:
-    panel.choose("Quality", "low")
-    panel.root.get_by_label("Show previews while it works").check()
-    panel.root.get_by_label("Pictures", exact=True).fill("3")
-    panel.prompt.fill(PROMPTS[1])
-    panel.button("Generate").click()
-    panel.root.locator(".comet-part img").nth(2).wait_for()
-
-
-def _stopped(panel: PanelPage) -> None:
-    panel.choose("Quality", "low")
-    panel.prompt.fill(PROMPTS[5])
-    panel.button("Generate").click()
-    panel.root.get_by_text("Waiting for the model").wait_for()
-    panel.button("Stop").click()
-    panel.root.get_by_text("in the background").wait_for()
-
-
-def _compared(panel: PanelPage) -> None:
-    _made(panel)
-    panel.button("Compare").click()
-    panel.root.locator(".comet-tile button").first.click()
-    panel.root.locator(".comet-side-by-side img").nth(1).wait_for()
-
-
-def _gallery(panel: PanelPage) -> None:
-    panel.choose("Quality", "low")
-    panel.root.get_by_label("Pictures", exact=True).fill("8")
-    for number, prompt in enumerate(PROMPTS[:3], 1):
+def _queue(notebook: Notebook) -> None:
+    panel = notebook.panel
+    panel.list("Model").select_option("gpt-image-2")
+    panel.list("Quality").select_option("low")
+    for number, prompt in enumerate(PROMPTS[:3]):
         panel.prompt.fill(prompt)
-        panel.generate(min(20, 8 * number))
-    panel.root.get_by_role("button", name="Archive").click()
-    panel.root.locator(".comet-count").filter(has_text="Reading").wait_for()
-    panel.root.locator(".comet-count").filter(has_text="1 to 20 of").wait_for()
+        panel.generate(asked=number == 0)
+        panel.requests.nth(number).wait_for()
+
+
+def _question(notebook: Notebook) -> None:
+    panel = notebook.panel
+    panel.prompt.fill(PROMPTS[1])
+    panel.generate()
+    panel.group("Confirm").wait_for()
+
+
+def _brush(notebook: Notebook) -> None:
+    _made(notebook)
+    panel, mouse = notebook.panel, notebook.page.mouse
+    panel.open(PROMPTS[0]).get_by_role("button", name="Edit this").click()
+    panel.button("Draw mask").click()
+    place = panel.dialog("Draw mask").get_by_role("application", name="Mask").bounding_box()
+    assert place is not None
+    mouse.move(place["x"] + place["width"] * 0.3, place["y"] + place["height"] * 0.4)
+    mouse.down()
+    mouse.move(place["x"] + place["width"] * 0.6, place["y"] + place["height"] * 0.5, steps=12)
+    mouse.up()
+
+
+def _lightbox(notebook: Notebook) -> None:
+    _made(notebook)
+    notebook.panel.open(PROMPTS[1]).get_by_role("img", name=PROMPTS[1]).wait_for()
+    notebook.page.wait_for_function(
+        "() => [...document.querySelectorAll('dialog img')].every(image => image.naturalWidth > 1000)"
+    )
+
+
+def _dead(notebook: Notebook) -> None:
+    _made(notebook)
+    notebook.shut_down()
+    notebook.panel.band.wait_for()
 
 
 SCENES = {
@@ -98,25 +108,32 @@ SCENES = {
     "light": Scene(_made),
     "dark": Scene(_made, dark=True),
     "narrow": Scene(_made, width=516),
+    "question": Scene(_question),
+    "brush": Scene(_brush, window=True),
+    "lightbox": Scene(_lightbox, window=True, dark=True),
+    "queue": Scene(_queue, delay=60.0),
     "error": Scene(_refused, fail="moderation"),
-    "working": Scene(_working, delay=8.0),
-    "stopped": Scene(_stopped, delay=8.0),
-    "compared": Scene(_compared),
-    "gallery": Scene(_gallery, dark=True),
+    "dead": Scene(_dead),
 }
 
 
 def _shoot(browser: Browser, server: Server, name: str, scene: Scene, path: Path) -> None:
     with start_sandbox(delay=scene.delay, fail=scene.fail) as sandbox:
         server.write(f"{name}.ipynb", [_settings(sandbox if scene.key else None), "%cometimg_panel"])
-        context = browser.new_context(viewport={"width": scene.width, "height": 2400})
+        height = 900 if scene.window else 2400
+        context = browser.new_context(
+            viewport={"width": scene.width, "height": height}, device_scale_factor=2
+        )
         page = context.new_page()
         notebook = Notebook(page, server, f"{name}.ipynb")
         page.evaluate("() => jupyterapp.shell.collapseLeft()")
         notebook.theme(dark=scene.dark)
         notebook.run_all()
-        scene.act(notebook.panel)
-        notebook.panel.root.screenshot(path=path)
+        scene.act(notebook)
+        if scene.window:
+            page.screenshot(path=path)
+        else:
+            notebook.panel.root.screenshot(path=path)
         context.close()
 
 
@@ -124,7 +141,7 @@ def _settings(sandbox: Sandbox | None) -> str:
     load = "%load_ext comet_magic"
     if sandbox is None:
         return load
-    return f"import os; os.environ.update(COMETAPI_KEY='sandbox', COMETAPI_BASE_URL={sandbox.base_url!r})\n{load}"
+    return f"import os; os.environ.update(COMETAPI_KEY='sk-shown', COMETAPI_BASE_URL={sandbox.base_url!r})\n{load}"
 
 
 def main(folder: Path, names: list[str]) -> None:
