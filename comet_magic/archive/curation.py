@@ -1,4 +1,7 @@
-"""Decisions on pictures: kept, rejected, made once more. The latest on a picture counts; none deletes a file."""
+"""Decisions on pictures: kept, rejected, made once more. The latest on a picture counts; none deletes a file.
+
+The reason of a `reroll` is the index of the copy that is shown from then on.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,12 @@ REROLLED = 1 << 20  # the first copy index of pictures that take the place of re
 
 
 class Verdict(NamedTuple):
-    """The latest decision on a picture.
+    """What was decided on a picture.
 
     Attributes:
-        decision: `keep`, `reject`, or `reroll`: the copy of number `by` is shown in its place.
-        reason: why, in the user's words, or "".
+        decision: the latest: `keep`, `reject` or `reroll`.
+        reason: of that one, in the user's words, or "".
+        by: the index of the copy that was made in its place and is shown; None if there is none.
     """
 
     decision: str
@@ -29,16 +33,35 @@ class Verdict(NamedTuple):
     by: int | None
 
 
+_OF_KEYS = "key IN (SELECT value FROM json_each(?))"
+
+
 def verdicts(ledger: Ledger, keys: Iterable[str]) -> dict[tuple[str, int], Verdict]:
-    """The latest decision on each picture of these keys, by key and copy."""
-    query = """SELECT key, copy, decision, reason, MAX(number) FROM decisions
-        WHERE key IN (SELECT value FROM json_each(?)) GROUP BY key, copy"""
-    found = {}
-    for key, copy, decision, reason, _ in ledger.rows(query, (json.dumps(list(keys)),)):
-        text = clean(reason, limit=400) if reason else ""
-        by = int(text) if decision == "reroll" and text.isascii() and text.isdecimal() else None
-        found[key, copy] = Verdict(decision, text, by)
-    return found
+    """What was decided on the pictures of these keys, by key and copy."""
+    names = (json.dumps(list(keys)),)
+    latest = f"SELECT key, copy, decision, reason, MAX(number) FROM decisions WHERE {_OF_KEYS} {{}} GROUP BY key, copy"  # noqa: S608
+    by = {
+        (key, copy): index
+        for key, copy, _, reason, _ in ledger.rows(latest.format("AND decision = 'reroll'"), names)
+        if (index := _index_in(reason)) is not None
+    }
+    return {
+        (key, copy): Verdict(decision, clean(reason, limit=400) if reason else "", by.get((key, copy)))
+        for key, copy, decision, reason, _ in ledger.rows(latest.format(""), names)
+    }
+
+
+def replacements(ledger: Ledger, keys: Iterable[str]) -> set[tuple[str, int]]:
+    """Key and copy of each picture that was ever shown in the place of one of these keys, unless it was taken back."""
+    query = f"SELECT key, reason FROM decisions WHERE decision = 'reroll' AND {_OF_KEYS}"  # noqa: S608
+    found = ledger.rows(query, (json.dumps(list(keys)),))
+    return {(key, index) for key, reason in found if (index := _index_in(reason)) is not None}
+
+
+def _index_in(reason: object) -> int | None:
+    """The copy index in the reason of a `reroll`; None in one that is not made as ours."""
+    text = str(reason)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None
 
 
 def decide(ledger: Ledger, decision: str, reasons: Mapping[tuple[str, int], str]) -> None:

@@ -18,7 +18,7 @@ from ..request import ImageRequest, Inputs
 from ..text import clean, clean_url
 from . import layout
 from .claims import copy_of_row
-from .curation import verdicts
+from .curation import replacements, verdicts
 from .holdings import Holdings, holdings
 from .known_folders import known_folders
 from .ledger import Ledger
@@ -119,10 +119,18 @@ class Reader:
         while batch := list(islice(remaining, _KEYS_AT_ONCE)):
             for row in self._ledger.rows(query, (json.dumps(batch),)):
                 found[row[0], row[1]] = _HERE if row[2] is None else copy_of_row(row)
+            shown: dict[tuple[str, int], Copy] = {}
             for place, verdict in verdicts(self._ledger, batch).items():
-                if verdict.decision == "reject" and place in found and found[place].outcome == "done":
-                    found[place] = found[place]._replace(outcome="rejected", message=verdict.reason)
+                copy = found.get(place if verdict.by is None else (place[0], verdict.by))
+                if copy and verdict.decision == "reject" and copy.outcome == "done":
+                    copy = copy._replace(outcome="rejected", message=verdict.reason)
+                shown |= {place: copy} if copy else {}
+            found |= shown
         return found
+
+    def replacements(self, keys: Iterable[str]) -> set[tuple[str, int]]:
+        """Key and copy of each picture that is, or was, shown in the place of a rejected one of these keys."""
+        return replacements(self._ledger, keys)
 
     def held(self, key: str) -> list[Held]:
         """The copies of a request that no new call may take, by number."""

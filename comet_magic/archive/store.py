@@ -355,8 +355,12 @@ class Archive(Reader, ForkHooks):
                 {"on": on, "now": time.time(), "id": entry.id, "paths": paths and json.dumps(list(paths))},
             )
 
-    def decide(self, decision: Literal["keep", "reject"], reasons: Mapping[tuple[str, int], str]) -> None:
+    def decide(
+        self, decision: Literal["keep", "reject", "reroll"], reasons: Mapping[tuple[str, int], str]
+    ) -> None:
         """Note one decision on pictures by key and copy, each with its reason; the latest on a picture counts.
+
+        The reason of `reroll` is the index of the copy that is shown from now on.
 
         Raises:
             ConfigurationError: the ledger cannot be written.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from ..archive import Archive
 from ..errors import InvalidRequestError, SaveError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..protocol.decisions import RowStatus
     from .checks import Checks
+    from .dataset import RetryOptions
 
 Which = int | Iterable[Any] | Callable[[Mapping[str, Any]], Any]
 _CONCERNED: dict[str, tuple[RowStatus, ...]] = {"reject": ("done",), "keep": ("done", "rejected")}
@@ -25,6 +26,7 @@ class Curated:
     """The part of a dataset's report that chooses among its pictures."""
 
     folder: Path
+    _settings: Mapping[str, Any]
 
     def check(self, check: Checks = "default") -> Self:
         """Look at every picture; what is found becomes columns `check_...`, and nothing is rejected by it.
@@ -65,6 +67,28 @@ class Curated:
     def keep(self, which: Which, *, reason: str = "") -> Self:
         """Keep pictures, also such as were rejected; takes and raises what `reject` does."""
         return self._decide("keep", which, reason)
+
+    def reroll(self, *, cluster: Any = None, progress: bool = True, **settings: Unpack[RetryOptions]) -> Self:
+        """Make one further picture for each rejected row; the row shows it from then on, also after later runs.
+
+        The old one stays on disk. All of it is paid and counts in every limit; a row whose picture fails stays
+        rejected. A picture that an earlier reroll paid for and that no row shows is taken first, free.
+
+        Args:
+            cluster: as of `generate_dataset`.
+            progress: as of `generate_dataset`.
+            **settings: as of `retry`.
+
+        Raises:
+            InvalidRequestError: no row is rejected.
+            ConfigurationError: the rows cannot be sent as they were: to another server, or their prompts are not kept.
+            CometError: as `generate_dataset` does.
+        """
+        from .retry import reroll_rows
+
+        reroll_rows(self.folder, {**self._settings, **settings}, cluster=cluster, progress=progress)
+        _write_again(self.folder)
+        return self
 
     def undo(self) -> Self:
         """Take the last decision back, with all pictures that it was on.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
+from ..archive import Archive
+from ..archive.curation import REROLLED
 from ..errors import CometError, ConfigurationError, InvalidRequestError
 from ..request import ImageRequest, RequestTemplate
 from ..request.checks import check_names
@@ -12,13 +15,16 @@ from ..text import clean
 from .dataset import Redo, RetryOptions, job_of, warn_of_billing_twice
 from .dataset_run import DatasetRun
 from .expand import Expander, Row
-from .row_index import IndexedRow, RowIndex
+from .row_index import IndexedRow, RowIndex, Run
+from .rows import indexed_records
 from .source import Source, SourceRow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from ..archive import Copy
+    from .dataset import DatasetJob
     from .report import Dataset
 
 
@@ -26,18 +32,67 @@ def retry_rows(
     folder: Path, status: Redo, options: Mapping[str, Any], *, cluster: Any, progress: bool
 ) -> Dataset:
     """Send the rows of a dataset again that ended so. `Dataset.retry` explains the parameters."""
-    with RowIndex(folder) as index:
-        run = index.standing()
-    if run is None:
-        raise ConfigurationError(
-            f"{clean(folder)} has no rows", hint="generate_dataset(source, out) gives it some."
-        )
+    check_names(options, RetryOptions.__annotations__)
+    run = _standing(folder)
 
     def rows() -> Iterator[SourceRow]:
         with RowIndex(folder) as index:
             for batch in index.rows(run.number):
                 for row in batch:
                     yield SourceRow({"row": row}, f"row {row.position}")
+
+    job = _job(folder, run, Source(rows, size=run.read), {**options, "redo": status})
+    warn_of_billing_twice(job)
+    return DatasetRun(job, cluster=cluster, progress=progress).report()
+
+
+def reroll_rows(folder: Path, options: Mapping[str, Any], *, cluster: Any, progress: bool) -> None:
+    """Make one further copy for each rejected row, which is shown in its place. `Dataset.reroll` explains it."""
+    check_names(options, RetryOptions.__annotations__)
+    run = _standing(folder)
+    rejected = {
+        (row.key, row.copy): row for row, record in indexed_records(folder) if record["outcome"] == "rejected"
+    }
+    if not rejected:
+        raise InvalidRequestError(
+            "no row is rejected, so none is made anew; reject some first", param="reroll"
+        )
+    archive = Archive(folder)
+    try:
+        taken = archive.replacements(key for key, _ in rejected)
+        # one that was made and not shown, because its run was killed, is taken first: it is paid
+        free = {key: (n for n in count(REROLLED) if (key, n) not in taken) for key, _ in rejected}
+        further = {place: row._replace(copy=next(free[row.key])) for place, row in rejected.items()}
+        rows = [SourceRow({"row": row}, f"row {row.position}") for row in further.values()]
+        job = _job(folder, run, Source(lambda: iter(rows), size=len(rows)), options)
+        try:
+            DatasetRun(job, cluster=cluster, progress=progress).report()
+        finally:
+            copies = archive.copies(row.key for row in further.values())
+            made = {place: row.copy for place, row in further.items() if _is_done(copies, row)}
+            if made:
+                archive.decide("reroll", {place: str(copy) for place, copy in made.items()})
+    finally:
+        archive.close()
+
+
+def _is_done(copies: Mapping[tuple[str, int], Copy], row: IndexedRow) -> bool:
+    copy = copies.get((row.key, row.copy))
+    return copy is not None and copy.outcome == "done"
+
+
+def _standing(folder: Path) -> Run:
+    with RowIndex(folder) as index:
+        run = index.standing()
+    if run is None:
+        raise ConfigurationError(
+            f"{clean(folder)} has no rows", hint="generate_dataset(source, out) gives it some."
+        )
+    return run
+
+
+def _job(folder: Path, run: Run, source: Source, options: Mapping[str, Any]) -> DatasetJob:
+    """The job that sends rows of the index, as they were sent before."""
 
     def expander(_: Mapping[str, Any], **facts: Any) -> Expander:
         if facts["vendor"] != run.vendor:
@@ -47,12 +102,7 @@ def retry_rows(
             )
         return IndexedRows(facts["vendor"], facts["price_per_image"])
 
-    check_names(options, RetryOptions.__annotations__)
-    job = job_of(
-        folder, lambda: Source(rows, size=run.read), expander, {**options, "redo": status}, kept=True
-    )
-    warn_of_billing_twice(job)
-    return DatasetRun(job, cluster=cluster, progress=progress).report()
+    return job_of(folder, lambda: source, expander, {**options}, kept=True)
 
 
 class IndexedRows(Expander):

@@ -68,7 +68,7 @@ _NO_LEDGER = """
 CREATE TABLE ledger.pictures (key, copy, call, path);
 CREATE TABLE ledger.calls (number, state, error, code, message, cost, seconds);
 """
-_NO_DECISIONS = "CREATE TEMP TABLE decisions (key, copy, number, decision)"  # of 0.1.0
+_NO_DECISIONS = "CREATE TEMP TABLE decisions (key, copy, number, decision, reason)"  # of 0.1.0
 _RUNS = "SELECT number, started, vendor, size, state, (SELECT COUNT(*) FROM rows WHERE run = number) AS read FROM runs"
 _WHOLE = "(number IN (SELECT run FROM whole) OR state = 'complete')"  # 0.1.0 kept no table `whole`
 # The run whose rows the dataset has: a whole one, or else the oldest that has any; a newer one removes it when it

@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 50  # values of a column
 _OWN = {"model": "r.model", "prompt": "r.prompt", "parameters": "r.parameters"}
-_LEDGER = (
-    "LEFT JOIN ledger.pictures p ON p.key = r.key AND p.copy = r.copy LEFT JOIN ledger.calls c ON c.number = "
-)
+_DECIDED = "FROM decisions d WHERE d.key = r.key AND d.copy = r.copy"
+# The copy that a row shows: one that was made in the place of a rejected one, or its own.
+_SHOWN = f"""COALESCE((SELECT CAST(d.reason AS INTEGER) {_DECIDED} AND d.decision = 'reroll'
+    ORDER BY d.number DESC LIMIT 1), r.copy)"""
+_LEDGER = f"LEFT JOIN ledger.pictures p ON p.key = r.key AND p.copy = {_SHOWN} LEFT JOIN ledger.calls c ON c.number = "
 # A picture that is here, which most are, needs no look at its call.
 _QUICK = f"{_LEDGER} CASE WHEN p.path IS NULL THEN p.call END"
 _SHARE = "(SELECT COUNT(*) FROM ledger.pictures s WHERE s.call = p.call AND s.path IS NOT NULL)"
-_REJECTED = """(SELECT d.decision FROM decisions d WHERE d.key = r.key AND d.copy = r.copy
-    ORDER BY d.number DESC LIMIT 1) = 'reject'"""
+_REJECTED = f"""(SELECT d.decision {_DECIDED} ORDER BY d.number DESC LIMIT 1) = 'reject'"""
 _OUTCOME = f"""r.key = '', r.error, r.message, c.state, c.error, c.code, c.message,
     CASE WHEN p.path IS NULL THEN 0 WHEN {_REJECTED} THEN 2 ELSE 1 END"""
 

@@ -78,3 +78,64 @@ def test_what_does_not_name_rows_is_refused_and_decides_nothing(make, which, sai
     with pytest.raises(InvalidRequestError, match=said):
         report.reject(which)
     assert statuses(report) == ["done"] * 4
+
+
+def test_a_reroll_pays_one_further_picture_for_each_rejected_row_which_shows_it_from_then_on(
+    endpoint, make
+) -> None:
+    report = make(TABLE)
+    before = [record["file_name"] for record in report.records()]
+    report.reject([0, 2]).reroll(progress=False)
+    after = [record["file_name"] for record in report.records()]
+
+    assert statuses(report) == ["done"] * 4
+    assert [old == new for old, new in zip(before, after, strict=True)] == [False, True, False, True]
+    assert all((report.folder / name).is_file() for name in before)
+    assert endpoint.paid == 6
+    assert report.counts["done"] == 4
+    assert report.spend.spent == pytest.approx(0.24)
+    assert sum(report.by("label").to_frame()["cost"]) == pytest.approx(0.16)
+
+    again = make([*TABLE, TABLE[0]])  # one row more of the same prompt has a picture of its own
+    assert [record["file_name"] for record in again.records()][:4] == after
+    assert endpoint.paid == 7
+    assert len({record["file_name"] for record in again.records()}) == 5
+
+
+def test_a_rerolled_picture_can_be_rejected_and_rerolled_again_and_all_be_taken_back(endpoint, make) -> None:
+    report = make(TABLE[:1])
+    names = [report[0]["file_name"]]
+    for _ in range(2):
+        report.reject(0, reason="worse").reroll(progress=False)
+        names.append(report[0]["file_name"])
+
+    assert len(set(names)) == 3
+    assert endpoint.paid == 3
+    assert statuses(report.undo()) == ["rejected"]
+    assert report.undo()[0]["file_name"] == names[1]
+    assert report.undo().undo()[0]["file_name"] == names[0]
+
+
+def test_a_reroll_without_a_rejected_row_is_an_error_and_sends_nothing(endpoint, make) -> None:
+    report = make(TABLE)
+    with pytest.raises(InvalidRequestError, match="no row is rejected"):
+        report.reroll(progress=False)
+    assert endpoint.paid == 4
+
+
+def test_a_reroll_keeps_the_budget_of_the_dataset_and_what_it_could_not_buy_stays_rejected(
+    endpoint, make
+) -> None:
+    report = make(TABLE).reject([0, 1]).reroll(progress=False, max_cost=0.21)
+
+    assert sorted(statuses(report)) == ["done", "done", "done", "rejected"]
+    assert endpoint.paid == 5
+
+
+def test_a_reroll_takes_a_picture_that_is_paid_and_not_shown_before_it_pays(endpoint, make) -> None:
+    report = make(TABLE[:1]).reject(0).reroll(progress=False)
+    name = report[0]["file_name"]
+    report.undo().reroll(progress=False)
+
+    assert report[0]["file_name"] == name
+    assert endpoint.paid == 2
