@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,10 @@ from ...catalog import (
     resolve_size,
     suggest,
 )
-from ...errors import CometError, InvalidRequestError
+from ...errors import CometError, ConfigurationError, InvalidRequestError
 from ...images import prepare_inputs
 from ...money import Price, dollars, optional_dollars, parse_dollars
+from ...preset_files import presets, with_preset
 from ...request import requests_of
 from ...request.checks import check_value
 from ...text import clean, counted, looks_like_key
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
     from ...request import ImageRequest, Inputs
 
 BLANK = "-"  # stands for a prompt where only the parameters are asked about
-FIRST = ("size", "quality", "n", "style")  # the others are behind "More options"
-CALL = ("timeout", "max_cost", "reuse", "extra")
+FIRST = ("size", "quality", "n", "style", "preset")  # the others are behind "More options"
+CALL = ("preset", "timeout", "max_cost", "reuse", "extra")
 NAMES = (*(name for name in WIRE_PARAMETERS if name != "stream"), *CALL)
 LABELS = {
     "n": "Pictures",
@@ -186,10 +188,11 @@ class Form:
             return None, problems
         try:
             inputs = self._inputs(options)
-            requests = requests_of(prompt if prompt.strip() else BLANK, options, inputs)
+            text, whole = with_preset(prompt if prompt.strip() else BLANK, options)
+            requests = requests_of(text, whole, inputs)
             micro = optional_dollars(each, name="price_per_image")
-        except InvalidRequestError as error:
-            return None, {_place(error.param): told(error)}
+        except (InvalidRequestError, ConfigurationError) as error:
+            return None, {_place(getattr(error, "param", None)): told(error)}
         price = sum((request.estimate(micro) for request in requests), Price(0, 0))
         return Order(prompt, self.with_pictures(options), requests, price), {}
 
@@ -279,6 +282,14 @@ class Form:
             return {"kind": "switch"}
         if name == "extra":
             return {"kind": "long"}
+        if name == "preset":
+            with suppress(ConfigurationError):
+                return {
+                    "kind": "choice",
+                    "hint": "None",
+                    "options": [[each.name, each.name] for each in presets()],
+                }
+            return {"kind": "text"}
         if name == "partial_images" and isinstance(rule, Interval):
             return {"kind": "choice", "options": self._previews(min(rule.high, 3))}
         if isinstance(rule, Interval):

@@ -1,11 +1,14 @@
-"""Pictures that can be looked at: those of this session, and those of the archive; and small versions of them."""
+"""Requests on their way, and pictures that can be looked at: of this session and of the archive."""
 
 from __future__ import annotations
 
 import io
 import tempfile
+import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,19 +17,23 @@ from PIL import Image
 
 from ...errors import CometError, ConfigurationError
 from ...files import from_here
-from ...formats import embedded_metadata
 from ...images import cost_words, fitting, preview
 from ...images.picture import displayable
 from ...images.reading import read_picture
 from ...money import dollars
-from ...text import clean
+from ...outputs import duration
+from ...recipes import find_recipe
+from ...text import clean, counted
+from ..cell_output import STATE_WORDS, CallProgress
 from ..history import images_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ...archive import Archive, Entry
+    from ...client import Job
     from ...images import Images
+    from .form import Order
 
 THUMBNAIL, MOST_THUMBNAIL = 384, 30_000  # longest edge in pixels, bytes
 PREVIEW, MOST_PREVIEW = 640, 90_000  # of a picture on its way
@@ -35,6 +42,78 @@ PROMPT_SHOWN = 240  # characters
 
 
 MOST_SENT = 60_000_000  # bytes of a picture that a browser gets
+
+
+class Phase(Enum):
+    """Where a request, and the panel as a whole, stands."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+@dataclass
+class Run:
+    """One request on its way.
+
+    Attributes:
+        started: seconds since 1970.
+        usual: seconds that this model usually takes; None if unknown.
+        seen: the newest picture of each part that was sent to the browser.
+    """
+
+    id: str
+    order: Order
+    notice: str
+    phase: Phase = Phase.RUNNING
+    started: float = field(default_factory=time.time)
+    usual: float | None = None
+    job: Job | None = None
+    dropped: bool = False
+    told: bool = False  # the worker will look at what happened
+    progress: CallProgress = field(default_factory=CallProgress)
+    seen: dict[int, bytes] = field(default_factory=dict)
+    numbers: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def seconds(self) -> str:
+        """How long it takes already."""
+        return duration(time.time() - self.started)
+
+    def parts(self) -> list[tuple[str, bytes | None, bool]]:
+        """State in words, newest picture, and whether that is the finished one, of each picture asked for."""
+        states, pictures = self.progress.states, self.progress.pictures
+        found: list[tuple[str, bytes | None, bool]] = []
+        for index, request in enumerate(self.order.requests):
+            event = states.get(index)
+            words = STATE_WORDS[event.state] if event else STATE_WORDS["queued"]
+            arrived = [data for (part, place), data in pictures.items() if part == index and place]
+            for position in range(request.n):
+                done = position < len(arrived)
+                data = arrived[position] if done else pictures.get((index, 0))
+                found.append(("done" if done else words, data, done))
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """For the browser."""
+        first, line = self.order.requests[0], self.progress.line
+        parts = [
+            {"words": words, "preview": bool(data), "final": final} for words, data, final in self.parts()
+        ]
+        if self.phase is Phase.STOPPING:
+            line = "sent before you stopped; its pictures will appear here"
+        return {
+            "id": self.id,
+            "prompt": clean(self.order.prompt, limit=PROMPT_SHOWN),
+            "model": first.model,
+            "size": first.size or "",
+            "phase": self.phase.value,
+            "line": line[:1].upper() + line[1:],
+            "previews": first.partial_images or 0,
+            "started": self.started,
+            "usual": self.usual,
+            "parts": parts,
+        }
 
 
 @dataclass
@@ -70,12 +149,8 @@ class Item:
             "width": self.width,
             "height": self.height,
         }
-        more = {
-            "notice": self.notice,
-            "options": self.options is not None,
-            "edited": bool(self.before),
-            "starred": self.starred,
-        }
+        more = {"notice": self.notice, "options": self.options is not None, "edited": bool(self.before)}
+        more |= {"starred": self.starred}
         return {**facts, **{name: value for name, value in more.items() if value}}
 
     def details(self) -> tuple[dict[str, Any], bytes]:
@@ -126,27 +201,16 @@ def archived(archive: Archive, entry: Entry) -> list[Item]:
         line = " · ".join(part for part in parts if part)
         load = partial(images_of, archive, alone)
         name = f"{entry.id}.{stored.position}"
-        items.append(
-            Item(
-                name,
-                entry.id,
-                entry.prompt or "",
-                line,
-                stored.width,
-                stored.height,
-                options,
-                load,
-                starred=stored.starred,
-            )
-        )
+        item = Item(name, entry.id, entry.prompt or "", line, stored.width, stored.height, options, load)
+        item.starred = stored.starred
+        items.append(item)
     return items
 
 
-def recipe_in(data: bytes) -> Mapping[str, Any]:
-    """The options that a file says it was made with: text of a stranger, for the form only."""
-    with suppress(CometError, ValueError, OSError):
-        facts = embedded_metadata(data)
-        return {name: facts[name] for name in ("prompt", "model", "size") if isinstance(facts.get(name), str)}
+def recipe_in(data: bytes, archive: Archive) -> Mapping[str, Any]:
+    """The options that made this file, as the archive or the file says: a stranger's text, for the form only."""
+    with suppress(CometError):
+        return dict(find_recipe(data, archive))
     return {}
 
 
@@ -164,3 +228,26 @@ def drawable(given: bytes) -> bytes:
     """A picture that goes in, upright, as it is drawn on."""
     image = displayable(read_picture(given, "image").image)
     return fitting(image, MOST_LARGE, edge=LARGE)[0]
+
+
+def stop_message(run: Run, what: Any) -> str:
+    """What stopping did, and what it means for the money."""
+    if not what.sent:
+        return f"Stopped after {run.seconds}. Nothing was sent and nothing is billed."
+    requests = counted(what.sent, "request was", "requests were")
+    bound = "" if what.bound is None else f" (at most {dollars(what.bound_micro)})"
+    runs_on = "runs on; its picture" if what.sent == 1 else "run on; their pictures"
+    before = "it was" if what.cancelled == 1 else "they were"
+    cancelled = f" {what.cancelled} more cancelled before {before} sent." if what.cancelled else ""
+    return (
+        f"Stopped after {run.seconds}. {requests} already sent, may be billed{bound} and {runs_on} "
+        f"will appear in the gallery.{cancelled}"
+    )
+
+
+def end_message(run: Run, images: Images) -> str:
+    """What came of it."""
+    came = len(images)
+    late = "Arrived after you stopped: " if run.phase is Phase.STOPPING else "Done: "
+    short = f" {run.order.count} were requested." if came < run.order.count else ""
+    return f"{late}{counted(came, 'picture')} in {run.seconds}, {cost_words(images)}.{short}"

@@ -732,10 +732,10 @@ class View {
   updateBuy({ price, form, ask, error, said, head, queue }, lost) {
     const { shared } = this;
     const money = head.money === "play" ? "play money" : "";
-    set(this.price, { textContent: [price.text, price.text && money].filter(Boolean).join(" · ") });
-    set(this.detail, { textContent: price.detail });
+    set(this.price, { textContent: price.text });
+    set(this.detail, { textContent: price.text && [price.detail, money].filter(Boolean).join(" · ") });
     const early = Date.now() - shared.clicked < DOUBLE_CLICK;
-    const off = lost || early || shared.ahead === null || shared.awaits("generate", "confirm");
+    const off = lost || early || shared.ahead === null || shared.awaits("generate", "confirm", "more");
     const bad = !price.text || Object.keys(form.problems).length > 0 || !(shared.values.prompt ?? "").trim();
     set(this.go, { disabled: off || bad || Boolean(ask), textContent: "Generate" });
     set(this.yes, { disabled: off });

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from ...archive import star_files
 from ...errors import CometError, ConfigurationError, InvalidRequestError
 from ...images.strokes import draw_strokes
 from ...outputs import display_bundle, running_shell
 from ...text import clean
 from ..as_code import call_texts
 from ..worker import Worker
-from .form import told
+from .form import NAMES, told
 from .items import Item, drawable
 from .sheet import Sheet
 from .work import Work
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     Reply = tuple[dict[str, Any], list[bytes]]
 
 TOO_OLD = 5.0  # seconds after which a click buys nothing
-SPENDS = ("generate", "confirm")
+SPENDS = ("generate", "confirm", "more")
 FOUND = 24  # requests of the archive in one answer
 NO_WIDGETS = "Image panel: run this cell to use it. The same as a cell:"
 _panels: dict[str, Panel] = {}  # by name
@@ -354,13 +353,11 @@ def _reuse(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa:
 
 
 def _star(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    item, on = _item(work, command), command.get("on") is True
-    path = item.load().pictures[0].path
-    if path is None:
-        raise InvalidRequestError("this picture is in no archive, so it can have no star")
-    star_files([str(path)], on=on)
+    item, on = _item(work, command), bool(command.get("on"))
+    item.load().star(on)
     with work.lock:
         item.starred = on
+        work.archive_changes += 1
         work.changed()
 
 
@@ -391,8 +388,8 @@ def _input(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa
 def _recipe(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
     source = work.source(str(command.get("input")))
     with work.lock:
-        facts = dict(source.recipe)
-        work.form.fill({name: facts[name] for name in facts if name != "prompt"}, facts.get("prompt"))
+        known = {name: value for name, value in source.recipe.items() if name in NAMES and name != "prompt"}
+        work.form.fill(known, str(source.recipe.get("prompt", "")))
         work.tell(f"The form holds the settings of {source.name}.")
 
 
@@ -407,7 +404,7 @@ def _mask(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: 
 def _find(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
     offset = max(0, int(command.get("offset", 0)))
     words, model, day = (str(command.get(name, "")) for name in ("words", "model", "day"))
-    starred = command.get("starred") is True
+    starred = bool(command.get("starred"))
     items, more = work.find(words, model=model, day=day, starred=starred, offset=offset, limit=FOUND)
     facts = [item.facts() for item in items]
     return {"kind": "found", "items": facts, "more": more, "offset": offset, "next": offset + FOUND}, []
@@ -442,9 +439,9 @@ _ACTS: dict[str, Any] = {
     "save": _save,
     "hide": _hide,
     "reuse": _reuse,
-    "more": _reuse,
-    "star": _star,
     "use": _use,
+    "star": _star,
+    "more": lambda work, command, _: work.more(_item(work, command)) and None,
     "attach": _attach,
     "detach": _detach,
     "input": _input,

@@ -7,33 +7,40 @@ thread. Nothing here knows a widget or a browser.
 from __future__ import annotations
 
 import statistics
-import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CometError, ConfigurationError, InvalidRequestError
-from ...images import cost_words
 from ...images.reading import read_picture
-from ...money import dollars
-from ...outputs import duration
 from ...text import clean, counted
 from ..account import archive_of_panel, client_settings, defaults, heading, price_per_image, question
-from ..cell_output import STATE_WORDS, CallProgress
 from ..commands import cancelled_message
 from ..session import session
-from .form import Form, Order, Source, summary
-from .items import MOST_THUMBNAIL, PREVIEW, PROMPT_SHOWN, THUMBNAIL, Item, archived, line_of, recipe_in, small
+from .form import NAMES, Form, Order, Source, summary
+from .items import (
+    MOST_THUMBNAIL,
+    PREVIEW,
+    THUMBNAIL,
+    Item,
+    Phase,
+    Run,
+    archived,
+    end_message,
+    line_of,
+    recipe_in,
+    small,
+    stop_message,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...client import Client, Job
+    from ...client import Client
     from ...client.job import Event
     from ...images import Images
 
@@ -42,78 +49,6 @@ if TYPE_CHECKING:
 MOST_ITEMS = 60  # pictures of the session that the browser knows; the archive has all
 MOST_FOUND = 2000  # pictures of the archive that a page may ask for
 MOST_PROMPTS = 50
-
-
-class Phase(Enum):
-    """Where a request, and the panel as a whole, stands."""
-
-    IDLE = "idle"
-    RUNNING = "running"
-    STOPPING = "stopping"
-
-
-@dataclass
-class Run:
-    """One request on its way.
-
-    Attributes:
-        started: seconds since 1970.
-        usual: seconds that this model usually takes; None if unknown.
-        seen: the newest picture of each part that was sent to the browser.
-    """
-
-    id: str
-    order: Order
-    notice: str
-    phase: Phase = Phase.RUNNING
-    started: float = field(default_factory=time.time)
-    usual: float | None = None
-    job: Job | None = None
-    dropped: bool = False
-    told: bool = False  # the worker will look at what happened
-    progress: CallProgress = field(default_factory=CallProgress)
-    seen: dict[int, bytes] = field(default_factory=dict)
-    numbers: Counter[int] = field(default_factory=Counter)
-
-    @property
-    def seconds(self) -> str:
-        """How long it takes already."""
-        return duration(time.time() - self.started)
-
-    def parts(self) -> list[tuple[str, bytes | None, bool]]:
-        """State in words, newest picture, and whether that is the finished one, of each picture asked for."""
-        states, pictures = self.progress.states, self.progress.pictures
-        found: list[tuple[str, bytes | None, bool]] = []
-        for index, request in enumerate(self.order.requests):
-            event = states.get(index)
-            words = STATE_WORDS[event.state] if event else STATE_WORDS["queued"]
-            arrived = [data for (part, place), data in pictures.items() if part == index and place]
-            for position in range(request.n):
-                done = position < len(arrived)
-                data = arrived[position] if done else pictures.get((index, 0))
-                found.append(("done" if done else words, data, done))
-        return found
-
-    def facts(self) -> dict[str, Any]:
-        """For the browser."""
-        first, line = self.order.requests[0], self.progress.line
-        parts = [
-            {"words": words, "preview": bool(data), "final": final} for words, data, final in self.parts()
-        ]
-        if self.phase is Phase.STOPPING:
-            line = "sent before you stopped; its pictures will appear here"
-        return {
-            "id": self.id,
-            "prompt": clean(self.order.prompt, limit=PROMPT_SHOWN),
-            "model": first.model,
-            "size": first.size or "",
-            "phase": self.phase.value,
-            "line": line[:1].upper() + line[1:],
-            "previews": first.partial_images or 0,
-            "started": self.started,
-            "usual": self.usual,
-            "parts": parts,
-        }
 
 
 @dataclass(frozen=True)
@@ -175,6 +110,24 @@ class Work:
         """
         with self.lock:
             order = self.checked()
+        return self._offer(order, shown, confirmed=confirmed)
+
+    def more(self, item: Item) -> Run | None:
+        """One more picture of the same request, or a question first.
+
+        Raises:
+            InvalidRequestError: the request is not known, or its model does not take it any more.
+        """
+        form = Form({})
+        known = {name: value for name, value in (item.options or {}).items() if name in NAMES}
+        form.fill({**known, "n": 1, "reuse": False}, item.prompt)
+        order, problems = form.check(price_per_image())
+        if order is None or item.before:
+            said = "an edit is made again by its pictures" if item.before else next(iter(problems.values()))
+            raise InvalidRequestError(f"nothing was sent: {said}")
+        return self._offer(order, None, confirmed=False)
+
+    def _offer(self, order: Order, shown: str | None, *, confirmed: bool) -> Run | None:
         service = session.service(**client_settings())
         asked = "" if confirmed else question(service, order, shown)
         if asked:
@@ -249,7 +202,9 @@ class Work:
         for run in runs:
             if run.job is not None and not run.job.done():
                 said = (
-                    cancelled_message([run.job.drop()]) if run in again else _stopped(run, run.job.abandon())
+                    cancelled_message([run.job.drop()])
+                    if run in again
+                    else stop_message(run, run.job.abandon())
                 )
                 with self.lock:
                     self.said = said
@@ -270,7 +225,7 @@ class Work:
             if images:
                 self.images.append(images)
                 self.items[:0] = items
-                self.said = _ended(run, images)
+                self.said = end_message(run, images)
             quiet = run.dropped or (
                 run.phase is Phase.STOPPING and getattr(fault, "outcome", "") == "not_sent"
             )
@@ -404,8 +359,8 @@ class Work:
                 f"the day is {clean(day, limit=20)}; it must be like 2026-11-22"
             ) from None
         archive = archive_of_panel()
-        most = offset + limit + 1
-        entries = archive.history(words, limit=most, model=model or None, since=since, starred=starred)
+        limits: dict[str, Any] = {"model": model or None, "since": since, "starred": starred}
+        entries = archive.history(words, limit=offset + limit + 1, **limits)
         items = [item for entry in entries[offset : offset + limit] for item in archived(archive, entry)]
         with self.lock:
             for item in items:
@@ -429,7 +384,7 @@ class Work:
         """
         given = read_picture(picture, "image")
         source = Source(f"in-{next(self._numbers)}", clean(name, limit=80), picture, *given.size)
-        source.recipe = recipe_in(picture)
+        source.recipe = recipe_in(picture, archive_of_panel())
         with self.lock:
             self.form.sources.append(source)
             self.changed()
@@ -470,28 +425,3 @@ class Work:
 
 def _nobody(*_: object) -> None:
     """There is no view."""
-
-
-# --- words
-
-
-def _stopped(run: Run, what: Any) -> str:
-    """What stopping did, and what it means for the money."""
-    if not what.sent:
-        return f"Stopped after {run.seconds}. Nothing was sent and nothing is billed."
-    requests = counted(what.sent, "request was", "requests were")
-    bound = "" if what.bound is None else f" (at most {dollars(what.bound_micro)})"
-    runs_on = "runs on; its picture" if what.sent == 1 else "run on; their pictures"
-    before = "it was" if what.cancelled == 1 else "they were"
-    cancelled = f" {what.cancelled} more cancelled before {before} sent." if what.cancelled else ""
-    return (
-        f"Stopped after {run.seconds}. {requests} already sent, may be billed{bound} and {runs_on} "
-        f"will appear in the gallery.{cancelled}"
-    )
-
-
-def _ended(run: Run, images: Images) -> str:
-    came = len(images)
-    late = "Arrived after you stopped: " if run.phase is Phase.STOPPING else "Done: "
-    short = f" {run.order.count} were requested." if came < run.order.count else ""
-    return f"{late}{counted(came, 'picture')} in {run.seconds}, {cost_words(images)}.{short}"

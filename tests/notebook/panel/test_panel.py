@@ -20,6 +20,7 @@ from tests.notebook.panel.conftest import WAIT, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from comet_magic.sandbox import Sandbox
 
@@ -282,3 +283,39 @@ def test_python_fills_known_fields_only_and_nothing_after_close(page: Page) -> N
         with pytest.raises(ConfigurationError, match="this panel was closed"):
             act()
     assert panel.images == []
+
+
+def test_a_star_is_kept_in_the_archive_and_found_there(page: Page) -> None:
+    buy(page, "a boat")
+    buy(page, "a lighthouse")
+    assert page.send("star", item=page.state["items"][1]["id"], on=True)["ok"]
+    assert page.state["items"][1]["starred"]
+
+    ack = page.send("find", words="", model="", day="", starred=True, offset=0)
+    found = page.received("found", ack["id"])[0]["items"]
+    assert [(item["prompt"], item["starred"]) for item in found] == [("a boat", True)]
+
+
+def test_more_like_this_is_one_more_of_the_same_request(page: Page, sandbox: Sandbox) -> None:
+    buy(page, "a boat", values={"n": "2"})
+    assert page.send("more", item=page.state["items"][0]["id"])["ok"]
+
+    assert [len(images) for images in page.panel.images] == [2, 1]
+    assert bought(sandbox)[-1] == "a boat"
+
+
+def test_a_preset_is_priced_and_sent_and_a_file_with_a_recipe_fills_the_form(
+    page: Page, tmp_path: Path
+) -> None:
+    buy(page, "a boat", values={"preset": "watercolor"})
+    images = page.panel.last
+    assert images is not None
+    assert "loose watercolor" in images.prompt
+
+    page.send("attach", images.save(tmp_path / "boat.png")[0].read_bytes(), name="boat.png")
+    source = page.state["inputs"][0]
+    page.panel.form.fill({"model": "qwen-image"}, "something else")
+    assert source["recipe"]
+    assert page.send("recipe", input=source["id"])["ok"]
+    assert page.state["form"]["values"]["model"] == "dall-e-2"
+    assert "boat" in page.state["form"]["values"]["prompt"]
