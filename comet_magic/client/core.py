@@ -244,7 +244,7 @@ class Core(ForkHooks):
         free = filterfalse(gone.__contains__, count())
         return tuple(newest), tuple(open_copies[: wanted - len(newest)]), free
 
-    def check_cost(self, price: Price, given: float | None, what: str = "the call") -> None:
+    def check_cost(self, price: Price, given: float | None, what: str = "") -> None:
         """Refuse a price above the limit that was given, or else above that of every call.
 
         Raises:
@@ -255,11 +255,11 @@ class Core(ForkHooks):
             return
         if price.high_micro is None:
             raise BudgetExceededError(
-                f"max_cost is set and the price of {what} is unknown",
+                f"max_cost is set and the price of {what or 'this call'} is unknown",
                 hint="Give price_per_image= (USD) to the client, or leave max_cost out.",
             )
         raise BudgetExceededError(
-            f"{what} may cost {price}; max_cost is {dollars(limit)}",
+            f"{what or 'the call'} may cost {price}; max_cost is {dollars(limit)}",
             hint="Ask for fewer or smaller pictures, name the quality and size, or raise --max-cost.",
         )
 
