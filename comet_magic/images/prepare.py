@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LEAST_EDGE = 16  # pixels
 _MOST_HASHES = 10_000
+_AT_ONCE = 1 << 20  # bytes of pixels that are hashed at once
 
 
 def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
@@ -44,21 +45,21 @@ def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
         return NO_INPUTS
     given = list(_listed(options["image"]))
     fit = _Fit(rules, model.id, resize=options.get("resize") is not False)
-    first = read_picture(given[0], "image")
-    # one after the other: pixels take much more room than files
-    sent = [
-        fit.prepare(first),
-        *(fit.prepare(read_picture(value, "image", number)) for number, value in enumerate(given[1:], 2)),
-    ]
+    most = rules.pixels if fit.resize else math.inf
+    first = read_picture(given[0], "image", most_pixels=most)
+    sent = [fit.prepare(first)]
     notices = [sent[0].notice] if sent[0].notice else []
     mask = markup = original = None
     if options.get("mask") is not None:
         selection = selected(options["mask"], first.size)
         mask = fit.overlay(as_mask(selection), "mask")
         original = _original(first) if sent[0].changed else None
-        notices += ["the mask is the first picture's"] if len(sent) > 1 else []
+        notices += ["the mask is the first picture's"] if len(given) > 1 else []
     if options.get("markup") is not None:
         markup = fit.overlay(as_markup(options["markup"], first.size), "markup")
+    del first  # one after the other: pixels take much more room than files
+    for number, value in enumerate(given[1:], 2):
+        sent.append(fit.prepare(read_picture(value, "image", number, most_pixels=most)))
     images = tuple(one.picture for one in sent)
     return Inputs(images, mask, markup, original, options.get("paste_back") is not False, tuple(notices))
 
@@ -253,7 +254,9 @@ def _flattened(image: Image) -> Image:
     """The picture on white."""
     from PIL import Image
 
-    if image.mode == "RGB" or not see_through(image):
+    if image.mode == "RGB":  # to convert it would copy it
+        return image
+    if not see_through(image):
         return image.convert("RGB")
     paper = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(paper, image).convert("RGB")
@@ -280,7 +283,9 @@ def png_of(image: Image) -> bytes:
 def pixel_hash(image: Image) -> str:
     """The sha256 of mode, size and pixels."""
     whole = hashlib.sha256(f"{image.mode} {image.width}x{image.height} ".encode())
-    whole.update(image.tobytes())
+    rows = max(1, _AT_ONCE // (image.width * 4))  # all at once they would be here twice
+    for top in range(0, image.height, rows):
+        whole.update(image.crop((0, top, image.width, min(top + rows, image.height))).tobytes())
     return whole.hexdigest()
 
 

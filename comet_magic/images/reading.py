@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,8 +50,8 @@ class GivenPicture:
         return self.image.size
 
 
-def read_picture(value: Any, param: str, number: int = 0) -> GivenPicture:
-    """Open what was given, turned as its EXIF says."""
+def read_picture(value: Any, param: str, number: int = 0, *, most_pixels: float = math.inf) -> GivenPicture:
+    """Open what was given, turned as its EXIF says; of one with more pixels than this the file is not kept."""
     label = f"{param} {number}" if number > 1 else param
     found = _content(value, label, param)
     if not isinstance(found, bytes):
@@ -60,6 +61,8 @@ def read_picture(value: Any, param: str, number: int = 0) -> GivenPicture:
     if bare is not found:  # else it has no EXIF, which Pillow would decode the picture to look for
         whole, image = image, readable(lambda: _upright(image), label, param)
         bare = bare if image is whole else None
+    if image.width * image.height > most_pixels:  # it is encoded anew, and room for both is a lot
+        bare = None
     return GivenPicture(image, label, bare, mime, hashlib.sha256(found).hexdigest())
 
 

@@ -16,6 +16,7 @@ SECTIONS = {
     "picture": "tests.benchmarks.sections.picture",
     "stream": "tests.benchmarks.sections.stream",
     "batch": "tests.benchmarks.sections.batch",
+    "edits": "tests.benchmarks.sections.edits",
     "memory": "tests.benchmarks.sections.memory",
     "display": "tests.benchmarks.sections.display",
     "pipeline": "tests.benchmarks.sections.pipeline",

@@ -121,6 +121,9 @@ class Comet(Peer):
     def one(self) -> object:
         return self.client.generate(self.prompt)
 
+    def edit(self, data: object) -> object:
+        return self.client.generate(self.prompt, image=data, size="1024x1024")
+
     def decode(self) -> None:
         self.one().image.load()
 
@@ -188,6 +191,11 @@ class Openai(Peer):
 
             return self.keep(httpx.get(item.url).content)
         return self.keep(base64.b64decode(item.b64_json))
+
+    def edit(self, data: bytes) -> bytes:
+        picture = ("picture.png", data, "image/png")
+        item = self.client.images.edit(image=picture, size="1024x1024", **BODY).data[0]
+        return base64.b64decode(item.b64_json)
 
     def preview(self) -> float:
         start = time.perf_counter()

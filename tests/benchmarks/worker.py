@@ -8,10 +8,14 @@ import asyncio
 import atexit
 import functools
 import gc
+import io
 import json
 import os
+import random
 import sys
+import tempfile
 import threading
+import time
 from collections import defaultdict
 from pathlib import Path
 from statistics import median, quantiles
@@ -160,6 +164,58 @@ def alive(*, name: str, base_url: str, folder: str | None, count: int) -> dict[s
     return {"": {"MB kept": after - before}}
 
 
+def noise(edge: int, seed: int) -> bytes:
+    """A PNG that is sent as it is: noise, three bytes for each pixel."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    pixels = random.Random(seed).randbytes(edge * edge * 3)
+    Image.frombytes("RGB", (edge, edge), pixels).save(out, "PNG", compress_level=0)
+    return out.getvalue()
+
+
+def edits(
+    *, name: str, base_url: str, folder: str | None, count: int, fresh_pictures: bool
+) -> dict[str, Sample]:
+    """Edits one after the other, of a picture each or of the same one: the mean CPU and the median wall of one."""
+    contender = peer(name, base_url, folder)
+    contender.edit(noise(816, 0))
+    pictures = [noise(816, time.time_ns() if fresh_pictures else 0) for _ in range(count)]
+    walls, cpu = [], process_time()
+    for data in pictures:
+        start = perf_counter()
+        contender.edit(data)
+        walls.append(perf_counter() - start)
+    return {"": {"wall ms": median(walls) * 1e3, "CPU ms": (process_time() - cpu) / count * 1e3}}
+
+
+def paste(*, name: str, base_url: str, folder: str | None, count: int) -> dict[str, Sample]:
+    """The original put back outside a mask, in an answer of the same size."""
+    from comet_magic.images import Picture, paste_back, prepare_inputs
+
+    data = noise(816, 0)
+    inputs = prepare_inputs({"image": data, "mask": (0, 0, 400, 400)})
+    walls, cpu = [], process_time()
+    for _ in range(count):
+        start = perf_counter()
+        paste_back(Picture(data, "image/png", 816, 816), inputs)
+        walls.append(perf_counter() - start)
+    return {"": {"wall ms": median(walls) * 1e3, "CPU ms": (process_time() - cpu) / count * 1e3}}
+
+
+def sixteen(*, name: str, base_url: str, folder: str | None) -> dict[str, Sample]:
+    """How far one edit of sixteen files lifts the resident memory."""
+    contender = peer(name, base_url, folder)
+    with tempfile.TemporaryDirectory(prefix="bench-") as place:
+        paths = [Path(place, f"{number}.png") for number in range(16)]
+        for number, path in enumerate(paths):
+            path.write_bytes(noise(2646, number))
+        contender.edit(noise(64, 0))
+        before = forget_peak()
+        contender.edit(paths)
+        return {"": {"MB over the start": memory("VmHWM") - before}}
+
+
 async def heartbeat(late: list[float]) -> None:
     """Notes by how much each beat of the running loop is late."""
     while True:
@@ -236,4 +292,4 @@ def answer(tasks: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    answer({task.__name__: task for task in (calls, peak, alive, batch, table)})
+    answer({task.__name__: task for task in (calls, peak, alive, batch, table, edits, paste, sixteen)})
