@@ -9,6 +9,7 @@ import asyncio
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import errors
@@ -17,16 +18,15 @@ from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, CometError, ConfigurationError
 from .extras import load_extra
 from .remote import generate_one
+from .request import ImageRequest, Inputs
 from .text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from .archive import Archive, Claim
     from .client.batch import BatchCore
     from .client.job import RunningCall
-    from .request import ImageRequest
 
 MESSAGE = 300  # characters of an error on its way to the driver
 _FACTS = ("outcome", "code", "param", "request_id", "status_code", "attempts", "retry_after", "retryable")
@@ -34,8 +34,12 @@ _FACTS = ("outcome", "code", "param", "request_id", "status_code", "attempts", "
 
 def perform_on_worker(arguments: Mapping[str, Any]) -> dict[str, Any] | None:
     """What a worker runs; gives None, or the error as a mapping of less than a kilobyte."""
+    given = {**arguments}
+    inputs = Inputs.from_list(given.pop("inputs", []), Path(given["store"]))
     try:
-        generate_one(**arguments)
+        if inputs.images:
+            given["request"] = ImageRequest.from_dict(given["request"], inputs)
+        generate_one(**given)
     except CometError as error:
         facts = {name: getattr(error, name) for name in _FACTS}
         return {"kind": type(error).__name__, "message": clean(error, limit=MESSAGE), **facts}
@@ -119,7 +123,10 @@ class Workers:
         """Have a worker send a claimed request once; the error that it ended with, or None."""
         assert claim.request is not None  # noqa: S101 - it was claimed here
         (copy,) = claim.copies
-        arguments = {**self._arguments, "request": claim.request.to_dict(), "copy": copy, "call_id": claim.id}
+        request = claim.request.to_dict()
+        arguments = {**self._arguments, "request": request, "copy": copy, "call_id": claim.id}
+        if claim.request.inputs.images:  # their files are in the folder that all share
+            arguments["inputs"] = claim.request.inputs.to_list()
         task = self._client.submit(
             perform_on_worker, arguments, key=f"comet-{uuid.uuid4().hex}", pure=False, retries=0
         )

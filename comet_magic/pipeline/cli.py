@@ -89,6 +89,12 @@ def _add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample-seed", type=int, metavar="N", help="another number draws other words of {red|blue}"
     )
+    for name in ("image", "mask"):
+        parser.add_argument(
+            f"--{name}-column",
+            metavar="NAME",
+            help=f"the column with the {name} of each row: a path beside the table",
+        )
     parser.add_argument(
         "--preset", metavar="NAME", help="begin with the options and the template of a preset"
     )
@@ -146,4 +152,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         if given[name] is not None:
             options[name] = given[name]
     switches = {name: given[name] for name in ("dedupe", "append", "replace", "stop_after")}
+    for name in ("image", "mask"):
+        if given[f"{name}_column"] is not None:
+            options[name] = given[f"{name}_column"]
     return {**options, **switches, "prompt": arguments.prompt_column}

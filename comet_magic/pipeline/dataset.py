@@ -18,7 +18,7 @@ from ..client.process_exit import EndSignals
 from ..errors import CometError, ConfigurationError, InvalidRequestError
 from ..money import dollars, optional_dollars, total
 from ..preset_files import find_preset
-from ..request import WireOptions
+from ..request import InputOptions, WireOptions
 from ..request.checks import check_names
 from ..settings import (
     DATASET_IN_FLIGHT,
@@ -37,6 +37,7 @@ from .failures import FailurePolicy
 from .prompts import Rewriter, column_of, has_braces
 from .read_source import read_source
 from .report import dataset_folder
+from .row_inputs import RowInputs
 from .source import Source, source_error
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ class RunOptions(PaceOptions, total=False):
     replace: bool
 
 
-class DatasetOptions(RunOptions, SourceOptions, PromptOptions, WireOptions, ClientOptions, total=False):
+class DatasetOptions(
+    RunOptions, SourceOptions, PromptOptions, WireOptions, InputOptions, ClientOptions, total=False
+):
     """The options of a dataset; `generate_dataset` explains them. `max_cost` is for the whole dataset."""
 
     model: str | Sequence[str] | None  # type: ignore[misc]  # several: a picture of each
@@ -156,6 +159,15 @@ def generate_dataset(
         format: what a file is whose name does not say it, such as `csv`.
         encoding: of texts; UTF-8, and UTF-16 with a mark, are found without it.
         sep: between two values of a csv file; comma, semicolon and tab are found without it.
+
+    Pictures that go in:
+        image: the column with the picture to edit, or a list of columns; or the picture itself, the same for all rows
+            (a column wins over a file of that name). A value is a path beside the table's file, or in the working
+            folder if the table is not a file; a PIL picture, bytes, an array, an image of `datasets`; or a list of
+            these. A row whose picture is missing or cannot be read fails, and is not sent.
+        mask: the column with the mask of the first picture, or the mask; a value may be a box `left,top,right,bottom`.
+        markup: likewise, scribbles over the first picture, for models that take them.
+        resize, paste_back: as `generate` takes them.
 
     Parameters of every picture whose row does not say otherwise, as `generate` takes them (several models, as
     `model=["gpt-image-2", "dall-e-3"]`, make a row of each, with the parameters that each takes):
@@ -356,12 +368,28 @@ def read_job(source: Any, out: str | os.PathLike[str], prompt: str, options: Map
     """
     reading, folder = _those(SourceOptions, options), dataset_folder(out)
     parameters = reading.pop("parameters", None)
+    inputs = RowInputs(_those(InputOptions, options), folder)
     make = partial(
-        _expander, options, folder, prompt=prompt, parameters=parameters, dedupe=options.get("dedupe", False)
+        _expander,
+        options,
+        folder,
+        inputs=inputs if inputs.given else None,
+        prompt=prompt,
+        parameters=parameters,
+        dedupe=options.get("dedupe", False),
     )
-    open_source = partial(
-        read_source, source, prompt=column_of(prompt), needs_prompt=not has_braces(prompt), **reading
+    reads = partial(
+        read_source,
+        source,
+        prompt=column_of(prompt),
+        needs_prompt=not has_braces(prompt),
+        pictures=inputs.names,
+        **reading,
     )
+
+    def open_source() -> Source:
+        return dataclasses.replace(reads(), pictures=bool(inputs.given))
+
     return job_of(folder, open_source, make, options)
 
 

@@ -228,7 +228,7 @@ class _NearRequests:
 
     def __init__(self, folder: Path, archive: Reader) -> None:
         self._first: dict[str, str] = {}  # the key of the first of those that are the same
-        templates: dict[tuple[str | None, str | None], RequestTemplate] = {}
+        templates: dict[tuple[str | None, ...], RequestTemplate] = {}
         with RowIndex(folder) as index:
             run = index.standing()
             for rows in index.rows(run.number) if run else ():
@@ -236,10 +236,12 @@ class _NearRequests:
                 for row in rows:
                     copy = copies.get((row.key, row.copy))
                     if run and copy is not None and copy.outcome == "done":
-                        facts = row.model, row.parameters
+                        facts = row.model, row.parameters, row.inputs
                         if facts not in templates:
                             given = {"prompt": "-", "model": row.model, **json.loads(row.parameters or "{}")}
-                            templates[facts] = RequestTemplate(ImageRequest.from_dict(given), run.vendor)
+                            templates[facts] = RequestTemplate(
+                                ImageRequest.from_dict(given, row.given(folder)), run.vendor
+                            )
                         self.add(templates[facts], row.prompt, row.key)
 
     def add(self, template: RequestTemplate, prompt: str, key: str) -> bool:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from ..catalog import DEFAULT_MODEL, find, resolve_size
 from ..client.api import callers_level
 from ..errors import CometError, InvalidRequestError, SourceError
-from ..request import MOST_PICTURES, ImageRequest, RequestTemplate, WireOptions
+from ..request import MOST_PICTURES, NO_INPUTS, ImageRequest, RequestTemplate, WireOptions, requests_of
 from ..request.checks import check_model, check_names, check_no_key
 from ..text import clean, holds_key
 from .key_counts import KeyCounts
 from .prompts import Prompt, PromptRule
+from .row_inputs import columns_of
 from .source_files import no_column
 from .values import HoldsPictureError, plain, text_names
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from ..catalog import Model
+    from ..request import Inputs
     from .prompts import Rewriter
+    from .row_inputs import RowInputs
     from .source import Record, SourceRow
 
 PARAMETERS = tuple(WireOptions.__annotations__)
@@ -47,6 +50,7 @@ class Row(NamedTuple):
         shares_earlier: it uses the picture of an earlier row.
         problem: why it cannot be sent.
         model: that it names, if there is no template.
+        inputs: what the index keeps of the pictures that go in.
     """
 
     position: int
@@ -59,6 +63,7 @@ class Row(NamedTuple):
     shares_earlier: bool = False
     problem: CometError | None = None
     model: str | None = None
+    inputs: tuple[Mapping[str, Any], ...] = ()
 
 
 class Parameters(NamedTuple):
@@ -68,11 +73,13 @@ class Parameters(NamedTuple):
         pictures: how many pictures it asks for.
         template: of their requests.
         adapted: which defaults its model does not take, and what became of each, in words.
+        options: what the template was made of.
     """
 
     pictures: int
     template: RequestTemplate
-    adapted: tuple[str, ...] = ()
+    adapted: tuple[str, ...]
+    options: Mapping[str, Any]
 
 
 class Expander:
@@ -89,6 +96,7 @@ class Expander:
         sample_seed: of the words that are drawn for each row.
         rewriter: rewrites the prompts, or None.
         asked: what a person gave for the parameters, such as a preset.
+        inputs: the pictures that go in, or None.
 
     Attributes:
         duplicates: rows so far whose request an earlier row has too.
@@ -112,7 +120,9 @@ class Expander:
         sample_seed: int = 0,
         rewriter: Rewriter | None = None,
         asked: Mapping[str, Any] | None = None,
+        inputs: RowInputs | None = None,
     ) -> None:
+        self._inputs = inputs
         self.duplicates = 0
         self.adapted: Counter[str] = Counter()
         self.rewriter = rewriter
@@ -217,6 +227,8 @@ class Expander:
         """Check that the columns are there that prompt and parameters need; without any there is no row either."""
         if not seen:
             return
+        if self._inputs is not None:
+            self._inputs.for_table(seen)
         if self._rule.columns is not None:
             self._rule.check(seen)
         elif self._prompt not in seen:
@@ -250,8 +262,9 @@ class Expander:
     def _columns(self, row: SourceRow) -> dict[str, Any]:
         """What a row has beside its prompt and parameters; an empty text is a missing value, as it is in CSV."""
         found: dict[str, Any] = {}
+        pictures = () if self._inputs is None else self._inputs.names
         for name, value in row.record.items():
-            if name in self._own:
+            if name in self._own or name in pictures:
                 continue
             if name not in self._names:
                 self._names |= text_names([name], taken=self._names.values())
@@ -273,12 +286,13 @@ class Expander:
 
     # --- rows
 
-    def read(self, rows: Collection[SourceRow], *, asks: bool = False) -> Iterator[Row]:
+    def read(self, rows: Collection[SourceRow], *, sends: bool = False) -> Iterator[Row]:
         """The dataset rows of some more rows of the source; the first are looked through if none were.
 
         Args:
             rows: of the source.
-            asks: prompts that are not rewritten yet are given to `rewrite`.
+            sends: they are to be sent: prompts that are not rewritten yet are given to `rewrite`, and pictures that
+                go in are kept in the folder.
 
         Raises:
             SourceError, InvalidRequestError: as `look_through` does.
@@ -290,10 +304,10 @@ class Expander:
         prompts = [self._prompt_of(row, number) for number, row in enumerate(listed, self._row)]
         self._row += len(listed)
         if self.rewriter is not None:
-            prompts = self.rewriter.applied(listed, prompts, asks=asks)
+            prompts = self.rewriter.applied(listed, prompts, asks=sends)
         for row, prompt in zip(listed, prompts, strict=True):
             for model in self._models_of(row.record):
-                yield from self._rows_of(row, prompt, model, suspect=suspect)
+                yield from self._rows_of(row, prompt, model, suspect=suspect, sends=sends)
 
     def _prompt_of(self, row: SourceRow, number: int) -> Prompt:
         try:
@@ -301,12 +315,16 @@ class Expander:
         except (InvalidRequestError, SourceError) as error:
             return Prompt(problem=error)
 
-    def _rows_of(self, row: SourceRow, made: Prompt, model: str | None, *, suspect: bool) -> Iterator[Row]:
+    def _rows_of(
+        self, row: SourceRow, made: Prompt, model: str | None, *, suspect: bool, sends: bool
+    ) -> Iterator[Row]:
         """What a row asks of one model; it is looked through for keys if it is suspect."""
         prompt, columns, problem = made.text, dict[str, Any](), made.problem
         try:
             if row.problem is None:
                 columns = self._columns(row)
+                if self._inputs is not None:
+                    columns |= self._inputs.texts(row)
                 if made.columns:
                     columns |= made.columns
             if problem is None:
@@ -314,7 +332,14 @@ class Expander:
                 parameters = self._of(row.record, model)
                 parameters.template.check("" if prompt is None else prompt)
                 self.adapted.update(dict.fromkeys(parameters.adapted, parameters.pictures))
-                yield from self._copies(prompt, parameters, columns, row.label)
+                if self._inputs is None:
+                    yield from self._copies(prompt, parameters, columns, row.label)
+                    return
+                given, facts = self._inputs.of(row, parameters.template.model, keep=sends)
+                parameters = parameters._replace(template=self._template(parameters.options, given))
+                columns |= columns_of(facts)
+                for one in self._copies(prompt, parameters, columns, row.label):
+                    yield one._replace(inputs=facts)
                 return
         except (InvalidRequestError, SourceError) as error:
             problem = error
@@ -342,7 +367,7 @@ class Expander:
     def _copies(
         self, prompt: str, parameters: Parameters, columns: Mapping[str, Any], label: Any
     ) -> Iterator[Row]:
-        count, template, _ = parameters
+        count, template, *_ = parameters
         key = template.key(prompt)
         first = self._counts.add(key, count)
         self.duplicates += count if first else count - 1
@@ -372,10 +397,16 @@ class Expander:
             count = wanted.pop("n", 1)
             if type(count) is not int or not 1 <= count <= MOST_PICTURES:
                 raise InvalidRequestError(f"n is {count}; a row takes 1 to {MOST_PICTURES}", param="n")
-            first = ImageRequest("-", **wanted, asked=self._asked)
-            template = RequestTemplate(first, self._vendor, self._price_per_image)
-            self._templates[name] = Parameters(count, template, adapted)
+            inputs = NO_INPUTS if self._inputs is None else self._inputs.placeholder(wanted)
+            self._templates[name] = Parameters(count, self._template(wanted, inputs), adapted, wanted)
         return self._templates[name]
+
+    def _template(self, options: Mapping[str, Any], inputs: Inputs) -> RequestTemplate:
+        if inputs.images:  # without a size, they keep the first one's shape
+            (first,) = requests_of("-", {**options, "asked": self._asked}, inputs)
+        else:
+            first = ImageRequest("-", **options, asked=self._asked)
+        return RequestTemplate(first, self._vendor, self._price_per_image)
 
     def _adapted(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """The parameters of a row: of the defaults, what its own model takes; and in words what it does not."""

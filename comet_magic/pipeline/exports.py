@@ -19,7 +19,7 @@ from ..files import inside, native, read_inside, replaced
 from ..machine import expanded
 from ..text import clean
 from .row_index import RowIndex
-from .rows import NAME, json_line, lines, read_records
+from .rows import NAME, input_columns, json_line, lines, read_records, stored_name
 
 if TYPE_CHECKING:
     import os
@@ -31,8 +31,9 @@ Format = Literal["parquet", "webdataset", "folder"]
 SHARD = 512 << 20  # bytes of pictures in one file
 GROUP = 64 << 20  # bytes of pictures in one row group of a parquet file
 _OURS = re.compile(
-    r"data-\d{5,}\.(?:parquet|tar)|metadata\.jsonl|images/[0-9a-f]{2}/[^/\\]+"
+    r"data-\d{5,}\.(?:parquet|tar)|metadata\.jsonl|(?:images|inputs)/[0-9a-f]{2}/[^/\\]+"
 )  # what is written
+_UNSAFE = re.compile(r"[^\w.-]")  # in the name of a member
 MetadataRow = dict[str, Any]
 
 
@@ -151,19 +152,31 @@ def _bytes(folder: Path, record: MetadataRow) -> bytes | None:
     return read_inside(folder, record["file_name"]) if record["file_name"] else None
 
 
+def _inputs(record: MetadataRow, columns: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each picture that went into a row: its column, numbered if there are several, and the name of its file."""
+    for column in columns:
+        value = record[column]
+        for number, one in enumerate(value if isinstance(value, list) else [value]):
+            name = stored_name(one)
+            if name:
+                yield f"{column}.{number}" if isinstance(value, list) else column, name
+
+
 # --- folder
 
 
 def _folder(folder: Path, place: ExportPlace) -> Iterator[str]:
     """The pictures under their names, once each, and then `metadata.jsonl`."""
-    seen = set()
+    seen, columns = set[str](), input_columns(folder)
     for record in read_records(folder):
-        name, data = record["file_name"], _bytes(folder, record)
-        if data is not None and name not in seen:
-            seen.add(name)
-            with place.open(name) as file:
-                file.write(data)
-            yield name
+        names = [name for _, name in _inputs(record, columns)]
+        for name in [record["file_name"], *names] if record["file_name"] else names:
+            if name not in seen:
+                seen.add(name)
+                data = read_inside(folder, name)
+                with place.open(name) as file:
+                    file.write(data)
+                yield name
     with place.open(NAME) as file:
         file.writelines(lines(folder))
     yield NAME
@@ -173,7 +186,8 @@ def _folder(folder: Path, place: ExportPlace) -> Iterator[str]:
 
 
 def _webdataset(folder: Path, place: ExportPlace) -> Iterator[str]:
-    """Shards that hold `000000000.png` and `000000000.json`, numbered by row."""
+    """Shards that hold `000000000.png`, `000000000.<column>.png` of what went in, and `000000000.json`, by row."""
+    columns = input_columns(folder)
     samples = ((number, record) for number, record in enumerate(read_records(folder)) if record["file_name"])
     for name, shard in _shards(folder, samples, "data-{:05d}.tar"):
         # USTAR has no times beyond seconds and no owners' names: the same rows give the same bytes.
@@ -184,6 +198,9 @@ def _webdataset(folder: Path, place: ExportPlace) -> Iterator[str]:
             for number, record, data in shard:
                 suffix = record["file_name"].rpartition(".")[2]
                 _add(tar, f"{number:09d}.{suffix}", data)
+                for column, given in _inputs(record, columns):
+                    member = f"{number:09d}.{_UNSAFE.sub('_', column)}.{given.rpartition('.')[2]}"
+                    _add(tar, member, read_inside(folder, given))
                 _add(tar, f"{number:09d}.json", json_line(record).rstrip())
         yield name
 
@@ -224,8 +241,27 @@ def _parquet(folder: Path, place: ExportPlace) -> Iterator[str]:
     load_extra("pyarrow")  # looked for before anything is written
     from .parquet import wide_schema, write_shard
 
-    schema = wide_schema(read_records(folder))
-    for name, shard in _shards(folder, enumerate(read_records(folder)), "data-{:05d}.parquet"):
+    columns = input_columns(folder)
+
+    def samples() -> Iterator[tuple[int, MetadataRow]]:
+        return enumerate(read_records(folder))
+
+    def with_inputs(
+        shard: Iterable[tuple[int, MetadataRow, bytes]],
+    ) -> Iterator[tuple[int, MetadataRow, bytes]]:
+        for number, record, data in shard:
+            yield number, {**record, **{name: _cell(folder, record[name]) for name in columns}}, data
+
+    schema = wide_schema((record for _, record in samples()), columns)
+    for name, shard in _shards(folder, samples(), "data-{:05d}.parquet"):
         with place.open(name) as file:
-            write_shard(file, schema, shard, group=GROUP)
+            write_shard(file, schema, with_inputs(shard), group=GROUP)
         yield name
+
+
+def _cell(folder: Path, value: Any) -> Any:
+    """The value of an `Image` feature, or of a list of them."""
+    if isinstance(value, list):
+        return [_cell(folder, one) for one in value]
+    name = stored_name(value)
+    return {"bytes": read_inside(folder, name), "path": name} if name else None

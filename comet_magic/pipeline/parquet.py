@@ -21,14 +21,18 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 KINDS = {"cost": "float", "width": "int", "height": "int"}
 
 
-def wide_schema(records: Iterable[dict[str, Any]]) -> Any:
-    """One schema for all rows."""
+def wide_schema(records: Iterable[dict[str, Any]], pictures: Iterable[str] = ()) -> Any:
+    """One schema for all rows; some columns hold pictures."""
     kinds: dict[str, Any] = {}
     for record in records:
         kinds = widened(kinds, record)
     types = {name: _arrow_type(KINDS.get(name) if kind is None else kind) for name, kind in kinds.items()}
     features: dict[str, Any] = {name: _feature(kind) for name, kind in types.items()}
     features["image"] = {"_type": "Image"}
+    for name in pictures:
+        several = isinstance(kinds[name], list)
+        types[name] = pa.list_(IMAGE) if several else IMAGE
+        features[name] = {"feature": {"_type": "Image"}, "_type": "List"} if several else {"_type": "Image"}
     facts: dict[bytes | str, bytes | str] = {
         b"huggingface": json.dumps({"info": {"features": features}}).encode()
     }

@@ -23,6 +23,7 @@ def read_source(
     encoding: str | None = None,
     sep: str | None = None,
     needs_prompt: bool = True,
+    pictures: Iterable[str] = (),
 ) -> Source:
     """The source of a table; its rows are not read yet.
 
@@ -34,12 +35,14 @@ def read_source(
         encoding: of a text file.
         sep: between two values of a csv file.
         needs_prompt: a table must have the column of the prompts.
+        pictures: columns whose bytes are read, or whose names lead beside the file.
 
     Raises:
         SourceError: it is not a table, or cannot be opened.
         ConfigurationError: an option cannot be used.
     """
-    options = FileOptions(prompt, format, encoding, sep, needs_prompt)
+    named = tuple(pictures)
+    options = FileOptions(prompt, format, encoding, sep, needs_prompt, named)
     if isinstance(source, (str, os.PathLike)):
         return read_files(source, options)
     if hasattr(source, "read") and hasattr(source, "readable"):
@@ -47,7 +50,7 @@ def read_source(
     for name, value in (("format", format), ("encoding", encoding), ("sep", sep)):
         if value is not None:
             raise ConfigurationError(f"{name} is for files; the source is of type {type(source).__name__}")
-    frame = read_frame(source, prompt)
+    frame = read_frame(source, prompt, named)
     if frame is not None:
         return frame
     if isinstance(source, Mapping):

@@ -14,8 +14,9 @@ from ..request.checks import check_names
 from ..text import clean
 from .dataset import Redo, RetryOptions, job_of, warn_of_billing_twice
 from .dataset_run import DatasetRun
-from .expand import Expander, Row
-from .row_index import IndexedRow, RowIndex, Run
+from .expand import MOST_TEMPLATES, Expander, Row
+from .indexed_row import IndexedRow
+from .row_index import RowIndex, Run
 from .rows import indexed_records
 from .source import Source, SourceRow
 
@@ -100,7 +101,7 @@ def _job(folder: Path, run: Run, source: Source, options: Mapping[str, Any]) -> 
                 f"these rows were sent to {run.vendor}, and this would send them to {facts['vendor']}",
                 hint="Give the base_url= and api_key= of that run, or run generate_dataset with the table.",
             )
-        return IndexedRows(facts["vendor"], facts["price_per_image"])
+        return IndexedRows(folder, facts["vendor"], facts["price_per_image"])
 
     return job_of(folder, lambda: source, expander, {**options}, kept=True)
 
@@ -108,14 +109,15 @@ def _job(folder: Path, run: Run, source: Source, options: Mapping[str, Any]) -> 
 class IndexedRows(Expander):
     """Gives the rows of an index with their requests, in the place of an expander."""
 
-    def __init__(self, vendor: str, price_per_image: int | None) -> None:
+    def __init__(self, folder: Path, vendor: str, price_per_image: int | None) -> None:
         super().__init__({}, prompt="", vendor=vendor, price_per_image=price_per_image)
         self.parameters = ("model",)  # rows may have one of their own
-        self._known: dict[tuple[str | None, str | None], RequestTemplate] = {}
+        self._folder = folder
+        self._known: dict[tuple[str | None, ...], RequestTemplate] = {}
 
     def anew(self) -> Self:
         """The same, before its first row."""
-        return type(self)(self._vendor, self._price_per_image)
+        return type(self)(self._folder, self._vendor, self._price_per_image)
 
     def look_through(self, rows: Iterable[SourceRow], columns: Collection[Any] = ()) -> int:  # noqa: ARG002
         """How many there are; they were looked through when they came."""
@@ -125,7 +127,7 @@ class IndexedRows(Expander):
         """Whether a row is there."""
         return True
 
-    def read(self, rows: Collection[SourceRow], *, asks: bool = False) -> Iterator[Row]:  # noqa: ARG002 - as any
+    def read(self, rows: Collection[SourceRow], *, sends: bool = False) -> Iterator[Row]:  # noqa: ARG002 - as any
         """The rows, each with its request."""
         for source in rows:
             row: IndexedRow = source.record["row"]
@@ -134,7 +136,7 @@ class IndexedRows(Expander):
                 yield Row(
                     row.position,
                     row.prompt,
-                    self._template(row),
+                    self._template_of(row),
                     row.key,
                     row.copy,
                     {},
@@ -144,13 +146,15 @@ class IndexedRows(Expander):
                 problem = InvalidRequestError(row.message or "")
                 yield Row(row.position, row.prompt, None, "", 0, {}, problem=problem)
 
-    def _template(self, row: IndexedRow) -> RequestTemplate:
-        facts = row.model, row.parameters
+    def _template_of(self, row: IndexedRow) -> RequestTemplate:
+        facts = row.model, row.parameters, row.inputs
         problem = not row.prompt
         try:
             if facts not in self._known:
                 given = {"prompt": "-", "model": row.model, **json.loads(row.parameters or "{}")}
-                request = ImageRequest.from_dict(given)
+                request = ImageRequest.from_dict(given, row.given(self._folder))
+                if len(self._known) >= MOST_TEMPLATES:
+                    self._known.clear()
                 self._known[facts] = RequestTemplate(request, self._vendor, self._price_per_image)
         except CometError:
             problem = True

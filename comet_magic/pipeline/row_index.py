@@ -13,13 +13,13 @@ import sqlite3
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import quote
 
 from ..archive.ledger import BUSY, has_locks, open_to_read, open_to_write, refuse_code
-from ..archive.records import is_hash
 from ..errors import ConfigurationError
 from ..text import clean
+from .indexed_row import IndexedRow, is_sound
 from .values import plain
 
 if TYPE_CHECKING:
@@ -60,10 +60,12 @@ CREATE TABLE IF NOT EXISTS rows (
     PRIMARY KEY (run, position)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (key TEXT, copy INT, facts TEXT NOT NULL, PRIMARY KEY (key, copy));  -- facts: JSON
+CREATE TABLE IF NOT EXISTS inputs (key TEXT PRIMARY KEY, facts TEXT NOT NULL);  -- the pictures that go into a request
 -- Names and types of the index of a frame, as JSON.
 CREATE TABLE IF NOT EXISTS frames (run INTEGER PRIMARY KEY, names TEXT NOT NULL, types TEXT NOT NULL);
 """
-_ROWS = "SELECT position, key, copy, prompt, model, parameters, columns, error, message FROM rows"
+_ROWS = """SELECT position, key, copy, prompt, model, parameters, columns, error, message,
+    (SELECT facts FROM inputs i WHERE i.key = rows.key) FROM rows"""
 _NO_LEDGER = """
 CREATE TABLE ledger.pictures (key, copy, call, path);
 CREATE TABLE ledger.calls (number, state, error, code, message, cost, seconds);
@@ -78,20 +80,6 @@ _STANDING = f"{_RUNS} ORDER BY {_WHOLE} DESC, read > 0 DESC, number LIMIT 1"
 _FORMER = f"""SELECT number, {_WHOLE} FROM runs WHERE number != ? AND ({_WHOLE} OR state != 'running' AND
     EXISTS (SELECT 1 FROM rows WHERE run = number)) ORDER BY 2 DESC, number DESC LIMIT 1"""  # noqa: S608 - our own
 _SAME = "key != '' AND (key, copy) IN (SELECT key, copy FROM rows WHERE run = :other)"
-
-
-class IndexedRow(NamedTuple):
-    """One row as the index has it."""
-
-    position: int
-    key: str
-    copy: int
-    prompt: str
-    model: str | None
-    parameters: str | None
-    columns: str
-    error: str | None
-    message: str | None
 
 
 @dataclass(frozen=True)
@@ -166,9 +154,12 @@ class RowIndex:
 
     def add(self, run: int, rows: Iterable[Row], *, store_prompts: bool = True) -> None:
         """Add rows to a run; without their prompts if these are not to be kept."""
+        rows = list(rows)
         values = [(run, *_values(row if store_prompts else row._replace(prompt=""))) for row in rows]
+        inputs = [(row.key, json.dumps(row.inputs)) for row in rows if row.inputs]
         with self._opened(write=True) as connection:
             connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            connection.executemany("REPLACE INTO inputs VALUES (?, ?)", inputs)
 
     def leaving(self, run: int) -> list[tuple[str, int]]:
         """Key and copy of the rows that stand and that a run, whose source was read to its end, does not have."""
@@ -258,7 +249,7 @@ class RowIndex:
                 ).fetchall()
             if not found:
                 return
-            yield [row for row in itertools.starmap(IndexedRow, found) if _is_sound(row)]
+            yield [row for row in itertools.starmap(IndexedRow, found) if is_sound(row)]
             last = found[-1][0]
 
     def row(self, run: int, place: int) -> IndexedRow | None:
@@ -273,7 +264,7 @@ class RowIndex:
                 f"{_ROWS} WHERE run = ? {where}",
                 (run, place if gaps else first + place),
             ).fetchone()
-        return IndexedRow(*found) if found and _is_sound(IndexedRow(*found)) else None
+        return IndexedRow(*found) if found and is_sound(IndexedRow(*found)) else None
 
     def score(self, found: Mapping[tuple[str, int], Mapping[str, Any]]) -> None:
         """Keep what checks found in pictures, by key and copy; columns that others found stay."""
@@ -295,6 +286,13 @@ class RowIndex:
             query = f"SELECT key, copy, facts FROM scores {which}"  # noqa: S608 - our own
             found = connection.execute(query, values).fetchall()
         return {(key, copy): facts for key, copy, text in found if (facts := _scores_in(text))}
+
+    def input_columns(self, run: int) -> set[str]:
+        """The columns that hold pictures that go in."""
+        with self._opened() as connection:
+            query = """SELECT DISTINCT json_extract(one.value, '$.column')
+                FROM rows JOIN inputs USING (key), json_each(inputs.facts) AS one WHERE run = ?"""
+            return {name for (name,) in connection.execute(query, (run,)) if isinstance(name, str)}
 
     def exported(self, place: str) -> set[str]:
         """The names of the files that exports to a place have written."""
@@ -377,23 +375,6 @@ class RowIndex:
         )
 
 
-def _is_sound(row: IndexedRow) -> bool:
-    """Whether a row of an index, which may be a stranger's, is made as ours; others count as absent."""
-    texts = (row.model, row.parameters, row.error, row.message)
-    if not (
-        (row.key == "" or is_hash(row.key))
-        and (type(row.copy) is int and row.copy >= 0 and isinstance(row.prompt, str))
-        and all(text is None or isinstance(text, str) for text in texts)
-    ):
-        return False
-    try:
-        return isinstance(json.loads(row.columns), dict) and isinstance(
-            json.loads(row.parameters or "{}"), dict
-        )
-    except (TypeError, ValueError, RecursionError):
-        return False
-
-
 def _scores_in(text: object) -> dict[str, Any]:
     """What checks found, of an index that may be a stranger's; {} if it is not ours."""
     try:
@@ -415,6 +396,8 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
             connection.execute("ALTER TABLE rows ADD COLUMN label TEXT")
     elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'whole'").fetchone():
         connection.execute("CREATE TEMP TABLE whole (run INTEGER)")  # of 0.1.0
+    if not write and not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'inputs'").fetchone():
+        connection.execute("CREATE TEMP TABLE inputs (key TEXT, facts TEXT)")  # of an earlier version
     return connection
 
 

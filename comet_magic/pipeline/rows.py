@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from ..archive import Copy
     from ..images import Images, Picture
     from .dataset import Redo
-    from .row_index import IndexedRow, Run, RunState
+    from .indexed_row import IndexedRow
+    from .row_index import Run, RunState
 
 NAME = "metadata.jsonl"
 # Our own columns.
@@ -45,6 +46,7 @@ COLUMNS = (*FIRST, *LAST)
 _PICTURES = re.compile(r"image|(.*_)?file_names?", re.DOTALL)
 
 ROW_STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
+_STORED = re.compile(r"inputs/[0-9a-f]{2}/[0-9a-f]{64}\.(?:png|jpg|webp)")
 _WORDS = {"open": "remaining", "over_budget": "over budget", "equal": "shared"}
 _NOT_ENDED = frozenset({"open", "over_budget", "cancelled"})
 
@@ -239,8 +241,29 @@ def write_metadata(folder: Path) -> None:
 
 
 def lines(folder: Path) -> Iterator[bytes]:
-    """The rows as lines of JSON."""
-    return (json_line(record) for record in read_records(folder))
+    """The rows as lines of JSON; a column with pictures has the name by which `datasets` finds their files.
+
+    https://huggingface.co/docs/datasets/image_dataset#imagefolder
+    """
+    columns = input_columns(folder)
+    for record in read_records(folder):
+        for column in columns:
+            names = record.pop(column)
+            several = isinstance(names, list)
+            record[f"{column}_file_name{'s' * several}"] = names if several else stored_name(names)
+        yield json_line(record)
+
+
+def input_columns(folder: Path) -> list[str]:
+    """The columns of the records that hold pictures that went in."""
+    with RowIndex(folder) as index:
+        run = index.standing()
+        return sorted(map(_record_name, index.input_columns(run.number))) if run else []
+
+
+def stored_name(value: Any) -> str | None:
+    """The name of a stored input picture; None if a record has something else, such as the path of one not found."""
+    return value if isinstance(value, str) and _STORED.fullmatch(value) else None
 
 
 def json_line(record: dict[str, Any]) -> bytes:

@@ -249,7 +249,7 @@ class Runner:
         """Expand, index and look up some more rows; gives those to send, and whether they are the last."""
         if not self._reading:  # a slow source gave it when the run was over
             return [], True
-        rows = [self._within_budget(row) for row in self.job.expander.read(batch, asks=True)]
+        rows = [self._within_budget(row) for row in self.job.expander.read(batch, sends=True)]
         self._rows.add(rows, last=last)
         return self._look_up(rows), last
 

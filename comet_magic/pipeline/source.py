@@ -9,13 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CometError, SourceError
 from ..text import clean
 from .values import is_missing
 
+if TYPE_CHECKING:
+    from .source_folder import SourceFolder
+
 BATCH = 500  # rows
+FEW = 8  # rows at once, if they hold pictures
 LINGER = 0.1  # seconds to wait for a batch to fill
 LOOKED_AT = 1000  # rows of a stream that are looked through before anything is sent
 LOOK = 1.0  # seconds in which these must come; what comes later is not waited for
@@ -30,12 +34,14 @@ class SourceRow(NamedTuple):
         place: where it is, as "rows.csv, line 7".
         label: its label in the frame's index.
         problem: why it cannot be read; the record is empty then.
+        folder: of the file that it is from, if it is from one and pictures are named in it.
     """
 
     record: Record
     place: str
     label: Any = None
     problem: SourceError | None = None
+    folder: SourceFolder | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Source:
         size: how many rows it has, None if only reading it tells.
         columns: their names, None if only the rows tell.
         index: of the frame that it is, or None.
+        pictures: its rows hold pictures, so that few are read at once.
     """
 
     rows: Callable[[], Iterator[SourceRow]]
@@ -64,6 +71,7 @@ class Source:
     size: int | None = None
     columns: tuple[Any, ...] | None = None
     index: FrameIndex | None = None
+    pictures: bool = False
 
     @property
     def endless(self) -> bool:
@@ -76,7 +84,9 @@ class Source:
         What a slow source has given is handed on after 0.1 s; the first list of a stream after 1,000 rows or 1 s. If
         the source fails, the rows before the fault come first, and no list is the last.
         """
-        most, wait = (size, LINGER) if self.whole else (max(size, LOOKED_AT), LOOK)
+        size = min(size, FEW) if self.pictures else size
+        ahead = size if self.pictures else max(size, LOOKED_AT)
+        most, wait = (size, LINGER) if self.whole else (ahead, LOOK)
         batch: list[SourceRow] = []
         last = False
         try:

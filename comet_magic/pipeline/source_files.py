@@ -27,7 +27,8 @@ from urllib.parse import urlsplit
 from ..errors import ConfigurationError, SourceError
 from ..extras import load_extra
 from ..text import clean, counted
-from .source import BATCH, Source, SourceRow, check_columns, read_row
+from .source import BATCH, FEW, Source, SourceRow, check_columns, read_row
+from .source_folder import SourceFolder
 from .source_frames import arrow_rows, without_bytes
 
 FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "txt")
@@ -39,6 +40,7 @@ _UNDECODED = re.compile("[\udc80-\udcff]")
 _GZIP = b"\x1f\x8b"
 _MODE = "rb"
 Opener = Callable[[], contextlib.AbstractContextManager[Any]]
+_Found = tuple[str, Opener, SourceFolder]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class FileOptions:
         encoding: of a text, if it is neither UTF-8 nor begins with a byte order mark.
         sep: between two values of a csv file; by default the one that its header has.
         needs_prompt: a file must have the column of the prompts.
+        pictures: columns with pictures, whose names lead beside the file.
     """
 
     prompt: str
@@ -58,6 +61,7 @@ class FileOptions:
     encoding: str | None = None
     sep: str | None = None
     needs_prompt: bool = True
+    pictures: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in FORMATS:
@@ -75,15 +79,21 @@ class FileOptions:
 
 @dataclass(frozen=True)
 class _File:
-    """A file: its name in messages, its kind, and how it is opened, for bytes or for lines."""
+    """A file: its name in messages, its kind, how it is opened, for bytes or for lines, and its folder."""
 
     name: str
     kind: str
     open: Opener = field(repr=False)
     options: FileOptions = field(repr=False)
+    folder: SourceFolder | None = None
 
     def rows(self) -> Iterator[SourceRow]:
-        """Its rows; an error names it."""
+        """Its rows, which know the folder if pictures are named in them; an error names the file."""
+        if not self.options.pictures:
+            return self._rows()
+        return (row._replace(folder=self.folder) for row in self._rows())
+
+    def _rows(self) -> Iterator[SourceRow]:
         try:
             with self.open() as opened:
                 if self.kind == "parquet":
@@ -153,11 +163,13 @@ def read_files(source: str | os.PathLike[str], options: FileOptions) -> Source:
     if text == "-":
         return read_handle(sys.stdin.buffer if hasattr(sys.stdin, "buffer") else sys.stdin, options)
     opened = _remote(text) if "://" in text else _local(Path(os.path.expanduser(text)))  # noqa: PTH111
-    files = [_File(clean(name), _kind(name, options), open_it, options) for name, open_it in opened]
+    files = [
+        _File(clean(name), _kind(name, options), open_it, options, folder) for name, open_it, folder in opened
+    ]
     return Source(lambda: itertools.chain.from_iterable(file.rows() for file in files))
 
 
-def _local(path: Path) -> list[tuple[str, Opener]]:
+def _local(path: Path) -> list[_Found]:
     if path.is_dir():
         raise SourceError(f"{clean(path)} is a folder", hint=f"Name its files: {clean(path / '*.csv')}")
     found = [path] if path.is_file() else sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207
@@ -166,10 +178,10 @@ def _local(path: Path) -> list[tuple[str, Opener]]:
         raise SourceError(
             f"there is no file {clean(path)}", hint="One prompt is given as a list: ['a red boat']."
         )
-    return [(str(path), partial(path.open, _MODE)) for path in files]
+    return [(str(path), partial(path.open, _MODE), SourceFolder(str(path.parent))) for path in files]
 
 
-def _remote(address: str) -> list[tuple[str, Opener]]:
+def _remote(address: str) -> list[_Found]:
     fsspec = load_extra("fsspec")
     try:
         files = fsspec.open_files(address, _MODE)
@@ -177,7 +189,10 @@ def _remote(address: str) -> list[tuple[str, Opener]]:
         problem = clean(error, limit=200)
     else:
         names = [address] if len(files) == 1 else [file.path for file in files]
-        return [(name, partial(_itself, file)) for name, file in zip(names, files, strict=True)]
+        return [
+            (name, partial(_itself, file), SourceFolder(file.path.rpartition("/")[0], file.fs))
+            for name, file in zip(names, files, strict=True)
+        ]
     raise SourceError(f"{clean(address)} cannot be read: {problem}")
 
 
@@ -223,7 +238,8 @@ def read_handle(handle: Any, options: FileOptions) -> Source:
             handle.seek(start)
         yield handle
 
-    file = _File(clean(name) if named else "the open file", kind, open_again, options)
+    folder = SourceFolder(str(Path(str(name)).parent)) if named else None
+    file = _File(clean(name) if named else "the open file", kind, open_again, options, folder)
     return Source(file.rows, whole=again)
 
 
@@ -404,5 +420,7 @@ def _parquet(file: _File, opened: BinaryIO) -> Iterator[SourceRow]:
     table = load_extra("pyarrow.parquet").ParquetFile(opened)
     schema = table.schema_arrow
     check_columns(tuple(schema.names), file.name)
-    batches = table.iter_batches(batch_size=BATCH, columns=without_bytes(schema))
-    yield from arrow_rows(batches, f"{file.name}, row", schema)
+    pictures = file.options.pictures
+    columns = without_bytes(schema, pictures)
+    batches = table.iter_batches(batch_size=FEW if pictures else BATCH, columns=columns)
+    yield from arrow_rows(batches, f"{file.name}, row", schema, pictures)

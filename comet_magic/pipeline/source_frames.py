@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SourceError
 from ..extras import load_extra
 from ..text import clean
-from .source import BATCH, FrameIndex, Source, SourceRow, check_columns, read_row
+from .source import BATCH, FEW, FrameIndex, Source, SourceRow, check_columns, read_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 # What other frames are converted by; the first that a frame has is named.
 _CONVERSIONS = ("to_arrow", "to_pandas", "toPandas", "_to_pandas", "to_pandas_df", "to_dataframe")
@@ -23,8 +23,8 @@ def is_of(value: object, module: str, *names: str) -> bool:
     return any(kind is not None and isinstance(value, kind) for kind in kinds)
 
 
-def read_frame(source: Any, prompt: str) -> Source | None:
-    """The source of a frame; None if it has no columns.
+def read_frame(source: Any, prompt: str, pictures: Collection[str] = ()) -> Source | None:
+    """The source of a frame; None if it has no columns. The bytes in columns of `pictures` are read too.
 
     Raises:
         SourceError: two columns have one name, or it is a frame of a library that is not read here.
@@ -43,13 +43,13 @@ def read_frame(source: Any, prompt: str) -> Source | None:
         first, names = next(iter(source), "train"), ", ".join(source)
         raise SourceError(f"the source has splits: {clean(names)}", hint=f"Name one: source[{first!r}].")
     if is_of(source, "datasets", "Dataset"):
-        return _of_hugging_face(source)
+        return _of_hugging_face(source, pictures)
     if is_of(source, "datasets", "IterableDataset"):
         return Source(lambda: _of_rows(source, prompt), whole=False)
     if is_of(source, "polars", "LazyFrame"):
         source = source.collect()
     if any(hasattr(source, name) for name in ("__arrow_c_stream__", "__arrow_c_array__")):
-        return _of_arrow(source, prompt)
+        return _of_arrow(source, prompt, pictures)
     return None
 
 
@@ -110,11 +110,15 @@ def _pandas_rows(frames: Iterable[Any]) -> Iterator[SourceRow]:
 # --- Arrow
 
 
-def _of_arrow(source: Any, prompt: str) -> Source:
+def _of_arrow(source: Any, prompt: str, pictures: Collection[str]) -> Source:
     pyarrow = load_extra("pyarrow")
     if isinstance(source, pyarrow.RecordBatchReader):
         check_columns(tuple(source.schema.names), "the source")
-        return Source(lambda: arrow_rows(source, "row"), whole=False, columns=tuple(source.schema.names))
+        return Source(
+            lambda: arrow_rows(source, "row", pictures=pictures),
+            whole=False,
+            columns=tuple(source.schema.names),
+        )
     values = getattr(source, "to_pylist", None) or getattr(source, "to_list", None)
     if values is not None and not hasattr(source, "schema"):  # a single column
         rows = list(_of_rows(values(), prompt))
@@ -122,23 +126,23 @@ def _of_arrow(source: Any, prompt: str) -> Source:
     table = pyarrow.table(source)
     names = tuple(table.column_names)
     check_columns(names, "the frame")
-    return Source(lambda: arrow_rows([table], "row"), size=table.num_rows, columns=names)
+    return Source(lambda: arrow_rows([table], "row", pictures=pictures), size=table.num_rows, columns=names)
 
 
-def _of_hugging_face(dataset: Any) -> Source:
+def _of_hugging_face(dataset: Any, pictures: Collection[str]) -> Source:
     schema = dataset.features.arrow_schema
-    columns = without_bytes(schema)
+    columns = without_bytes(schema, pictures)
 
     def rows() -> Iterator[SourceRow]:
-        tables = dataset.select_columns(columns).with_format("arrow").iter(BATCH)
-        return arrow_rows(tables, "row", schema)
+        tables = dataset.select_columns(columns).with_format("arrow").iter(FEW if pictures else BATCH)
+        return arrow_rows(tables, "row", schema, pictures)
 
     return Source(rows, size=len(dataset), columns=tuple(schema.names))
 
 
-def without_bytes(schema: Any) -> list[str]:
-    """The columns that hold no bytes: pictures are not read into memory only to be left out."""
-    return [field.name for field in schema if not _has_bytes(field.type)]
+def without_bytes(schema: Any, pictures: Collection[str] = ()) -> list[str]:
+    """The columns that hold no bytes or are named: pictures are not read into memory only to be left out."""
+    return [field.name for field in schema if field.name in pictures or not _has_bytes(field.type)]
 
 
 def _has_bytes(kind: Any) -> bool:
@@ -147,19 +151,22 @@ def _has_bytes(kind: Any) -> bool:
     return "binary" in str(kind)
 
 
-def arrow_rows(tables: Iterable[Any], place: str, schema: Any = None) -> Iterator[SourceRow]:
+def arrow_rows(
+    tables: Iterable[Any], place: str, schema: Any = None, pictures: Collection[str] = ()
+) -> Iterator[SourceRow]:
     """The rows of tables or batches; columns of bytes, which are not kept, hold b"" in each.
 
     Args:
         tables: one after the other.
         place: what a row is called.
         schema: of all columns, where the tables have only some of them.
+        pictures: columns whose bytes are kept.
     """
-    number = 0
+    number, size = 0, FEW if pictures else BATCH
     for table in tables:
-        names = without_bytes(table.schema)
+        names = without_bytes(table.schema, pictures)
         others = {name: b"" for name in (schema or table.schema).names if name not in names}
-        for start in range(0, table.num_rows, BATCH):
-            for record in table.slice(start, BATCH).select(names).to_pylist():
+        for start in range(0, table.num_rows, size):
+            for record in table.slice(start, size).select(names).to_pylist():
                 yield SourceRow({**record, **others}, f"{place} {number}")
                 number += 1

@@ -14,7 +14,8 @@ from ..extras import load_extra
 from ..money import dollars, usd
 from ..tables import table
 from ..text import clean, counted
-from .row_index import IndexedRow, RowIndex
+from .indexed_row import IndexedRow
+from .row_index import RowIndex
 from .rows import ROW_STATUSES, row_status
 
 if TYPE_CHECKING:
