@@ -80,7 +80,8 @@ def _groups(
     for _, record, data in samples:
         image = {"bytes": data, "path": record["file_name"]} if record["file_name"] else None
         rows.append({"image": image, **record})
-        size += len(data)
+        given = [one for cell in record.values() for one in (cell if isinstance(cell, list) else [cell])]
+        size += len(data) + sum(len(one.get("bytes") or b"") for one in given if isinstance(one, dict))
         if size >= most or len(rows) >= BATCH:
             yield rows
             rows, size = [], 0

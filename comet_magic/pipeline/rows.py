@@ -258,7 +258,9 @@ def input_columns(folder: Path) -> list[str]:
     """The columns of the records that hold pictures that went in."""
     with RowIndex(folder) as index:
         run = index.standing()
-        return sorted(map(_record_name, index.input_columns(run.number))) if run else []
+        names = index.input_columns(run.number) if run else set()
+    taken = kinds_of(folder).checks if names else ()
+    return sorted(_record_name(name, taken) for name in names)
 
 
 def stored_name(value: Any) -> str | None:
