@@ -15,7 +15,6 @@ from ..text import clean
 from .dataset import Redo, RetryOptions, job_of, warn_of_billing_twice
 from .dataset_run import DatasetRun
 from .expand import MOST_TEMPLATES, Expander, Row
-from .indexed_row import IndexedRow
 from .row_index import RowIndex, Run
 from .rows import indexed_records
 from .source import Source, SourceRow
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from ..archive import Copy
     from .dataset import DatasetJob
+    from .indexed_row import IndexedRow
     from .report import Dataset
 
 
