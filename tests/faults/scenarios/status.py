@@ -57,9 +57,31 @@ def limited(**headers: str) -> Refusal:
     return Refusal(429, LIMITED, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
+USER_ERROR = "image_generation_user_error"
 # Status tables: https://apidoc.cometapi.com/errors/error-codes-handling
 REFUSALS: dict[str, Refusal] = {
     "400": Refusal(400, error("size is wrong", "invalid_request", param="size")),
+    # What servers say of input pictures.
+    "400-image-type": Refusal(
+        400, error("Invalid file 'image': unsupported mimetype", "unsupported_file_mimetype", param="image")
+    ),
+    "400-image-twice": Refusal(
+        400, error("Duplicate parameter: 'image'", "duplicate_parameter", param="image")
+    ),
+    "400-image-text": Refusal(
+        400, error("expected a file, but got a string", "invalid_type", param="image[0]")
+    ),
+    "400-image-broken": Refusal(
+        400, error("Invalid image file or mode for image 1", "invalid_image_file", USER_ERROR, "image")
+    ),
+    "400-mask-alpha": Refusal(
+        400, error("mask image missing alpha channel", "invalid_mask_image_format", USER_ERROR, "mask")
+    ),
+    "422-both": Refusal(422, {"detail": "Cannot specify both image and image[]"}),
+    "422-image-required": Refusal(
+        422, {"detail": [{"type": "missing", "loc": ["body", "image"], "msg": "image is required"}]}
+    ),
+    "413-html": Refusal(413, b"<html><h1>413 Request Entity Too Large</h1></html>", ctype="text/html"),
     "400-empty": Refusal(400, b""),
     "400-string-error": Refusal(400, {"error": "the size is wrong"}),
     "400-message-only": Refusal(400, {"message": "the size is wrong", "code": 7}),
