@@ -181,12 +181,11 @@ class Item:
             return path.name, images.mime_types[0], path.read_bytes()
 
 
-def line_of(images: Images) -> str:
-    """Model, size, cost and kind of one picture."""
+def line_of(images: Images, share: str) -> str:
+    """Model, size, cost and kind of one picture; `share` is its part of what several cost together."""
     picture = images.pictures[0]
-    kind = picture.mime.partition("/")[2].upper()
-    parts = (images.model, f"{picture.width} × {picture.height}", cost_words(images), kind)
-    return clean(" · ".join(part for part in parts if part), limit=160)
+    parts = (images.model, f"{picture.width} × {picture.height}", cost_words(images) or share)
+    return clean(" · ".join((*parts, picture.mime.partition("/")[2].upper())), limit=160)
 
 
 def archived(archive: Archive, entry: Entry) -> list[Item]:

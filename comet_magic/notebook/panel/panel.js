@@ -307,7 +307,7 @@ let controls = 0; // for names that labels need
 class Field {
   /** @param {Facts} field @param {(text: string) => void} typed */
   constructor(field, typed) {
-    const { kind, label } = field;
+    const { kind, label, name } = field;
     this.kind = kind;
     this.typed = typed;
     this.offered = "";
@@ -322,7 +322,7 @@ class Field {
     set(this.control, { "aria-describedby": names.said });
     const title = element("label", { htmlFor: names.id, textContent: label });
     const parts = kind === "switch" ? [this.control, title] : [title, this.control, this.custom];
-    this.el = element("div", { className: `comet-field comet-${kind}` }, ...parts, this.said);
+    this.el = element("div", { className: `comet-field comet-${kind} comet-${name}` }, ...parts, this.said);
   }
 
   /** @param {Facts} field */

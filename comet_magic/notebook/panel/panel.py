@@ -304,8 +304,13 @@ def _type(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: 
 
 
 def _generate(work: Work, command: Command, buffers: list[bytes]) -> None:
-    _type(work, command, buffers)
-    work.generate(str(command.get("price")), confirmed=False)
+    with work.lock:
+        before = dict(work.form.values)
+        _type(work, command, buffers)
+        now = work.form.values
+        longer = before != now and {**before, "prompt": ""} == {**now, "prompt": ""}
+    # Words that were typed just now cost a trifle more than was shown; all else is asked about.
+    work.generate(None if longer else str(command.get("price")), confirmed=False)
 
 
 def _thumbs(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001

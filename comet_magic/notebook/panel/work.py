@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CometError, ConfigurationError, InvalidRequestError
 from ...images.reading import read_picture
+from ...money import MILLION, dollars
 from ...text import clean, counted
 from ..account import archive_of_panel, client_settings, defaults, heading, price_per_image, question
 from ..commands import cancelled_message
@@ -219,7 +220,9 @@ class Work:
         items: list[Item] = []
         if images:
             images = images.with_notice(run.notice) if run.notice else images
-            items = [self._made(run, images[place : place + 1]) for place in range(len(images))]
+            each = None if images.cost is None else dollars(round(images.cost * MILLION / len(images)))
+            alone = [images[place : place + 1] for place in range(len(images))]
+            items = [self._made(run, one, line_of(one, each or "cost unknown")) for one in alone]
         with self.lock:
             self.runs.remove(run)
             if images:
@@ -289,7 +292,7 @@ class Work:
 
     # --- pictures
 
-    def _made(self, run: Run, images: Images) -> Item:
+    def _made(self, run: Run, images: Images, line: str) -> Item:
         picture, number = images.pictures[0], next(self._numbers)
         options = {
             name: run.order.options.get(name) for name in run.order.options if name not in ("image", "mask")
@@ -298,7 +301,7 @@ class Work:
             f"s{number}",
             run.id,
             images.prompt,
-            line_of(images),
+            line,
             picture.width,
             picture.height,
             options,
