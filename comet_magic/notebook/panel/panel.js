@@ -38,6 +38,7 @@
  *   find {words, model, starred, day, offset} · prompts · code
  *
  * Python to browser: {kind, ...}, with binary buffers where there is a picture
+ *   here {}                         of every command, from where it was read; says nothing
  *   ack {id, ok, error, now}        of every command, also of one that was refused; error: one sentence
  *   thumb {item} + [jpeg]           at most 30 KB; empty if the picture cannot be read
  *   preview {run, part, number, final} + [jpeg]

@@ -233,6 +233,9 @@ class Panel(anywidget.AnyWidget):
         if kind == "stop":  # at once, also while the worker reads a large picture
             act = _nothing
             self._work.stop(str(command.get("run")))
+        # ipykernel 7.4 reads the next click on the subshell that last sent something, beside a cell that blocks the
+        # kernel; the worker, which has no parent, leaves it at that.
+        self.send({"kind": "here"})
         task = partial(self._do, _nothing if again else act, command, [bytes(buffer) for buffer in buffers])
         self._worker.do(task, later=kind == "thumbs")
 
