@@ -8,7 +8,7 @@ strangers = [name for name in names if not name.startswith("comet_magic/") and "
 odd = [
     name
     for name in names
-    if name.startswith("comet_magic/") and not name.endswith((".py", ".css", "py.typed"))
+    if name.startswith("comet_magic/") and not name.endswith((".py", ".css", ".js", "py.typed"))
 ]
 print(f"{len(names)} files in the wheel")
 sys.exit(f"these do not belong in the wheel: {strangers + odd}" if strangers or odd else 0)
