@@ -22,7 +22,7 @@ from .row_index import RowIndex
 from .values import fitted, widened
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from PIL.Image import Image
@@ -246,12 +246,17 @@ def lines(folder: Path) -> Iterator[bytes]:
     https://huggingface.co/docs/datasets/image_dataset#imagefolder
     """
     columns = input_columns(folder)
-    for record in read_records(folder):
-        for column in columns:
-            names = record.pop(column)
-            several = isinstance(names, list)
-            record[f"{column}_file_name{'s' * several}"] = names if several else stored_name(names)
-        yield json_line(record)
+    return (metadata_line(record, columns) for record in read_records(folder))
+
+
+def metadata_line(record: dict[str, Any], columns: Iterable[str]) -> bytes:
+    """A row as a line of `metadata.jsonl`; these columns hold pictures that went in."""
+    record = dict(record)
+    for column in columns:
+        names = record.pop(column)
+        several = isinstance(names, list)
+        record[f"{column}_file_name{'s' * several}"] = names if several else stored_name(names)
+    return json_line(record)
 
 
 def input_columns(folder: Path) -> list[str]:

@@ -19,6 +19,7 @@ from pyarrow import parquet
 from comet_magic import Client, generate_dataset, open_dataset, plan
 from comet_magic.errors import ConfigurationError, SaveError
 from comet_magic.pipeline import exports
+from comet_magic.pipeline.training import PictureForm, RowChoice, Splits
 from tests.pipeline.endpoint import PICTURE
 
 if TYPE_CHECKING:
@@ -369,11 +370,9 @@ def test_datasets_loads_every_form_with_equal_rows(make: Callable[..., Dataset],
 
 
 def test_an_export_is_a_stream_and_not_held_whole(dataset: Dataset) -> None:
-    shards = exports._shards(dataset.folder, enumerate(dataset.records()), "{}")
+    contents = exports.Contents(dataset.folder, PictureForm(), RowChoice(), Splits())
 
-    _, shard = next(shards)
-
-    assert next(shard)[2] == PICTURE
+    assert next(contents.samples("")).data == PICTURE
 
 
 # --- names of columns

@@ -1,0 +1,195 @@
+"""What an export for training does with rows and pictures: which rows, in which split, and pictures of one size."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import ConfigurationError
+from ..text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from PIL.Image import Image
+
+Crop = Literal["center", "pad", "none"]
+ImageFormat = Literal["webp", "jpeg", "png"]
+SUFFIXES = {"webp": ".webp", "jpeg": ".jpg", "png": ".png"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureForm:
+    """How pictures are made anew: those that went in and those that came out alike.
+
+    Attributes:
+        size: edge in pixels: of both sides with `center` and `pad`, of the longer one with `none`; None leaves it.
+        crop: `center` cuts the middle out, `pad` adds white borders, `none` keeps the shape and enlarges nothing.
+        image_format: of the files; None leaves the bytes as they came, if no size is set, and else the format.
+        quality: of webp and jpeg, 1 to 100.
+
+    Raises:
+        ConfigurationError: one cannot be used.
+    """
+
+    size: int | None = None
+    crop: Crop = "center"
+    image_format: ImageFormat | None = None
+    quality: int = 90
+
+    def __post_init__(self) -> None:
+        if self.size is not None and (type(self.size) is not int or not 16 <= self.size <= 16384):
+            raise ConfigurationError(f"size is {clean(self.size, limit=40)}; it must be 16 to 16384 pixels")
+        if self.crop not in ("center", "pad", "none"):
+            raise ConfigurationError(f"crop is {clean(self.crop, limit=40)}; it must be center, pad or none")
+        if self.image_format not in (None, *SUFFIXES):
+            given = clean(self.image_format, limit=40)
+            raise ConfigurationError(f"image_format is {given}; it must be webp, jpeg or png")
+        if type(self.quality) is not int or not 1 <= self.quality <= 100:
+            raise ConfigurationError(f"quality is {clean(self.quality, limit=40)}; it must be 1 to 100")
+
+    def __bool__(self) -> bool:
+        return self.size is not None or self.image_format is not None
+
+    def made(self, data: bytes) -> tuple[bytes, str, tuple[int, int]]:
+        """A picture made anew, the suffix of its format, and its size.
+
+        Raises:
+            OSError, ValueError, SyntaxError: it cannot be decoded.
+        """
+        from PIL import Image
+
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as opened:
+            kind = self.image_format or (opened.format or "png").lower()
+            if self.size is not None:
+                opened.draft("RGB", (self.size, self.size))  # a large JPEG is decoded small
+            image: Image.Image = opened.convert("RGBA" if opened.has_transparency_data else "RGB")
+        image = self._fitted(image) if self.size is not None else image
+        if kind == "jpeg" and image.mode == "RGBA":
+            paper = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(paper, image).convert("RGB")
+        out = io.BytesIO()
+        image.save(out, kind, **({} if kind == "png" else {"quality": self.quality}))
+        return out.getvalue(), SUFFIXES[kind], image.size
+
+    def _fitted(self, image: Image) -> Image:
+        from PIL import ImageOps
+        from PIL.Image import Resampling
+
+        assert self.size is not None  # noqa: S101 - the caller looked
+        box = (self.size, self.size)
+        if self.crop == "center":
+            return ImageOps.fit(image, box, Resampling.LANCZOS)
+        if self.crop == "pad":
+            return ImageOps.pad(image, box, Resampling.LANCZOS, color="white")
+        image.thumbnail(box, Resampling.LANCZOS)
+        return image
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Which split each row belongs to: by shares of a hash, or by the value of a column.
+
+    Args:
+        given: shares by name, such as `{"train": 0.9, "test": 0.1}`, a column, or None.
+        by: a column whose equal values stay together.
+
+    Raises:
+        ConfigurationError: the shares are not positive or do not add up to 1, or a name cannot be a file's.
+    """
+
+    given: Mapping[str, float] | str | None = None
+    by: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.given is None or isinstance(self.given, str):
+            if self.by is not None:
+                raise ConfigurationError("split_by needs shares: split={'train': 0.9, 'test': 0.1}")
+            return
+        shares = list(self.given.values())
+        if not shares or any(not isinstance(one, int | float) or one <= 0 for one in shares):
+            raise ConfigurationError("split takes names with positive shares: {'train': 0.9, 'test': 0.1}")
+        if not math.isclose(sum(shares), 1, abs_tol=1e-6):
+            raise ConfigurationError(f"the shares of split add up to {sum(shares):g}; they must add up to 1")
+        for name in self.given:
+            _checked(name)
+
+    def of(self, record: Mapping[str, Any], inputs: Iterable[str]) -> str:
+        """The split of a row, "" if there are none; more rows do not change it.
+
+        Raises:
+            ConfigurationError: there is no such column, or its value cannot be the name of a split.
+        """
+        if self.given is None:
+            return ""
+        if isinstance(self.given, str):
+            return _checked(_value(record, self.given))
+        what = (
+            _value(record, self.by)
+            if self.by is not None
+            else [record["prompt"], *(record[name] for name in inputs)]
+        )
+        digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).digest()
+        place, reached = int.from_bytes(digest[:8]) / (1 << 64), 0.0
+        for name, share in self.given.items():
+            reached += share
+            if place < reached:
+                return name
+        return name
+
+
+def _value(record: Mapping[str, Any], column: str) -> Any:
+    if column not in record:
+        there = clean(", ".join(record), limit=300)
+        raise ConfigurationError(f"there is no column {clean(column, limit=80)}; the columns are: {there}")
+    return record[column]
+
+
+def _checked(name: Any) -> str:
+    if isinstance(name, str) and name.isidentifier() and name.isascii():
+        return name
+    raise ConfigurationError(
+        f"a split is called {clean(name, limit=40)}; its name takes letters, digits and _"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowChoice:
+    """Which rows and columns are exported.
+
+    Attributes:
+        where: a status such as `done`, a function of a row's mapping, a list of booleans for the rows, or None.
+        columns: that are kept beside `file_name` and the pictures; None keeps all.
+    """
+
+    where: str | Callable[[Mapping[str, Any]], object] | Iterable[object] | None = None
+    columns: tuple[str, ...] | None = None
+
+    def takes(self) -> Callable[[int, Mapping[str, Any]], bool]:
+        """A function that tells whether a row, by its number, is exported."""
+        where = self.where
+        if where is None:
+            return lambda _, __: True
+        if isinstance(where, str):
+            return lambda _, record: record["outcome"] == where
+        if callable(where):
+            return lambda _, record: bool(where(record))
+        mask = [bool(one) for one in where]
+        return lambda number, _: number < len(mask) and mask[number]
+
+    def kept(self, record: dict[str, Any], inputs: Iterable[str]) -> dict[str, Any]:
+        """The columns of a row that are exported.
+
+        Raises:
+            ConfigurationError: there is no such column.
+        """
+        if self.columns is None:
+            return record
+        for name in self.columns:
+            _value(record, name)
+        names = {"file_name", *inputs, *self.columns}
+        return {name: value for name, value in record.items() if name in names}
