@@ -312,6 +312,10 @@ class Field {
     this.kind = kind;
     this.typed = typed;
     this.offered = "";
+    /** @type {number | undefined} */
+    this.least = undefined;
+    /** @type {number | undefined} */
+    this.most = undefined;
     controls += 1;
     const names = { id: `comet-field-${controls}`, said: `comet-said-${controls}` };
     this.control = this.make(field);
