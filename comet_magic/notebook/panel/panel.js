@@ -306,6 +306,8 @@ let controls = 0; // for names that labels need
 
 /** One control of the form with its label and its sentence. */
 class Field {
+  /** @type {number | undefined} */ least;
+  /** @type {number | undefined} */ most;
   /** @param {Facts} field @param {(text: string) => void} typed */
   constructor(field, typed) {
     const { kind, label, name } = field;
@@ -320,7 +322,12 @@ class Field {
     const names = { id: `comet-field-${controls}`, said: `comet-said-${controls}` };
     this.control = this.make(field);
     Object.assign(this.control, { id: names.id });
-    this.custom = element("input", { type: "text", hidden: true, placeholder: "1536x1024", spellcheck: false });
+    this.custom = element("input", {
+      type: "text",
+      hidden: true,
+      placeholder: "1536x1024",
+      spellcheck: false,
+    });
     set(this.custom, { "aria-label": `Custom ${label.toLowerCase()}`, "aria-describedby": names.said });
     this.custom.oninput = () => typed(this.custom.value);
     this.said = element("p", { id: names.said, className: "comet-problem", hidden: true });
@@ -340,7 +347,8 @@ class Field {
       return element("input", { type: "checkbox", onchange: change });
     }
     const input = (/** @type {any} */ event) => this.typed(event.target.value);
-    if (kind === "long") return element("textarea", { rows: 2, placeholder: hint, oninput: input, spellcheck: false });
+    if (kind === "long")
+      return element("textarea", { rows: 2, placeholder: hint, oninput: input, spellcheck: false });
     const made = element("input", { type: "text", placeholder: hint, oninput: input, spellcheck: false });
     if (kind !== "number") return made;
     set(made, { inputMode: "numeric", role: "spinbutton", placeholder: hint || (name === "n" ? "1" : "") });
@@ -374,7 +382,9 @@ class Field {
       const all = [...unset, ...other, ...options, ...custom];
       if (JSON.stringify(all) !== this.offered) {
         this.offered = JSON.stringify(all);
-        control.replaceChildren(...all.map(([value, label]) => element("option", { value, textContent: label })));
+        control.replaceChildren(
+          ...all.map(([value, label]) => element("option", { value, textContent: label })),
+        );
       }
       const asks = open && (this.asks || (Boolean(text) && !listed));
       if (listed) this.asks = false;
@@ -394,6 +404,43 @@ class Field {
 
 /** One panel on the page. */
 class View {
+  /** @type {any} */ account;
+  /** @type {any} */ setKey;
+  /** @type {any} */ headPrice;
+  /** @type {any} */ band;
+  /** @type {any} */ key;
+  /** @type {any} */ form;
+  /** @type {any} */ prompt;
+  /** @type {any} */ inputs;
+  /** @type {any} */ file;
+  /** @type {any} */ add;
+  /** @type {any} */ inputsSaid;
+  /** @type {any} */ model;
+  /** @type {any} */ grid;
+  /** @type {any} */ moreGrid;
+  /** @type {any} */ moreBox;
+  /** @type {any} */ note;
+  /** @type {any} */ code;
+  /** @type {any} */ codes;
+  /** @type {any} */ price;
+  /** @type {any} */ detail;
+  /** @type {any} */ go;
+  /** @type {any} */ ask;
+  /** @type {any} */ asked;
+  /** @type {any} */ yes;
+  /** @type {any} */ no;
+  /** @type {any} */ error;
+  /** @type {any} */ said;
+  /** @type {any} */ queue;
+  /** @type {any} */ tabs;
+  /** @type {any} */ words;
+  /** @type {any} */ byModel;
+  /** @type {any} */ starred;
+  /** @type {any} */ day;
+  /** @type {any} */ filters;
+  /** @type {any} */ gallery;
+  /** @type {any} */ empty;
+  /** @type {any} */ further;
   /** @param {Shared} shared @param {HTMLElement} el @param {AbortSignal} signal */
   constructor(shared, el, signal) {
     this.shared = shared;
@@ -413,7 +460,12 @@ class View {
     /** @type {string[]} */
     this.prompts = [];
     this.promptAt = -1;
-    this.root = element("div", { className: "comet-panel", role: "region", "aria-label": "Image panel", tabIndex: -1 });
+    this.root = element("div", {
+      className: "comet-panel",
+      role: "region",
+      "aria-label": "Image panel",
+      tabIndex: -1,
+    });
     this.build();
     el.append(this.root);
     keepKeys(this.root, signal);
@@ -435,8 +487,20 @@ class View {
     this.setKey = button("Set key", () => this.showKey(), { className: "comet-quiet" });
     this.headPrice = element("div", { className: "comet-next" });
     const name = element("span", { className: "comet-name", textContent: "Comet Magic" });
-    const head = element("header", { className: "comet-head" }, name, this.account, this.setKey, this.headPrice);
-    this.band = element("div", { className: "comet-band", role: "status", "aria-label": "Kernel", hidden: true });
+    const head = element(
+      "header",
+      { className: "comet-head" },
+      name,
+      this.account,
+      this.setKey,
+      this.headPrice,
+    );
+    this.band = element("div", {
+      className: "comet-band",
+      role: "status",
+      "aria-label": "Kernel",
+      hidden: true,
+    });
     this.key = element("div", { className: "comet-key", hidden: true });
     this.form = element("fieldset", { className: "comet-form" });
     this.buildForm();
@@ -447,8 +511,14 @@ class View {
   }
 
   buildForm() {
-    this.prompt = new Field({ name: "prompt", label: "Prompt", kind: "long" }, (text) => this.type("prompt", text));
-    set(this.prompt.control, { rows: 4, placeholder: "A paper boat on calm water at sunrise", spellcheck: true });
+    this.prompt = new Field({ name: "prompt", label: "Prompt", kind: "long" }, (text) =>
+      this.type("prompt", text),
+    );
+    set(this.prompt.control, {
+      rows: 4,
+      placeholder: "A paper boat on calm water at sunrise",
+      spellcheck: true,
+    });
     this.prompt.el.classList.add("comet-prompt");
     this.inputs = element("ul", { className: "comet-inputs", "aria-label": "Pictures in" });
     const accept = "image/png,image/jpeg,image/webp,image/*";
@@ -457,30 +527,57 @@ class View {
       this.attach([...(this.file.files ?? [])]);
       this.file.value = "";
     };
-    this.add = button("Add pictures", () => this.file.click(), { className: "comet-add", title: "Or drop or paste them" });
+    this.add = button("Add pictures", () => this.file.click(), {
+      className: "comet-add",
+      title: "Or drop or paste them",
+    });
     this.inputsSaid = element("p", { className: "comet-problem", hidden: true });
-    const sources = element("div", { className: "comet-sources" }, this.inputs, this.add, this.file, this.inputsSaid);
-    this.model = new Field({ name: "model", label: "Model", kind: "model" }, (text) => this.type("model", text));
+    const sources = element(
+      "div",
+      { className: "comet-sources" },
+      this.inputs,
+      this.add,
+      this.file,
+      this.inputsSaid,
+    );
+    this.model = new Field({ name: "model", label: "Model", kind: "model" }, (text) =>
+      this.type("model", text),
+    );
     this.grid = element("div", { className: "comet-grid" });
     this.moreGrid = element("div", { className: "comet-grid", role: "group", "aria-label": "More options" });
     const summary = element("summary", { textContent: "More options" });
     this.moreBox = element("details", { className: "comet-more" }, summary, this.moreGrid);
     this.note = element("p", { className: "comet-note", hidden: true });
-    this.code = element("details", { className: "comet-more comet-code" }, element("summary", { textContent: "As code" }));
+    this.code = element(
+      "details",
+      { className: "comet-more comet-code" },
+      element("summary", { textContent: "As code" }),
+    );
     this.codes = ["Cell", "Python", "Request"].map((label) => this.codeBox(label));
-    this.code.append(...this.codes.map((one) => one.el));
+    this.code.append(...this.codes.map((/** @type {Facts} */ one) => one.el));
     this.code.ontoggle = () => this.fetchCode();
     this.price = element("span", { className: "comet-price" });
     this.detail = element("span", { className: "comet-detail" });
     this.go = button("Generate", () => this.generate(), { className: "comet-generate", title: "Ctrl+Enter" });
-    this.ask = element("div", { className: "comet-ask", role: "group", "aria-label": "Confirm", tabIndex: -1, hidden: true });
+    this.ask = element("div", {
+      className: "comet-ask",
+      role: "group",
+      "aria-label": "Confirm",
+      tabIndex: -1,
+      hidden: true,
+    });
     this.asked = element("p");
     this.yes = button("Send", () => this.confirm(), { className: "comet-generate" });
     this.no = button("Do not send", () => this.shared.ask("cancel"), { className: "comet-quiet" });
     this.ask.append(this.asked, element("div", { className: "comet-row" }, this.yes, this.no));
     this.error = element("div", { className: "comet-error", role: "alert", hidden: true });
     this.said = element("p", { className: "comet-said", role: "status", "aria-label": "Progress" });
-    const buy = element("div", { className: "comet-buy" }, this.go, element("div", {}, this.price, this.detail));
+    const buy = element(
+      "div",
+      { className: "comet-buy" },
+      this.go,
+      element("div", {}, this.price, this.detail),
+    );
     this.form.append(this.prompt.el, sources, this.model.el, this.grid, this.moreBox, this.code, this.note);
     this.form.append(buy, this.ask, this.error, this.said);
   }
@@ -491,7 +588,11 @@ class View {
     const copy = button("Copy", () => copyText(text.textContent ?? "", copy), { className: "comet-quiet" });
     set(copy, { "aria-label": `Copy ${label}` });
     const head = element("div", { className: "comet-row" }, element("span", { textContent: label }), copy);
-    return { el: element("div", { className: "comet-snippet" }, head, text), text, name: label.toLowerCase() };
+    return {
+      el: element("div", { className: "comet-snippet" }, head, text),
+      text,
+      name: label.toLowerCase(),
+    };
   }
 
   /** @param {HTMLElement} view */
@@ -501,31 +602,61 @@ class View {
       const text = name === "session" ? "This session" : "Archive";
       return { name, el: button(text, () => this.show(name), { role: "tab" }) };
     });
-    const tabs = element("div", { className: "comet-tabs", role: "tablist" }, ...this.tabs.map((one) => one.el));
+    const tabs = element(
+      "div",
+      { className: "comet-tabs", role: "tablist" },
+      ...this.tabs.map((/** @type {Facts} */ one) => one.el),
+    );
     const find = () => this.find();
     let timer = 0;
     const soon = () => {
       clearTimeout(timer);
       timer = setTimeout(find, 250);
     };
-    this.words = element("input", { type: "search", placeholder: "Search", "aria-label": "Search", oninput: soon });
+    this.words = element("input", {
+      type: "search",
+      placeholder: "Search",
+      "aria-label": "Search",
+      oninput: soon,
+    });
     this.byModel = element("select", { "aria-label": "Filter by model", onchange: find });
     this.starred = element("input", { type: "checkbox", onchange: find });
-    this.day = element("input", { type: "text", placeholder: "From day", "aria-label": "From day", oninput: soon });
+    this.day = element("input", {
+      type: "text",
+      placeholder: "From day",
+      "aria-label": "From day",
+      oninput: soon,
+    });
     set(this.day, { title: "Such as 2026-11-22" });
     const stars = element("label", { className: "comet-check" }, this.starred, "Starred only");
     const filters = [this.words, this.byModel, this.day, stars];
     this.filters = element("div", { className: "comet-filters", hidden: true }, ...filters);
-    this.gallery = element("div", { className: "comet-gallery", role: "listbox", "aria-label": "Gallery", tabIndex: -1 });
+    this.gallery = element("div", {
+      className: "comet-gallery",
+      role: "listbox",
+      "aria-label": "Gallery",
+      tabIndex: -1,
+    });
     this.empty = element("div", { className: "comet-empty" });
-    this.further = button("Show more", () => this.find(this.next), { className: "comet-quiet comet-further", hidden: true });
-    view.append(element("div", { className: "comet-bar" }, tabs, this.filters), this.queue, this.gallery, this.empty, this.further);
+    this.further = button("Show more", () => this.find(this.next), {
+      className: "comet-quiet comet-further",
+      hidden: true,
+    });
+    view.append(
+      element("div", { className: "comet-bar" }, tabs, this.filters),
+      this.queue,
+      this.gallery,
+      this.empty,
+      this.further,
+    );
   }
 
   listen() {
     const { root, signal } = this;
     root.addEventListener("keydown", (event) => this.press(event), { signal });
-    this.gallery.addEventListener("keydown", (event) => this.move(event), { signal });
+    this.gallery.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.move(event), {
+      signal,
+    });
     const files = (/** @type {DataTransfer | null} */ data) => [...(data?.files ?? [])];
     root.addEventListener(
       "paste",
@@ -619,8 +750,12 @@ class View {
     const line = "%cometimg_login";
     const copy = button("Copy", () => copyText(line, copy), { className: "comet-quiet" });
     const code = element("code", { textContent: line });
-    const text = "Run this line in a cell. It prompts for the key without showing it; the header follows by itself.";
-    this.key.replaceChildren(element("p", { textContent: text }), element("div", { className: "comet-row" }, code, copy));
+    const text =
+      "Run this line in a cell. It prompts for the key without showing it; the header follows by itself.";
+    this.key.replaceChildren(
+      element("p", { textContent: text }),
+      element("div", { className: "comet-row" }, code, copy),
+    );
     this.key.hidden = !this.key.hidden;
     copy.focus();
   }
@@ -641,7 +776,13 @@ class View {
   /** @param {number} [offset] */
   async find(offset = 0) {
     const { words, byModel, starred, day } = this;
-    const facts = { words: words.value, model: byModel.value, starred: starred.checked, day: day.value, offset };
+    const facts = {
+      words: words.value,
+      model: byModel.value,
+      starred: starred.checked,
+      day: day.value,
+      offset,
+    };
     this.seenArchive = this.shared.state.archive;
     const { ok, reply } = await this.shared.ask("find", facts);
     if (!ok || this.signal.aborted) return;
@@ -666,15 +807,28 @@ class View {
     }
     const lost = shared.gone || this.kernel?.gone() || this.kernel?.offline();
     const busy = !lost && shared.slow();
-    const waiting = shared.awaits("generate", "confirm") ? " A click that waits longer than 5 s sends nothing." : "";
-    this.setBand(lost ? "The kernel is gone: run this cell again" : busy ? `Waiting for the running cell.${waiting}` : "");
+    const waiting = shared.awaits("generate", "confirm")
+      ? " A click that waits longer than 5 s sends nothing."
+      : "";
+    this.setBand(
+      lost
+        ? "The kernel is gone: run this cell again"
+        : busy
+          ? `Waiting for the running cell.${waiting}`
+          : "",
+    );
     set(this.band, { className: lost ? "comet-band comet-lost" : "comet-band" });
     set(this.form, { disabled: Boolean(lost) });
     this.root.classList.toggle("comet-gone", Boolean(lost));
     this.updateHead(state);
     this.updateForm(state);
     this.updateBuy(state, Boolean(lost));
-    patch(this.queue, this.rows.queue, state.queue.map((/** @type {Facts} */ run) => [run.id, run]), (run) => this.queueRow(run));
+    patch(
+      this.queue,
+      this.rows.queue,
+      state.queue.map((/** @type {Facts} */ run) => [run.id, run]),
+      (run) => this.queueRow(run),
+    );
     this.updateGallery();
     this.tick();
     if (this.tab === "archive" && this.seenArchive !== state.archive) this.find();
@@ -728,7 +882,12 @@ class View {
     set(this.note, { textContent: note, hidden: !note });
     set(this.inputsSaid, { textContent: problem("inputs"), hidden: !problem("inputs") });
     set(this.add, { hidden: !form.takes && !inputs.length });
-    patch(this.inputs, this.rows.inputs, inputs.map((/** @type {Facts} */ one) => [one.id, one]), (one) => this.inputRow(one));
+    patch(
+      this.inputs,
+      this.rows.inputs,
+      inputs.map((/** @type {Facts} */ one) => [one.id, one]),
+      (one) => this.inputRow(one),
+    );
     if (this.code.open && this.codeRev !== form.rev) this.fetchCode();
     this.codeRev = form.rev;
   }
@@ -747,7 +906,8 @@ class View {
     const appears = Boolean(ask) && this.ask.hidden;
     set(this.asked, { textContent: ask?.text ?? "" });
     set(this.ask, { hidden: !ask });
-    if (appears && this.root.contains(/** @type {Document} */ (this.root.getRootNode()).activeElement)) this.ask.focus();
+    if (appears && this.root.contains(/** @type {Document} */ (this.root.getRootNode()).activeElement))
+      this.ask.focus();
     if ((error?.id ?? "") !== (this.errorId ?? "")) this.showError(error);
     const line = queue.length ? [said, `${queue[0].line}.`].filter(Boolean).join(" ") : said;
     set(this.said, { textContent: line });
@@ -770,7 +930,9 @@ class View {
     const picture = element("img", { alt: "" });
     const name = element("span", { className: "comet-input-name" });
     const mask = button("Draw mask", () => this.drawMask(one.id), { className: "comet-quiet" });
-    const recipe = button("Use its settings", () => shared.ask("recipe", { input: one.id }), { className: "comet-quiet" });
+    const recipe = button("Use its settings", () => shared.ask("recipe", { input: one.id }), {
+      className: "comet-quiet",
+    });
     const remove = button("×", () => shared.ask("detach", { input: one.id }), { className: "comet-icon" });
     set(remove, { "aria-label": `Remove ${one.name}`, title: "Remove" });
     shared.ask("input", { input: one.id }).then(({ buffers }) => {
@@ -780,8 +942,13 @@ class View {
     const el = element("li", {}, picture, words, remove);
     const update = (/** @type {Facts} */ facts) => {
       const first = shared.state.inputs[0]?.id === facts.id;
-      set(name, { textContent: `${facts.name} · ${facts.width} × ${facts.height}${facts.mask ? " · masked" : ""}` });
-      set(mask, { hidden: !first || !shared.state.form.masks, textContent: facts.mask ? "Change mask" : "Draw mask" });
+      set(name, {
+        textContent: `${facts.name} · ${facts.width} × ${facts.height}${facts.mask ? " · masked" : ""}`,
+      });
+      set(mask, {
+        hidden: !first || !shared.state.form.masks,
+        textContent: facts.mask ? "Change mask" : "Draw mask",
+      });
       set(recipe, { hidden: !facts.recipe });
     };
     return { el, update };
@@ -797,15 +964,27 @@ class View {
     const tiles = element("div", { className: "comet-tiles" });
     const parts = new Map();
     const words = element("div", { className: "comet-words" }, title, element("span", {}, line, clock));
-    const el = element("li", { className: "comet-run" }, tiles, element("div", { className: "comet-row" }, words, stop), bar);
+    const el = element(
+      "li",
+      { className: "comet-run" },
+      tiles,
+      element("div", { className: "comet-row" }, words, stop),
+      bar,
+    );
     const update = (/** @type {Facts} */ facts) => {
       const stopping = facts.phase === "stopping";
       set(title, { textContent: facts.prompt });
       set(line, { textContent: `${facts.model} · ${facts.line}` });
-      set(stop, { textContent: stopping ? "Cancel" : "Stop", title: stopping ? "It may be billed all the same" : "" });
+      set(stop, {
+        textContent: stopping ? "Cancel" : "Stop",
+        title: stopping ? "It may be billed all the same" : "",
+      });
       tiles.style.setProperty("--ratio", String(ratioOf(facts.size)));
       tiles.dataset.count = facts.parts.length;
-      const all = facts.parts.map((/** @type {Facts} */ part, /** @type {number} */ at) => [`${facts.id}/${at}`, { part, at, facts }]);
+      const all = facts.parts.map((/** @type {Facts} */ part, /** @type {number} */ at) => [
+        `${facts.id}/${at}`,
+        { part, at, facts },
+      ]);
       patch(tiles, parts, all, () => this.partTile());
     };
     return { el, update, clock, bar };
@@ -820,7 +999,8 @@ class View {
       const [address, number] = [this.shared.pictures.get(key) ?? "", this.shared.numbers.get(key) ?? 0];
       set(picture, { hidden: !address });
       if (address) set(picture, { src: address });
-      const of = number > 0 ? `preview ${number}${facts.previews ? ` of ${facts.previews}` : ""}` : part.words;
+      const of =
+        number > 0 ? `preview ${number}${facts.previews ? ` of ${facts.previews}` : ""}` : part.words;
       set(words, { textContent: part.final ? "" : of });
       el.dataset.busy = String(!part.final);
     };
@@ -843,23 +1023,35 @@ class View {
   updateGallery() {
     const { state } = this.shared;
     const items = this.items();
-    for (const { name, el } of this.tabs) set(el, { "aria-selected": name === this.tab, tabIndex: name === this.tab ? 0 : -1 });
+    for (const { name, el } of this.tabs)
+      set(el, { "aria-selected": name === this.tab, tabIndex: name === this.tab ? 0 : -1 });
     const archive = this.tab === "archive";
     set(this.filters, { hidden: !archive });
     if (archive && this.byModel.options.length !== state.form.models.length + 1) {
-      const models = [["", "All models"], ...state.form.models.map((/** @type {string[]} */ [id]) => [id, id])];
-      this.byModel.replaceChildren(...models.map(([value, textContent]) => element("option", { value, textContent })));
+      const models = [
+        ["", "All models"],
+        ...state.form.models.map((/** @type {string[]} */ [id]) => [id, id]),
+      ];
+      this.byModel.replaceChildren(
+        ...models.map(([value, textContent]) => element("option", { value, textContent })),
+      );
     }
     this.shared.want(items);
-    if (!items.some((/** @type {Facts} */ item) => item.id === this.selected)) this.selected = items[0]?.id ?? "";
-    const runs = inRuns(items).map((run) => /** @type {[string, any]} */ ([`${this.tab}/${run[0].run}/${run[0].id}`, run]));
+    if (!items.some((/** @type {Facts} */ item) => item.id === this.selected))
+      this.selected = items[0]?.id ?? "";
+    const runs = inRuns(items).map(
+      (run) => /** @type {[string, any]} */ ([`${this.tab}/${run[0].run}/${run[0].id}`, run]),
+    );
     patch(this.gallery, this.rows.runs, runs, () => this.runRow());
     const nothing = archive ? "Nothing found" : "Your pictures appear here";
     const hint = archive ? "" : "Write a prompt and press Generate. Drop a picture to change it.";
     const empty = !items.length && (archive || !state.queue.length);
     set(this.empty, { hidden: !empty });
     if (empty && this.empty.textContent !== nothing + hint) {
-      this.empty.replaceChildren(element("strong", { textContent: nothing }), element("span", { textContent: hint }));
+      this.empty.replaceChildren(
+        element("strong", { textContent: nothing }),
+        element("span", { textContent: hint }),
+      );
     }
     set(this.further, { hidden: !archive || !this.more });
   }
@@ -868,7 +1060,12 @@ class View {
     const tiles = element("div", { className: "comet-tiles", role: "presentation" });
     const title = element("div", { className: "comet-caption" });
     const line = element("div", { className: "comet-facts" });
-    const el = element("div", { className: "comet-run", role: "group" }, tiles, element("div", { "aria-hidden": "true" }, title, line));
+    const el = element(
+      "div",
+      { className: "comet-run", role: "group" },
+      tiles,
+      element("div", { "aria-hidden": "true" }, title, line),
+    );
     const kept = new Map();
     const update = (/** @type {Facts[]} */ run) => {
       set(el, { "aria-label": run[0].prompt });
@@ -876,7 +1073,9 @@ class View {
       set(line, { textContent: [run[0].facts, run[0].notice].filter(Boolean).join(" · ") });
       tiles.style.setProperty("--ratio", String(run[0].width / run[0].height));
       tiles.dataset.count = String(run.length);
-      const all = run.map((item, at) => /** @type {[string, any]} */ ([item.id, { item, at, of: run.length }]));
+      const all = run.map(
+        (item, at) => /** @type {[string, any]} */ ([item.id, { item, at, of: run.length }]),
+      );
       patch(tiles, kept, all, ({ item }) => this.tile(item.id));
     };
     return { el, update };
@@ -887,7 +1086,10 @@ class View {
     const picture = element("img", { alt: "", draggable: false });
     const option = element("div", { role: "option", className: "comet-option", draggable: true }, picture);
     const star = element("span", { className: "comet-star", textContent: "★", "aria-hidden": "true" });
-    const use = button("Use as source", () => this.shared.ask("use", { item: id }), { tabIndex: -1, "aria-hidden": "true" });
+    const use = button("Use as source", () => this.shared.ask("use", { item: id }), {
+      tabIndex: -1,
+      "aria-hidden": "true",
+    });
     use.className = "comet-use";
     option.onclick = () => this.pick(id);
     option.onfocus = () => this.select(id);
@@ -934,7 +1136,13 @@ class View {
       this.pick(this.items()[at].id);
     } else if (/^(Arrow|Home$|End$)/.test(event.key)) {
       event.preventDefault();
-      options[nextOption(event.key, options.map((one) => one.getBoundingClientRect()), at)].focus();
+      options[
+        nextOption(
+          event.key,
+          options.map((one) => one.getBoundingClientRect()),
+          at,
+        )
+      ].focus();
     }
   }
 
@@ -946,9 +1154,14 @@ class View {
    * @param {() => void} [closed]
    */
   dialog(label, parts, closed) {
-    const close = button("×", () => dialog.close(), { className: "comet-icon comet-close", "aria-label": "Close" });
+    const close = button("×", () => dialog.close(), {
+      className: "comet-icon comet-close",
+      "aria-label": "Close",
+    });
     const dialog = element("dialog", { className: "comet-dialog", "aria-label": label }, ...parts, close);
-    const before = /** @type {HTMLElement | null} */ (/** @type {Document} */ (this.root.getRootNode()).activeElement);
+    const before = /** @type {HTMLElement | null} */ (
+      /** @type {Document} */ (this.root.getRootNode()).activeElement
+    );
     dialog.onclose = () => {
       dialog.remove();
       closed?.();
@@ -969,7 +1182,11 @@ class View {
     const caption = element("p", { className: "comet-caption" });
     const line = element("p", { className: "comet-facts", role: "status" });
     const rows = element("dl", { className: "comet-rows" });
-    const path = element("input", { type: "text", placeholder: "boat.png, or a folder/", "aria-label": "Save as" });
+    const path = element("input", {
+      type: "text",
+      placeholder: "boat.png, or a folder/",
+      "aria-label": "Save as",
+    });
     const item = () => this.items().find((/** @type {Facts} */ one) => one.id === now) ?? {};
     const say = (/** @type {string} */ text) => set(line, { textContent: text });
     const zoom = (/** @type {boolean} */ on) => {
@@ -1000,7 +1217,10 @@ class View {
       picture.style.setProperty("--wide", `${facts.width}px`);
       set(caption, { textContent: facts.prompt });
       say([facts.facts, facts.notice].filter(Boolean).join(" · "));
-      set(tools.Star, { "aria-pressed": Boolean(facts.starred), textContent: facts.starred ? "★ Starred" : "☆ Star" });
+      set(tools.Star, {
+        "aria-pressed": Boolean(facts.starred),
+        textContent: facts.starred ? "★ Starred" : "☆ Star",
+      });
       set(tools["Reuse settings"], { disabled: !facts.options });
       set(tools["More like this"], { disabled: !facts.options });
       rows.replaceChildren();
@@ -1028,15 +1248,27 @@ class View {
       Download: () => this.download(now, say),
       Hide: () => act("hide", {}, true),
     };
-    const tools = Object.fromEntries(Object.entries(acts).map(([name, run]) => [name, button(name, run, { className: "comet-quiet" })]));
+    const tools = Object.fromEntries(
+      Object.entries(acts).map(([name, run]) => [name, button(name, run, { className: "comet-quiet" })]),
+    );
     set(tools.Star, { "aria-label": "Star" });
     const save = button("Save", () => act("save", { path: path.value }), { className: "comet-quiet" });
-    const back = button("‹", () => step(-1), { className: "comet-icon comet-back", "aria-label": "Previous picture" });
-    const forth = button("›", () => step(1), { className: "comet-icon comet-forth", "aria-label": "Next picture" });
+    const back = button("‹", () => step(-1), {
+      className: "comet-icon comet-back",
+      "aria-label": "Previous picture",
+    });
+    const forth = button("›", () => step(1), {
+      className: "comet-icon comet-forth",
+      "aria-label": "Next picture",
+    });
     const bar = element("div", { className: "comet-tools" }, ...Object.values(tools), path, save);
     const about = element("details", {}, element("summary", { textContent: "Details" }), rows);
     const foot = element("div", { className: "comet-foot" }, caption, line, bar, about);
-    const dialog = this.dialog("Picture", [stage, back, forth, foot], () => address && URL.revokeObjectURL(address));
+    const dialog = this.dialog(
+      "Picture",
+      [stage, back, forth, foot],
+      () => address && URL.revokeObjectURL(address),
+    );
     stage.onclick = () => zoom(!zoomed);
     dialog.addEventListener("keydown", (event) => {
       if (event.composedPath()[0] === path || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -1084,7 +1316,10 @@ class View {
 
   /** @param {Facts} one @param {Facts} other @param {DataView} [data] of the one, where it is not in the gallery */
   async compare(one, other, data) {
-    const asked = [data ? null : this.shared.ask("full", { item: one.id }), this.shared.ask("full", { item: other.id })];
+    const asked = [
+      data ? null : this.shared.ask("full", { item: one.id }),
+      this.shared.ask("full", { item: other.id }),
+    ];
     const [first, second] = await Promise.all(asked);
     const before = data ?? first?.buffers[0];
     if (!before || !second?.buffers[0]) return;
@@ -1113,7 +1348,10 @@ class View {
     });
     use.className = "comet-generate";
     const cancel = button("Cancel", () => dialog.close(), { className: "comet-quiet" });
-    const hint = element("p", { className: "comet-facts", textContent: "What you mark may change; the rest stays." });
+    const hint = element("p", {
+      className: "comet-facts",
+      textContent: "What you mark may change; the rest stays.",
+    });
     const foot = element("div", { className: "comet-row" }, hint, cancel, use);
     const dialog = this.dialog("Draw mask", [brush.el, foot], () => {
       end.abort();
