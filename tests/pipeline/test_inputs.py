@@ -202,7 +202,7 @@ def test_failed_rows_are_retried_with_their_pictures_and_without_the_table(
 def test_pictures_of_a_dataset_and_of_parquet_go_in_and_pairs_come_out_as_two_image_columns(
     options: dict[str, Any], tmp_path: Path
 ) -> None:
-    import datasets
+    datasets = pytest.importorskip("datasets")
 
     given = datasets.Dataset.from_dict(
         {"prompt": ["day", "night"], "photo": [square("red"), square("blue")]},

@@ -122,7 +122,7 @@ def test_an_option_that_cannot_be_used_is_refused_in_a_sentence(
 def test_train_and_test_are_splits_to_those_who_load_them(
     form: Any, kind: str, make: Callable[..., Dataset], tmp_path: Path
 ) -> None:
-    import datasets
+    datasets = pytest.importorskip("datasets")
 
     dataset = make([f"row {number}" for number in range(12)])
     dataset.export(tmp_path / "out", format=form, split=SHARES, size=16)
