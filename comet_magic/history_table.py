@@ -15,7 +15,7 @@ from .files import from_here
 from .machine import DEFAULT_ARCHIVE, archive_folder
 from .money import MILLION, dollars
 from .outputs import data_url, file_address
-from .tables import Thumbnail, table
+from .tables import ShownAsText, Thumbnail, table
 from .text import clean
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ CALL_ID = re.compile(r"[0-9a-f]{6,32}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
-class History(list[Entry]):
+class History(ShownAsText, list[Entry]):
     """Calls, newest first; a notebook shows them as a table with thumbnails that open.
 
     Attributes:

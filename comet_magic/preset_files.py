@@ -19,7 +19,7 @@ from .machine import here, nearest_file
 from .request import MOST_PICTURES, WireOptions
 from .request.checks import check_no_key, check_value, shown
 from .request.prompt_template import alternatives_in, filled, names_in
-from .tables import table
+from .tables import ShownAsText, table
 from .text import clean
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Preset:
     label: str = ""
 
 
-class Presets(list[Preset]):
+class Presets(ShownAsText, list[Preset]):
     """The presets that can be used here; a table in a notebook.
 
     Attributes:
@@ -97,7 +97,7 @@ class Presets(list[Preset]):
 
     problems: tuple[str, ...] = ()
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002
         rows = [(one.label, one.origin, _options_words(one.options), one.template) for one in self]
         bundle: dict[str, str] = table(("preset", "from", "options", "template"), rows, notes=self.problems)
         return bundle

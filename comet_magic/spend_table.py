@@ -11,7 +11,7 @@ from .extras import load_extra
 from .files import from_here
 from .machine import DEFAULT_ARCHIVE, archive_folder
 from .money import dollars
-from .tables import ChartBar, table
+from .tables import ChartBar, ShownAsText, table
 from .text import clean
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class SpendRow:
     spend: Spend
 
 
-class SpendTable(list[SpendRow]):
+class SpendTable(ShownAsText, list[SpendRow]):
     """Money by model, day or folder, the most first, days in their order; a notebook shows it with bars.
 
     Attributes:

@@ -39,6 +39,16 @@ class ChartBar(NamedTuple):
         return "█" * math.ceil(self.share * BAR)
 
 
+class ShownAsText:
+    """A list that shows itself as a bundle, in a terminal too, where IPython would prefer its printer for lists."""
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        raise NotImplementedError
+
+    def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
+        printer.text(self._repr_mimebundle_()["text/plain"])
+
+
 def table(
     head: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", notes: Iterable[str] = ()
 ) -> Any:

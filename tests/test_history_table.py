@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 import comet_magic as cm
 from comet_magic.archive import Reader
@@ -184,3 +185,17 @@ def test_a_parent_that_the_ledger_has_lost_is_said(tmp_path: Path) -> None:
 
     assert re.fullmatch("not in this archive|[0-9a-f]{8}  not in this archive", shown[0])
     assert shown[1] == "└─ a moon  ← this call"
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda made: cm.history(archive=made),
+        lambda made: cm.spend(by="day", archive=made),
+        lambda _: cm.presets(),
+    ],
+)
+def test_a_terminal_shows_the_same_table_as_text(made: Path, look: Any) -> None:
+    found = look(made)
+    formats, _ = DisplayFormatter().format(found)
+    assert formats["text/plain"] == found._repr_mimebundle_()["text/plain"]
