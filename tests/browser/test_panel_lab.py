@@ -223,6 +223,8 @@ def test_two_views_agree_and_a_cell_run_again_takes_over(notebook: Notebook, san
     second.fill("a ship")
     expect(panel.prompt).to_have_value("a ship")
     expect(views.nth(1).get_by_role("option", name="a boat")).to_be_visible()
+    typed = (notebook.execute("print(panel.form.values['prompt'])") for _ in range(20))
+    assert "a ship\n" in typed  # the kernel knows it a moment after the page
 
     notebook.run(1)
     expect(views).to_have_count(1)
