@@ -123,3 +123,10 @@ def measured(work: str) -> dict[str, list[str]]:
 def test_every_file_that_is_linked_is_there(page: str) -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", page):
         assert (ROOT / target).exists(), target
+
+
+def test_every_module_that_the_page_on_security_names_is_there() -> None:
+    page = (ROOT / "SECURITY.md").read_text("utf-8")
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", page)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / "comet_magic" / name).exists()] == []
