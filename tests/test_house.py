@@ -123,7 +123,6 @@ HOSTS = {  # packages that only some modules may import
     "dask": {"dask"},
 }
 HEAVY = {"httpcore", "httpx", "anyio", "PIL", "pandas", "pyarrow", "distributed", "ipywidgets", "numpy"}
-PANEL = PACKAGE / "notebook" / "panel"
 # Names of modules that a reader has to be told the meaning of.
 METAPHORS = re.compile(
     "cast|crafts|delivery|depot|dice|easels|faces|forks|fronts?|hand|journey|judge|lazy|live|look|news|outcomes|owners"
@@ -237,10 +236,10 @@ def test_no_query_numbers_its_parameters(path: Path) -> None:
 
 
 def rooms_of_classes() -> dict[str, set[str]]:
-    """The files in which each class or alias of a type is defined; those of the panel are left out."""
+    """The files in which each class or alias of a type is defined."""
     found: dict[str, set[str]] = {}
     for path in FILES:
-        for node in TREES[path].body if not path.is_relative_to(PANEL) else ():
+        for node in TREES[path].body:
             names = [node.name] if isinstance(node, ast.ClassDef) else []
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 names = [name for name in [node.targets[0].id] if name[0].isupper() and not name.isupper()]
@@ -255,7 +254,7 @@ def test_no_class_stands_in_two_places() -> None:
 
 
 def test_no_module_is_named_by_a_metaphor() -> None:
-    names = [path.stem for path in FILES if not path.is_relative_to(PANEL)]
+    names = [path.stem for path in FILES]
     assert [name for name in names if METAPHORS.fullmatch(name)] == []
 
 
@@ -274,12 +273,11 @@ def texts(path: Path) -> Iterator[str]:
 
 
 def test_texts_use_the_plain_word() -> None:
-    read = [path for path in FILES if not path.is_relative_to(PANEL)]
     readme = PACKAGE.parent / "README.md"
-    notebooks = [path for path in PACKAGE.parent.glob("notebooks/*.ipynb") if path.stem != "02_panel"]
+    notebooks = PACKAGE.parent.glob("notebooks/*.ipynb")
     found = [
         f"{path.name}: {text[max(match.start() - 40, 0) : match.end() + 20]!r}: say {plain!r}"
-        for path in [*read, *notebooks, *([readme] if readme.exists() else [])]
+        for path in [*FILES, *notebooks, *([readme] if readme.exists() else [])]
         for text in texts(path)
         for phrase, plain in PHRASES.items()
         for match in re.finditer(phrase, text)

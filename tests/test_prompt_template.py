@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 import comet_magic as cm
 from comet_magic.request.prompt_template import (
     alternatives_in,
-    count_variants,
     drawn,
     filled,
     names_in,
@@ -37,17 +36,15 @@ def test_a_template_becomes_the_product_of_its_alternatives(template: str, promp
     found = [filled(variant.text, {"animal": "fish"}) for variant in variants(template)]
 
     assert found == prompts
-    assert count_variants(template) == len(prompts)
 
 
 def test_a_variant_tells_which_words_it_took() -> None:
     assert [variant.words for variant in variants("a {red|blue} {cat|dog}")][1] == ("red", "dog")
 
 
-def test_a_product_too_large_to_list_is_counted_and_begun() -> None:
+def test_a_product_too_large_to_list_is_begun() -> None:
     template = "{a|b}" * 100
 
-    assert count_variants(template) == 2**100
     assert next(iter(variants(template))).text == "a" * 100
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from itertools import product
-from math import prod
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,11 +50,6 @@ def sent_as_typed(prompt: object) -> str:
     """A sentence for a call that draws no alternatives and whose prompt has some, or ""."""
     found = alternatives_in(prompt) if isinstance(prompt, str) else ()
     return f"{shown(found[0])} is sent as typed; alternatives are drawn by vary only" if found else ""
-
-
-def count_variants(text: str) -> int:
-    """How many variants a template has; 1 without alternatives."""
-    return prod(map(len, _split(text)[1]))
 
 
 def variants(text: str) -> Iterator[Variant]:

@@ -44,7 +44,7 @@ class Upload:
     mime: str
 
 
-Form = tuple[dict[str, Any], list[tuple[str, Upload]]]
+FieldsAndFiles = tuple[dict[str, Any], list[tuple[str, Upload]]]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Paintings:
         return self._kept[path]
 
 
-def read_form(body: BinaryIO, content_type: str) -> Form:
+def read_form(body: BinaryIO, content_type: str) -> FieldsAndFiles:
     """The texts and the files of a form, in order; large files lie on disk while they are read.
 
     Raises:
@@ -127,7 +127,7 @@ def _upload(file: Any) -> tuple[str, Upload]:
     )
 
 
-def read_json(body: bytes) -> Form:
+def read_json(body: bytes) -> FieldsAndFiles:
     """The JSON form of an edit: `images` and `mask` hold objects with an `image_url`, a data URI.
 
     Raises:

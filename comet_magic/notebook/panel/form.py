@@ -85,7 +85,7 @@ class Order:
 
 
 @dataclass
-class Source:
+class SourcePicture:
     """A picture that goes in.
 
     Attributes:
@@ -122,7 +122,7 @@ class Form:
 
     def __init__(self, defaults: Mapping[str, Any]) -> None:
         self.values: dict[str, str] = {}
-        self.sources: list[Source] = []
+        self.sources: list[SourcePicture] = []
         self.by = ""
         self.rev = 0
         self.note = ""

@@ -53,7 +53,7 @@ class Phase(Enum):
 
 
 @dataclass
-class Run:
+class QueuedRequest:
     """One request on its way.
 
     Attributes:
@@ -229,7 +229,7 @@ def drawable(given: bytes) -> bytes:
     return fitting(image, MOST_LARGE, edge=LARGE)[0]
 
 
-def stop_message(run: Run, what: Any) -> str:
+def stop_message(run: QueuedRequest, what: Any) -> str:
     """What stopping did, and what it means for the money."""
     if not what.sent:
         return f"Stopped after {run.seconds}. Nothing was sent and nothing is billed."
@@ -244,7 +244,7 @@ def stop_message(run: Run, what: Any) -> str:
     )
 
 
-def end_message(run: Run, images: Images) -> str:
+def end_message(run: QueuedRequest, images: Images) -> str:
     """What came of it."""
     came = len(images)
     late = "Arrived after you stopped: " if run.phase is Phase.STOPPING else "Done: "

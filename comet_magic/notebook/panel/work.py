@@ -22,14 +22,14 @@ from ...text import clean, counted
 from ..account import archive_of_panel, client_settings, defaults, heading, price_per_image, question
 from ..commands import cancelled_message
 from ..session import session
-from .form import NAMES, Form, Order, Source, summary
+from .form import NAMES, Form, Order, SourcePicture, summary
 from .items import (
     MOST_THUMBNAIL,
     PREVIEW,
     THUMBNAIL,
     Item,
     Phase,
-    Run,
+    QueuedRequest,
     archived,
     end_message,
     line_of,
@@ -78,7 +78,7 @@ class Work:
         self.form = Form(defaults())
         self.images: list[Images] = []
         self.items: list[Item] = []
-        self.runs: list[Run] = []
+        self.runs: list[QueuedRequest] = []
         self.ask: Ask | None = None
         self.error: dict[str, Any] | None = None
         self.said = ""
@@ -99,7 +99,7 @@ class Work:
 
     # --- spending
 
-    def generate(self, shown: str | None, *, confirmed: bool) -> Run | None:
+    def generate(self, shown: str | None, *, confirmed: bool) -> QueuedRequest | None:
         """Send what the form says, or ask first; None if it asked.
 
         Args:
@@ -113,7 +113,7 @@ class Work:
             order = self.checked()
         return self._offer(order, shown, confirmed=confirmed)
 
-    def more(self, item: Item) -> Run | None:
+    def more(self, item: Item) -> QueuedRequest | None:
         """One more picture of the same request, or a question first.
 
         Raises:
@@ -128,7 +128,7 @@ class Work:
             raise InvalidRequestError(f"nothing was sent: {said}")
         return self._offer(order, None, confirmed=False)
 
-    def _offer(self, order: Order, shown: str | None, *, confirmed: bool) -> Run | None:
+    def _offer(self, order: Order, shown: str | None, *, confirmed: bool) -> QueuedRequest | None:
         service = session.service(**client_settings())
         asked = "" if confirmed else question(service, order, shown)
         if asked:
@@ -138,7 +138,7 @@ class Work:
             return None
         return self._send(order, service.client, service.notice)
 
-    def confirm(self, asked: str) -> Run | None:
+    def confirm(self, asked: str) -> QueuedRequest | None:
         """Send what was asked about; ask again where it would go elsewhere now, or cost something else."""
         with self.lock:
             ask, self.ask = self.ask, None
@@ -173,8 +173,8 @@ class Work:
             )
         return order
 
-    def _send(self, order: Order, client: Client, notice: str) -> Run:
-        run = Run(f"run-{next(self._numbers)}", order, notice)
+    def _send(self, order: Order, client: Client, notice: str) -> QueuedRequest:
+        run = QueuedRequest(f"run-{next(self._numbers)}", order, notice)
         run.job = client.submit(order.prompt, **order.options, on_event=partial(self._event, run))
         session.track(run.job)
         with self.lock:
@@ -186,7 +186,7 @@ class Work:
         self.soon(partial(self._estimate_time, run, client))
         return run
 
-    def _event(self, run: Run, event: Event) -> None:
+    def _event(self, run: QueuedRequest, event: Event) -> None:
         run.progress.note(event)
         if not run.told:
             run.told = True
@@ -211,7 +211,7 @@ class Work:
                     self.said = said
         self.changed()
 
-    def _finish(self, run: Run) -> None:
+    def _finish(self, run: QueuedRequest) -> None:
         job = run.job
         if job is None or not job.done() or run not in self.runs:
             return
@@ -238,7 +238,7 @@ class Work:
             self.changed()
 
     def fail(self, fault: BaseException) -> None:
-        """Show an error; one that is no CometError is a fault of ours, and is shown all the same."""
+        """Show an error; one that is no CometError is a fault of ours, and is shown anyway."""
         error = fault if isinstance(fault, CometError) else None
         error = error or CometError(f"{type(fault).__name__}: {clean(fault)}", outcome="unknown")
         head, *lines = error.lines()
@@ -282,7 +282,7 @@ class Work:
             self.soon(partial(self.show_previews, run))
             self.soon(partial(self._finish, run))
 
-    def _estimate_time(self, run: Run, client: Client) -> None:
+    def _estimate_time(self, run: QueuedRequest, client: Client) -> None:
         """How long this model usually takes, from the archive."""
         calls = client.archive.history(model=run.order.requests[0].model, limit=40)
         times = [call.seconds for call in calls if call.seconds and call.state == "done"]
@@ -292,7 +292,7 @@ class Work:
 
     # --- pictures
 
-    def _made(self, run: Run, images: Images, line: str) -> Item:
+    def _made(self, run: QueuedRequest, images: Images, line: str) -> Item:
         picture, number = images.pictures[0], next(self._numbers)
         options = {
             name: run.order.options.get(name) for name in run.order.options if name not in ("image", "mask")
@@ -335,7 +335,7 @@ class Work:
                 item.thumbnail = small(item.load().data[0], THUMBNAIL, MOST_THUMBNAIL)[0]
         self.post({"kind": "thumb", "item": item.id}, [item.thumbnail])
 
-    def show_previews(self, run: Run) -> None:
+    def show_previews(self, run: QueuedRequest) -> None:
         """Send what is new of a request on its way."""
         run.told = False
         for place, (_, data, final) in enumerate(run.parts()):
@@ -379,21 +379,21 @@ class Work:
         kept = [entry.prompt for entry in archive_of_panel().history(limit=MOST_PROMPTS) if entry.prompt]
         return list(dict.fromkeys((*made, *kept)))[:MOST_PROMPTS]
 
-    def attach(self, picture: bytes, name: str) -> Source:
+    def attach(self, picture: bytes, name: str) -> SourcePicture:
         """Take a picture as one that goes in.
 
         Raises:
             InvalidRequestError: it cannot be read.
         """
         given = read_picture(picture, "image")
-        source = Source(f"in-{next(self._numbers)}", clean(name, limit=80), picture, *given.size)
+        source = SourcePicture(f"in-{next(self._numbers)}", clean(name, limit=80), picture, *given.size)
         source.recipe = recipe_in(picture, archive_of_panel())
         with self.lock:
             self.form.sources.append(source)
             self.changed()
         return source
 
-    def source(self, source_id: str) -> Source:
+    def source(self, source_id: str) -> SourcePicture:
         """The picture that goes in and that the browser calls so."""
         found = next((source for source in self.form.sources if source.id == source_id), None)
         if found is None:
