@@ -16,7 +16,7 @@ from .catalog import DEFAULT_MODEL, MODELS, WIRE_PARAMETERS, find, resolve_size,
 from .errors import ConfigurationError, InvalidRequestError
 from .files import from_here, open_inside, replaced
 from .machine import here, nearest_file
-from .request import MOST_PICTURES, WireOptions
+from .request import MOST_PICTURES, WIRE_KINDS, WireOptions
 from .request.checks import check_no_key, check_value, shown
 from .request.prompt_template import alternatives_in, filled, names_in
 from .tables import ShownAsText, table
@@ -35,8 +35,7 @@ MOST_OF_A_PROJECT = 4  # pictures
 _LONGEST_TEMPLATE = 4_000  # characters
 _NAME = re.compile(r"\w[\w.-]{0,39}")
 _KINDS = {
-    **{name: str(kind.__forward_arg__).split(" |")[0] for name, kind in WireOptions.__annotations__.items()},
-    "extra": "dict",
+    **{name: WIRE_KINDS.get(name, str).__name__ for name in WireOptions.__annotations__},
     "template": "str",
 }
 _OWN_KINDS = {

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError
 from datetime import date
 from math import log
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from comet_magic import catalog
 from comet_magic.catalog import Boolean, Choice, FreeSize, Interval, SizeList, Text, find, resolve_size
 from comet_magic.errors import InvalidRequestError
+from comet_magic.preset_files import SHIPPED
+from comet_magic.request import options
 
 SCHEMA = json.loads(
     (Path(__file__).parent / "data" / "create_image_request.json").read_text(encoding="utf-8")
@@ -28,6 +31,41 @@ def schema_enum(name):
     ways = SCHEMA["properties"][name].get("anyOf", [SCHEMA["properties"][name]])
     words = [way["enum"] for way in ways if "enum" in way]
     return words[0] if words else None
+
+
+# What editors offer
+
+
+def offered(alias):
+    """The values of a `Literal[...] | str`."""
+    literal, text = get_args(alias)
+    assert text is str
+    return get_args(literal)
+
+
+@pytest.mark.parametrize(
+    ("name", "alias", "more"),
+    [
+        ("size", options.SizeText, (*catalog.SIZE_WORDS, *catalog.RATIOS)),
+        ("quality", options.Quality, ()),
+        ("style", options.Style, ()),
+        ("background", options.Background, ()),
+        ("output_format", options.OutputFormat, ()),
+        ("response_format", options.ResponseFormat, ()),
+        ("moderation", options.Moderation, ()),
+        ("input_fidelity", options.InputFidelity, ()),
+    ],
+)
+def test_editors_offer_the_values_that_some_model_takes(name, alias, more):
+    rules = [rule for model in catalog.MODELS if (rule := model.rule(name))]
+    values = {word for rule in rules for word in rule.choices()} | set(more)
+    assert set(offered(alias)) == values
+    assert len(offered(alias)) == len(values)
+
+
+def test_editors_offer_the_models_and_the_styles():
+    assert offered(options.ModelId) == tuple(model.id for model in catalog.MODELS)
+    assert offered(options.PresetName) == tuple(SHIPPED)
 
 
 # Rules

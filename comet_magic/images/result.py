@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, Unpack, overload
 
 from ..errors import ConfigurationError, InvalidRequestError
 from ..extras import load_extra
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
-    from ..request import ImageRequest
+    from ..request import ImageRequest, Options, Quality
 
 
 class Images(list["Image"]):
@@ -198,7 +198,7 @@ class Images(list["Image"]):
 
     # ── What comes next ────────────────────────────────────────────────────────────────────────────
 
-    def edit(self, prompt: str, **options: Any) -> Images:
+    def edit(self, prompt: str, **options: Unpack[Options]) -> Images:
         """Change the picture by words; takes the options of `comet_magic.generate`, gives and raises what it does.
 
         It is made by the client that made this picture, or by the process's shared client.
@@ -233,7 +233,7 @@ class Images(list["Image"]):
         """
         return self._again({"n": n, **options, "reuse": False})
 
-    def upgrade(self, quality: str = "high", **options: Any) -> Images:
+    def upgrade(self, quality: Quality = "high", **options: Any) -> Images:
         """Make the same request at another quality: new pictures, as many as there are here; of edits too.
 
         Args:

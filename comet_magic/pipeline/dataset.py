@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from ..request import ModelId, PresetName
     from .checks import Checks
     from .report import Dataset
 
@@ -65,7 +66,7 @@ class SourceOptions(TypedDict, total=False):
 class PromptOptions(TypedDict, total=False):
     """How the prompts are made of the rows."""
 
-    preset: str | None
+    preset: PresetName | None
     sample_seed: int
     rewrite: Callable[[list[str]], Sequence[str]] | None
     rewrite_version: str
@@ -96,7 +97,7 @@ class DatasetOptions(
 ):
     """The options of a dataset; `generate_dataset` explains them. `max_cost` is for the whole dataset."""
 
-    model: str | Sequence[str] | None  # type: ignore[misc]  # several: a picture of each
+    model: ModelId | Sequence[ModelId] | None  # type: ignore[misc]  # several: a picture of each
 
 
 def generate_dataset(

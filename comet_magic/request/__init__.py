@@ -13,6 +13,16 @@ Nothing is sent or stored from here, and nothing depends on the date.
 from .checks import Extra, has_pictures
 from .image_request import ImageRequest, WireRequest, cost_of, wire_request
 from .inputs import NO_INPUTS, InputPicture, Inputs
-from .options import CALL_OPTIONS, INPUT_OPTIONS, InputOptions, Options, WireOptions
+from .options import (
+    CALL_OPTIONS,
+    INPUT_OPTIONS,
+    WIRE_KINDS,
+    InputOptions,
+    ModelId,
+    Options,
+    PresetName,
+    Quality,
+    WireOptions,
+)
 from .split import MOST_PICTURES, requests_of
 from .template import RequestTemplate

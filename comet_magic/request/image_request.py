@@ -25,12 +25,24 @@ from .checks import (
     shown,
 )
 from .inputs import NO_INPUTS, Inputs
+from .options import WIRE_KINDS
 from .prompt_template import sent_as_typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .inputs import InputPicture
+    from .options import (
+        Background,
+        InputFidelity,
+        ModelId,
+        Moderation,
+        OutputFormat,
+        Quality,
+        ResponseFormat,
+        SizeText,
+        Style,
+    )
 
 GENERATIONS, EDITS = "/images/generations", "/images/edits"
 _NO_EXTRA = Extra()
@@ -65,20 +77,20 @@ class ImageRequest:
     """
 
     prompt: str
-    model: str = DEFAULT_MODEL
+    model: ModelId = DEFAULT_MODEL
     n: int = 1
-    size: str | None = None
-    quality: str | None = None
-    style: str | None = None
-    background: str | None = None
-    output_format: str | None = None
+    size: SizeText | None = None
+    quality: Quality | None = None
+    style: Style | None = None
+    background: Background | None = None
+    output_format: OutputFormat | None = None
     output_compression: int | None = None
-    response_format: str | None = None
-    moderation: str | None = None
+    response_format: ResponseFormat | None = None
+    moderation: Moderation | None = None
     user: str | None = None
     stream: bool | None = None
     partial_images: int | None = None
-    input_fidelity: str | None = None
+    input_fidelity: InputFidelity | None = None
     extra: Mapping[str, Any] = _NO_EXTRA
     inputs: Inputs = NO_INPUTS
     asked: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
@@ -183,8 +195,7 @@ class ImageRequest:
         for name, value in facts.items():
             if value is None:
                 continue
-            kind = cls.__annotations__[name].removesuffix(" | None")
-            if type(value).__name__ != {"Mapping[str, Any]": "dict"}.get(kind, kind):
+            if type(value) is not WIRE_KINDS.get(name, str):
                 raise InvalidRequestError(f"{name} is {shown(value)}", param=name)
             object.__setattr__(request, name, Extra(value) if name == "extra" else value)
         if not 1 <= request.n <= _MOST_AT_ONCE:
