@@ -112,7 +112,7 @@ def history(
         max_cost: only those that cost at most so many USD.
         starred: only those with a star: `images.star()` gives one.
         parent: only those that a picture of this call went into: its id, or its key.
-        limit: at most so many; None for all.
+        limit: at most so many calls; None for all.
         archive: only the calls of this folder.
 
     Returns:

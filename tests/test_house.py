@@ -30,6 +30,7 @@ FLOORS: dict[str, set[str]] = {
     "money": {"errors"},
     "catalog": {"errors", "money"},
     "frames": set(),
+    "explanations": set(),
     "fonts": set(),
     "outputs": set(),
     "addresses": {"errors", "text"},
@@ -58,7 +59,7 @@ FLOORS: dict[str, set[str]] = {
         "errors",
         "protocol",
     },
-    "sandbox": {"catalog", "request", "settings", "errors", "money", "fonts"},
+    "sandbox": {"explanations", "catalog", "request", "settings", "errors", "money", "fonts"},
     "client": {
         "preset_files",
         "machine",
@@ -92,7 +93,7 @@ FLOORS: dict[str, set[str]] = {
     "remote": {"machine", "money", "client", "request", "errors", "archive", "settings", "text"},
     "dask": {"remote", "client", "request", "errors", "archive", "text", "extras"},
     "pipeline": {
-        *("fonts", "outputs"),
+        *("fonts", "outputs", "explanations"),
         "tables",
         "preset_files",
         "machine",
@@ -101,7 +102,7 @@ FLOORS: dict[str, set[str]] = {
     },
     "notebook": {
         "preset_files",
-        *("machine", "key_sources", "outputs", "explore"),
+        *("machine", "key_sources", "outputs", "explore", "explanations"),
         *("client", "sandbox", "images", "request", "catalog", "settings", "text", "errors"),
         *("archive", "files", "formats", "protocol", "money", "console", "tables", ""),
         *("history_table", "lineage", "recipes", "machine"),

@@ -386,40 +386,41 @@ def generate(prompt: str, **options: Unpack[GenerateOptions]) -> Images:
 
     Args:
         prompt: what the picture shows; up to 32,000 characters for GPT image models, 4,000 for dall-e-3.
-        model: its id; None means `gpt-image-2`. `%cometimg_models` and the README list what each takes.
+        model: the model's id; None means `gpt-image-2`. `%cometimg_models` and the README list what each takes.
         n: how many pictures, 1 to 100; more than the model makes at once become several requests.
-        size: `1536x1024` (width x height in pixels), `auto`, `square`, `portrait`, `landscape`, or a ratio such as
-            `16:9`, which becomes the nearest size that the model takes.
-        quality: `low`, `medium`, `high` or `auto` for GPT image models, the newest take `xhigh` and `max` too;
-            `standard` or `hd` for dall-e-3.
-        style: `vivid` or `natural`, for dall-e-3.
-        background: `transparent`, `opaque` or `auto`; transparent needs png or webp.
-        output_format: `png`, `jpeg` or `webp`.
-        output_compression: 0 to 100 percent, for jpeg and webp.
-        response_format: `url` or `b64_json`, for the models that offer both; what you get back is the same.
-        moderation: `low` or `auto`.
+        size: `square`, `portrait`, `landscape`, a ratio such as `16:9`, or pixels such as `1536x1024`; a word or a
+            ratio becomes the nearest size that the model takes. `auto` leaves it to the model.
+        quality: how finely it is drawn: `low`, `medium`, `high` or `auto` for GPT image models, the newest take `xhigh`
+            and `max` too; `standard` or `hd` for dall-e-3.
+        style: how lively dall-e-3 draws: `vivid` or `natural`.
+        background: what is behind the subject: `transparent`, `opaque` or `auto`; transparent needs png or webp.
+        output_format: the kind of file: `png`, `jpeg` or `webp`.
+        output_compression: percent, for jpeg and webp: 0 to 100.
+        response_format: how the server hands pictures over: `url` or `b64_json`, for the models that offer both; what
+            you get back is the same.
+        moderation: how strict the vendor's filter is: `low` or `auto`.
         user: an id of your end user, for the vendor's abuse checks.
         stream: request previews while the model works; they are handed to `on_event`.
-        partial_images: how many previews, 0 to 3; needs `stream`.
+        partial_images: how many previews, with `stream`: 0 to 3.
         image: pictures to edit or to follow: a PIL picture, a path, bytes, an array, `Images`, or a list of these. They
             are sent upright, without EXIF, as 8 bit RGB or RGBA in sRGB. Without `size`, the result has the first one's
             shape.
         mask: which part of the first picture may change: a box `(left, top, right, bottom)`, or a picture or boolean
             array of its size, where white is to change, or what is transparent.
         markup: scribbles on a transparent picture of the first one's size, for gpt-image-2.5 models.
-        input_fidelity: `low` or `high`, for gpt-image-1.5: how closely it looks at the pictures.
+        input_fidelity: how closely gpt-image-1.5 looks at the pictures that go in: `low` or `high`.
         resize: False sends pictures that are larger than the model uses as they are; others are shrunk.
         paste_back: False leaves the server's picture as it came; else the original is put back outside the mask.
         extra: parameters that the table does not know, by name; named ones cannot be overridden.
         timeout: seconds for the whole call, attempts and waits; 600 unless the client says otherwise.
-        max_cost: USD; a call that could cost more is refused before it is sent.
+        max_cost: refuse a call that could cost more before it is sent, in USD.
         api_key: the key; see the README for where it is looked for otherwise.
         base_url: where the request goes, an OpenAI-compatible address; it needs a key given beside it or by login.
         auth: `bearer`, or `api-key` for a header of that name; Azure OpenAI's hosts get the latter by themselves.
         allow_insecure: True allows http to servers of a private network.
-        reuse: take pictures of the same request from the archive (free), also those that a call in flight makes, in
-            any process that uses the archive; pay only for the rest. Awaits that call until its own deadline; if it
-            may be billed and brought nothing, this call raises its error.
+        reuse: reuse results of the same request (free), also of one still running, in any process that uses the
+            archive; pay only for the rest. Awaits that call until its own deadline; if it may be billed and brought
+            nothing, this call raises its error.
         preset: the name of a preset: options, which those given here override, and a template around the prompt. Among
             them are styles such as `watercolor`; `comet_magic.presets()` lists them.
         on_event: called with each `Progress`, `Preview` and `Arrived` of `comet_magic.client`, on another thread; it

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from .. import text
 from ..errors import InvalidRequestError
+from ..explanations import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,12 +38,13 @@ class Flag:
 
     Attributes:
         name: as the option of `generate` is called; the long form has dashes.
-        help: the sentence that explains it.
+        help: the sentence that explains it, or what is to be said beside the one that is quoted.
         kind: what its value is; a switch has none.
         short: the short form, "" for none.
         metavar: what the help calls the value; the name if "".
         choices: the values it takes, () for any.
         group: the heading in the help.
+        quotes: the public name whose docstring explains an option of the same name, or "".
     """
 
     name: str
@@ -52,6 +54,7 @@ class Flag:
     metavar: str = ""
     choices: tuple[str, ...] = ()
     group: str = "this call"
+    quotes: str = ""
 
     @property
     def spelling(self) -> str:
@@ -62,6 +65,15 @@ class Flag:
     def takes_value(self) -> bool:
         """Whether a word follows the flag."""
         return self.kind != "switch"
+
+    @property
+    def explanation(self) -> str:
+        """The whole sentence that explains it."""
+        if not self.quotes:
+            return self.help
+        import comet_magic
+
+        return quoted(getattr(comet_magic, self.quotes), self.name.removeprefix("no_"), self.help)
 
 
 class UsageError(InvalidRequestError):
@@ -192,7 +204,7 @@ def _value(line: str, position: int, flag: Flag, flags: Sequence[Flag]) -> tuple
     word, after = _word(line, position) if position < len(line) else ("--", position)
     spellings = {"--", *(each.spelling for each in flags), *(each.short for each in flags if each.short)}
     if word.split("=")[0] in spellings:
-        takes = ", ".join(flag.choices) or flag.help
+        takes = ", ".join(flag.choices) or flag.explanation
         raise usage_error(f"{flag.spelling} needs a value: {takes}")
     return word, after
 

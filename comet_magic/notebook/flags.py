@@ -13,13 +13,6 @@ if TYPE_CHECKING:
 
 HELP = Flag("help", "show this text", "switch")
 INLINE = ("auto", "full", "preview", "none")
-HELP_BEFORE_RULES = {  # what the rules of the catalog do not say
-    "size": "square, portrait, landscape, a ratio such as 16:9, or ",
-    "n": "how many pictures, up to 100; in one request ",
-    "user": "an id of your end user, ",
-    "stream": "show previews while the model works",
-    "partial_images": "how many previews with --stream, ",
-}
 SHORT = {"model": "-m", "n": "-n"}
 KINDS: dict[str, Kind] = {"integer": "integer", "boolean": "switch"}
 
@@ -27,19 +20,20 @@ CELL_FLAGS = (
     Flag("edit", "edit the picture that the last cell made", "switch"),
     Flag(
         "image",
-        "edit or follow this picture: a variable, also boats[1], or a path; may be repeated",
+        "a variable, also boats[1], or a path; may be repeated",
         "texts",
-        "",
-        "NAME|PATH",
+        metavar="NAME|PATH",
+        quotes="generate",
     ),
     Flag(
         "mask",
-        "change only this part of the first picture: a variable or a path (white changes), or left,top,right,bottom",
+        "a variable or a path (white changes), or left,top,right,bottom",
         metavar="NAME|PATH|BOX",
+        quotes="generate",
     ),
-    Flag("markup", "scribbles on the first picture, for gpt-image-2.5 models", metavar="NAME|PATH"),
-    Flag("no_resize", "send pictures that are larger than the model uses as they are", "switch"),
-    Flag("no_paste_back", "leave what the server changed outside the mask", "switch"),
+    Flag("markup", "a variable or a path", metavar="NAME|PATH", quotes="generate"),
+    Flag("no_resize", "", "switch", quotes="generate"),
+    Flag("no_paste_back", "", "switch", quotes="generate"),
     Flag(
         "raw",
         "send a parameter that the table does not know, its value in JSON; may be repeated",
@@ -47,7 +41,7 @@ CELL_FLAGS = (
         "",
         "NAME=VALUE",
     ),
-    Flag("preset", "begin with these options and this template; %cometimg_preset lists them", metavar="NAME"),
+    Flag("preset", "%cometimg_preset lists them", metavar="NAME", quotes="generate"),
     Flag(
         "vary",
         "a grid of all these values, words of {names} and prompt= split at |; prompt alone: of {red|blue} in it",
@@ -55,9 +49,9 @@ CELL_FLAGS = (
         "",
         "NAME=A,B",
     ),
-    Flag("sample", "with --vary, draw so many of the combinations at random", "integer", "", "N"),
-    Flag("sample_seed", "a number with which --sample draws the same again", "integer", "", "N"),
-    Flag("no_reuse", "with --vary, make new pictures also of what the archive has", "switch"),
+    Flag("sample", "with --vary", "integer", "", "N", quotes="vary"),
+    Flag("sample_seed", "with --sample", "integer", "", "N", quotes="vary"),
+    Flag("no_reuse", "with --vary", "switch", quotes="vary"),
     Flag("out", "assign the pictures to this variable, and show them", "name", "-o", "NAME"),
     Flag("quiet", "show no progress and no pictures", "switch", "-q"),
     Flag(
@@ -66,11 +60,11 @@ CELL_FLAGS = (
         choices=INLINE,
     ),
     Flag("save", "also save here: a folder if it exists or ends in a slash, else a file; never overwrites"),
-    Flag("reuse", "reuse results of the same request, also of one still running (free)", "switch"),
+    Flag("reuse", "", "switch", quotes="generate"),
     Flag("dry_run", "show the exact request and its price; send nothing", "switch"),
-    Flag("max_cost", "refuse the call if it could cost more, in USD", "number", "", "USD"),
+    Flag("max_cost", "", "number", "", "USD", quotes="generate"),
     Flag("yes", "buy it without asking, also above %config CometMagics.confirm_above", "switch"),
-    Flag("timeout", "seconds for the whole call", "number", "", "S"),
+    Flag("timeout", "", "number", "", "S", quotes="generate"),
     Flag("download_proxy", "download pictures through this proxy", metavar="URL"),
     Flag("prompt_file", "read the prompt from a text file", metavar="PATH"),
     Flag("no_interpolate", "leave {names} in the prompt as they are", "switch"),
@@ -89,14 +83,14 @@ FLAGS = {
     "cometimg_cancel": (HELP,),
     "cometimg_forget": (HELP,),
     "cometimg_history": (
-        Flag("limit", "show at most N calls (default 20)", "integer", "", "N"),
-        Flag("model", "only this model", "text", "-m"),
-        Flag("day", "only of this date, such as 2026-11-22", "text", "", "DATE"),
-        Flag("since", "only from this date on", "text", "", "DATE"),
-        Flag("min_cost", "only what cost at least so much, in USD", "number", "", "USD"),
-        Flag("max_cost", "only what cost at most so much, in USD", "number", "", "USD"),
-        Flag("starred", "only what has a star", "switch"),
-        Flag("parent", "only what a picture of this call went into", "text", "", "ID"),
+        Flag("limit", "20 unless set", "integer", "", "N", quotes="history"),
+        Flag("model", "", "text", "-m", quotes="history"),
+        Flag("day", "such as 2026-11-22", "text", "", "DATE", quotes="history"),
+        Flag("since", "", "text", "", "DATE", quotes="history"),
+        Flag("min_cost", "", "number", "", "USD", quotes="history"),
+        Flag("max_cost", "", "number", "", "USD", quotes="history"),
+        Flag("starred", "", "switch", quotes="history"),
+        Flag("parent", "its ID", "text", "", "ID", quotes="history"),
         Flag("tree", "show what ID was made from, and what was made from it", "switch"),
         Flag("star", "give ID a star", "switch"),
         Flag("unstar", "take the star of ID away", "switch"),
@@ -130,7 +124,7 @@ def flags_of(magic: str) -> tuple[Flag, ...]:
 
 @cache
 def wire_flags() -> tuple[Flag, ...]:
-    """One flag for each parameter that is sent; its help is made from the rules of the catalog."""
+    """One flag for each parameter that is sent; its help is what `generate` says, and the rules of the catalog."""
     from ..catalog import DEFAULT_MODEL, MODELS, WIRE_PARAMETERS
 
     flags = [
@@ -139,6 +133,7 @@ def wire_flags() -> tuple[Flag, ...]:
             f"{DEFAULT_MODEL} unless set; %cometimg_models lists them",
             short="-m",
             group="the picture",
+            quotes="generate",
         )
     ]
     for name in WIRE_PARAMETERS:
@@ -146,8 +141,9 @@ def wire_flags() -> tuple[Flag, ...]:
         if not rules or name in ("model", "prompt"):
             continue
         kind = KINDS.get(next(iter(rules.values())).kind, "text")
-        help_text = HELP_BEFORE_RULES.get(name, "") + ("" if kind == "switch" else _explain(rules))
-        flags.append(Flag(name, help_text, kind, SHORT.get(name, ""), group="the picture"))
+        said = "" if kind == "switch" else _explain(rules)
+        said = f"in one request {said}" if name == "n" else said
+        flags.append(Flag(name, said, kind, SHORT.get(name, ""), group="the picture", quotes="generate"))
     return tuple(flags)
 
 
@@ -193,6 +189,6 @@ def help_of(magic: str) -> str:
             {"metavar": flag.metavar or flag.name.upper()} if flag.takes_value else {"action": "store_true"}
         )
         spellings = [spelling for spelling in (flag.short, flag.spelling) if spelling]
-        groups[flag.group].add_argument(*spellings, help=flag.help.replace("%", "%%"), **shape)
+        groups[flag.group].add_argument(*spellings, help=flag.explanation.replace("%", "%%"), **shape)
     text: str = parser.format_help()
     return text

@@ -90,10 +90,16 @@ class CometMagics(Magics):
     )
     base_url = _setting(Unicode, "where requests go; it needs a key given by login")
     archive = _setting(Unicode, "the folder that keeps every picture; off for none")
-    timeout = _setting(Float, "seconds for a whole call")
-    max_cost = _setting(Float, "most that one call may cost, USD")
-    max_cost_session = _setting(Float, "most that this kernel may spend, USD")
-    max_cost_day = _setting(Float, "most that the archive may spend in a day, USD")
+    timeout = _setting(
+        Float, "seconds for a call with all its attempts and waits, not counting its time in the queue"
+    )
+    max_cost = _setting(Float, "limit of one call, USD")
+    max_cost_session = _setting(
+        Float, "limit of all clients of this process at one vendor and in one archive, USD"
+    )
+    max_cost_day = _setting(
+        Float, "limit of a day at one vendor in all archives of this machine that are known, USD"
+    )
     confirm_above = _setting(
         Float,
         "USD; a cell that could cost more needs --yes or a limit, and the panel asks",
@@ -101,9 +107,11 @@ class CometMagics(Magics):
     )
     price_per_image = _setting(Float, "USD, for models whose price is unknown")
     max_in_flight = _setting(Integer, "calls sent side by side")
-    download_proxy = _setting(Unicode, "proxy for all picture downloads, such as http://127.0.0.1:7890")
+    download_proxy = _setting(
+        Unicode, "proxy for all picture downloads from other machines, as in http://127.0.0.1:7890"
+    )
     picture_origins = _setting(
-        List, "servers of yours that pictures may come from, such as ['http://127.0.0.1:9000']"
+        List, 'further servers of yours that pictures may come from, as in ["http://127.0.0.1:9000"]'
     )
     reuse = _setting(Bool, "reuse earlier results of the same request (free)", default_value=False)
     metadata = _setting(Bool, "saved files carry their request", default_value=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..client import generate
 from ..console import tell
 from ..errors import CallAbandoned, ConfigurationError, InvalidRequestError
+from ..explanations import quoted
 from ..money import parse_dollars
 from ..request import WireOptions
+from ..settings import Settings
 from ..text import clean
 from .dataset import REDO, generate_dataset, plan
 from .expand import typed
@@ -22,6 +25,7 @@ EXIT_STATUS = (
     " some rows are refused, failed or unknown (0 with --lenient); 130, 143, 129 ended by Ctrl-C, SIGTERM, SIGHUP."
 )
 _OF_A_ROW = ("n", "extra")
+SWITCH: dict[str, Any] = {"action": "store_true"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,36 +38,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", action="store_true", help="print what it would do and cost; nothing is sent"
     )
-    parser.add_argument(
-        "--max-cost", metavar="USD", help="the most that all runs of this dataset may cost together"
-    )
-    parser.add_argument("--max-in-flight", type=int, metavar="N", help="calls side by side (default 8)")
-    parser.add_argument("--max-per-minute", type=float, metavar="N", help="at most so many pictures a minute")
-    parser.add_argument(
-        "--stop-after",
-        metavar="N",
-        type=_number_or_none,
-        default=FailurePolicy.stop_after,
-        help="end after so many failures of the same kind in a row (default 20), or none",
-    )
-    parser.add_argument("--price-per-image", metavar="USD", help="for a model whose price is not known")
-    parser.add_argument("--download-proxy", metavar="URL", help="download pictures through this proxy")
-    parser.add_argument("--dedupe", action="store_true", help="equal rows share one picture")
-    parser.add_argument(
-        "--redo", choices=REDO, help="send only the rows that ended so; unknown may be billed twice"
-    )
-    parser.add_argument("--append", action="store_true", help="add rows to those of the folder, remove none")
-    parser.add_argument(
-        "--replace", action="store_true", help="let rows go that the table does not have any more"
-    )
+    for flag, more in (
+        *(("--max-cost", {"metavar": "USD"}), ("--max-in-flight", {"type": int, "metavar": "N"})),
+        ("--max-per-minute", {"type": float, "metavar": "N"}),
+        ("--stop-after", {"type": _number_or_none, "metavar": "N|none", "default": FailurePolicy.stop_after}),
+        *(("--dedupe", SWITCH), ("--redo", {"choices": REDO}), ("--append", SWITCH), ("--replace", SWITCH)),
+    ):
+        _quoting(parser, flag, generate_dataset, **more)
+    _quoting(parser, "--price-per-image", Settings, metavar="USD")
+    _quoting(parser, "--download-proxy", Settings, metavar="URL")
     parser.add_argument("--lenient", action="store_true", help="exit with 0 also if some rows are not done")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+    of_rows = parser.add_argument_group("parameters of every row that does not say otherwise")
     for name in WireOptions.__annotations__:
         if name not in _OF_A_ROW:
-            flag = f"--{name.replace('_', '-')}"
-            parser.add_argument(
-                flag, metavar="VALUE", help=f"{name} of every row that does not say otherwise"
-            )
+            _quoting(of_rows, f"--{name.replace('_', '-')}", generate, metavar="VALUE")
+
+
+def _quoting(parser: Any, flag: str, thing: Any, **more: Any) -> None:
+    """Add a flag whose help is what a docstring says of the option of its name."""
+    name = flag.strip("-").replace("-", "_")
+    parser.add_argument(flag, help=quoted(thing, name.removesuffix("_column")).replace("%", "%%"), **more)
 
 
 def _number_or_none(text: str) -> int | None:
@@ -86,23 +81,13 @@ def _add_source_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|TEMPLATE",
         help="the column of the prompts, or a template that uses columns: 'a {animal} in a {red|blue} hat'",
     )
-    parser.add_argument(
-        "--sample-seed", type=int, metavar="N", help="another number draws other words of {red|blue}"
-    )
-    for name in ("image", "mask"):
-        parser.add_argument(
-            f"--{name}-column",
-            metavar="NAME",
-            help=f"the column with the {name} of each row: a path beside the table",
-        )
-    parser.add_argument(
-        "--preset", metavar="NAME", help="begin with the options and the template of a preset"
-    )
-    parser.add_argument(
-        "--format", metavar="KIND", help="what the source is, if its name does not say it: csv…"
-    )
-    parser.add_argument("--encoding", metavar="NAME", help="of a text file that is neither UTF-8 nor UTF-16")
-    parser.add_argument("--sep", metavar="CHARACTER", help="between two values of a csv file")
+    for flag, more in (
+        ("--sample-seed", {"type": int, "metavar": "N"}),
+        *(("--image-column", {"metavar": "NAME"}), ("--mask-column", {"metavar": "NAME"})),
+        *(("--preset", {"metavar": "NAME"}), ("--format", {"metavar": "KIND"})),
+        *(("--encoding", {"metavar": "NAME"}), ("--sep", {"metavar": "CHARACTER"})),
+    ):
+        _quoting(parser, flag, generate_dataset, **more)
     parser.add_argument(
         "--parameters",
         metavar="A,B",

@@ -84,7 +84,7 @@ class RetryOptions(PaceOptions, ClientOptions, total=False):
 
 
 class RunOptions(PaceOptions, total=False):
-    """What a run does with its rows; each is explained at `RunSettings` and `FailurePolicy`."""
+    """What a run does with its rows."""
 
     dedupe: bool
     redo: Redo | None
@@ -95,7 +95,7 @@ class RunOptions(PaceOptions, total=False):
 class DatasetOptions(
     RunOptions, SourceOptions, PromptOptions, WireOptions, InputOptions, ClientOptions, total=False
 ):
-    """The options of a dataset; `generate_dataset` explains them. `max_cost` is for the whole dataset."""
+    """The options of a dataset; `generate_dataset` explains them."""
 
     model: ModelId | Sequence[ModelId] | None  # type: ignore[misc]  # several: a picture of each
 
@@ -168,23 +168,20 @@ def generate_dataset(
             these. A row whose picture is missing or cannot be read fails, and is not sent.
         mask: the column with the mask of the first picture, or the mask; a value may be a box `left,top,right,bottom`.
         markup: likewise, scribbles over the first picture, for models that take them.
-        resize, paste_back: as `generate` takes them.
 
     Parameters of every picture whose row does not say otherwise, as `generate` takes them (several models, as
     `model=["gpt-image-2", "dall-e-3"]`, make a row of each, with the parameters that each takes):
         model, n, size, quality, style, background, output_format, output_compression, response_format, moderation,
-        user, stream, partial_images, input_fidelity, extra.
+        resize, paste_back, user, stream, partial_images, input_fidelity, extra.
 
     Options of the client:
         max_cost: what all runs of this dataset together may cost, in USD; rows beyond it end as `over_budget`.
-        max_cost_session, max_cost_day: limits that hold beside it, in USD.
-        price_per_image: of a model whose price is not known, in USD.
         max_in_flight: calls side by side (8).
-        max_attempts, retry_base_delay: how often and how patiently a request is sent again if no work began.
-        timeout, connect_timeout, stream_idle_timeout, download_timeout: limits in seconds.
-        max_image_bytes, max_image_pixels, max_response_bytes: the largest picture and answer that are taken.
-        api_key, base_url, auth, allow_insecure: the server. download_proxy, picture_origins: where pictures come from.
-        store_prompts: False keeps only hashes of the prompts.
+
+    The server, as `generate` takes it: api_key, base_url, auth, allow_insecure. Further options of the client, as
+    `comet_magic.settings.Settings` explains them: max_cost_session, max_cost_day, price_per_image, max_attempts,
+    retry_base_delay, timeout, connect_timeout, stream_idle_timeout, download_timeout, max_image_bytes,
+    max_image_pixels, max_response_bytes, download_proxy, picture_origins, store_prompts.
 
     Returns:
         The report: counts, cost, rows, failures, contact sheet, exports.
@@ -299,14 +296,7 @@ def warn_of_billing_twice(job: DatasetJob) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What a run does with its rows.
-
-    Attributes:
-        dedupe: equal rows share one picture.
-        redo: send only the rows that ended so; None sends those that are open.
-        append: rows are added to those of the folder, and none is removed.
-        replace: rows of the folder that the source does not have may be removed, however many.
-        max_per_minute: at most so many pictures a minute, or None.
+    """What a run does with its rows, as `generate_dataset` explains it.
 
     Raises:
         ConfigurationError: one cannot be used, or two exclude each other.

@@ -7,38 +7,36 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from ..explanations import quoted
 from .fault_injection import NAMES
+from .server import Sandbox
 
 if TYPE_CHECKING:
     import argparse
 
     from .server import Served
 
+BESIDE = {
+    "--port": "0 for a free one (default 8000)",
+    "--fail": f"500 (always), 429:2 (the first two), hang:1,500@0.2; statuses, or {', '.join(NAMES)}",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the command."""
-    names = ", ".join(NAMES)
-    parser.add_argument(
-        "--port", type=int, default=8000, help="port on 127.0.0.1, 0 for a free one (default 8000)"
-    )
-    parser.add_argument(
-        "--delay", type=float, default=0.0, metavar="S", help="seconds that each generation takes"
-    )
-    parser.add_argument("--rate", type=float, metavar="N", help="requests per second; faster ones get 429")
-    parser.add_argument(
-        "--fail",
-        metavar="WHAT[:N|@SHARE]",
-        help=f"simulate failures: 500 (always), 429:2 (the first two), hang:1,500@0.2; statuses, or {names}",
-    )
-    parser.add_argument(
-        "--url-lifetime", type=float, default=3600.0, metavar="S", help="seconds a picture's URL lives"
-    )
+    for flag, more in (
+        ("--port", {"type": int, "default": 8000, "metavar": "N"}),
+        ("--delay", {"type": float, "default": 0.0, "metavar": "S"}),
+        ("--rate", {"type": float, "metavar": "N"}),
+        ("--fail", {"metavar": "WHAT[:N|@SHARE]"}),
+        ("--url-lifetime", {"type": float, "default": 3600.0, "metavar": "S"}),
+    ):
+        name, beside = flag.strip("-").replace("-", "_"), BESIDE.get(flag, "")
+        parser.add_argument(flag, help=quoted(Sandbox, name, beside), **more)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the two export lines and serve until Ctrl-C; log one line per request to stderr."""
-    from .server import Sandbox
-
     with Sandbox(
         port=arguments.port,
         delay=arguments.delay,

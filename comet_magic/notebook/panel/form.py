@@ -25,7 +25,9 @@ from ...catalog import (
     resolve_size,
     suggest,
 )
+from ...client import generate
 from ...errors import CometError, ConfigurationError, InvalidRequestError
+from ...explanations import quoted
 from ...images import prepare_inputs
 from ...money import Price, dollars, optional_dollars, parse_dollars
 from ...preset_files import presets, with_preset
@@ -265,6 +267,7 @@ class Form:
             shown: dict[str, Any] = {
                 "name": name,
                 "label": LABELS.get(name, name.replace("_", " ").capitalize()),
+                "about": quoted(generate, name),
             }
             shown |= {"more": True} if name not in FIRST else {}
             shown |= {"hint": HINTS[name]} if name in HINTS else {}

@@ -14,7 +14,7 @@
  *   price: {text, detail},          of the next request: "$0.010", "2 pictures · 1 request"; "" if it cannot be sent
  *   form: {rev, by, values: {name: text}, models: [[id, label]], problems: {name: sentence}, note, takes, masks,
  *          fields: [{name, label, kind: "choice"|"size"|"number"|"switch"|"text"|"long", options: [[value, label]],
- *                    min, max, hint, more: bool}]}
+ *                    min, max, hint, more: bool, about: the tooltip}]}
  *   inputs: [{id, name, width, height, mask: bool, recipe: bool}],
  *   queue: [{id, prompt, model, size, phase: "running"|"stopping", line, previews, started, usual,
  *            parts: [{words, preview, final}]}],      started: s of the kernel's clock; usual: s or null
@@ -310,7 +310,7 @@ class Field {
   /** @type {number | undefined} */ most;
   /** @param {Facts} field @param {(text: string) => void} typed */
   constructor(field, typed) {
-    const { kind, label, name } = field;
+    const { kind, label, name, about } = field;
     this.kind = kind;
     this.typed = typed;
     this.offered = "";
@@ -332,7 +332,7 @@ class Field {
     this.custom.oninput = () => typed(this.custom.value);
     this.said = element("p", { id: names.said, className: "comet-problem", hidden: true });
     set(this.control, { "aria-describedby": names.said });
-    const title = element("label", { htmlFor: names.id, textContent: label });
+    const title = element("label", { htmlFor: names.id, textContent: label, title: about ?? "" });
     const parts = kind === "switch" ? [this.control, title] : [title, this.control, this.custom];
     this.el = element("div", { className: `comet-field comet-${kind} comet-${name}` }, ...parts, this.said);
   }
