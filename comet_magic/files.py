@@ -44,6 +44,9 @@ def _in_this_locale(path: Path | str) -> Path:
     return Path(os.fsdecode(str(path).encode("utf-8", "surrogateescape")))
 
 
+_SPLIT_WORDS = re.compile(
+    r"(?<![a-z])(?:train|training|validation|valid|dev|val|test|testing|eval|evaluation)(?![a-z])"
+)
 # The path in a form that works in every locale: file names are always UTF-8.
 native: Callable[[Path | str], Path] = Path if sys.getfilesystemencoding() == "utf-8" else _in_this_locale
 
@@ -277,6 +280,14 @@ def slug(prompt: str, *, max_bytes: int = 60) -> str:
     if not words:
         return "image"
     return f"{words}-image" if _RESERVED.fullmatch(words) else words
+
+
+def without_split_words(name: str) -> str:
+    """A name, joined by dashes, without `train`, `test` and the like, which `datasets` takes for the file's split.
+
+    https://huggingface.co/docs/datasets/repository_structure#automatic-splits-detection
+    """
+    return "-".join(filter(None, _SPLIT_WORDS.sub("", name).split("-")))
 
 
 def _shortened(words: str, max_bytes: int) -> str:

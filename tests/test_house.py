@@ -98,7 +98,7 @@ FLOORS: dict[str, set[str]] = {
         "preset_files",
         "machine",
         *("dask", "client", "archive", "request", "files", "errors", "images", "text", "settings"),
-        *("protocol", "catalog", "money", "frames", "extras", "console"),
+        *("protocol", "catalog", "money", "frames", "extras", "console", "formats"),
     },
     "notebook": {
         "preset_files",

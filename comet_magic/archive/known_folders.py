@@ -6,6 +6,7 @@ Whoever finds a folder here opens it as a stranger's. Where nothing can be writt
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sqlite3
 from pathlib import Path
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigurationError
 from ..files import make_folder, replaced
 from .ledger import open_to_write
+from .process_lock import file_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MOST = 1000  # folders; the oldest are forgotten
 _LARGEST = 4 << 20  # bytes of the list
@@ -51,6 +53,26 @@ def one_at_a_time() -> Iterator[None]:
                 make_folder(state)
                 lock = stack.enter_context(contextlib.closing(open_to_write(state / "reservation.sqlite")))
                 lock.execute("BEGIN IMMEDIATE")  # its end is the end of the connection, or of the process
+        yield
+
+
+@contextlib.contextmanager
+def locked(name: str, waits: Callable[[], object]) -> Iterator[None]:
+    """Keep every other process and thread of this user out of blocks of the same name.
+
+    Args:
+        name: of what only one at a time may do.
+        waits: is called before another one is waited for.
+    """
+    state = _state_folder()
+    with contextlib.ExitStack() as stack:
+        if state is not None:
+            with contextlib.suppress(OSError):
+                make_folder(state / "locks")
+                path = (
+                    state / "locks" / f"{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:32]}.lock"
+                )
+                stack.enter_context(file_lock(path, waits))
         yield
 
 

@@ -24,6 +24,7 @@ from ..files import (
     open_inside,
     open_no_follow,
     slug,
+    without_split_words,
     write_all,
     write_whole,
 )
@@ -58,7 +59,8 @@ _NAME = re.compile(r".*-(?P<key>[0-9a-f]{10})\.(?P<copy>\d+)(?:-\d+)?\.(?:png|jp
 
 def picture_name(key: str, copy: int, mime: str, prompt: str | None) -> str:
     """The name of a picture, relative to the folder; a request gets the same name on every machine."""
-    return f"images/{key[:2]}/{slug(prompt or '')}-{key[:10]}.{copy}{SUFFIX[mime]}"
+    words = without_split_words(slug(prompt or "")) or "image"
+    return f"images/{key[:2]}/{words}-{key[:10]}.{copy}{SUFFIX[mime]}"
 
 
 def receipt_name(key: str, copy: int) -> str:

@@ -6,6 +6,7 @@ process ends, however it ends, so a process id used twice, a container or a rest
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from ..files import inside, make_folder, open_no_follow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -72,6 +74,11 @@ if sys.platform == "win32":  # pragma: no cover
         except OSError:
             return False
         return True
+
+    def _lock(descriptor: int) -> None:
+        while True:
+            with contextlib.suppress(OSError):  # after ten seconds
+                return msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
 else:
     import fcntl
 
@@ -81,6 +88,26 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, waits: Callable[[], object]) -> Iterator[None]:
+    """Hold the lock of a file, which is made; `waits` is called before another one is waited for.
+
+    Raises:
+        OSError: the file cannot be made or locked.
+    """
+    descriptor = open_no_follow(path, os.O_RDWR | os.O_CREAT)
+    try:
+        if not _try_lock(descriptor):
+            waits()
+            _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 OWNERS = "owners"

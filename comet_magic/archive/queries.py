@@ -128,6 +128,11 @@ class Reader:
             found |= shown
         return found
 
+    def prompt_sha256(self, key: str) -> str | None:
+        """The hash of the prompt of a request; None if it was never asked for."""
+        query = "SELECT prompt_sha256 FROM pictures p JOIN calls ON number = p.call WHERE p.key = ? LIMIT 1"
+        return next((text for (text,) in self._ledger.rows(query, (key,)) if isinstance(text, str)), None)
+
     def replacements(self, keys: Iterable[str]) -> set[tuple[str, int]]:
         """Key and copy of each picture that is, or was, shown in the place of a rejected one of these keys."""
         return replacements(self._ledger, keys)

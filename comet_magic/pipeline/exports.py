@@ -1,368 +1,343 @@
-"""A dataset in other formats: parquet, tar shards or a plain folder; on this machine or at an address of fsspec.
+"""A dataset in other formats: parquet, tar shards or a plain folder; incremental, and gone on with after a kill.
 
-The index of the dataset lists what was written where: exporting again removes what the dataset does not have any more,
-and a folder with other files is refused.
+The manifest lists what was written. A file whose rows are as they were is kept; one of ours that is not needed any
+more is removed; a file of others is never touched.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
-import re
-import tarfile
 import warnings
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from itertools import chain
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+from ..archive.known_folders import locked
+from ..console import tell
 from ..errors import ConfigurationError, SaveError
 from ..extras import load_extra
-from ..files import inside, native, read_inside, replaced
-from ..machine import expanded
-from ..text import clean
-from .row_index import RowIndex
-from .rows import NAME, input_columns, json_line, metadata_line, read_records, stored_name
+from ..text import clean, counted
+from .card import configs_text
+from .export_manifest import ExportedFile, Manifest, dataset_id, read_manifest
+from .export_places import HashedFile, digest_at, place_at
+from .export_rows import MadePicture, fingerprint, in_threads
+from .rows import NAME, metadata_line
+from .tar import TarShard
+from .values import widened
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
-    from concurrent.futures import Future
-    from contextlib import AbstractContextManager
-    from pathlib import Path
 
-    from .training import PictureForm, RowChoice, Splits
+    from .export_places import Place
+    from .export_rows import ChosenRow, Contents, Sample
 
 Format = Literal["parquet", "webdataset", "folder"]
-SHARD = 512 << 20  # bytes of pictures in one file
-GROUP = 64 << 20  # bytes of pictures in one row group of a parquet file
-_OURS = re.compile(
-    r"[A-Za-z_]\w*-\d{5,}\.(?:parquet|tar)|(?:[A-Za-z_]\w*/)?(?:metadata\.jsonl|(?:images|inputs)/[0-9a-f]{2}/[^/\\]+)"
-)  # what is written
-_UNSAFE = re.compile(r"[^\w.-]")  # in the name of a member
-AHEAD = 8  # rows whose pictures are made ready before they are written
-MetadataRow = dict[str, Any]
+SHARD_SIZE = 1000  # rows of the dataset that one file is for
+README = "README.md"
 
 
-class Folder:
-    """A folder of this machine; its files are written whole or not at all, for whom the user's umask lets read."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = native(folder).absolute()
-        self.name = str(self._folder)
-
-    def has_files(self) -> bool:
-        """Whether it holds anything but hidden files."""
-        return self._folder.is_dir() and any(not path.name.startswith(".") for path in self._folder.iterdir())
-
-    def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
-        inside(self._folder, name).unlink(missing_ok=True)
-
-    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A temporary file in the same folder, which takes the name at the end."""
-        return replaced(self._folder / name, private=False)
-
-
-class Address:
-    """A folder at an address of fsspec; object stores show a file once it is closed."""
-
-    def __init__(self, address: str) -> None:
-        self.name = address
-        load_extra("fsspec")
-        from fsspec.core import url_to_fs
-
-        try:
-            self._system, self._root = url_to_fs(address)
-        except (ImportError, ValueError) as error:  # its driver is missing, or there is none
-            problem = clean(error, limit=200)
-        else:
-            return
-        raise ConfigurationError(
-            f"{clean(address)} cannot be written: {problem}", hint="pip install 'comet-magic[data]'"
-        )
-
-    def has_files(self) -> bool:
-        """Whether it holds anything but hidden files; some object stores list the folder itself."""
-        if not self._system.exists(self._root):
-            return False
-        paths = {path.rstrip("/") for path in self._system.ls(self._root, detail=False)}
-        names = (path.rpartition("/")[2] for path in paths - {self._root.rstrip("/")})
-        return any(not name.startswith(".") for name in names)
-
-    def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
-        if self._system.exists(self._path(name)):
-            self._system.rm_file(self._path(name))
-
-    def _path(self, name: str) -> str:
-        return f"{self._root.rstrip('/')}/{name}"
-
-    @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
-        """The file."""
-        path = self._path(name)
-        self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
-        with self._system.open(path, "wb") as file:
-            yield file
-
-
-class ExportPlace:
-    """A place whose files are listed in the index of the dataset before they are written."""
-
-    def __init__(self, place: Folder | Address, index: RowIndex) -> None:
-        self._place, self._index = place, index
-
-    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A file of the place."""
-        with contextlib.suppress(
-            ConfigurationError
-        ):  # a dataset that cannot be written is exported all the same
-            self._index.list_export(self._place.name, name)
-        return self._place.open(name)
-
-
-class Sample(NamedTuple):
-    """A row with the pictures that it needs, by their names in its record."""
-
-    number: int
-    record: MetadataRow
-    pictures: Mapping[str, bytes]
-
-    @property
-    def data(self) -> bytes | None:
-        """The picture that came out."""
-        return self.pictures[self.record["file_name"]] if self.record["file_name"] else None
-
-    @property
-    def weight(self) -> int:
-        """Bytes of all its pictures."""
-        return sum(map(len, self.pictures.values()))
-
-
-@dataclass
-class Contents:
-    """What is exported: chosen rows, by splits, with their pictures as they came or made anew.
+class Exported(list[str]):
+    """The names of the files of an export, in order.
 
     Attributes:
-        folder: of the dataset.
-        form: how pictures are made anew.
-        choice: which rows and columns.
-        splits: which split each row belongs to.
-        broken: names of pictures that cannot be decoded; their rows are left out.
+        written: how many of them were written now; the others were there already.
+        removed: the names of earlier files that the dataset does not have any more.
+        rows: how many are exported.
+        left_out: names of pictures that cannot be decoded or are not what was stored; their rows are left out.
     """
 
-    folder: Path
-    form: PictureForm
-    choice: RowChoice
-    splits: Splits
-    inputs: list[str] = field(init=False)
-    broken: dict[str, None] = field(default_factory=dict)
+    written = 0
+    rows = 0
+    removed: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        self.inputs = input_columns(self.folder)
-
-    def chosen(self) -> Iterator[tuple[int, str, MetadataRow]]:
-        """Number, split and record of each row that is exported, without its pictures."""
-        takes = self.choice.takes()
-        for number, record in enumerate(read_records(self.folder)):
-            if takes(number, record):
-                split = self.splits.of(record, self.inputs)
-                yield number, split, self.choice.kept(record, self.inputs)
-
-    def samples(self, split: str) -> Iterator[Sample]:
-        """The rows of a split; a few are made ready at the same time, for Pillow leaves other threads running."""
-        with ThreadPoolExecutor() as pool:
-            waiting: deque[Future[Sample | None]] = deque()
-            for number, own, record in self.chosen():
-                if own == split:
-                    waiting.append(pool.submit(self._sample, number, record))
-                if len(waiting) > AHEAD and (ready := waiting.popleft().result()):
-                    yield ready
-            while waiting:
-                if ready := waiting.popleft().result():
-                    yield ready
-
-    def _sample(self, number: int, record: MetadataRow) -> Sample | None:
-        pictures: dict[str, bytes] = {}
-        record = dict(record)
-        try:
-            if record["file_name"]:
-                record["file_name"] = self._made(record["file_name"], pictures, record)
-            for column in self.inputs:
-                value = record[column]
-                if isinstance(value, list):
-                    record[column] = [self._made(one, pictures) for one in value if stored_name(one)]
-                else:
-                    record[column] = self._made(value, pictures) if stored_name(value) else None
-        except UnreadableError as error:
-            self.broken[error.name] = None
-            return None
-        return Sample(number, record, pictures)
-
-    def _made(self, name: str, pictures: dict[str, bytes], record: MetadataRow | None = None) -> str:
-        """Read a picture and make it anew; gives its name, and puts its new facts into the record."""
-        data = read_inside(self.folder, name)
-        if self.form:
-            try:
-                data, suffix, size = self.form.made(data)
-            except (OSError, ValueError, SyntaxError):
-                raise UnreadableError(name) from None
-            name = str(PurePosixPath(name).with_suffix(suffix))
-            facts = {"width": size[0], "height": size[1], "sha256": hashlib.sha256(data).hexdigest()}
-            if record is not None:
-                record.update({fact: value for fact, value in facts.items() if fact in record})
-        pictures[name] = data
-        return name
+    def __str__(self) -> str:
+        lost = f", {len(self.left_out):,} left out: {clean(', '.join(self.left_out[:3]), limit=200)}"
+        return (
+            f"{counted(self.rows, 'row')} in {counted(len(self), 'file')}: {self.written:,} written, "
+            f"{len(self) - self.written:,} kept, {len(self.removed):,} removed{lost if self.left_out else ''}"
+        )
 
 
-class UnreadableError(Exception):
-    """A picture of a dataset cannot be decoded."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
-def export_records(to: str | os.PathLike[str], contents: Contents, *, form: Format) -> list[str]:
-    """Write rows of a dataset in another format; gives the names of the files written.
+def export_dataset(
+    to: str | os.PathLike[str], contents: Contents, *, form: Format, shard_size: int | None = None
+) -> Exported:
+    """Write rows of a dataset in another format; another process that exports to the same place is waited for.
 
     Raises:
-        ConfigurationError: the format is unknown, a library is missing, or the place holds other files.
+        ConfigurationError: an option cannot be used, a library is missing, or the place holds other files.
         SaveError: a picture cannot be read, or a file cannot be written.
     """
-    writers = {"parquet": _parquet, "webdataset": _webdataset, "folder": _folder}
-    if form not in writers:
+    if form not in get_args(Format):
         raise ConfigurationError(
             f"format is {clean(form, limit=40)}; format must be parquet, webdataset or folder"
         )
-    place = Address(str(to)) if "://" in str(to) else Folder(expanded(to))
-    problem = ""
+    _check_shard_size(shard_size, form)
+    if form == "parquet":
+        load_extra("pyarrow")  # looked for before anything is written
+    place, problem = place_at(to), ""
     try:
-        with RowIndex(contents.folder) as index:
-            former = index.exported(place.name)
-            if not former and place.has_files():
-                raise ConfigurationError(
-                    f"{clean(to)} holds files that no export of this dataset wrote",
-                    hint="Name an empty folder.",
-                )
-            splits = (
-                dict.fromkeys(split for _, split, _ in contents.chosen()) if contents.splits.given else [""]
-            )
-            names = [
-                name for split in splits for name in writers[form](contents, split, ExportPlace(place, index))
-            ]
-            for name in former.difference(names):
-                if _OURS.fullmatch(name):
-                    place.remove(name)
-                index.unlist_export(place.name, name)
+        with locked(place.name, lambda: tell(f"waiting for another export to {clean(to)}", error=True)):
+            former = read_manifest(place, dataset_id(contents.folder))
+            exporter = _Folders if form == "folder" else _Shards
+            exported = exporter(place, contents, former, form, shard_size or SHARD_SIZE).run()
     except (OSError, UnicodeEncodeError) as error:  # parquet takes no half of a surrogate pair
         problem = clean(error, limit=300)
     if problem:
         raise SaveError(f"the export to {clean(to)} failed: {problem}", outcome="not_sent")
-    if contents.broken:
-        said = clean(", ".join(contents.broken), limit=300)
+    if exported.left_out:
+        said = clean(", ".join(exported.left_out), limit=300)
         warnings.warn(f"pictures that cannot be decoded, whose rows are left out: {said}", stacklevel=3)
-    return names
+    return exported
 
 
-# --- folder
+def _check_shard_size(given: Any, form: str) -> None:
+    if given is None:
+        return
+    if form == "folder":
+        raise ConfigurationError(
+            "shard_size goes with parquet and webdataset; a folder has a file for each picture"
+        )
+    if type(given) is not int or given < 1:
+        raise ConfigurationError(
+            f"shard_size is {clean(given, limit=40)}; it must be a number of rows, such as {SHARD_SIZE}"
+        )
 
 
-def _folder(contents: Contents, split: str, place: ExportPlace) -> Iterator[str]:
-    """The pictures under their names, once each, and `metadata.jsonl`; of a split in a folder of its name."""
-    seen, within = set[str](), f"{split}/" if split else ""
-    with place.open(f"{within}{NAME}") as metadata:
-        for sample in contents.samples(split):
-            for name, data in sample.pictures.items():
-                if name not in seen:
-                    seen.add(name)
-                    with place.open(f"{within}{name}") as file:
-                        file.write(data)
-                    yield f"{within}{name}"
-            metadata.write(metadata_line(sample.record, contents.inputs))
-    yield f"{within}{NAME}"
+class _Planned(NamedTuple):
+    """What is to be at the place: of each file a hash of what it is made of, and the types of the columns."""
+
+    files: dict[str, str]
+    kinds: dict[str, Any]
 
 
-# --- tar shards
+@dataclass
+class _Exporter:
+    """One export. What is kept, written or ours is in `manifest`, which is written as the work goes on."""
 
+    place: Place
+    contents: Contents
+    former: Manifest
+    form: Format
+    shard_size: int
+    manifest: Manifest = field(init=False)
+    splits: tuple[str, ...] = ()
+    order: list[str] = field(default_factory=list)
+    written: int = 0
 
-def _webdataset(contents: Contents, split: str, place: ExportPlace) -> Iterator[str]:
-    """Shards that hold `000000000.png`, `000000000.<column>.png` of what went in, and `000000000.json`, by row."""
-    samples = (sample for sample in contents.samples(split) if sample.record["file_name"])
-    for name, shard in _shards(samples, f"{split or 'data'}-{{:05d}}.tar"):
-        # USTAR has no times beyond seconds and no owners' names: the same rows give the same bytes.
-        with (
-            place.open(name) as file,
-            tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-        ):
-            for sample in shard:
-                stem, record = f"{sample.number:09d}", sample.record
-                _add(tar, f"{stem}{PurePosixPath(record['file_name']).suffix}", sample.data or b"")
-                for column, given in _inputs(record, contents.inputs):
-                    member = f"{stem}.{_UNSAFE.sub('_', column)}{PurePosixPath(given).suffix}"
-                    _add(tar, member, sample.pictures[given])
-                _add(tar, f"{stem}.json", json_line(record).rstrip())
-        yield name
+    def run(self) -> Exported:
+        """Plan, write what has changed, remove what is not needed any more."""
+        planned = self._plan()
+        self._begin(planned)
+        if self.former.unfinished:
+            self.place.remove_parts()
+        if self.manifest.unfinished:
+            self._write(planned)
+        self._write_readme()
+        removed = self._remove_others()
+        self.manifest.unfinished.clear()
+        self.manifest.write(self.place)
+        exported = Exported(name for name in self.order if name in self.manifest.files)
+        files = self.manifest.files.values()
+        exported.rows, exported.written = sum(file.rows or 0 for file in files), self.written
+        exported.removed = tuple(removed)
+        exported.left_out = tuple(dict.fromkeys(name for file in files for name in file.left_out))
+        return exported
 
+    def _plan(self) -> _Planned:
+        raise NotImplementedError
 
-def _inputs(record: MetadataRow, columns: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each picture that went into a row: its column, numbered if there are several, and the name of its file."""
-    for column in columns:
-        value = record[column]
-        for number, name in enumerate(value if isinstance(value, list) else [value]):
-            if name:
-                yield f"{column}.{number}" if isinstance(value, list) else column, name
+    def _write(self, planned: _Planned) -> None:
+        raise NotImplementedError
 
+    def _begin(self, planned: _Planned) -> None:
+        """Find out what is there already, and list what will be written before it is.
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), 0o644
-    tar.addfile(info, io.BytesIO(data))
+        Raises:
+            ConfigurationError: a file of others has a name that is needed.
+        """
+        former, sizes = self.former, self.place.sizes(planned.files)
+        self.manifest = Manifest(former.dataset, form=self.form, splits=tuple(filter(None, self.splits)))
+        for name, of in planned.files.items():
+            self.order.append(name)
+            file = former.files.get(name)
+            if file and (file.of, file.size) == (of, sizes.get(name)) and not file.left_out:
+                self.manifest.files[name] = file
+            elif name in sizes and not former.lists(name):
+                raise ConfigurationError(
+                    f"{clean(self.place.name)} holds {name}, which no export of this dataset wrote",
+                    hint="Name another folder.",
+                )
+        self.manifest.unfinished = {*planned.files, *former.files, *former.unfinished} - set(
+            self.manifest.files
+        )
+        if self.manifest.unfinished:
+            self.manifest.write(self.place)
 
+    def _add(self, file: ExportedFile) -> None:
+        """Note a file that is whole now."""
+        self.manifest.files[file.name] = file
+        self.manifest.unfinished.discard(file.name)
+        self.written += 1
 
-def _shards(samples: Iterable[Sample], name: str) -> Iterator[tuple[str, Iterator[Sample]]]:
-    """The samples in shards of at most 512 MB of pictures, each with its name; one after the other."""
-    remaining = iter(samples)
-    for number, first in enumerate(remaining):
-        yield name.format(number), _filled(chain([first], remaining))
-
-
-def _filled(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """The samples of one shard; the others are left where they are."""
-    size = 0
-    for sample in samples:
-        yield sample
-        size += sample.weight
-        if size >= SHARD:
+    def _write_readme(self) -> None:
+        """Say which files are which split, unless a README of somebody's own is there."""
+        mine, there = self.former.files.get(README), self.place.sizes([README])
+        if not self.manifest.splits or (there and not (mine and self._is_as_written(mine))):
             return
+        text = configs_text(self.form, self.manifest.splits).encode()
+        file = HashedFile.of(text)
+        self.order.append(README)
+        self._add(ExportedFile(README, file.sha256, file.size, ""))
+        if mine and mine.sha256 == file.sha256:
+            self.written -= 1
+            return
+        with self.place.open(README) as out:
+            out.write(text)
+
+    def _remove_others(self) -> list[str]:
+        """Remove what an earlier export wrote and this one has not; not what somebody changed since."""
+        removed = []
+        for name in sorted(self.place.sizes(self.manifest.unfinished)):
+            file = self.former.files.get(name)
+            if file is None or self._is_as_written(file):
+                self.place.remove(name)
+                removed.append(name)
+        return removed
+
+    def _is_as_written(self, file: ExportedFile) -> bool:
+        there = self.place.sizes([file.name])
+        return there.get(file.name) == file.size and digest_at(self.place, file.name) == file.sha256
 
 
-# --- parquet
+class _Shards(_Exporter):
+    """Parquet or tar: each file has the chosen rows of a block of the dataset's rows, by splits.
+
+    A row that is left out leaves a gap in its block and moves no other, so that a change is one of a single file.
+    """
+
+    def _plan(self) -> _Planned:
+        blocks: dict[tuple[str, int], list[str]] = {}
+        kinds: dict[str, Any] = {}
+        for row in self._rows():
+            kinds = widened(kinds, row.record)
+            place = row.split, row.number // self.shard_size
+            so_far = blocks.get(place, [""])
+            blocks[place] = [
+                fingerprint(so_far[0], row.number, row.record, list(self.contents.pictures(row)))
+            ]
+        numbers: Counter[str] = Counter()
+        files = {}
+        self._names: dict[tuple[str, int], str] = {}
+        self.splits = tuple(dict.fromkeys(split for split, _ in blocks))
+        for split, block in sorted(blocks, key=lambda place: place[1]):
+            end = "tar" if self.form == "webdataset" else "parquet"
+            name = f"{split or 'data'}-{numbers[split]:05d}.{end}"
+            numbers[split] += 1
+            files[name] = fingerprint(blocks[split, block], kinds, self.contents.inputs)
+            self._names[split, block] = name
+        return _Planned({name: files[name] for name in sorted(files)}, kinds)
+
+    def _rows(self) -> Iterator[ChosenRow]:
+        """The rows; those of tar files have a picture."""
+        rows = self.contents.chosen()
+        return rows if self.form == "parquet" else (row for row in rows if row.record["file_name"])
+
+    def _write(self, planned: _Planned) -> None:
+        for block, rows in groupby(self._rows(), key=lambda row: row.number // self.shard_size):
+            names = {split: name for (split, number), name in self._names.items() if number == block}
+            names = {split: name for split, name in names.items() if name not in self.manifest.files}
+            if names:
+                self._write_block((row for row in rows if row.split in names), names, planned)
+                self.manifest.write(self.place)
+
+    def _write_block(self, rows: Iterable[ChosenRow], names: Mapping[str, str], planned: _Planned) -> None:
+        """Write the files of a block, all splits side by side."""
+        counts: Counter[str] = Counter()
+        left_out: dict[str, list[str]] = {split: [] for split in names}
+        files = {}
+        with ExitStack() as stack:
+            writers = {}
+            for split, name in names.items():
+                files[split] = HashedFile(stack.enter_context(self.place.open(name)))
+                writers[split] = stack.enter_context(closing(self._writer(files[split], planned)))
+            for sample in in_threads(lambda row: self.contents.sample(row, lambda _: None), rows):
+                if sample.unreadable:
+                    left_out[sample.split].append(sample.unreadable)
+                    continue
+                writers[sample.split].add(sample)
+                counts[sample.split] += 1
+        for split, name in names.items():
+            file, lost = files[split], tuple(left_out[split])
+            of = planned.files[name]
+            self._add(ExportedFile(name, file.sha256, file.size, of, counts[split], lost))
+
+    def _writer(self, file: HashedFile, planned: _Planned) -> Any:
+        if self.form == "webdataset":
+            return TarShard(file, self.contents.inputs)
+        from .parquet import ParquetShard
+
+        return ParquetShard(file, planned.kinds, self.contents.inputs)
 
 
-def _parquet(contents: Contents, split: str, place: ExportPlace) -> Iterator[str]:
-    """Shards with all rows; the column `image` holds the bytes of the picture, if there is one."""
-    load_extra("pyarrow")  # looked for before anything is written
-    from .parquet import wide_schema, write_shard
+class _Folders(_Exporter):
+    """The pictures under their names, once each, and `metadata.jsonl`; of a split in a folder of its name."""
 
-    schema = wide_schema((record for *_, record in contents.chosen()), contents.inputs)
-    for name, shard in _shards(contents.samples(split), f"{split or 'data'}-{{:05d}}.parquet"):
-        rows = ((sample.number, _cells(sample, contents.inputs), sample.data or b"") for sample in shard)
-        with place.open(name) as file:
-            write_shard(file, schema, rows, group=GROUP)
-        yield name
+    def _plan(self) -> _Planned:
+        files: dict[str, str] = {}
+        lines = {} if self.contents.splits.given else {"": ""}
+        for row in self.contents.chosen():
+            pictures = [(f"{_folder_of(row.split)}{name}", of) for name, of in self.contents.pictures(row)]
+            files |= pictures
+            lines[row.split] = fingerprint(lines.get(row.split), row.record, pictures)
+        self.splits = tuple(lines)
+        return _Planned({**files, **{f"{_folder_of(split)}{NAME}": of for split, of in lines.items()}}, {})
+
+    def _write(self, planned: _Planned) -> None:
+        missing = [name for name in planned.files if name not in self.manifest.files]
+        due = {split for split in self.splits if any(name.startswith(_folder_of(split)) for name in missing)}
+        names = {split: f"{_folder_of(split)}{NAME}" for split in self.splits if split in due}
+        rows: Counter[str] = Counter()
+        left_out: dict[str, list[str]] = {split: [] for split in names}
+        since = self.written
+        with ExitStack() as stack:
+            files = {split: HashedFile(stack.enter_context(self.place.open(names[split]))) for split in names}
+            for sample in in_threads(
+                self._sample, (row for row in self.contents.chosen() if row.split in due)
+            ):
+                if sample.unreadable:
+                    left_out[sample.split].append(sample.unreadable)
+                    continue
+                self._write_pictures(sample, planned)
+                files[sample.split].write(metadata_line(sample.record, self.contents.inputs))
+                rows[sample.split] += 1
+                # After a kill, what was written since is written again; the manifest is long if there are many.
+                if self.written - since > max(self.shard_size, len(self.manifest.files) // 10):
+                    self.manifest.write(self.place)
+                    since = self.written
+        for split, name in names.items():
+            file, of = files[split], planned.files[name]
+            self._add(ExportedFile(name, file.sha256, file.size, of, rows[split], tuple(left_out[split])))
+
+    def _sample(self, row: ChosenRow) -> Sample:
+        def known(name: str) -> MadePicture | None:
+            file = self.manifest.files.get(f"{_folder_of(row.split)}{name}")
+            return file and MadePicture(None, file.sha256, file.width or 0, file.height or 0)
+
+        return self.contents.sample(row, known)
+
+    def _write_pictures(self, sample: Sample, planned: _Planned) -> None:
+        for own, made in sample.pictures.items():
+            name = f"{_folder_of(sample.split)}{own}"
+            if made.data is None or name in self.manifest.files:  # rows may share it
+                continue
+            with self.place.open(name) as file:
+                file.write(made.data)
+            size, of = len(made.data), planned.files[name]
+            self._add(ExportedFile(name, made.sha256, size, of, width=made.width, height=made.height))
 
 
-def _cells(sample: Sample, columns: Iterable[str]) -> MetadataRow:
-    """The record of a row with pictures in these columns, as an `Image` feature has them."""
-
-    def cell(value: Any) -> Any:
-        if isinstance(value, list):
-            return [cell(one) for one in value]
-        return {"bytes": sample.pictures[value], "path": value} if value else None
-
-    return {**sample.record, **{name: cell(sample.record[name]) for name in columns}}
+def _folder_of(split: str) -> str:
+    return f"{split}/" if split else ""

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from ..errors import ConfigurationError
 from ..text import clean
-from .values import widened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-BATCH = 1000  # rows of a row group at most
+    from .export_rows import Sample
+
+GROUP, BATCH = 32 << 20, 1000  # bytes of pictures, and rows, of a row group at most
 # https://huggingface.co/docs/datasets/about_dataset_features#image-feature
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 KINDS = {"cost": "float", "width": "int", "height": "int"}
 
 
-def wide_schema(records: Iterable[dict[str, Any]], pictures: Iterable[str] = ()) -> Any:
-    """One schema for all rows; some columns hold pictures."""
-    kinds: dict[str, Any] = {}
-    for record in records:
-        kinds = widened(kinds, record)
+def schema_of(kinds: dict[str, Any], pictures: Iterable[str] = ()) -> Any:
+    """One schema for all rows, of the types of their columns; some columns hold pictures."""
     types = {name: _arrow_type(KINDS.get(name) if kind is None else kind) for name, kind in kinds.items()}
     features: dict[str, Any] = {name: _feature(kind) for name, kind in types.items()}
     features["image"] = {"_type": "Image"}
@@ -56,34 +54,47 @@ def _feature(kind: Any) -> Any:
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}
 
 
-def write_shard(
-    file: BinaryIO, schema: Any, samples: Iterable[tuple[int, dict[str, Any], bytes]], *, group: int
-) -> None:
-    """Write one file, in row groups of `group` bytes of pictures."""
-    with parquet.ParquetWriter(file, schema, compression={"image.bytes": "none"}) as writer:
-        for rows in _groups(samples, group):
-            try:
-                table = pa.Table.from_pylist(rows, schema=schema)
-            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-                problem = clean(error, limit=200)
-            else:
-                writer.write_table(table)
-                continue
-            raise ConfigurationError(f"a column cannot be written as parquet: {problem}")
+class ParquetShard:
+    """One file, to be written sample by sample; the column `image` holds the bytes of the picture, if there is one."""
+
+    def __init__(self, file: Any, kinds: dict[str, Any], inputs: Iterable[str]) -> None:
+        self._inputs = tuple(inputs)
+        self._schema = schema_of(kinds, self._inputs)
+        self._writer = parquet.ParquetWriter(file, self._schema, compression={"image.bytes": "none"})
+        self._rows: list[dict[str, Any]] = []
+        self._size = 0
+
+    def add(self, sample: Sample) -> None:
+        """Write a row, once a row group is full."""
+        cells = {name: _picture_cell(sample, sample.record[name]) for name in self._inputs}
+        image = _picture_cell(sample, sample.record["file_name"])
+        self._rows.append({"image": image, **sample.record, **cells})
+        self._size += sample.weight
+        if self._size >= GROUP or len(self._rows) >= BATCH:
+            self._write()
+
+    def close(self) -> None:
+        """Write the remaining rows, and the end of the file."""
+        try:
+            if self._rows:
+                self._write()
+        finally:
+            self._writer.close()
+
+    def _write(self) -> None:
+        rows, self._rows, self._size = self._rows, [], 0
+        try:
+            table = pa.Table.from_pylist(rows, schema=self._schema)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            problem = clean(error, limit=200)
+        else:
+            self._writer.write_table(table)
+            return
+        raise ConfigurationError(f"a column cannot be written as parquet: {problem}")
 
 
-def _groups(
-    samples: Iterable[tuple[int, dict[str, Any], bytes]], most: int
-) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    size = 0
-    for _, record, data in samples:
-        image = {"bytes": data, "path": record["file_name"]} if record["file_name"] else None
-        rows.append({"image": image, **record})
-        given = [one for cell in record.values() for one in (cell if isinstance(cell, list) else [cell])]
-        size += len(data) + sum(len(one.get("bytes") or b"") for one in given if isinstance(one, dict))
-        if size >= most or len(rows) >= BATCH:
-            yield rows
-            rows, size = [], 0
-    if rows:
-        yield rows
+def _picture_cell(sample: Sample, value: Any) -> Any:
+    """A picture, or a list of them, as an `Image` feature has it."""
+    if isinstance(value, list):
+        return [_picture_cell(sample, one) for one in value]
+    return {"bytes": sample.data(value), "path": value} if value else None

@@ -16,22 +16,21 @@ from ..machine import absolute, expanded
 from ..money import dollars, total
 from ..text import clean, counted
 from .curate import Curated
+from .publish import Published
 from .row_index import RowIndex
 from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, kinds_of, read_records, record_at
 from .summary import Breakdown, Group, breakdown, groups_of, stamp
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
     from PIL.Image import Image
 
     from .dataset import Redo, RetryOptions
-    from .exports import Format
     from .rows import Kinds
-    from .training import Crop, ImageFormat
 
 MOST_ON_A_SHEET = 64
 # What differs from call to call: addresses, uuids, hexadecimal and long mixed ids, times, ids after a word for one.
@@ -101,7 +100,7 @@ class Verification:
         return f"{len(self.missing)} missing, {len(self.damaged)} damaged; due again: {names}"
 
 
-class Dataset(Curated):
+class Dataset(Curated, Published):
     """A dataset on disk; each property reads it anew."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None) -> None:
@@ -376,50 +375,6 @@ class Dataset(Curated):
         else:
             return target
         raise SaveError(problem, outcome="not_sent")
-
-    def export(
-        self,
-        to: str | os.PathLike[str],
-        *,
-        format: Format,  # noqa: A002 - the word for it
-        where: Any = None,
-        columns: Sequence[str] | None = None,
-        size: int | None = None,
-        crop: Crop = "center",
-        image_format: ImageFormat | None = None,
-        quality: int = 90,
-        split: Mapping[str, float] | str | None = None,
-        split_by: str | None = None,
-    ) -> list[str]:
-        """Write the dataset in another format; the same dataset gives the same bytes.
-
-        Args:
-            to: a folder, or its address for fsspec (`s3://bucket/name`, `memory://name`).
-            format: `parquet` (picture bytes and a schema that loads as `Image`), `webdataset` (tar shards of the
-                rows that have a picture), or `folder` (pictures and `metadata.jsonl`).
-            where: which rows: a status such as `done`, a function of a row's mapping, or a list of booleans.
-            columns: to keep beside the pictures; None keeps all.
-            size: edge of the pictures in pixels, 16 to 16384; None leaves the bytes as they came.
-            crop: `center` cuts the middle out, `pad` adds white borders, `none` keeps the shape.
-            image_format: `webp`, `jpeg` or `png`; None keeps each picture's.
-            quality: of webp and jpeg, 1 to 100.
-            split: shares such as `{"train": 0.9, "test": 0.1}` by the hash of prompt and input pictures, so that more
-                rows move none; or a column with the name of each row's split.
-            split_by: a column whose equal values stay in one split.
-
-        Returns:
-            The names of the files written, in order.
-
-        Raises:
-            ConfigurationError: an option cannot be used, or a library is missing.
-            SaveError: a file cannot be written.
-        """
-        from .exports import Contents, export_records
-        from .training import PictureForm, RowChoice, Splits
-
-        form = PictureForm(size=size, crop=crop, image_format=image_format, quality=quality)
-        choice = RowChoice(where=where, columns=None if columns is None else tuple(columns))
-        return export_records(to, Contents(self.folder, form, choice, Splits(split, split_by)), form=format)
 
     def __str__(self) -> str:
         counts = self.counts

@@ -42,7 +42,6 @@ CREATE TABLE IF NOT EXISTS runs (
     size INTEGER,           -- rows of the source, NULL where unknown
     state TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS exports (place TEXT, name TEXT, PRIMARY KEY (place, name));  -- the files of each export
 CREATE TABLE IF NOT EXISTS ends (run INTEGER PRIMARY KEY, why TEXT NOT NULL);  -- of runs that an error ended
 CREATE TABLE IF NOT EXISTS whole (run INTEGER PRIMARY KEY);  -- runs whose source was read to its end
 CREATE TABLE IF NOT EXISTS rows (
@@ -293,27 +292,6 @@ class RowIndex:
             query = """SELECT DISTINCT json_extract(one.value, '$.column')
                 FROM rows JOIN inputs USING (key), json_each(inputs.facts) AS one WHERE run = ?"""
             return {name for (name,) in connection.execute(query, (run,)) if isinstance(name, str)}
-
-    def exported(self, place: str) -> set[str]:
-        """The names of the files that exports to a place have written."""
-        if not self.path.exists():
-            return set()
-        with self._opened() as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'exports'").fetchone():
-                return set()
-            return {
-                name for (name,) in connection.execute("SELECT name FROM exports WHERE place = ?", (place,))
-            }
-
-    def list_export(self, place: str, name: str) -> None:
-        """List a file that is about to be written."""
-        with self._opened(write=True) as connection:
-            connection.execute("INSERT OR IGNORE INTO exports VALUES (?, ?)", (place, name))
-
-    def unlist_export(self, place: str, name: str) -> None:
-        """Take a file that was removed from the list."""
-        with self._opened(write=True) as connection:
-            connection.execute("DELETE FROM exports WHERE place = ? AND name = ?", (place, name))
 
     def frame_index(self, run: Run) -> tuple[list[Any], list[str], list[Any]] | None:
         """Of the frame that a run read: names and types of its index, and the label of each row; or None."""

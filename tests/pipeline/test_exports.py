@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ from pyarrow import parquet
 
 from comet_magic import Client, generate_dataset, open_dataset, plan
 from comet_magic.errors import ConfigurationError, SaveError
-from comet_magic.pipeline import exports
+from comet_magic.pipeline.export_manifest import MANIFEST
+from comet_magic.pipeline.export_rows import ChosenRow, Contents, Sample, in_threads
 from comet_magic.pipeline.training import PictureForm, RowChoice, Splits
 from tests.pipeline.endpoint import PICTURE
 
@@ -42,10 +44,11 @@ def dataset(make: Callable[..., Dataset]) -> Dataset:
 
 
 def bytes_in(folder: Path) -> dict[str, str]:
+    """Of all its files but the manifest."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != MANIFEST
     }
 
 
@@ -58,6 +61,7 @@ def test_an_export_made_twice_is_the_same_byte_for_byte(form: Any, dataset: Data
     first = bytes_in(tmp_path / "one")
     assert first == bytes_in(tmp_path / "two")
     assert sorted(first) == sorted(names)
+    assert (tmp_path / "one" / MANIFEST).read_bytes() == (tmp_path / "two" / MANIFEST).read_bytes()
 
 
 def test_parquet_has_every_row_and_the_bytes_of_every_picture(dataset: Dataset, tmp_path: Path) -> None:
@@ -100,17 +104,12 @@ def test_a_tar_shard_has_the_pictures_and_their_rows(dataset: Dataset, tmp_path:
     assert times == {0}
 
 
-def test_large_datasets_are_cut_into_shards(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exports, "SHARD", len(PICTURE) + 1)
-    monkeypatch.setattr(exports, "GROUP", 1)
-
-    tars = dataset.export(tmp_path / "tars", format="webdataset")
-    files = dataset.export(tmp_path / "parquet", format="parquet")
+def test_large_datasets_are_cut_into_shards_of_successive_rows(dataset: Dataset, tmp_path: Path) -> None:
+    tars = dataset.export(tmp_path / "tars", format="webdataset", shard_size=2)
+    files = dataset.export(tmp_path / "parquet", format="parquet", shard_size=3)
 
     assert tars == ["data-00000.tar", "data-00001.tar"]
-    assert sum(parquet.read_metadata(tmp_path / "parquet" / name).num_rows for name in files) == 4
+    assert [parquet.read_metadata(tmp_path / "parquet" / name).num_rows for name in files] == [3, 1]
 
 
 def test_a_folder_holds_each_picture_once(make: Callable[..., Dataset], tmp_path: Path) -> None:
@@ -137,28 +136,30 @@ def test_an_address_of_fsspec_gets_the_same_bytes(form: Any, dataset: Dataset, t
 
 @pytest.mark.parametrize("address", [False, True], ids=["folder", "address"])
 def test_what_a_dataset_does_not_have_any_more_does_not_come_back(
-    address: bool, make: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: bool, make: Callable[..., Dataset], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(exports, "SHARD", 1)
     rows = [{"prompt": f"row {number}"} for number in range(3)]
     report, system = make(rows), fsspec.filesystem("memory" if address else "file")
     places = {
         form: f"memory://again/{form}" if address else str(tmp_path / "again" / form) for form in FORMATS
     }
+    shards: dict[str, Any] = {form: {"format": form, "shard_size": 1} for form in FORMATS}
+    shards["folder"].pop("shard_size")
     for form in FORMATS:
-        report.export(places[form], format=form)  # type: ignore[arg-type]
+        report.export(places[form], **shards[form])
     mine = f"{places['parquet']}/notes.txt"
     system.pipe_file(mine, b"mine")
     make(rows[:1], replace=True)
 
-    written = {form: report.export(places[form], format=form) for form in FORMATS}  # type: ignore[arg-type]
+    written = {form: report.export(places[form], **shards[form]) for form in FORMATS}
     other = report.export(places["webdataset"], format="parquet")
 
     assert system.cat_file(mine) == b"mine"
     system.rm_file(mine)
     for form in FORMATS:
         names = other if form == "webdataset" else written[form]
-        assert sorted(path.rpartition(f"/{form}/")[2] for path in system.find(places[form])) == sorted(names)
+        found = {path.rpartition(f"/{form}/")[2] for path in system.find(places[form])}
+        assert found == {*names, MANIFEST}
     system.rm(places["folder"].removesuffix("/folder"), recursive=True)
 
 
@@ -178,19 +179,17 @@ def test_a_folder_with_files_of_others_is_refused(form: Any, dataset: Dataset, t
     assert dataset.export(tmp_path / "fresh", format=form)
 
 
-def test_an_export_that_was_cut_off_is_finished_by_the_next(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exports, "SHARD", 1)
+def test_an_export_that_was_cut_off_is_finished_by_the_next(dataset: Dataset, tmp_path: Path) -> None:
     name = list(dataset.records())[3]["file_name"]
     (dataset.folder / name).rename(tmp_path / "away")
     with pytest.raises(SaveError):
-        dataset.export(tmp_path / "out", format="webdataset")
+        dataset.export(tmp_path / "out", format="webdataset", shard_size=1)
     (tmp_path / "away").rename(dataset.folder / name)
 
-    names = dataset.export(tmp_path / "out", format="webdataset")
+    names = dataset.export(tmp_path / "out", format="webdataset", shard_size=1)
 
     assert sorted(bytes_in(tmp_path / "out")) == names == [f"data-{number:05d}.tar" for number in range(3)]
+    assert names.written == 1
 
 
 @pytest.mark.parametrize(
@@ -370,9 +369,18 @@ def test_datasets_loads_every_form_with_equal_rows(make: Callable[..., Dataset],
 
 
 def test_an_export_is_a_stream_and_not_held_whole(dataset: Dataset) -> None:
-    contents = exports.Contents(dataset.folder, PictureForm(), RowChoice(), Splits())
+    contents = Contents(dataset.folder, PictureForm(), RowChoice(), Splits())
+    begun = []
 
-    assert next(contents.samples("")).data == PICTURE
+    def begin(row: ChosenRow) -> Sample:
+        begun.append(row.number)
+        return contents.sample(row, lambda _: None)
+
+    rows = (row._replace(number=number) for number, row in enumerate(cycle(list(contents.chosen()))))
+    first = next(in_threads(begin, rows))
+
+    assert first.data(first.record["file_name"]) == PICTURE
+    assert len(begun) < 100
 
 
 # --- names of columns

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from comet_magic.errors import ConfigurationError
+from comet_magic.pipeline.export_manifest import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,8 @@ def test_pictures_are_made_anew_in_one_size_and_format_and_the_record_says_so(
     assert dataset.export(tmp_path / "out", format="folder", where=lambda row: row["label"] == 2) == [
         "metadata.jsonl"
     ]
-    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["metadata.jsonl"]
+    found = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert found == {"metadata.jsonl", MANIFEST}
 
 
 def test_more_rows_move_none_to_another_split_and_equal_values_stay_together(
