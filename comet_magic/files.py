@@ -308,10 +308,15 @@ def _shortened(words: str, max_bytes: int) -> str:
 # --- a folder that may come from a stranger: nothing in it may lead out of it -----------------------------
 
 
+_PLAIN_NAME = re.compile(r"(?:\w[\w.-]*/)*\w[\w.-]*")  # no part of it is a step upwards or a drive
+
+
 def is_name_inside(name: object) -> bool:
     """Whether a text names a file under a folder: relative, with slashes, with no step upwards on any system."""
     if not isinstance(name, str) or not name or "\0" in name:
         return False
+    if _PLAIN_NAME.fullmatch(name):  # as ours are: quicker, for tables of them
+        return True
     path = PureWindowsPath(name)
     return not path.anchor and ".." not in path.parts
 

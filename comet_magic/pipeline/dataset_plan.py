@@ -18,7 +18,7 @@ from .row_index import RowIndex
 from .rows import is_kept, should_send, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from .dataset import DatasetJob
@@ -202,18 +202,18 @@ def _leaving(job: DatasetJob, archive: Reader, *, shared: bool) -> int:
 
     What was never sent counts only while somebody else may be about to; play money does not count beside real.
     """
-    leaving = standing = 0
+    standing = 0
     with RowIndex(job.folder) as index:
         run = index.standing()
         if run is None or job.append or job.replace or "sandbox" == run.vendor != job.base.vendor:
             return 0
-        for rows in index.rows(run.number):
-            standing += sum(row.key != "" for row in rows)
-            gone = [
-                (row.key, row.copy) for row in rows if row.key and not job.expander.has(row.key, row.copy)
-            ]
-            sent = archive.copies(key for key, _ in gone)
-            leaving += sum(shared or pair in sent for pair in gone)
+        gone = []
+        for key, copy in index.places(run.number):
+            standing += 1
+            if not job.expander.has(key, copy):
+                gone.append((key, copy))
+        sent = {} if shared else archive.copies(key for key, _ in gone)
+        leaving = sum(shared or place in sent for place in gone)
     if too_many(leaving, standing):
         raise SourceError(
             f"{leaving:,} of the {counted(standing, 'row')} in {clean(from_here(job.folder))} are not in this table",
@@ -227,12 +227,16 @@ class _NearRequests:
     """Requests that are the same but for Unicode form, blanks at the ends, and case of their prompts."""
 
     def __init__(self, folder: Path, archive: Reader) -> None:
-        self._first: dict[str, str] = {}  # the key of the first of those that are the same
+        self._folder, self._archive = folder, archive
+        self._first: dict[str, str] | None = None  # the key of the first of those that are the same
+
+    def _of_folder(self) -> Iterator[tuple[RequestTemplate, str, str]]:
+        """Template, prompt and key of each row that has a picture."""
         templates: dict[tuple[str | None, ...], RequestTemplate] = {}
-        with RowIndex(folder) as index:
+        with RowIndex(self._folder) as index:
             run = index.standing()
             for rows in index.rows(run.number) if run else ():
-                copies = archive.copies(row.key for row in rows if row.key)
+                copies = self._archive.copies(row.key for row in rows if row.key)
                 for row in rows:
                     copy = copies.get((row.key, row.copy))
                     if run and copy is not None and copy.outcome == "done":
@@ -240,11 +244,15 @@ class _NearRequests:
                         if facts not in templates:
                             given = {"prompt": "-", "model": row.model, **json.loads(row.parameters or "{}")}
                             templates[facts] = RequestTemplate(
-                                ImageRequest.from_dict(given, row.given(folder)), run.vendor
+                                ImageRequest.from_dict(given, row.given(self._folder)), run.vendor
                             )
-                        self.add(templates[facts], row.prompt, row.key)
+                        yield templates[facts], row.prompt, row.key
 
     def add(self, template: RequestTemplate, prompt: str, key: str) -> bool:
         """Add a request and its key; gives whether another one is the same but for those."""
+        if self._first is None:  # read only if a row is to be paid for
+            self._first = {}
+            for one in self._of_folder():
+                self.add(*one)
         normal = unicodedata.normalize("NFC", prompt).strip().casefold()
         return self._first.setdefault(template.key(normal) if normal != prompt else key, key) != key

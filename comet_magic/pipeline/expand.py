@@ -144,7 +144,7 @@ class Expander:
         self._counts = KeyCounts()
         self._templates: dict[str, Parameters] = {}
         self._position = self._row = 0
-        self._own = frozenset((prompt, *self._parameters))
+        self._own, self._settable = frozenset((prompt, *self._parameters)), frozenset(self._parameters)
         self._names: dict[Any, str] = {}  # of the columns
         self._looked = False
         self._pictures: dict[Any, None] = {}  # columns that are left out
@@ -244,7 +244,7 @@ class Expander:
         if self._listed is None:
             self._parameters = tuple(name for name in self._parameters if name not in words)
         own = () if self._rule.columns is not None else (self._prompt,)
-        self._own = frozenset((*own, *self._parameters))
+        self._own, self._settable = frozenset((*own, *self._parameters)), frozenset(self._parameters)
 
     def _check_parameters(self, row: SourceRow) -> None:
         problem = None
@@ -300,11 +300,11 @@ class Expander:
         if not self._looked:
             self.look_through(rows)
         listed = list(rows)
-        suspect = holds_key([row.record for row in listed])
         prompts = [self._prompt_of(row, number) for number, row in enumerate(listed, self._row)]
         self._row += len(listed)
         if self.rewriter is not None:
             prompts = self.rewriter.applied(listed, prompts, asks=sends)
+        suspect = holds_key([*(row.record for row in listed), *(one.text for one in prompts)])
         for row, prompt in zip(listed, prompts, strict=True):
             for model in self._models_of(row.record):
                 yield from self._rows_of(row, prompt, model, suspect=suspect, sends=sends)
@@ -328,10 +328,12 @@ class Expander:
                 if made.columns:
                     columns |= made.columns
             if problem is None:
-                check_no_key("the row", row.record if suspect else None)
+                if suspect:
+                    check_no_key("the row", row.record)
                 parameters = self._of(row.record, model)
-                parameters.template.check("" if prompt is None else prompt)
-                self.adapted.update(dict.fromkeys(parameters.adapted, parameters.pictures))
+                parameters.template.check("" if prompt is None else prompt, keys=suspect)
+                if parameters.adapted:
+                    self.adapted.update(dict.fromkeys(parameters.adapted, parameters.pictures))
                 if self._inputs is None:
                     yield from self._copies(prompt, parameters, columns, row.label)
                     return
@@ -346,7 +348,8 @@ class Expander:
         words = prompt if isinstance(prompt, str) and not holds_key(prompt) else ""
         kept = {name: value for name, value in columns.items() if not holds_key((name, value))}
         named = self._model_of(row.record, model)
-        yield Row(self._next(), words, None, "", 0, kept, row.label, problem=problem, model=named)
+        self._position += 1
+        yield Row(self._position - 1, words, None, "", 0, kept, row.label, problem=problem, model=named)
 
     def _models_of(self, record: Record) -> tuple[str | None, ...]:
         """The models that a row asks for beside each other; None for the one of its parameters."""
@@ -373,17 +376,14 @@ class Expander:
         self.duplicates += count if first else count - 1
         for number in range(first, first + count):
             own, shares = (0, number > 0) if self._dedupe else (number, False)
-            yield Row(self._next(), prompt, template, key, own, columns, label, shares)
-
-    def _next(self) -> int:
-        self._position += 1
-        return self._position - 1
+            self._position += 1
+            yield Row(self._position - 1, prompt, template, key, own, columns, label, shares)
 
     # --- parameters
 
     def _of(self, record: Record, model: str | None = None) -> Parameters:
         given = {}
-        if not self._own.isdisjoint(record):
+        if not self._settable.isdisjoint(record):
             given = {name: typed(name, record[name]) for name in self._parameters if name in record}
             given = {name: value for name, value in given.items() if value is not None}
         return self._make(given if model is None else {**given, "model": model})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..archive.records import is_hash, is_input
 from ..request import Inputs
@@ -31,22 +32,39 @@ class IndexedRow(NamedTuple):
         return Inputs.from_list(json.loads(self.inputs or "[]"), folder)
 
 
+def is_place(key: object, copy: object) -> bool:
+    """Whether it names a copy of a request."""
+    return is_hash(key) and type(copy) is int and copy >= 0
+
+
 def is_sound(row: IndexedRow) -> bool:
     """Whether a row of an index, which may be a stranger's, is made as ours; others count as absent."""
-    texts = (row.model, row.parameters, row.error, row.message)
-    if not (
-        (row.key == "" or is_hash(row.key))
-        and (type(row.copy) is int and row.copy >= 0 and isinstance(row.prompt, str))
-        and all(text is None or isinstance(text, str) for text in texts)
-    ):
-        return False
+    return (
+        (is_place(row.key, row.copy) or (row.key == "" and type(row.copy) is int))
+        and isinstance(row.prompt, str)
+        and (row.model is None or isinstance(row.model, str))
+        and (row.error is None or isinstance(row.error, str))
+        and (row.message is None or isinstance(row.message, str))
+        and (row.columns == "{}" or isinstance(parsed(row.columns), dict))
+        and _are_parameters(row.parameters)
+        and _are_inputs(row.inputs)
+    )
+
+
+def parsed(text: object) -> Any:
+    """What a text of JSON says; None if it is none."""
     try:
-        inputs = json.loads(row.inputs or "[]")
-        return (
-            isinstance(json.loads(row.columns), dict)
-            and isinstance(json.loads(row.parameters or "{}"), dict)
-            and isinstance(inputs, list)
-            and all(map(is_input, inputs))
-        )
-    except (TypeError, ValueError, RecursionError):
-        return False
+        return json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+@lru_cache(256)  # most rows of a table have the same
+def _are_parameters(text: object) -> bool:
+    return text is None or isinstance(parsed(text), dict)
+
+
+@lru_cache(256)
+def _are_inputs(text: object) -> bool:
+    inputs = parsed("[]" if text is None else text)
+    return isinstance(inputs, list) and all(map(is_input, inputs))

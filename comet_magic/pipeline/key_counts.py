@@ -25,7 +25,9 @@ class KeyCounts:
         """
         short = bytes.fromhex(key[:32])
         try:
-            before = self.count(key)
+            before = self._recent.get(short)
+            if before is None:
+                before = self._moved_out(short)
             self._recent[short] = before + count
             if len(self._recent) > MOST_RECENT:
                 self._move_out()
@@ -41,8 +43,12 @@ class KeyCounts:
     def count(self, key: str) -> int:
         """How often a request was counted so far."""
         short = bytes.fromhex(key[:32])
-        if short in self._recent or self._connection is None:
-            return self._recent.get(short, 0)
+        recent = self._recent.get(short)
+        return self._moved_out(short) if recent is None else recent
+
+    def _moved_out(self, short: bytes) -> int:
+        if self._connection is None:
+            return 0
         found = self._connection.execute("SELECT count FROM counts WHERE key = ?", (short,)).fetchone()
         return int(found[0]) if found else 0
 

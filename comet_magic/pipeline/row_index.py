@@ -19,7 +19,7 @@ from urllib.parse import quote
 from ..archive.ledger import BUSY, has_locks, open_to_read, open_to_write, refuse_code
 from ..errors import ConfigurationError
 from ..text import clean
-from .indexed_row import IndexedRow, is_sound
+from .indexed_row import IndexedRow, is_place, is_sound, parsed
 from .values import plain
 
 if TYPE_CHECKING:
@@ -249,6 +249,30 @@ class RowIndex:
             if not found:
                 return
             yield [row for row in itertools.starmap(IndexedRow, found) if is_sound(row)]
+            last = found[-1][0]
+
+    def places(self, run: int) -> Iterator[tuple[str, int]]:
+        """Key and copy of each row of a run that has a request, much faster than `rows` gives them."""
+        found = self._some("key, copy", "key != ''", run)
+        return ((key, copy) for key, copy in found if is_place(key, copy))
+
+    def columns(self, run: int) -> Iterator[dict[str, Any]]:
+        """The columns of each row of a run that has any, much faster than `rows` gives them."""
+        found = (parsed(text) for (text,) in self._some("columns", "columns != '{}'", run))
+        return (columns for columns in found if isinstance(columns, dict))
+
+    def _some(self, names: str, condition: str, run: int) -> Iterator[tuple[Any, ...]]:
+        last = -1
+        query = f"SELECT position, {names} FROM rows WHERE run = ? AND position > ? AND {condition}"  # noqa: S608
+        while True:
+            with self._opened() as connection:
+                found = connection.execute(
+                    f"{query} ORDER BY position LIMIT ?", (run, last, 10 * BATCH)
+                ).fetchall()
+            if not found:
+                return
+            for _, *values in found:
+                yield tuple(values)
             last = found[-1][0]
 
     def row(self, run: int, place: int) -> IndexedRow | None:

@@ -151,9 +151,8 @@ class Kinds(NamedTuple):
 
 def _kinds(index: RowIndex, run: Run) -> Kinds:
     source: dict[str, Any] = {}
-    for rows in index.rows(run.number):
-        for row in rows:
-            source = widened(source, json.loads(row.columns))
+    for columns in index.columns(run.number):
+        source = widened(source, columns)
     checks: dict[str, Any] = {}
     for facts in index.scores().values():
         checks = widened(checks, {name: one for name, one in facts.items() if one is not None})

@@ -34,13 +34,16 @@ _DECIDED = "FROM decisions d WHERE d.key = r.key AND d.copy = r.copy"
 # The copy that a row shows: one that was made in the place of a rejected one, or its own.
 _SHOWN = f"""COALESCE((SELECT CAST(d.reason AS INTEGER) {_DECIDED} AND d.decision = 'reroll'
     ORDER BY d.number DESC LIMIT 1), r.copy)"""
-_LEDGER = f"LEFT JOIN ledger.pictures p ON p.key = r.key AND p.copy = {_SHOWN} LEFT JOIN ledger.calls c ON c.number = "
-# A picture that is here, which most are, needs no look at its call.
-_QUICK = f"{_LEDGER} CASE WHEN p.path IS NULL THEN p.call END"
-_SHARE = "(SELECT COUNT(*) FROM ledger.pictures s WHERE s.call = p.call AND s.path IS NOT NULL)"
 _REJECTED = f"""(SELECT d.decision {_DECIDED} ORDER BY d.number DESC LIMIT 1) = 'reject'"""
-_OUTCOME = f"""r.key = '', r.error, r.message, c.state, c.error, c.code, c.message,
-    CASE WHEN p.path IS NULL THEN 0 WHEN {_REJECTED} THEN 2 ELSE 1 END"""
+_HERE = "CASE WHEN p.path IS NULL THEN 0 WHEN {rejected} THEN 2 ELSE 1 END"
+_OUTCOME = f"r.key = '', r.error, r.message, c.state, c.error, c.code, c.message, {_HERE}"
+_ROWS = """FROM main.rows r LEFT JOIN ledger.pictures p ON p.key = r.key AND p.copy = {shown}
+    LEFT JOIN ledger.calls c ON c.number = """
+# A picture that is here, which most are, needs no look at its call.
+_QUICK = f"{_ROWS} CASE WHEN p.path IS NULL THEN p.call END WHERE r.run = :run"
+_SHARE = "(SELECT COUNT(*) FROM ledger.pictures s WHERE s.call = p.call AND s.path IS NOT NULL)"
+_TOTAL = "SELECT COUNT(*) FROM main.rows WHERE run = :run"
+_CACHE = "PRAGMA ledger.cache_size = -65536"  # KiB; with less, each of many rows reads its page from the disk again
 
 
 class Group(NamedTuple):
@@ -70,26 +73,40 @@ def groups_of(archive: Reader, folder: Path, column: str | None = None) -> list[
         if run is None:
             return []
         with index.joined(folder / "ledger.sqlite") as connection:
-            return [_group(row, run) for row in connection.execute(*_query(connection, run, column))]
+            connection.execute(_CACHE)
+            connection.execute("BEGIN")  # so that the queries tell of one moment
+            if column is None:
+                return _by_end(connection, run)
+            return [_group(row, run) for row in connection.execute(*_by_value(connection, run, column))]
 
 
-def _query(connection: sqlite3.Connection, run: Run, column: str | None) -> tuple[str, dict[str, Any]]:
+def _by_end(connection: sqlite3.Connection, run: Run) -> list[Group]:
+    """The rows by how they ended. Those that are done, mostly all, are what the others leave: nothing is sorted."""
+    query = f"SELECT NULL, {_OUTCOME}, COUNT(*), NULL, NULL, 0 {_QUICK}"
+    query += f" AND NOT (r.error IS NULL AND {_HERE} = 1) GROUP BY {_OUTCOME}"
     names = {"run": run.number}
-    if column is None:
-        return (
-            f"SELECT NULL, {_OUTCOME}, COUNT(*), NULL, NULL, 0 FROM main.rows r {_QUICK}"  # noqa: S608 - our own
-            f" WHERE r.run = :run GROUP BY {_OUTCOME}"
-        ), names
-    value, names = _value_of(connection, column, names)
+    others = [_group(row, run) for row in connection.execute(_decided(connection, query), names)]
+    done = connection.execute(_TOTAL, names).fetchone()[0] - sum(group.rows for group in others)
+    return [*others, Group(None, "done", None, None, None, done, None, None, 0)] if done else others
+
+
+def _decided(connection: sqlite3.Connection, query: str) -> str:
+    """A query that looks at decisions only if there are any."""
+    if connection.execute("SELECT 1 FROM decisions LIMIT 1").fetchone():
+        return query.format(shown=_SHOWN, rejected=_REJECTED)
+    return query.format(shown="r.copy", rejected="0")
+
+
+def _by_value(connection: sqlite3.Connection, run: Run, column: str) -> tuple[str, dict[str, Any]]:
+    value, names = _value_of(connection, column, {"run": run.number})
     timed = any(row[1] == "seconds" for row in connection.execute("PRAGMA ledger.table_info(calls)"))
     seconds = f"CASE WHEN p.path IS NOT NULL THEN {'c.seconds' if timed else 'NULL'} END"
     first = "ROW_NUMBER() OVER (PARTITION BY r.key, r.copy ORDER BY r.position) = 1"  # only it costs
     cost = f"CASE WHEN p.path IS NOT NULL THEN CASE WHEN {first} THEN c.cost / {_SHARE} ELSE 0 END END"
-    rows = f"SELECT {value} AS value, {_OUTCOME}, {cost} AS cost, {seconds} AS seconds"
-    return (
-        f"SELECT *, COUNT(*), SUM(cost), SUM(seconds), COUNT(seconds) FROM ({rows} FROM main.rows r {_LEDGER} p.call"  # noqa: S608
-        " WHERE r.run = :run) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
-    ), names
+    rows = f"SELECT {value} AS value, {_OUTCOME}, {cost} AS cost, {seconds} AS seconds {_ROWS} p.call"
+    sums = "COUNT(*), SUM(cost), SUM(seconds), COUNT(seconds)"
+    query = f"SELECT *, {sums} FROM ({rows} WHERE r.run = :run) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"  # noqa: S608 - our own
+    return _decided(connection, query), names
 
 
 def _value_of(

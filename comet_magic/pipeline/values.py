@@ -115,8 +115,14 @@ def widened(kind: Any, value: Any) -> Any:
     if value is None:
         return kind
     if isinstance(value, dict) and (kind is None or isinstance(kind, dict)):
-        known = kind or {}
-        return {**known, **{name: widened(known.get(name), one) for name, one in value.items()}}
+        known, new = kind or {}, {}
+        for name, one in value.items():
+            old = known.get(name)
+            if old is None or old != _WORDS.get(type(one)):  # few differ from the row before
+                wide = widened(old, one)
+                if wide != old or name not in known:
+                    new[name] = wide
+        return {**known, **new} if new or kind is None else kind
     if isinstance(value, list) and (kind is None or isinstance(kind, list)):
         element = kind[0] if kind else None
         for one in value:

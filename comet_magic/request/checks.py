@@ -92,9 +92,10 @@ def check_model(model: object) -> None:
         raise InvalidRequestError(f"model is {shown(model)}; it must be the id of a model", param="model")
 
 
-def check_prompt(spec: Model, prompt: object) -> None:
-    """Check that the prompt is text, neither blank nor too long, without control characters or keys."""
-    check_no_key("prompt", prompt)
+def check_prompt(spec: Model, prompt: object, *, keys: bool = True) -> None:
+    """Check that the prompt is text, neither blank nor too long, without control characters or, if asked, keys."""
+    if keys:
+        check_no_key("prompt", prompt)
     if not isinstance(prompt, str):
         said = f"prompt is {shown(prompt)}; it must be a text"
     elif _EMPTY.fullmatch(prompt):

@@ -39,13 +39,13 @@ class RequestTemplate:
             {name: value for name, value in facts.items() if name not in ("prompt", "model")}
         )
 
-    def check(self, prompt: object) -> None:
-        """Check that the model takes this prompt.
+    def check(self, prompt: object, *, keys: bool = True) -> None:
+        """Check that the model takes this prompt; without `keys` it was looked through for API keys before.
 
         Raises:
             InvalidRequestError: it does not.
         """
-        check_prompt(self._spec, prompt)
+        check_prompt(self._spec, prompt, keys=keys)
 
     def request(self, prompt: str) -> ImageRequest:
         """The request for a prompt."""

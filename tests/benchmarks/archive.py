@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -25,37 +26,42 @@ AIMS = (
 BUDGET = Budget(session=10**12, day=10**12)
 PICTURE = os.urandom(2_000_000)
 DIGEST = hashlib.sha256(PICTURE).hexdigest()
+AT_ONCE = 10_000  # rows of a transaction
 FACTS = {"mime": "image/png", "width": 1024, "height": 1024, "sha256": DIGEST}
 
 
 def fill(folder: Path, rows: int, *, vendor: str = "v") -> list[str]:
     """An archive with many finished calls of a picture each, as quickly as can be; gives their keys."""
     Archive(folder).close()
-    ledger = Ledger(folder / "ledger.sqlite")
-    keys = []
-    with ledger.transaction(create=True) as connection:
-        for n in range(rows):
-            call = claim(
-                connection,
-                ImageRequest(f"prompt number {n} of a long table"),
-                vendor=vendor,
-                reserve=40_000,
-                budget=Budget(),
-                session="s",
-                copies=[0],
-                redo=False,
-                call_id="",
-                parents=(),
-                timeout=None,
-                owner="",
-                store_prompts=True,
-            )
-            name = f"images/{call.key[:2]}/a-{call.key[:10]}.0.png"
-            picture = StoredPicture(call.key, 0, call.id, 0, name, size=2_000_000, **FACTS)
-            settle(connection, call.id, "done", facts={"cost": 40_000}, pictures=[picture])
-            keys.append(call.key)
+    ledger, keys = Ledger(folder / "ledger.sqlite"), []
+    for first in range(0, rows, AT_ONCE):  # no transaction may take as long as a ledger is waited for
+        with ledger.transaction(create=True) as connection:
+            keys += [_made(connection, n, vendor) for n in range(first, min(rows, first + AT_ONCE))]
     ledger.close()
     return keys
+
+
+def _made(connection: sqlite3.Connection, n: int, vendor: str) -> str:
+    """A finished call of a picture; gives its key."""
+    call = claim(
+        connection,
+        ImageRequest(f"prompt number {n} of a long table"),
+        vendor=vendor,
+        reserve=40_000,
+        budget=Budget(),
+        session="s",
+        copies=[0],
+        redo=False,
+        call_id="",
+        parents=(),
+        timeout=None,
+        owner="",
+        store_prompts=True,
+    )
+    name = f"images/{call.key[:2]}/a-{call.key[:10]}.0.png"
+    picture = StoredPicture(call.key, 0, call.id, 0, name, size=2_000_000, **FACTS)
+    settle(connection, call.id, "done", facts={"cost": 40_000}, pictures=[picture])
+    return call.key
 
 
 def one_call(archive: Archive, *, picture: bool) -> None:

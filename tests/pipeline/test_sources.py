@@ -105,12 +105,20 @@ def test_texts_are_prompts() -> None:
     assert [item.prompt for item in items_of(["one", "two"], "caption")] == ["one", "two"]
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are filled however slow the machine is."""
+    monkeypatch.setattr(source, "LINGER", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_large_table_comes_in_batches() -> None:
     batches = list(read_source([str(n) for n in range(BATCH * 2 + 1)], prompt="prompt").batches())
 
     assert [(len(batch), last) for batch, last in batches] == [(BATCH, False), (BATCH, False), (1, True)]
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_table_that_fills_its_batches_ends_with_an_empty_one() -> None:
     batches = list(read_source([str(n) for n in range(BATCH)], prompt="prompt").batches())
 
