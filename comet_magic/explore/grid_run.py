@@ -155,16 +155,17 @@ class GridRun:
             self._jobs.append(job)
 
     @property
-    def _calls(self) -> list[Job]:
+    def calls(self) -> list[Job]:
+        """The calls that were started."""
         return [job for job in self._jobs if not isinstance(job, CometError)]
 
     def interrupted(self) -> CallAbandoned:
         """Stop what was not sent, and say what runs on."""
         unsent = [CometError("stopped before it was sent") for _ in self.plan.cells[len(self._jobs) :]]
         self._jobs += unsent
-        if not self._calls:
+        if not self.calls:
             return CallAbandoned("stopped before anything was sent")
-        return interrupted(self._calls)
+        return interrupted(self.calls)
 
     def wait(self, output: GridOutput) -> None:
         """Wait until all have ended.
@@ -172,8 +173,8 @@ class GridRun:
         Raises:
             CallAbandoned: on an interrupt; what was not sent is cancelled.
         """
-        if self._calls:
-            wait_for_all(self._calls, lambda: output.tick(self))
+        if self.calls:
+            wait_for_all(self.calls, lambda: output.tick(self))
 
     def _note(self, number: int, listener: Callable[[Any], object] | None, event: Event) -> None:
         if isinstance(event, Progress):

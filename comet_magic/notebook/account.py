@@ -15,7 +15,8 @@ from .session import session
 
 if TYPE_CHECKING:
     from ..archive import Archive
-    from .panel.form import Order
+    from ..client import Client
+    from .panel.items import Order
     from .session import Service
 
 NO_KEY = (
@@ -41,9 +42,14 @@ def price_per_image() -> float | None:
     return each
 
 
+def reading_client() -> Client:
+    """A client for the panel's questions: of its archive, and of the price of a grid. It may have no key to send."""
+    return session.archive_client(**client_settings())
+
+
 def archive_of_panel() -> Archive:
     """The archive that the panel's requests go to."""
-    return session.archive_client(**client_settings()).archive
+    return reading_client().archive
 
 
 def defaults() -> dict[str, Any]:
@@ -99,7 +105,7 @@ def question(service: Service, order: Order, shown: str | None, *, always: bool 
     if not service.destination:
         return ""
     client = service.client
-    plan = client.plan(order.prompt, **order.options)
+    plan = order.plan(client)
     if not plan.requests:
         return ""
     where = f"Send to {client.base_url}: {purchase(plan)}, in real money."

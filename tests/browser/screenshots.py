@@ -52,6 +52,33 @@ def _made(notebook: Notebook) -> None:
     panel.prompt.fill(PROMPTS[0])
 
 
+def _grid(notebook: Notebook) -> None:
+    panel = notebook.panel
+    panel.prompt.fill(PROMPTS[1])
+    panel.button("Compare values").click()
+    for group, names in (
+        ("Model", ("gpt-image-1-mini",)),
+        ("Quality", ("low", "medium", "high")),
+    ):
+        for name in names:
+            panel.group(group).get_by_text(name, exact=True).click()
+    panel.root.get_by_text("= 6 pictures").wait_for()
+
+
+def _grid_made(notebook: Notebook) -> None:
+    _grid(notebook)
+    notebook.panel.generate(asked=True)
+    notebook.panel.pictures.nth(5).locator("img[src]").wait_for()
+
+
+def _grid_open(notebook: Notebook) -> None:
+    _grid_made(notebook)
+    notebook.panel.button("View grid").click()
+    notebook.page.wait_for_function(
+        "() => [...document.querySelectorAll('dialog img')].every(image => image.naturalWidth > 1000)"
+    )
+
+
 def _refused(notebook: Notebook) -> None:
     panel = notebook.panel
     panel.prompt.fill(PROMPTS[4])
@@ -107,6 +134,10 @@ SCENES = {
     "empty": Scene(_empty, key=False),
     "light": Scene(_made),
     "dark": Scene(_made, dark=True),
+    "compare": Scene(_grid),
+    "grid": Scene(_grid_made),
+    "grid-narrow": Scene(_grid_made, width=516, dark=True),
+    "grid-open": Scene(_grid_open, window=True),
     "narrow": Scene(_made, width=516),
     "question": Scene(_question),
     "brush": Scene(_brush, window=True),

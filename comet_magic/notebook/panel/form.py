@@ -10,7 +10,8 @@ import json
 import math
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...catalog import (
@@ -26,25 +27,30 @@ from ...catalog import (
     suggest,
 )
 from ...client import generate
-from ...errors import CometError, ConfigurationError, InvalidRequestError
+from ...errors import BudgetExceededError, CometError, ConfigurationError, InvalidRequestError
 from ...explanations import quoted
 from ...images import prepare_inputs
 from ...money import Price, dollars, optional_dollars, parse_dollars
 from ...preset_files import presets, with_preset
 from ...request import requests_of
 from ...request.checks import check_value
-from ...text import clean, counted, looks_like_key
+from ...text import clean, looks_like_key
+from ..account import reading_client
+from .items import BLANK, Order, SourcePicture, grid_notes, grid_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ...catalog import Model, Rule
-    from ...request import ImageRequest, Inputs
+    from ...explore import GridPlan
+    from ...request import Inputs
 
-BLANK = "-"  # stands for a prompt where only the parameters are asked about
 FIRST = ("size", "quality", "n", "style", "preset")  # the others are behind "More options"
 CALL = ("preset", "timeout", "max_cost", "reuse", "extra")
 NAMES = (*(name for name in WIRE_PARAMETERS if name != "stream"), *CALL)
+COMPARED = ("model", "size", "quality", "style", "preset", "background")  # these take several values: a grid
+MOST_NOTES = 4  # on what a grid leaves out or changes
+FILLED = frozenset({*NAMES, "stream"}) - {"prompt"}  # what a form can be filled with, beside its prompt
 LABELS = {
     "n": "Pictures",
     "output_format": "Format",
@@ -66,52 +72,6 @@ KEY_REMOVED = (
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
-@dataclass(frozen=True)
-class Order:
-    """What one click sends: checked, and priced with what is known."""
-
-    prompt: str
-    options: Mapping[str, Any]
-    requests: tuple[ImageRequest, ...]
-    price: Price
-
-    @property
-    def count(self) -> int:
-        """How many pictures it asks for."""
-        return sum(request.n for request in self.requests)
-
-    @property
-    def price_text(self) -> str:
-        """The price of all of it, as the panel shows it."""
-        return str(self.price) if self.price.known else "price unknown"
-
-
-@dataclass
-class SourcePicture:
-    """A picture that goes in.
-
-    Attributes:
-        picture: as `generate` takes it.
-        strokes: those of the mask brush; [] for no mask.
-        mask: what they draw, or None.
-        recipe: the options that the file says it was made with.
-    """
-
-    id: str
-    name: str
-    picture: Any = field(repr=False)
-    width: int
-    height: int
-    strokes: list[Any] = field(default_factory=list, repr=False)
-    mask: Any = field(default=None, repr=False)
-    recipe: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    def facts(self) -> dict[str, Any]:
-        """For the browser."""
-        facts = {name: getattr(self, name) for name in ("id", "name", "width", "height")}
-        return {**facts, "mask": self.mask is not None, "recipe": bool(self.recipe)}
-
-
 class Form:
     """What is typed and which pictures go in; the caller holds the panel's lock.
 
@@ -129,6 +89,7 @@ class Form:
         self.rev = 0
         self.note = ""
         self._prepared: tuple[Any, Inputs | None] = (None, None)
+        self._planned: tuple[Any, GridPlan | None] = (None, None)
         self.fill({"model": DEFAULT_MODEL, **defaults})
 
     def fill(self, options: Mapping[str, Any], prompt: str | None = None) -> None:
@@ -141,13 +102,10 @@ class Form:
         Raises:
             InvalidRequestError: an option is not a field of the panel.
         """
-        known = (*NAMES, "stream")
         for name in options:
-            if name not in known or name == "prompt":
-                meant = suggest(name, known)
-                said = (
-                    f"{clean(name, limit=40)} is not a field of the panel; its fields are {', '.join(known)}"
-                )
+            if name not in FILLED:
+                meant, known = suggest(name, FILLED), ", ".join(sorted(FILLED))
+                said = f"{clean(name, limit=40)} is not a field of the panel; its fields are {known}"
                 raise InvalidRequestError(said, param=name, hint=f"Did you mean {meant}?" if meant else "")
         text = self.values.get("prompt", "") if prompt is None else prompt
         self.values = {name: _typed(options[name]) for name in NAMES if options.get(name) is not None}
@@ -166,10 +124,21 @@ class Form:
             if looks_like_key(self.values[name]):
                 self.values[name], self.by, self.note = "", "", KEY_REMOVED
 
+    def chosen(self, name: str) -> list[str]:
+        """The values of a field; only those that can be compared have several, with commas between."""
+        text = self.values.get(name, "")
+        several = text.split(",") if name in COMPARED else [text]
+        return list(dict.fromkeys(filter(None, map(str.strip, several))))
+
+    @property
+    def models(self) -> list[Model]:
+        """The models that are chosen or typed."""
+        return [find(name) for name in self.chosen("model") or [DEFAULT_MODEL]]
+
     @property
     def model(self) -> Model:
-        """The model that is chosen or typed."""
-        return find(self.values.get("model", "").strip() or DEFAULT_MODEL)
+        """The first of them."""
+        return self.models[0]
 
     def with_pictures(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options with the pictures that go in."""
@@ -189,14 +158,34 @@ class Form:
         if problems:
             return None, problems
         try:
+            if any(len(self.chosen(name)) > 1 for name in COMPARED):
+                return self._grid(prompt, options, each), {}
             inputs = self._inputs(options)
             text, whole = with_preset(prompt if prompt.strip() else BLANK, options)
             requests = requests_of(text, whole, inputs)
             micro = optional_dollars(each, name="price_per_image")
-        except (InvalidRequestError, ConfigurationError) as error:
+        except (InvalidRequestError, ConfigurationError, BudgetExceededError) as error:
             return None, {_place(getattr(error, "param", None)): told(error)}
         price = sum((request.estimate(micro) for request in requests), Price(0, 0))
-        return Order(prompt, self.with_pictures(options), requests, price), {}
+        return Order(prompt, self.with_pictures(options), requests, price, self._kept_sources()), {}
+
+    def _grid(self, prompt: str, options: Mapping[str, Any], each: float | None) -> Order:
+        """Every combination of the values; planned again only after a change.
+
+        Raises:
+            InvalidRequestError: no combination can be sent, or there are too many.
+            BudgetExceededError: together they could cost more than the limit.
+        """
+        options = self.with_pictures(options)
+        key = (self.rev, each, [(source.id, id(source.mask)) for source in self.sources])
+        if self._planned[0] != key or self._planned[1] is None:
+            self._planned = (key, grid_plan(reading_client(), prompt, options))
+        grid = self._planned[1]
+        assert grid is not None  # noqa: S101 - set above
+        return Order(prompt, options, grid.requests, grid.price, self._kept_sources(), grid)
+
+    def _kept_sources(self) -> tuple[SourcePicture, ...]:
+        return tuple(replace(source) for source in self.sources)
 
     def _inputs(self, options: Mapping[str, Any]) -> Inputs:
         """The pictures that go in, prepared once for each model."""
@@ -210,16 +199,20 @@ class Form:
 
     def _options(self) -> tuple[dict[str, Any], dict[str, str]]:
         """The values as options, and the sentence for each that cannot be read."""
-        spec, problems = self.model, {}
-        options: dict[str, Any] = {"model": spec.id}
+        specs, problems = self.models, {}
+        spec = specs[0]
+        options: dict[str, Any] = {"model": spec.id if len(specs) == 1 else [one.id for one in specs]}
         for name in NAMES:
-            text = self.values.get(name, "").strip()
-            if not text or name in ("prompt", "model") or not self._has(name, spec):
+            texts = self.chosen(name)
+            if not texts or name in ("prompt", "model") or not self._spec_of(name):
                 continue
             try:
-                value = _read(name, text)
-                if name in WIRE_PARAMETERS and name != "n" and value != 0:
-                    check_value(spec, name, resolve_size(spec, text) if name == "size" else value)
+                value = _read(name, texts[0]) if len(texts) == 1 else texts
+                one_value = (
+                    len(specs) == len(texts) == 1
+                )  # the plan of a grid tells what a model does not take
+                if name in WIRE_PARAMETERS and name != "n" and value != 0 and one_value:
+                    check_value(spec, name, resolve_size(spec, texts[0]) if name == "size" else value)
             except CometError as error:
                 problems[name] = told(error)
                 continue
@@ -229,17 +222,16 @@ class Form:
                 options[name] = value
         return options, problems
 
-    def _has(self, name: str, spec: Model) -> bool:
-        """Whether the model has the parameter in this form."""
-        if name in CALL or not spec.known:
-            return True
+    def _spec_of(self, name: str) -> Model | None:
+        """The first of the models that has the parameter in this form."""
         if name == "input_fidelity" and not self.sources:
-            return False
-        return spec.rule(name) is not None
+            return None
+        every = (one for one in self.models if name in CALL or not one.known or one.rule(name) is not None)
+        return next(every, None)
 
     # --- as the browser shows it
 
-    def facts(self, problems: Mapping[str, str]) -> dict[str, Any]:
+    def facts(self, order: Order | None, problems: Mapping[str, str]) -> dict[str, Any]:
         """The form for the browser: values, fields, problems."""
         return {
             "rev": self.rev,
@@ -248,21 +240,23 @@ class Form:
             "models": [[model.id, self._model_label(model)] for model in MODELS],
             "fields": list(self._fields()),
             "problems": {name: clean(text, limit=400) for name, text in problems.items()},
-            "note": self.note or "; ".join(self._notices()),
+            "note": self.note or "; ".join(self._notices(order)),
             "takes": self.model.inputs.most if self.model.inputs else 0,
             "masks": bool(self.model.inputs and self.model.inputs.mask),
         }
 
-    def _notices(self) -> tuple[str, ...]:
+    def _notices(self, order: Order | None) -> tuple[str, ...]:
+        if order is not None and order.grid is not None:
+            return tuple(clean(said, limit=160) for said in islice(grid_notes(order.grid), MOST_NOTES))
         try:
             return tuple(clean(one) for one in requests_of(BLANK, {"model": self.model.id})[0].notices)
         except InvalidRequestError:
             return ()
 
     def _fields(self) -> Iterator[dict[str, Any]]:
-        spec = self.model
         for name in (*(name for name in NAMES if name not in CALL), *CALL):
-            if name in ("prompt", "model") or not self._has(name, spec) or not self._applies(name):
+            spec = self._spec_of(name)
+            if name in ("prompt", "model") or spec is None or not self._applies(name):
                 continue
             shown: dict[str, Any] = {
                 "name": name,
@@ -271,7 +265,10 @@ class Form:
             }
             shown |= {"more": True} if name not in FIRST else {}
             shown |= {"hint": HINTS[name]} if name in HINTS else {}
-            yield {**shown, **self._control(name, spec.rule(name))}
+            control = self._control(name, spec)
+            if name in COMPARED and control["kind"] in ("choice", "size"):
+                shown["several"] = True
+            yield {**shown, **control}
 
     def _applies(self, name: str) -> bool:
         """Whether a control would do something now; one with a value stays."""
@@ -279,8 +276,9 @@ class Form:
             return self.values.get("output_format") in ("jpeg", "webp") or bool(self.values.get(name))
         return True
 
-    def _control(self, name: str, rule: Rule | None) -> dict[str, Any]:
-        """The kind of a control, and what it offers."""
+    def _control(self, name: str, spec: Model) -> dict[str, Any]:
+        """The kind of a control, and what it offers: of several models, what any of them takes."""
+        rule = spec.rule(name)
         if name == "reuse" or (rule is not None and rule.kind == "boolean"):
             return {"kind": "switch"}
         if name == "extra":
@@ -300,11 +298,17 @@ class Form:
                 (1, max(10, rule.high if rule.high < 100 else 0)) if name == "n" else (rule.low, rule.high)
             )
             return {"kind": "number", "min": low, "max": high}
-        words = _sizes(self.model, rule) if isinstance(rule, FreeSize) else rule.choices() if rule else ()
-        if not words:
+        offered: dict[str, str] = {}
+        for one in self.models if name in COMPARED else [spec]:
+            for word in _words(one, one.rule(name)):
+                if word not in offered and (name != "size" or self._price(one, size=word) is not None):
+                    offered[word] = self._label(name, word, one)
+        if not offered:
             return {"kind": "text"}
-        options = [[word, self._label(name, word)] for word in words if self._can_be(name, word)]
-        return {"kind": "size" if isinstance(rule, FreeSize) else "choice", "options": options}
+        return {
+            "kind": "size" if isinstance(rule, FreeSize) else "choice",
+            "options": [*map(list, offered.items())],
+        }
 
     def _previews(self, most: int) -> list[list[str]]:
         each = self.model.price.partial if self.model.price else None
@@ -314,23 +318,18 @@ class Form:
         ]
         return [["0", "0 · streamed"], *words] if self.values.get("partial_images") == "0" else words
 
-    def _can_be(self, name: str, word: str) -> bool:
-        return name != "size" or self._price({"size": word}) is not None
-
-    def _label(self, name: str, word: str) -> str:
-        if name not in ("size", "quality"):
+    def _label(self, name: str, word: str, spec: Model) -> str:
+        if name not in ("size", "quality") or len(self.models) > 1:  # its size and price differ by model
             return word
-        size = resolve_size(self.model, word) if name == "size" else word
-        return " · ".join(
-            filter(None, (word, size if size != word else "", _one_price(self._price({name: word}))))
-        )
+        size = resolve_size(spec, word) if name == "size" else word
+        price = _one_price(self._price(spec, **{name: word}))
+        return " · ".join(filter(None, (word, size if size != word else "", price)))
 
-    def _price(self, change: Mapping[str, str]) -> Price | None:
+    def _price(self, spec: Model, **change: str) -> Price | None:
         """The price of one picture if this were chosen; None if it cannot be."""
-        spec = find(change.get("model", self.model.id))
-        options = {"model": spec.id, **{name: text for name, text in change.items() if name != "model"}}
+        options = {"model": spec.id, **change}
         for name in ("size", "quality"):
-            rule, text = spec.rule(name), self.values.get(name, "").strip()
+            rule, text = spec.rule(name), next(iter(self.chosen(name)), "")
             if name not in options and text and rule is not None and (name == "size" or rule.admits(text)):
                 options[name] = text
         for attempt in (options, {**options, "size": change.get("size")}):
@@ -341,7 +340,7 @@ class Form:
         return None
 
     def _model_label(self, model: Model) -> str:
-        price = _one_price(self._price({"model": model.id}))
+        price = _one_price(self._price(model))
         retired = f"retired on {model.retired}" if model.retired else ""
         return " · ".join(filter(None, (model.id, price, retired)))
 
@@ -365,8 +364,10 @@ def _one_price(price: Price | None) -> str:
     return f"{'' if price.low_micro == price.high_micro else 'at most '}{dollars(price.high_micro)}"
 
 
-def _sizes(spec: Model, rule: FreeSize) -> tuple[str, ...]:
-    """Sizes to offer where any size is taken: words and ratios, then sizes that no ratio becomes."""
+def _words(spec: Model, rule: Rule | None) -> tuple[str, ...]:
+    """What to offer; where any size is taken: words and ratios, then sizes that no ratio becomes."""
+    if not isinstance(rule, FreeSize):
+        return tuple(rule.choices()) if rule else ()
     own = [word for word in rule.words if word not in SIZE_WORDS]
     ratios = {word: resolve_size(spec, word) for word in RATIOS}
     sizes = [size for size in (*rule.usual, *rule.common) if size not in ratios.values()]
@@ -375,6 +376,8 @@ def _sizes(spec: Model, rule: FreeSize) -> tuple[str, ...]:
 
 def _typed(value: Any) -> str:
     """A value as one would type it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(_typed, value))
     if isinstance(value, bool):
         return "true" if value else ""
     if isinstance(value, float) and math.isfinite(value):
@@ -422,8 +425,3 @@ def _json(text: str) -> dict[str, Any]:
         said = 'extra is not a JSON object; write it as {"name": value}'
         raise InvalidRequestError(said, param="extra")
     return found
-
-
-def summary(order: Order) -> str:
-    """The next request in a few words: "2 pictures · 2 requests"."""
-    return f"{counted(order.count, 'picture')} · {counted(len(order.requests), 'request')}"

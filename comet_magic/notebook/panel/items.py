@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import tempfile
 import time
 from collections import Counter
@@ -15,30 +16,39 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ...errors import CometError, ConfigurationError
+from ...client.job import Progress
+from ...errors import CometError, ConfigurationError, InvalidRequestError
+from ...explore.grid_display import layout_of
+from ...explore.plan import named, plan_grid
 from ...files import from_here
 from ...images import cost_words, fitting, preview
 from ...images.picture import displayable
 from ...images.reading import read_picture
-from ...money import dollars
+from ...money import Price, dollars, total
 from ...outputs import duration
-from ...recipes import find_recipe
+from ...recipes import find_recipe, options_of
 from ...text import clean, counted
 from ..cell_output import STATE_WORDS, CallProgress
 from ..history import images_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ...archive import Archive, Entry
-    from ...client import Job
+    from ...client import Abandoned, Client, Job, Plan
+    from ...client.job import Event
+    from ...explore import GridPlan, PlannedCell
+    from ...explore.grid_run import GridRun
+    from ...explore.variants import Axis
     from ...images import Images
-    from .form import Order
+    from ...request import ImageRequest
 
 THUMBNAIL, MOST_THUMBNAIL = 384, 30_000  # longest edge in pixels, bytes
 PREVIEW, MOST_PREVIEW = 640, 90_000  # of a picture on its way
 LARGE, MOST_LARGE = 1400, 600_000  # of one that is drawn on
 PROMPT_SHOWN = 240  # characters
+BLANK = "-"  # stands for a prompt where only the parameters are asked about
+MOST_COMPARED = 60  # pictures in one grid
 
 
 MOST_SENT = 60_000_000  # bytes of a picture that a browser gets
@@ -52,13 +62,91 @@ class Phase(Enum):
     STOPPING = "stopping"
 
 
-@dataclass
-class QueuedRequest:
-    """One request on its way.
+@dataclass(frozen=True)
+class Order:
+    """What one click sends: checked, and priced with what is known.
 
     Attributes:
+        options: as `generate` takes them; several values of one make a grid.
+        sources: the pictures that go in, as the form had them.
+        grid: the grid as it was shown; None for an ordinary request.
+    """
+
+    prompt: str
+    options: Mapping[str, Any]
+    requests: tuple[ImageRequest, ...]
+    price: Price
+    sources: tuple[SourcePicture, ...] = ()
+    grid: GridPlan | None = None
+
+    def plan(self, client: Client) -> Plan | GridPlan:
+        """What this client would send now, and what it costs."""
+        if self.grid is not None:
+            return grid_plan(client, self.prompt, self.options)
+        return client.plan(self.prompt, **self.options)
+
+    @property
+    def count(self) -> int:
+        """How many pictures it asks for."""
+        return sum(request.n for request in self.requests)
+
+    @property
+    def price_text(self) -> str:
+        """The price of all of it, as the panel shows it."""
+        return str(self.price) if self.price.known else "price unknown"
+
+    @property
+    def summary(self) -> str:
+        """The request in a few words: "2 pictures · 2 requests", "2 models × 2 qualities = 4 pictures"."""
+        if self.grid is None:
+            return f"{counted(self.count, 'picture')} · {counted(len(self.requests), 'request')}"
+        axes = [
+            counted(
+                len(axis.values), *(("quality", "qualities") if axis.name == "quality" else (_noun(axis),))
+            )
+            for axis in self.grid.varying
+        ]
+        each = [f"{n} each"] if (n := self.options.get("n") or 1) > 1 else []
+        reused = f" · {self.grid.reused} reused (free)" if self.grid.reused else ""
+        return f"{' × '.join([*axes, *each])} = {counted(self.count, 'picture')}{reused}"
+
+
+@dataclass
+class SourcePicture:
+    """A picture that goes in.
+
+    Attributes:
+        picture: as `generate` takes it.
+        strokes: those of the mask brush; [] for no mask.
+        mask: what they draw, or None.
+        recipe: the options that the file says it was made with.
+    """
+
+    id: str
+    name: str
+    picture: Any = field(repr=False)
+    width: int
+    height: int
+    strokes: list[Any] = field(default_factory=list, repr=False)
+    mask: Any = field(default=None, repr=False)
+    recipe: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def facts(self) -> dict[str, Any]:
+        """For the browser."""
+        facts = {name: getattr(self, name) for name in ("id", "name", "width", "height")}
+        return {**facts, "mask": self.mask is not None, "recipe": bool(self.recipe)}
+
+
+@dataclass
+class QueuedRequest:
+    """One request on its way, or one grid of them.
+
+    Attributes:
+        order: with the grid as it is sent.
         started: seconds since 1970.
         usual: seconds that this model usually takes; None if unknown.
+        jobs: its calls; an ordinary request has one.
+        grid: the calls of a grid.
         seen: the newest picture of each part that was sent to the browser.
     """
 
@@ -68,7 +156,8 @@ class QueuedRequest:
     phase: Phase = Phase.RUNNING
     started: float = field(default_factory=time.time)
     usual: float | None = None
-    job: Job | None = None
+    jobs: tuple[Job, ...] = ()
+    grid: GridRun | None = None
     dropped: bool = False
     told: bool = False  # the worker will look at what happened
     progress: CallProgress = field(default_factory=CallProgress)
@@ -79,6 +168,18 @@ class QueuedRequest:
     def seconds(self) -> str:
         """How long it takes already."""
         return duration(time.time() - self.started)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all calls have ended."""
+        return all(job.done() for job in self.jobs)
+
+    def note(self, first: int, event: Event) -> None:
+        """Record an event of the call whose first request is this one of all."""
+        facts: dict[str, Any] = {"index": event.index + first}
+        if isinstance(event, Progress):
+            facts["total"] = len(self.order.requests)
+        self.progress.note(replace(event, **facts))
 
     def parts(self) -> list[tuple[str, bytes | None, bool]]:
         """State in words, newest picture, and whether that is the finished one, of each picture asked for."""
@@ -96,20 +197,26 @@ class QueuedRequest:
 
     def facts(self) -> dict[str, Any]:
         """For the browser."""
-        first, line = self.order.requests[0], self.progress.line
+        first, line = next(iter(self.order.requests), None), self.progress.line
+        grid = self.order.grid
+        cells = (
+            [cell for cell in grid.cells for one in cell.plan.requests for _ in range(one.n)] if grid else []
+        )
         parts = [
-            {"words": words, "preview": bool(data), "final": final} for words, data, final in self.parts()
+            {"words": words, "preview": bool(data), "final": final}
+            | ({"place": list(place_of(grid, cells[at]))} if grid else {})
+            for at, (words, data, final) in enumerate(self.parts())
         ]
         if self.phase is Phase.STOPPING:
             line = "sent before you stopped; its pictures will appear here"
         return {
             "id": self.id,
             "prompt": clean(self.order.prompt, limit=PROMPT_SHOWN),
-            "model": first.model,
-            "size": first.size or "",
+            "model": self.order.summary if grid or not first else first.model,
+            "size": (first and first.size) or "",
             "phase": self.phase.value,
             "line": line[:1].upper() + line[1:],
-            "previews": first.partial_images or 0,
+            "previews": (first and first.partial_images) or 0,
             "started": self.started,
             "usual": self.usual,
             "parts": parts,
@@ -122,8 +229,13 @@ class Item:
 
     Attributes:
         run: the request it came from; pictures of one request stand together.
+        prompt: as it was sent.
         options: what the form needs to ask for the same again; None where that is not known.
         load: gives the picture, alone; may read the disk.
+        sources: gives the pictures that went in, as the form has them; may read the disk.
+        typed: the prompt before its preset, for the form; "" for `prompt`.
+        place: row, column and block in its grid, as texts; () outside of one.
+        group: what its grid is, in words.
     """
 
     id: str
@@ -136,7 +248,10 @@ class Item:
     load: Callable[[], Images] = field(repr=False)
     notice: str = ""
     starred: bool = False
-    before: bytes = field(default=b"", repr=False)  # the picture that was edited
+    sources: Callable[[], list[SourcePicture]] | None = field(default=None, repr=False)
+    typed: str = ""
+    place: tuple[str, ...] = ()
+    group: str = ""
     thumbnail: bytes = field(default=b"", repr=False)
 
     def facts(self) -> dict[str, Any]:
@@ -149,8 +264,12 @@ class Item:
             "width": self.width,
             "height": self.height,
         }
-        more = {"notice": self.notice, "options": self.options is not None, "edited": bool(self.before)}
-        more |= {"starred": self.starred}
+        more = {
+            "notice": self.notice,
+            "options": self.options is not None,
+            "edited": self.sources is not None,
+        }
+        more |= {"starred": self.starred, "place": list(self.place), "group": self.group}
         return {**facts, **{name: value for name, value in more.items() if value}}
 
     def details(self) -> tuple[dict[str, Any], bytes]:
@@ -181,6 +300,56 @@ class Item:
             return path.name, images.mime_types[0], path.read_bytes()
 
 
+def place_of(plan: GridPlan, cell: PlannedCell) -> tuple[str, ...]:
+    """Row, column and block of a cell of a grid, as texts; without a table, its name is the column."""
+    layout = layout_of(plan)
+    if layout is None:
+        return ("", clean(plan.name(cell), limit=80), "")
+    table = [(plan.axes[layout.rows],), (plan.axes[layout.columns],), [plan.axes[at] for at in layout.blocks]]
+    return tuple(clean(named(cell.labels, axes), limit=80) for axes in table)
+
+
+def grid_plan(client: Client, prompt: str, options: Mapping[str, Any]) -> GridPlan:
+    """The grid of options of which some have several values.
+
+    Raises:
+        InvalidRequestError: no combination can be sent, or there are too many.
+        BudgetExceededError: together they could cost more than the limit.
+    """
+    given = dict(options)
+    call = {name: given.pop(name, None) for name in ("n", "timeout", "reuse")}
+    max_cost = given.pop("max_cost", None)
+    several = [value for name, value in given.items() if isinstance(value, list) and name != "image"]
+    _check_pictures(math.prod(map(len, several)) * (call["n"] or 1))
+    if "image" in given:
+        given["image"] = [given["image"]]  # all of them go into each picture
+    text = prompt if prompt.strip() else BLANK
+    plan = plan_grid(client, text, None, given, call=call, max_cost=max_cost)
+    _check_pictures(plan.pictures)  # a prompt with {red|blue} makes more
+    return plan
+
+
+def grid_notes(plan: GridPlan) -> Iterator[str]:
+    """What a grid leaves out, changes, or makes once for several combinations."""
+    yield from (f"left out: {reason}" for reason in plan.left_out)
+    for cell in plan.cells:
+        yield from (f"{plan.name(cell)}: {note}" for note in cell.notes)
+        for place in cell.places[1:]:
+            labels = {axis.name: axis.labels[at] for axis, at in zip(plan.axes, place, strict=True)}
+            yield f"{named(labels, plan.varying)} is the same as {plan.name(cell)}"
+
+
+def _check_pictures(count: int) -> None:
+    if count > MOST_COMPARED:
+        said = f"these values make {count:,} pictures; one grid has up to {MOST_COMPARED}"
+        raise InvalidRequestError(said, hint="Choose fewer values.")
+
+
+def _noun(axis: Axis) -> str:
+    """What an axis varies, as a noun that takes an s."""
+    return axis.name if axis.kind == "option" else "word"
+
+
 def line_of(images: Images, share: str) -> str:
     """Model, size, cost and kind of one picture; `share` is its part of what several cost together."""
     picture = images.pictures[0]
@@ -189,9 +358,11 @@ def line_of(images: Images, share: str) -> str:
 
 
 def archived(archive: Archive, entry: Entry) -> list[Item]:
-    options = None
+    """The pictures of a call of the archive."""
+    options, sources = None, None
     if entry.request is not None:
-        options = {name: value for name, value in entry.request.to_dict().items() if name != "prompt"}
+        options = entry.request.to_dict()
+        sources = partial(_sources_of, entry.request) if entry.request.inputs.images else None
     items = []
     for stored in entry.pictures:
         alone = replace(entry, pictures=(stored,), cost_micro=stored.cost_micro)
@@ -201,9 +372,25 @@ def archived(archive: Archive, entry: Entry) -> list[Item]:
         load = partial(images_of, archive, alone)
         name = f"{entry.id}.{stored.position}"
         item = Item(name, entry.id, entry.prompt or "", line, stored.width, stored.height, options, load)
+        item.sources = sources
         item.starred = stored.starred
         items.append(item)
     return items
+
+
+def _sources_of(request: ImageRequest) -> list[SourcePicture]:
+    """The pictures that went into a request of the archive, and its mask.
+
+    Raises:
+        InvalidRequestError: one is gone.
+    """
+    options = options_of(request)
+    sources = []
+    for path in options["image"]:
+        size = read_picture(path, "image").size
+        sources.append(SourcePicture("", path.name, path, *size))
+    sources[0].mask = options.get("mask")
+    return sources
 
 
 def recipe_in(data: bytes, archive: Archive) -> Mapping[str, Any]:
@@ -229,18 +416,20 @@ def drawable(given: bytes) -> bytes:
     return fitting(image, MOST_LARGE, edge=LARGE)[0]
 
 
-def stop_message(run: QueuedRequest, what: Any) -> str:
+def stop_message(run: QueuedRequest, stopped: Sequence[Abandoned]) -> str:
     """What stopping did, and what it means for the money."""
-    if not what.sent:
+    sent, cancelled = sum(each.sent for each in stopped), sum(each.cancelled for each in stopped)
+    if not sent:
         return f"Stopped after {run.seconds}. Nothing was sent and nothing is billed."
-    requests = counted(what.sent, "request was", "requests were")
-    bound = "" if what.bound is None else f" (at most {dollars(what.bound_micro)})"
-    runs_on = "runs on; its picture" if what.sent == 1 else "run on; their pictures"
-    before = "it was" if what.cancelled == 1 else "they were"
-    cancelled = f" {what.cancelled} more cancelled before {before} sent." if what.cancelled else ""
+    requests = counted(sent, "request was", "requests were")
+    most = total(each.bound_micro for each in stopped)
+    bound = "" if most is None else f" (at most {dollars(most)})"
+    runs_on = "runs on; its picture" if sent == 1 else "run on; their pictures"
+    before = "it was" if cancelled == 1 else "they were"
+    more = f" {cancelled} more cancelled before {before} sent." if cancelled else ""
     return (
         f"Stopped after {run.seconds}. {requests} already sent, may be billed{bound} and {runs_on} "
-        f"will appear in the gallery.{cancelled}"
+        f"will appear in the gallery.{more}"
     )
 
 

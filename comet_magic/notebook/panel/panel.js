@@ -14,14 +14,15 @@
  *   price: {text, detail},          of the next request: "$0.010", "2 pictures · 1 request"; "" if it cannot be sent
  *   form: {rev, by, values: {name: text}, models: [[id, label]], problems: {name: sentence}, note, takes, masks,
  *          fields: [{name, label, kind: "choice"|"size"|"number"|"switch"|"text"|"long", options: [[value, label]],
- *                    min, max, hint, more: bool, about: the tooltip}]}
+ *                    min, max, hint, more: bool, about: the tooltip, several: bool}]}     several: may be values with commas
  *   inputs: [{id, name, width, height, mask: bool, recipe: bool}],
  *   queue: [{id, prompt, model, size, phase: "running"|"stopping", line, previews, started, usual,
- *            parts: [{words, preview, final}]}],      started: s of the kernel's clock; usual: s or null
+ *            parts: [{words, preview, final, place?}]}],      started: s of the kernel's clock; usual: s or null
  *   ask: null | {id, text},         the question before money is spent
  *   error: null | {id, title, lines, name},
  *   said,                           the last thing that happened, one sentence
- *   items: [{id, run, prompt, facts, width, height, starred?, notice?, options?, edited?}],   newest request first
+ *   items: [{id, run, prompt, facts, width, height, starred?, notice?, options?, edited?, place?, group?}],
+ *                                   newest request first; place: row, column and block in a grid, as texts; group: of what
  *   more_items, archive: n          n changes when the archive may have changed
  * }
  *
@@ -31,7 +32,7 @@
  *   form {values}                   the form as typed; answered by a new state
  *   generate {values, price}        price: the text that was shown
  *   confirm {ask} · cancel · stop {run} · dismiss
- *   thumbs {items} · full {item} · before {item} · download {item} · save {item, path} · hide {item} · reuse {item}
+ *   thumbs {items} · full {item} · before {item} · grid {item} · download {item} · save {item, path} · hide {item} · reuse {item}
  *   star {item, on} · more {item}
  *   attach {name} + [bytes] · use {item, edit} · detach {input} · input {input} · recipe {input}
  *   mask {input, strokes}           strokes as brush.js makes them; [] takes the mask away
@@ -42,13 +43,14 @@
  *   ack {id, ok, error, now}        of every command, also of one that was refused; error: one sentence
  *   thumb {item} + [jpeg]           at most 30 KB; empty if the picture cannot be read
  *   preview {run, part, number, final} + [jpeg]
- *   and before the ack of the same id: full {item, mime, rows} + [bytes] · before + [jpeg] · download {name, mime} + [bytes]
+ *   and before the ack of the same id: full {item, mime, rows} + [bytes] · before + [jpeg] · grid {name, mime} + [jpeg] · download {name, mime} + [bytes]
  *   input {input, width, height, strokes} + [jpeg] · found {items, more, offset, next} · prompts {prompts}
  *   code {cell, python, request}
  *
  * Accessible names (tests find everything by these):
  *   region "Image panel" · group "Account" · textbox "Prompt" · combobox "Model", "Size", "Quality" and the other
  *   parameters by their label · textbox "Custom size" after Size "Custom…" · spinbutton "Pictures" · group "More options"
+ *   button "Compare values" (pressed: some fields are groups of checkboxes, named by label) ·
  *   button "Generate" (off: disabled) · button "Set key" · status "Progress" · status "Kernel"
  *   group "Confirm" with button "Send" and button "Do not send" · alert with button "Dismiss"
  *   list "Requests" with a listitem each, and in it button "Stop", then "Cancel"
@@ -57,7 +59,7 @@
  *   searchbox "Search" · combobox "Filter by model" · checkbox "Starred only" · textbox "From day" · button "Show more"
  *   dialog "Picture": button "Close", "Previous picture", "Next picture", "Zoom", "Download", "Save", "Star",
  *   "Reuse settings", "Edit this", "Use as source", "More like this", "Compare", "Hide"; textbox "Save as"
- *   dialog "Compare": slider "Before and after"; dialog "Draw mask": what brush.js has, button "Use mask", "Cancel"
+ *   button "View grid"; dialog "Grid": button "Download"; dialog "Compare": slider "Before and after"; dialog "Draw mask": what brush.js has, button "Use mask", "Cancel"
  *   invalid field: aria-invalid="true", aria-describedby its sentence
  */
 
@@ -94,6 +96,40 @@ export function inRuns(items) {
 export function ratioOf(size) {
   const found = /^(\d+)x(\d+)$/.exec(size);
   return found ? Number(found[1]) / Number(found[2]) : 1;
+}
+
+/**
+ * The pictures of a grid in the order of its table, between its heads; "" for a place without a picture.
+ *
+ * @template T
+ * @param {{ key: string, place: string[], facts: T }[]} cells
+ * @returns {[string, { head?: string, facts?: T }][]}
+ */
+export function inTable(cells) {
+  /** @param {number} at @param {typeof cells} among */
+  const distinct = (at, among) => [...new Set(among.map(({ place }) => place[at]))];
+  const columns = distinct(1, cells);
+  /** @type {[string, { head?: string, facts?: T }][]} */
+  const table = [];
+  for (const block of distinct(2, cells)) {
+    const inBlock = cells.filter(({ place }) => place[2] === block);
+    for (const head of [block, ...columns]) table.push([`head/${block}/${table.length}`, { head }]);
+    for (const row of distinct(0, inBlock)) {
+      const inRow = columns.map((column) =>
+        inBlock.filter(({ place }) => place[0] === row && place[1] === column),
+      );
+      for (let line = 0; line < Math.max(...inRow.map((found) => found.length)); line++) {
+        table.push([`row/${block}/${row}/${line}`, { head: line ? "" : row }]);
+        inRow.forEach((found, at) => {
+          const cell = found[line];
+          table.push(
+            cell ? [cell.key, { facts: cell.facts }] : [`none/${block}/${row}/${line}/${at}`, { head: "" }],
+          );
+        });
+      }
+    }
+  }
+  return table;
 }
 
 /** Which option an arrow key leads to. @param {string} key @param {DOMRect[]} places @param {number} at */
@@ -135,6 +171,7 @@ class Shared {
     this.count = 0;
     this.typing = 0;
     this.formRev = -1;
+    this.comparing = false; // several values of a field
     this.gone = false;
     this.accept();
     model.on("change:state", () => this.accept());
@@ -151,8 +188,28 @@ class Shared {
     this.state = state;
     if (state.form && state.form.rev !== this.formRev) {
       this.formRev = state.form.rev;
-      if (state.form.by !== this.client) this.values = { ...state.form.values };
+      if (state.form.by !== this.client) {
+        this.values = { ...state.form.values };
+        this.comparing = this.severalNames().length > 0;
+      }
     }
+    this.tell();
+  }
+
+  /** Fields with more than one value. @returns {string[]} */
+  severalNames() {
+    const fields = [{ name: "model", several: true }, ...this.state.form.fields];
+    return fields
+      .filter(({ name, several }) => several && this.values[name]?.includes(","))
+      .map(({ name }) => name);
+  }
+
+  /** Offer several values of a field, or only one, of each the first. */
+  compareValues() {
+    this.comparing = !this.comparing;
+    const names = this.comparing ? [] : this.severalNames();
+    for (const name of names) this.values[name] = this.values[name].split(",")[0];
+    if (names.length) this.sendForm();
     this.tell();
   }
 
@@ -302,12 +359,25 @@ function patch(parent, kept, wanted, make) {
   });
 }
 
+/** What tells a picture from the others of its grid. @param {Facts} item */
+function labelOf(item) {
+  return (item.place ?? []).filter(Boolean).join(", ");
+}
+
+/** A head of a table of pictures. */
+function headCell() {
+  const el = element("div", { className: "comet-tablehead", "aria-hidden": "true" });
+  return { el, update: (/** @type {Facts} */ { head }) => set(el, { textContent: head, title: head }) };
+}
+
 let controls = 0; // for names that labels need
 
 /** One control of the form with its label and its sentence. */
 class Field {
   /** @type {number | undefined} */ least;
   /** @type {number | undefined} */ most;
+  /** @type {HTMLInputElement[]} */ boxes = [];
+  choicesOffered = "";
   /** @param {Facts} field @param {(text: string) => void} typed */
   constructor(field, typed) {
     const { kind, label, name, about } = field;
@@ -330,10 +400,17 @@ class Field {
     });
     set(this.custom, { "aria-label": `Custom ${label.toLowerCase()}`, "aria-describedby": names.said });
     this.custom.oninput = () => typed(this.custom.value);
+    this.choices = element("div", {
+      className: "comet-choices",
+      role: "group",
+      "aria-label": label,
+      hidden: true,
+    });
     this.said = element("p", { id: names.said, className: "comet-problem", hidden: true });
     set(this.control, { "aria-describedby": names.said });
     const title = element("label", { htmlFor: names.id, textContent: label, title: about ?? "" });
-    const parts = kind === "switch" ? [this.control, title] : [title, this.control, this.custom];
+    const parts =
+      kind === "switch" ? [this.control, title] : [title, this.control, this.custom, this.choices];
     this.el = element("div", { className: `comet-field comet-${kind} comet-${name}` }, ...parts, this.said);
   }
 
@@ -369,10 +446,35 @@ class Field {
     if (this.asks) this.custom.focus();
   }
 
-  /** @param {Facts} field @param {string} text @param {string} problem */
-  update({ options = [], min, max, kind, hint }, text, problem) {
+  /** Offer every value to be chosen beside others. @param {string[][]} options @param {string} text */
+  offer(options, text) {
+    const chosen = text.split(",").filter(Boolean);
+    const other = chosen.filter((value) => !options.some(([one]) => one === value));
+    const all = [...options, ...other.map((value) => [value, value])];
+    if (JSON.stringify(all) !== this.choicesOffered) {
+      this.choicesOffered = JSON.stringify(all);
+      this.boxes = all.map(([value]) => element("input", { type: "checkbox", value }));
+      const change = () =>
+        this.typed(
+          this.boxes
+            .filter((box) => box.checked)
+            .map((box) => box.value)
+            .join(","),
+        );
+      for (const box of this.boxes) box.onchange = change;
+      const labelled = all.map(([value, title], at) => element("label", { title }, this.boxes[at], value));
+      this.choices.replaceChildren(...labelled);
+    }
+    for (const box of this.boxes) set(box, { checked: chosen.includes(box.value) });
+  }
+
+  /** @param {Facts} field @param {string} text @param {string} problem @param {boolean} [several] */
+  update({ options = [], min, max, kind, hint }, text, problem, several = false) {
     const control = /** @type {any} */ (this.control);
     [this.least, this.most] = [min, max];
+    set(this.choices, { hidden: !several });
+    set(control, { hidden: several });
+    if (several) this.offer(options, text);
     if (control.tagName === "SELECT") {
       const listed = options.some((/** @type {string[]} */ [value]) => value === text);
       const open = kind !== "choice";
@@ -386,7 +488,7 @@ class Field {
           ...all.map(([value, label]) => element("option", { value, textContent: label })),
         );
       }
-      const asks = open && (this.asks || (Boolean(text) && !listed));
+      const asks = open && !several && (this.asks || (Boolean(text) && !listed));
       if (listed) this.asks = false;
       set(control, { value: asks ? "\u0000" : text });
       set(this.custom, { hidden: !asks });
@@ -414,6 +516,8 @@ class View {
   /** @type {any} */ inputs;
   /** @type {any} */ file;
   /** @type {any} */ add;
+  /** @type {any} */ compareSwitch;
+  /** @type {any} */ compareHint;
   /** @type {any} */ inputsSaid;
   /** @type {any} */ model;
   /** @type {any} */ grid;
@@ -531,12 +635,20 @@ class View {
       className: "comet-add",
       title: "Or drop or paste them",
     });
+    this.compareSwitch = button("Compare values", () => this.shared.compareValues(), {
+      className: "comet-add",
+    });
+    this.compareHint = element("p", {
+      className: "comet-note",
+      textContent: "Tick several values: every combination becomes a picture, side by side.",
+    });
     this.inputsSaid = element("p", { className: "comet-problem", hidden: true });
     const sources = element(
       "div",
       { className: "comet-sources" },
       this.inputs,
-      this.add,
+      element("div", { className: "comet-row" }, this.add, this.compareSwitch),
+      this.compareHint,
       this.file,
       this.inputsSaid,
     );
@@ -856,7 +968,16 @@ class View {
     const { values } = this.shared;
     const problem = (/** @type {string} */ name) => form.problems[name] ?? "";
     this.prompt.update({ kind: "long" }, values.prompt ?? "", problem("prompt"));
-    this.model.update({ kind: "model", options: form.models }, values.model ?? "", problem("model"));
+    const { comparing } = this.shared;
+    set(this.compareSwitch, { "aria-pressed": comparing });
+    set(this.compareHint, { hidden: !comparing });
+    this.root.classList.toggle("comet-comparing", comparing);
+    this.model.update(
+      { kind: "model", options: form.models },
+      values.model ?? "",
+      problem("model"),
+      comparing,
+    );
     const shown = new Set(form.fields.map((/** @type {Facts} */ field) => field.name));
     for (const [name, field] of this.fields) {
       if (!shown.has(name)) {
@@ -872,7 +993,7 @@ class View {
         field = new Field(facts, (text) => this.type(facts.name, text));
         this.fields.set(facts.name, field);
       }
-      field.update(facts, values[facts.name] ?? "", problem(facts.name));
+      field.update(facts, values[facts.name] ?? "", problem(facts.name), comparing && facts.several);
       const grid = facts.more ? this.moreGrid : this.grid;
       const place = grid.children[places[facts.more ? 1 : 0]++];
       if (place !== field.el) grid.insertBefore(field.el, place ?? null);
@@ -981,13 +1102,44 @@ class View {
       });
       tiles.style.setProperty("--ratio", String(ratioOf(facts.size)));
       tiles.dataset.count = facts.parts.length;
-      const all = facts.parts.map((/** @type {Facts} */ part, /** @type {number} */ at) => [
-        `${facts.id}/${at}`,
-        { part, at, facts },
-      ]);
-      patch(tiles, parts, all, () => this.partTile());
+      const all = facts.parts.map((/** @type {Facts} */ part, /** @type {number} */ at) => ({
+        key: `${facts.id}/${at}`,
+        place: part.place,
+        facts: { part, at, facts },
+      }));
+      this.arrange(tiles, parts, all, () => this.partTile());
     };
     return { el, update, clock, bar };
+  }
+
+  /**
+   * Show the pictures of a request: in a row, or those of a grid in its table.
+   *
+   * @param {HTMLElement} tiles
+   * @param {Map<string, any>} kept
+   * @param {{ key: string, place: string[], facts: any }[]} cells
+   * @param {(facts: any) => { el: HTMLElement, update: (facts: any) => void }} make
+   */
+  arrange(tiles, kept, cells, make) {
+    const table = Boolean(cells[0]?.place?.[0]);
+    tiles.classList.toggle("comet-table", table);
+    if (!table) {
+      patch(
+        tiles,
+        kept,
+        cells.map(({ key, facts }) => [key, facts]),
+        make,
+      );
+      return;
+    }
+    const all = inTable(cells);
+    tiles.style.setProperty("--columns", String(new Set(cells.map(({ place }) => place[1])).size));
+    patch(
+      tiles,
+      kept,
+      all.map(([key, { head, facts }]) => [key, facts ?? { head }]),
+      (facts) => (facts.head === undefined ? make(facts) : headCell()),
+    );
   }
 
   partTile() {
@@ -1001,7 +1153,8 @@ class View {
       if (address) set(picture, { src: address });
       const of =
         number > 0 ? `preview ${number}${facts.previews ? ` of ${facts.previews}` : ""}` : part.words;
-      set(words, { textContent: part.final ? "" : of });
+      const label = part.place && !part.place[0] ? part.place[1] : "";
+      set(words, { textContent: [label, part.final ? "" : of].filter(Boolean).join(" · ") });
       el.dataset.busy = String(!part.final);
     };
     return { el, update };
@@ -1060,23 +1213,31 @@ class View {
     const tiles = element("div", { className: "comet-tiles", role: "presentation" });
     const title = element("div", { className: "comet-caption" });
     const line = element("div", { className: "comet-facts" });
+    /** @type {Facts[]} */
+    let shown = [];
+    const grid = button("View grid", () => this.viewGrid(shown[0]), { className: "comet-quiet" });
+    const words = element("div", { className: "comet-words", "aria-hidden": "true" }, title, line);
     const el = element(
       "div",
       { className: "comet-run", role: "group" },
       tiles,
-      element("div", { "aria-hidden": "true" }, title, line),
+      element("div", { className: "comet-row" }, words, grid),
     );
     const kept = new Map();
     const update = (/** @type {Facts[]} */ run) => {
       set(el, { "aria-label": run[0].prompt });
       set(title, { textContent: run[0].prompt, title: run[0].prompt });
-      set(line, { textContent: [run[0].facts, run[0].notice].filter(Boolean).join(" · ") });
+      shown = run;
+      set(line, { textContent: [run[0].group ?? run[0].facts, run[0].notice].filter(Boolean).join(" · ") });
+      set(grid, { hidden: !run[0].group });
       tiles.style.setProperty("--ratio", String(run[0].width / run[0].height));
       tiles.dataset.count = String(run.length);
-      const all = run.map(
-        (item, at) => /** @type {[string, any]} */ ([item.id, { item, at, of: run.length }]),
-      );
-      patch(tiles, kept, all, ({ item }) => this.tile(item.id));
+      const all = run.map((item, at) => ({
+        key: item.id,
+        place: item.place,
+        facts: { item, at, of: run.length },
+      }));
+      this.arrange(tiles, kept, all, ({ item }) => this.tile(item.id));
     };
     return { el, update };
   }
@@ -1091,15 +1252,20 @@ class View {
       "aria-hidden": "true",
     });
     use.className = "comet-use";
+    const chip = element("span", { className: "comet-chip", "aria-hidden": "true" });
     option.onclick = () => this.pick(id);
     option.onfocus = () => this.select(id);
     option.ondragstart = (event) => event.dataTransfer?.setData("text/x-comet-item", id);
-    const el = element("div", { className: "comet-tile", role: "presentation" }, option, star, use);
+    const el = element("div", { className: "comet-tile", role: "presentation" }, option, star, chip, use);
     const update = (/** @type {Facts} */ { item, at, of }) => {
       const address = this.shared.pictures.get(id) ?? "";
       set(picture, { hidden: !address });
       if (address) set(picture, { src: address });
-      set(option, { "aria-label": of > 1 ? `${item.prompt} (${at + 1} of ${of})` : item.prompt });
+      const label = labelOf(item);
+      const count = of > 1 ? `${at + 1} of ${of}` : "";
+      const more = [label, count].filter(Boolean).join(", ");
+      set(option, { "aria-label": more ? `${item.prompt} (${more})` : item.prompt });
+      set(chip, { textContent: item.place?.[0] ? "" : label });
       set(option, { "aria-selected": id === this.selected, tabIndex: id === this.selected ? 0 : -1 });
       set(star, { hidden: !item.starred });
     };
@@ -1216,7 +1382,7 @@ class View {
       picture.style.setProperty("--ratio", String(facts.width / facts.height));
       picture.style.setProperty("--wide", `${facts.width}px`);
       set(caption, { textContent: facts.prompt });
-      say([facts.facts, facts.notice].filter(Boolean).join(" · "));
+      say([labelOf(facts), facts.facts, facts.notice].filter(Boolean).join(" · "));
       set(tools.Star, {
         "aria-pressed": Boolean(facts.starred),
         textContent: facts.starred ? "★ Starred" : "☆ Star",
@@ -1296,12 +1462,33 @@ class View {
     const { ok, error, reply, buffers } = await this.shared.ask("download", { item });
     if (!ok) return say(error);
     const href = addressOf(buffers[0], reply.mime);
-    const link = element("a", { href, download: reply.name });
+    this.downloadFrom(href, reply.name);
+    setTimeout(() => URL.revokeObjectURL(href), 60000);
+    return say(`Downloaded ${reply.name}, with its recipe.`);
+  }
+
+  /** @param {string} href @param {string} name */
+  downloadFrom(href, name) {
+    const link = element("a", { href, download: name });
     this.root.append(link);
     link.click();
     link.remove();
-    setTimeout(() => URL.revokeObjectURL(href), 60000);
-    return say(`Downloaded ${reply.name}, with its recipe.`);
+  }
+
+  /** Show a grid as one picture with its labels. @param {Facts} item any of it */
+  async viewGrid(item) {
+    const { ok, reply, buffers } = await this.shared.ask("grid", { item: item.id });
+    if (!ok || this.signal.aborted) return;
+    const address = addressOf(buffers[0], reply.mime);
+    const picture = element("img", { src: address, alt: `${item.prompt}: ${item.group}` });
+    const stage = element("div", { className: "comet-stage comet-sheet" }, picture);
+    const download = button("Download", () => this.downloadFrom(address, reply.name));
+    const caption = element("p", { className: "comet-caption", textContent: item.prompt });
+    const line = element("p", { className: "comet-facts", textContent: item.group });
+    const bar = element("div", { className: "comet-tools" }, download);
+    const foot = element("div", { className: "comet-foot" }, caption, line, bar);
+    this.dialog("Grid", [stage, foot], () => URL.revokeObjectURL(address));
+    download.focus();
   }
 
   /** Compare with the picture that was edited, or with one that is clicked next. @param {Facts} item @param {HTMLDialogElement} dialog */

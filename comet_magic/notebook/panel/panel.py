@@ -18,12 +18,13 @@ import anywidget
 import traitlets
 
 from ...errors import CometError, ConfigurationError, InvalidRequestError
+from ...files import slug
 from ...images.strokes import draw_strokes
 from ...outputs import display_bundle, running_shell
 from ...text import clean
 from ..as_code import call_texts
 from ..worker import Worker
-from .form import NAMES, told
+from .form import FILLED, told
 from .items import Item, drawable
 from .sheet import Sheet
 from .work import Work
@@ -162,7 +163,7 @@ class Panel(anywidget.AnyWidget):
             if not self._worker.wait(left):
                 return False
             with work.lock:
-                jobs = [run.job for run in work.runs if run.job is not None]
+                jobs = [job for run in work.runs for job in run.jobs]
             if not jobs:
                 return True
             if futures.wait(jobs, left).not_done:
@@ -217,7 +218,7 @@ class Panel(anywidget.AnyWidget):
         if snapshot != {name: value for name, value in self.state.items() if name != "rev"}:
             self._rev += 1
             self.state = {**snapshot, "rev": self._rev}
-        self._sheet.update([(item.thumbnail, item.prompt) for item in self._work.items if item.thumbnail])
+        self._sheet.update(self._work.kept())
 
     # --- commands
 
@@ -327,7 +328,18 @@ def _full(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa:
 
 
 def _before(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
-    return {"kind": "before"}, [drawable(_item(work, command).before)]
+    sources = _item(work, command).sources
+    if sources is None:
+        raise InvalidRequestError("no picture went into this one")
+    return {"kind": "before"}, [drawable(sources()[0].picture)]
+
+
+def _grid(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
+    item = _item(work, command)
+    data = work.grids.get(item.run)
+    if data is None:
+        raise InvalidRequestError("this picture is in no grid that could be drawn as one")
+    return {"kind": "grid", "name": f"{slug(item.prompt)}-grid.jpg", "mime": "image/jpeg"}, [data]
 
 
 def _prompts(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
@@ -353,11 +365,8 @@ def _hide(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: 
 
 
 def _reuse(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    item = _item(work, command)
-    with work.lock:
-        known = {name: value for name, value in (item.options or {}).items() if name != "inputs"}
-        work.form.fill(known, item.prompt)
-        work.tell("The form holds the settings of this picture.")
+    work.refill(work.form, _item(work, command))
+    work.tell("The form holds the settings of this picture.")
 
 
 def _star(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
@@ -396,7 +405,7 @@ def _input(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa
 def _recipe(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
     source = work.source(str(command.get("input")))
     with work.lock:
-        known = {name: value for name, value in source.recipe.items() if name in NAMES and name != "prompt"}
+        known = {name: value for name, value in source.recipe.items() if name in FILLED}
         work.form.fill(known, str(source.recipe.get("prompt", "")))
         work.tell(f"The form holds the settings of {source.name}.")
 
@@ -457,6 +466,7 @@ _ACTS: dict[str, Any] = {
     "mask": _mask,
     "find": _find,
     "before": _before,
+    "grid": _grid,
     "prompts": _prompts,
     "code": _code,
 }

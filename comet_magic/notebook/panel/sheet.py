@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import os
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ...console import quietly
@@ -17,13 +18,16 @@ from ...text import clean, counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from PIL.Image import Image
+
+    Kept = tuple[bytes, str, bool]
     Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 MOST_PICTURES = 20
 MOST_BYTES = 150_000
 _COLUMNS = 5
-_WIDTH = 1024  # pixels of the sheet; it is shown at most _SHOWN wide
-_SHOWN = 640
+_WIDTH = 1024  # pixels of the sheet, which is shown smaller
+_SHOWN, _SHOWN_GRID = 640, 900  # labels are read
 _EMPTY = "Pictures of this panel are kept here when the notebook is saved."
 
 
@@ -35,7 +39,7 @@ class Sheet:
 
     def __init__(self) -> None:
         self._handle: Any = None
-        self._shown: Sequence[tuple[bytes, str]] = ()
+        self._shown: Sequence[Kept] = ()
         self._bundle: Bundle = ({"text/plain": _EMPTY}, {})
 
     @quietly
@@ -49,11 +53,12 @@ class Sheet:
             self._handle.display(self._bundle[0], raw=True, metadata=self._bundle[1])
 
     @quietly
-    def update(self, pictures: Sequence[tuple[bytes, str]]) -> None:
+    def update(self, pictures: Sequence[Kept]) -> None:
         """Draw anew wherever it is shown.
 
         Args:
-            pictures: thumbnail and prompt of each, the newest first; the first twenty are shown.
+            pictures: thumbnail and prompt of each, and whether it is a grid of many with its labels, which gets the
+                whole width; the newest first, and the first twenty are shown.
         """
         pictures = tuple(pictures[:MOST_PICTURES])
         if self._handle is not None and pictures and pictures != self._shown:
@@ -61,29 +66,47 @@ class Sheet:
             display_bundle(*self._bundle, handle=self._handle)
 
 
-def draw_sheet(pictures: Sequence[tuple[bytes, str]]) -> Bundle:
+def draw_sheet(pictures: Sequence[Kept]) -> Bundle:
     """The MIME bundle of a sheet, one JPEG of at most 150 KB, and its metadata: size on the screen and alt text.
 
     Args:
-        pictures: thumbnail and prompt of each, at least one.
+        pictures: as `Sheet.update` takes them, at least one.
 
     Raises:
         OSError: a thumbnail cannot be opened.
     """
     import pybase64
-    from PIL import Image
+    from PIL import Image as Pillow
 
-    from ...images import contact_sheet, fitting
+    from ...images import fitting
 
-    opened = [Image.open(io.BytesIO(thumbnail)) for thumbnail, _ in pictures]
-    columns = math.ceil(len(opened) / math.ceil(len(opened) / _COLUMNS))
-    width = min(_WIDTH, columns * max(image.width for image in opened))
-    data, mime, sheet = fitting(contact_sheet(opened, columns=columns, width=width), MOST_BYTES)
-    prompts = [" ".join(clean(prompt, limit=100).split()) for _, prompt in pictures]
-    alternative = f"{counted(len(opened), 'picture')}: {'; '.join(dict.fromkeys(prompts))}"
-    scale = min(1.0, _SHOWN / sheet.width)
+    parts = [
+        _part([Pillow.open(io.BytesIO(thumbnail)) for thumbnail, _, _ in together], grid=grid)
+        for grid, together in groupby(pictures, key=lambda kept: kept[2])
+    ]
+    drawn = Pillow.new(
+        "RGB", (max(part.width for part in parts), sum(part.height for part in parts)), "white"
+    )
+    top = 0
+    for part in parts:
+        drawn.paste(part, (0, top))
+        top += part.height
+    data, mime, sheet = fitting(drawn, MOST_BYTES, edge=max(drawn.size))
+    prompts = [" ".join(clean(prompt, limit=100).split()) for _, prompt, _ in pictures]
+    alternative = f"{counted(len(pictures), 'picture')}: {'; '.join(dict.fromkeys(prompts))}"
+    shown = _SHOWN_GRID if any(grid for _, _, grid in pictures) else _SHOWN
+    scale = min(1.0, shown / sheet.width)
     size = {"width": round(sheet.width * scale), "height": round(sheet.height * scale)}
     return (
         {mime: pybase64.b64encode_as_string(data), "text/plain": alternative},
         {mime: {**size, "alt": clean(alternative, limit=300)}},
     )
+
+
+def _part(opened: list[Image], *, grid: bool) -> Image:
+    """Thumbnails side by side, or grids one below the other."""
+    from ...images import contact_sheet
+
+    columns = 1 if grid else math.ceil(len(opened) / math.ceil(len(opened) / _COLUMNS))
+    width = min(_WIDTH, columns * max(image.width for image in opened))
+    return contact_sheet(opened, columns=columns, width=width)

@@ -16,33 +16,40 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CometError, ConfigurationError, InvalidRequestError
+from ...explore import GridPlan
+from ...explore.grid_run import GridRun
+from ...images.picture import encoded
 from ...images.reading import read_picture
 from ...money import MILLION, dollars
 from ...text import clean, counted
 from ..account import archive_of_panel, client_settings, defaults, heading, price_per_image, question
 from ..commands import cancelled_message
 from ..session import session
-from .form import NAMES, Form, Order, SourcePicture, summary
+from .form import FILLED, Form
 from .items import (
     MOST_THUMBNAIL,
     PREVIEW,
     THUMBNAIL,
     Item,
+    Order,
     Phase,
     QueuedRequest,
+    SourcePicture,
     archived,
     end_message,
     line_of,
+    place_of,
     recipe_in,
     small,
     stop_message,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ...client import Client
     from ...client.job import Event
+    from ...explore import Grid, GridCell
     from ...images import Images
 
     Post = Callable[[dict[str, Any], list[bytes]], object]
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
 MOST_ITEMS = 60  # pictures of the session that the browser knows; the archive has all
 MOST_FOUND = 2000  # pictures of the archive that a page may ask for
 MOST_PROMPTS = 50
+GRID_WIDTH = 1600  # pixels of a grid as one picture
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,7 @@ class Work:
     Attributes:
         lock: held for every change and every look.
         images: one `Images` per request, oldest first.
+        grids: each grid as one JPEG with labels, by its request.
         post: sends a message with pictures to the browser; only called on the worker.
         changed: called after a change, on any thread.
         soon: has something done on the worker.
@@ -78,6 +87,7 @@ class Work:
         self.form = Form(defaults())
         self.images: list[Images] = []
         self.items: list[Item] = []
+        self.grids: dict[str, bytes] = {}
         self.runs: list[QueuedRequest] = []
         self.ask: Ask | None = None
         self.error: dict[str, Any] | None = None
@@ -110,7 +120,7 @@ class Work:
             CometError: it cannot be sent; nothing was.
         """
         with self.lock:
-            order = self.checked()
+            order = _sendable(self.form)
         return self._offer(order, shown, confirmed=confirmed)
 
     def more(self, item: Item) -> QueuedRequest | None:
@@ -120,13 +130,21 @@ class Work:
             InvalidRequestError: the request is not known, or its model does not take it any more.
         """
         form = Form({})
-        known = {name: value for name, value in (item.options or {}).items() if name in NAMES}
-        form.fill({**known, "n": 1, "reuse": False}, item.prompt)
-        order, problems = form.check(price_per_image())
-        if order is None or item.before:
-            said = "an edit is made again by its pictures" if item.before else next(iter(problems.values()))
-            raise InvalidRequestError(f"nothing was sent: {said}")
-        return self._offer(order, None, confirmed=False)
+        self.refill(form, item, n=1, reuse=False)
+        return self._offer(_sendable(form), None, confirmed=False)
+
+    def refill(self, form: Form, item: Item, **options: Any) -> None:
+        """Put the settings of a picture into a form, with the pictures and the mask that went in.
+
+        Raises:
+            InvalidRequestError: one of these pictures is gone.
+        """
+        sources = item.sources() if item.sources else []
+        with self.lock:
+            known = {name: value for name, value in (item.options or {}).items() if name in FILLED}
+            form.fill({**known, **options}, item.typed or item.prompt)
+            form.sources = [replace(source, id=f"in-{next(self._numbers)}") for source in sources]
+            self.changed()
 
     def _offer(self, order: Order, shown: str | None, *, confirmed: bool) -> QueuedRequest | None:
         service = session.service(**client_settings())
@@ -158,36 +176,42 @@ class Work:
         session.confirmed_click |= service.destination != ""
         return self._send(ask.order, service.client, service.notice)
 
-    def checked(self) -> Order:
-        """The order of the form.
-
-        Raises:
-            InvalidRequestError: it cannot be sent.
-        """
-        order, problems = self.form.check(price_per_image())
-        if order is None:
-            raise InvalidRequestError(f"nothing was sent: {next(iter(problems.values()))}")
-        if not order.prompt.strip():
-            raise InvalidRequestError(
-                "nothing was sent: prompt is empty; say what the picture shows", param="prompt"
-            )
-        return order
-
     def _send(self, order: Order, client: Client, notice: str) -> QueuedRequest:
         run = QueuedRequest(f"run-{next(self._numbers)}", order, notice)
-        run.job = client.submit(order.prompt, **order.options, on_event=partial(self._event, run))
-        session.track(run.job)
+        if order.grid is None:
+            listener = partial(self._event, run, 0)
+            run.jobs = (client.submit(order.prompt, **order.options, on_event=listener),)
+        else:
+            self._send_grid(run, client)
+        models = dict.fromkeys(request.model for request in run.order.requests)
         with self.lock:
             self.ask, self.error = None, None
             self.runs.append(run)
-            self.said = f"Requested {counted(order.count, 'picture')} from {order.requests[0].model}."
+            self.said = f"Requested {counted(run.order.count, 'picture')} from {', '.join(models)}."
             self.changed()
-        run.job.add_done_callback(lambda _: self.soon(partial(self._finish, run)))
+        for job in run.jobs:
+            session.track(job)
+            job.add_done_callback(lambda _: self.soon(partial(self._finish, run)))
+        self.soon(partial(self._finish, run))  # a grid of which nothing could be started has no calls
         self.soon(partial(self._estimate_time, run, client))
         return run
 
-    def _event(self, run: QueuedRequest, event: Event) -> None:
-        run.progress.note(event)
+    def _send_grid(self, run: QueuedRequest, client: Client) -> None:
+        """Start the calls of a grid, as this client would send it now."""
+        plan = run.order.plan(client)
+        assert isinstance(plan, GridPlan)  # noqa: S101 - the order has one
+        run.order = replace(run.order, grid=plan, requests=plan.requests, price=plan.price)
+        cells, first = [], 0
+        for cell in plan.cells:
+            listener = partial(self._event, run, first)
+            cells.append(replace(cell, options={**cell.options, "on_event": listener}))
+            first += len(cell.plan.requests)
+        run.grid = GridRun(client, replace(plan, cells=tuple(cells)), run.notice)
+        run.grid.start()
+        run.jobs = tuple(run.grid.calls)
+
+    def _event(self, run: QueuedRequest, first: int, event: Event) -> None:
+        run.note(first, event)
         if not run.told:
             run.told = True
             self.soon(partial(self.show_previews, run))
@@ -201,28 +225,31 @@ class Work:
                 run.phase, run.dropped = Phase.STOPPING, run in again
             self.changed()
         for run in runs:
-            if run.job is not None and not run.job.done():
-                said = (
-                    cancelled_message([run.job.drop()])
-                    if run in again
-                    else stop_message(run, run.job.abandon())
-                )
-                with self.lock:
-                    self.said = said
+            open_jobs = [job for job in run.jobs if not job.done()]
+            if open_jobs and run in again:
+                self.tell(cancelled_message([job.drop() for job in open_jobs]))
+            elif open_jobs:
+                self.tell(stop_message(run, [job.abandon() for job in open_jobs]))
         self.changed()
 
     def _finish(self, run: QueuedRequest) -> None:
-        job = run.job
-        if job is None or not job.done() or run not in self.runs:
+        if not run.ended or run not in self.runs:
             return
-        fault = job.exception()
-        images: Any = job.result() if fault is None else getattr(fault, "images", ())
+        grid = run.grid.grid() if run.grid else None
         items: list[Item] = []
-        if images:
-            images = images.with_notice(run.notice) if run.notice else images
-            each = None if images.cost is None else dollars(round(images.cost * MILLION / len(images)))
-            alone = [images[place : place + 1] for place in range(len(images))]
-            items = [self._made(run, one, line_of(one, each or "cost unknown")) for one in alone]
+        fault: BaseException | None
+        images: Any
+        if grid is not None:
+            images, fault = grid.images, next(iter(grid.errors.values()), None)
+            for cell in grid:
+                items += self._made(run, cell.images, cell)
+            self._keep_grid(run, grid)
+        else:
+            fault = run.jobs[0].exception()
+            images = run.jobs[0].result() if fault is None else getattr(fault, "images", ())
+            if images:
+                images = images.with_notice(run.notice) if run.notice else images
+                items = self._made(run, images)
         with self.lock:
             self.runs.remove(run)
             if images:
@@ -284,6 +311,9 @@ class Work:
 
     def _estimate_time(self, run: QueuedRequest, client: Client) -> None:
         """How long this model usually takes, from the archive."""
+        if run.grid is not None:
+            run.usual = run.grid.plan.seconds
+            return
         calls = client.archive.history(model=run.order.requests[0].model, limit=40)
         times = [call.seconds for call in calls if call.seconds and call.state == "done"]
         with self.lock:
@@ -292,26 +322,34 @@ class Work:
 
     # --- pictures
 
-    def _made(self, run: QueuedRequest, images: Images, line: str) -> Item:
-        picture, number = images.pictures[0], next(self._numbers)
-        options = {
-            name: run.order.options.get(name) for name in run.order.options if name not in ("image", "mask")
-        }
-        item = Item(
-            f"s{number}",
-            run.id,
-            images.prompt,
-            line,
-            picture.width,
-            picture.height,
-            options,
-            lambda: images,
-            notice=clean(images.notice),
-            before=(run.order.options.get("image") or [b""])[0],
-        )
-        with suppress(CometError):  # it is shown as one that cannot be read
-            item.thumbnail = small(picture.data, THUMBNAIL, MOST_THUMBNAIL)[0]
-        return item
+    def _made(self, run: QueuedRequest, images: Images | None, cell: GridCell | None = None) -> list[Item]:
+        """The pictures that came of a request, or of one cell of a grid."""
+        order, items = run.order, []
+        said: Mapping[str, Any] = cell.planned.options if cell else order.options
+        options = {name: value for name, value in said.items() if name not in ("image", "mask", "on_event")}
+        asked = (cell and said.get("asked")) or {}
+        options |= {"preset": asked["preset"]} if "preset" in asked else {}
+        cost = images.cost if images else None
+        each = None if not images or cost is None else dollars(round(cost * MILLION / len(images)))
+        for one in (images[at : at + 1] for at in range(len(images))) if images else ():
+            picture, line = one.pictures[0], line_of(one, each or "cost unknown")
+            name = f"s{next(self._numbers)}"
+            item = Item(name, run.id, one.prompt, line, picture.width, picture.height, options, one.copy)
+            item.typed = asked.get("prompt", cell.prompt) if cell else order.prompt
+            item.notice = clean(one.notice)
+            item.sources = partial(list, order.sources) if order.sources else None
+            if cell and order.grid:
+                item.place, item.group = place_of(order.grid, cell.planned), order.summary
+            with suppress(CometError):  # it is shown as one that cannot be read
+                item.thumbnail = small(picture.data, THUMBNAIL, MOST_THUMBNAIL)[0]
+            items.append(item)
+        return items
+
+    def _keep_grid(self, run: QueuedRequest, grid: Grid) -> None:
+        """Keep a grid as one picture with labels, for the notebook's file and to be looked at."""
+        if grid.images:
+            with suppress(CometError):
+                self.grids[run.id] = encoded(grid.sheet(GRID_WIDTH))[0]
 
     def item(self, item_id: str) -> Item:
         """The picture that the browser calls so.
@@ -400,6 +438,15 @@ class Work:
             raise InvalidRequestError("this picture is not among those that go in any more")
         return found
 
+    def kept(self) -> list[tuple[bytes, str, bool]]:
+        """Picture and prompt of what the notebook's file keeps, newest first, and whether it is a grid of many."""
+        found: dict[str, tuple[bytes, str, bool]] = {}
+        for item in self.items:
+            grid = self.grids.get(item.run) if item.place else None
+            if grid or item.thumbnail:
+                found[item.run if grid else item.id] = (grid or item.thumbnail, item.prompt, bool(grid))
+        return list(found.values())
+
     # --- as the browser shows it
 
     def snapshot(self) -> dict[str, Any]:
@@ -407,14 +454,14 @@ class Work:
         with self.lock:
             order, problems = self.form.check(price_per_image())
             price = (
-                {"text": order.price_text, "detail": summary(order)} if order else {"text": "", "detail": ""}
+                {"text": order.price_text, "detail": order.summary} if order else {"text": "", "detail": ""}
             )
             return {
                 "v": 1,
                 "phase": self.phase.value,
                 "head": heading(),
                 "price": price,
-                "form": self.form.facts(problems),
+                "form": self.form.facts(order, problems),
                 "inputs": [source.facts() for source in self.form.sources],
                 "queue": [run.facts() for run in self.runs],
                 "ask": {"id": self.ask.id, "text": self.ask.text} if self.ask else None,
@@ -424,6 +471,22 @@ class Work:
                 "more_items": max(0, len(self.items) - MOST_ITEMS),
                 "archive": self.archive_changes,
             }
+
+
+def _sendable(form: Form) -> Order:
+    """The order of a form.
+
+    Raises:
+        InvalidRequestError: it cannot be sent.
+    """
+    order, problems = form.check(price_per_image())
+    if order is None:
+        raise InvalidRequestError(f"nothing was sent: {next(iter(problems.values()))}")
+    if not order.prompt.strip():
+        raise InvalidRequestError(
+            "nothing was sent: prompt is empty; say what the picture shows", param="prompt"
+        )
+    return order
 
 
 def _nobody(*_: object) -> None:

@@ -319,3 +319,96 @@ def test_a_preset_is_priced_and_sent_and_a_file_with_a_recipe_fills_the_form(
     assert page.send("recipe", input=source["id"])["ok"]
     assert page.state["form"]["values"]["model"] == "dall-e-2"
     assert "boat" in page.state["form"]["values"]["prompt"]
+
+
+# --- a grid
+
+
+def compare(page: Page, prompt: str = "a boat", **values: str) -> None:
+    """A click on Generate with several values in some fields, and the yes."""
+    page.send("form", values={"prompt": prompt, **values})
+    page.send("generate", values={}, price=page.state["price"]["text"])
+    if page.state["ask"]:
+        assert page.send("confirm", ask=page.state["ask"]["id"])["ok"]
+    assert page.panel.wait(WAIT)
+
+
+def test_two_fields_with_several_values_are_priced_asked_about_once_and_become_a_labelled_grid(
+    page: Page, sandbox: Sandbox
+) -> None:
+    values = {"prompt": "a boat", "model": "gpt-image-2,gpt-image-1-mini", "quality": "low,high", "size": ""}
+    page.send("form", values={**values, "size": "1024x1024"})
+    price = page.state["price"]
+    assert price["detail"] == "2 models × 2 qualities = 4 pictures"
+    page.send("generate", values={}, price=price["text"])
+    assert "4 pictures for " in page.state["ask"]["text"]
+    assert price["text"].removeprefix("at most ") in page.state["ask"]["text"]
+    assert bought(sandbox) == []
+    page.send("confirm", ask=page.state["ask"]["id"])
+
+    assert bought(sandbox) == ["a boat"] * 4
+    items = page.state["items"]
+    assert [item["place"] for item in items] == [
+        ["gpt-image-2", "quality low", ""],
+        ["gpt-image-2", "quality high", ""],
+        ["gpt-image-1-mini", "quality low", ""],
+        ["gpt-image-1-mini", "quality high", ""],
+    ]
+    assert {(item["run"], item["group"]) for item in items} == {(items[0]["run"], price["detail"])}
+    assert page.panel.last is not None
+    assert len(page.panel.last) == 4
+    ack = page.send("grid", item=items[0]["id"])
+    labelled = Image.open(io.BytesIO(page.received("grid", ack["id"])[1][0]))
+    assert labelled.width == 1600
+    assert [grid for _, _, grid in page.panel.open_work().kept()] == [True]
+    assert len(json.dumps(page.state)) < 20_000
+
+
+def test_a_grid_names_what_it_leaves_out_or_changes_and_what_is_too_large_buys_nothing(
+    page: Page, sandbox: Sandbox
+) -> None:
+    page.send("form", values={"prompt": "a boat", "model": "dall-e-2,dall-e-3", "size": "256x256,1024x1024"})
+    assert page.state["price"]["detail"] == "2 models × 2 sizes = 3 pictures"
+    assert "dall-e-3, size 256x256 is the same as dall-e-3, size 1024x1024" in page.state["form"]["note"]
+
+    for values, said in (
+        ({"n": "40"}, "these values make 160 pictures; one grid has up to 60"),
+        ({"max_cost": "0.01"}, "0.01"),
+        ({"size": "big,huge"}, "size is"),
+    ):
+        ack = page.send("generate", values={"n": "", "max_cost": "", **values}, price="")
+        assert not ack["ok"]
+        assert said in ack["error"]
+    assert bought(sandbox) == []
+
+
+def test_words_in_the_prompt_are_compared_too_and_a_cell_of_the_grid_fills_the_form(
+    page: Page, sandbox: Sandbox
+) -> None:
+    compare(page, "a {paper|wooden} boat", model="dall-e-2", size="256x256,512x512")
+    assert sorted(map(str, bought(sandbox))) == ["a paper boat"] * 2 + ["a wooden boat"] * 2
+    item = page.state["items"][3]
+    assert item["place"][:2] == ["size 512x512", "wooden"]
+
+    assert page.send("reuse", item=item["id"])["ok"]
+    values = page.state["form"]["values"]
+    assert (values["model"], values["size"], values["prompt"]) == ("dall-e-2", "512x512", "a wooden boat")
+
+
+def test_stop_of_a_grid_stops_all_of_it(serve: Callable[..., Sandbox]) -> None:
+    sandbox = serve(delay=60)
+    panel = Panel()
+    page = Page(panel)
+    panel.form.fill({"model": "dall-e-2", "size": ["256x256", "512x512"]}, "a boat")
+    panel.generate()
+    assert sandbox.until(lambda log: len(log) == 2, timeout=WAIT)
+    (run,) = panel.state["queue"]
+    assert [part["place"] for part in run["parts"]] == [["", "size 256x256", ""], ["", "size 512x512", ""]]
+
+    for number in range(2):
+        command = {"kind": "stop", "id": f"stop-{number}", "run": run["id"]}
+        panel._handle_custom_msg(command, [])
+    assert panel.wait(WAIT)
+    assert page.state["queue"] == []
+    assert "2 requests" in page.state["said"]
+    panel.close()

@@ -36,7 +36,7 @@ def shown(bundle: tuple[dict[str, Any], dict[str, Any]]) -> tuple[Image.Image, i
 def test_a_sheet_is_one_small_jpeg_with_size_and_alternative_text(
     count: int, columns: int, rows: int
 ) -> None:
-    picture, size, metadata = shown(draw_sheet([(thumbnail(i), f"boat {i}") for i in range(count)]))
+    picture, size, metadata = shown(draw_sheet([(thumbnail(i), f"boat {i}", False) for i in range(count)]))
 
     assert size <= MOST_BYTES
     assert picture.width / picture.height == pytest.approx(columns * 3 / (rows * 2), rel=0.03)
@@ -47,7 +47,7 @@ def test_a_sheet_is_one_small_jpeg_with_size_and_alternative_text(
 
 def test_the_alternative_text_has_no_key_and_no_control_characters() -> None:
     key = "sk-" + "sheetTESTKEY0123456789abcdef"
-    _, _, metadata = shown(draw_sheet([(thumbnail(1), f"a\nboat \x1b[31m{key}")]))
+    _, _, metadata = shown(draw_sheet([(thumbnail(1), f"a\nboat \x1b[31m{key}", False)]))
 
     assert metadata["alt"].startswith("1 picture: a boat ")
     assert "sheetTEST" not in metadata["alt"]
@@ -57,14 +57,14 @@ def test_without_a_kernel_nothing_is_shown_and_nothing_raised() -> None:
     sheet = Sheet()
 
     sheet.show(None)
-    sheet.update([(thumbnail(1), "a boat")])
+    sheet.update([(thumbnail(1), "a boat", False)])
 
 
 def test_a_thumbnail_that_cannot_be_opened_raises_nothing(kernel: Kernel) -> None:
     kernel.run("from comet_magic.notebook.panel.sheet import Sheet\nsheet = Sheet()")
     kernel.run("sheet.show(get_ipython());")
 
-    ran = kernel.run("sheet.update([(b'no picture', 'a boat')])")
+    ran = kernel.run("sheet.update([(b'no picture', 'a boat', False)])")
 
     assert (ran.status, ran.stderr, ran.updates) == ("ok", "", [])
 
@@ -76,7 +76,7 @@ def test_it_is_updated_in_its_own_cell_from_a_thread_while_another_cell_runs(ker
 
     ran = kernel.run(
         "import threading, contextvars\n"
-        f"pictures = [({thumbnail(1)!r}, 'a boat')]\n"
+        f"pictures = [({thumbnail(1)!r}, 'a boat', False)]\n"
         "work = lambda: [sheet.update(pictures), sheet.update(pictures)]\n"
         "thread = threading.Thread(target=contextvars.copy_context().run, args=[work])\n"
         "thread.start(); thread.join()"
