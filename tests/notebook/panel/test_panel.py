@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
@@ -412,3 +412,51 @@ def test_stop_of_a_grid_stops_all_of_it(serve: Callable[..., Sandbox]) -> None:
     assert page.state["queue"] == []
     assert "2 requests" in page.state["said"]
     panel.close()
+
+
+# --- an edit again
+
+
+def test_more_like_an_edit_and_its_settings_bring_back_picture_mask_and_prompt(
+    page: Page, sandbox: Sandbox
+) -> None:
+    page.send("attach", png(128, 96), name="photo.png")
+    strokes = [{"tool": "brush", "size": 20, "points": [30, 30, 60, 40]}]
+    page.send("mask", input=page.state["inputs"][0]["id"], strokes=strokes)
+    buy(page, "make it night", values={"model": "gpt-image-2", "size": "", "quality": "low"})
+    page.send("detach", input=page.state["inputs"][0]["id"])
+    page.send("form", values={"prompt": "something else", "quality": "high"})
+
+    assert page.send("more", item=page.state["items"][0]["id"])["ok"]
+    first, second = (cm.recipe(images[:]) for images in page.panel.images)
+    assert (first, "mask" in first) == (second, True)
+    assert bought(sandbox) == ["make it night"] * 2
+    assert page.state["items"][0]["edited"]
+    assert page.state["inputs"] == []
+
+    for found in (page.state["items"][0], archived(page, "night")):
+        page.send("form", values={"prompt": "something else", "quality": "high"})
+        assert page.send("reuse", item=found["id"])["ok"]
+        form, (source,) = page.state["form"], page.state["inputs"]
+        assert (form["values"]["prompt"], form["values"]["quality"]) == ("make it night", "low")
+        assert (source["width"], source["height"], source["mask"]) == (128, 96, True)
+        ack = page.send("input", input=source["id"])
+        assert page.received("input", ack["id"])[1][0]
+        page.send("detach", input=source["id"])
+
+
+def archived(page: Page, words: str) -> dict[str, Any]:
+    """The newest picture of the archive that these words find."""
+    ack = page.send("find", words=words, model="", day="", offset=0)
+    return dict(page.received("found", ack["id"])[0]["items"][0])
+
+
+def test_a_preset_is_not_put_into_the_prompt_twice(page: Page, sandbox: Sandbox) -> None:
+    buy(page, "a boat", values={"preset": "watercolor"})
+    item = page.state["items"][0]
+    page.send("more", item=item["id"])
+    page.send("reuse", item=item["id"])
+
+    assert len(set(bought(sandbox))) == 1
+    values = page.state["form"]["values"]
+    assert (values["prompt"], values["preset"]) == ("a boat", "watercolor")
