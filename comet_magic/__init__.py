@@ -9,6 +9,8 @@ Most names are loaded at their first use: importing this package imports nothing
 
 from __future__ import annotations
 
+import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,14 @@ __all__ += ["load_ipython_extension", "open_dataset", "panel", "plan", "presets"
 __all__ += ["recipe", "sample", "spend", "start_sandbox", "unload_ipython_extension", "vary"]
 __all__ += errors.__all__
 
+# https://pyodide.org/en/stable/usage/wasm-constraints.html
+_IN_BROWSER = (
+    "comet_magic makes no pictures, datasets and panels in JupyterLite: Python in a browser (Pyodide) has neither"
+    " threads nor sockets; open the notebook in JupyterLab"
+)
+if sys.platform == "emscripten":
+    warnings.warn(_IN_BROWSER, stacklevel=2)
+
 _LATE = {
     "comparison": ("compare",),
     "history_table": ("history",),
@@ -66,9 +76,15 @@ def __getattr__(name: str) -> Any:
     module = next((module for module, names in _LATE.items() if name in names), None)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _refuse_browsers()
     value = getattr(import_module(f".{module}", __name__), name)
     globals()[name] = value
     return value
+
+
+def _refuse_browsers() -> None:
+    if sys.platform == "emscripten":
+        raise errors.ConfigurationError(_IN_BROWSER)
 
 
 def __dir__() -> list[str]:
@@ -93,6 +109,7 @@ def panel(name: str | None = None) -> Panel:
         []
         >>> panel.close()
     """
+    _refuse_browsers()
     from .notebook.panel import Panel
 
     return Panel(name)
@@ -100,6 +117,7 @@ def panel(name: str | None = None) -> Panel:
 
 def load_ipython_extension(ipython: Any) -> None:
     """`%load_ext comet_magic`: register the magics and the completion."""
+    _refuse_browsers()
     from .notebook.magic import load
 
     load(ipython)

@@ -205,7 +205,7 @@ def sync_folder(path: Path) -> None:
     """Make the names in a folder durable, if the system can."""
     if os.name == "nt":  # pragma: no cover - Windows has no handle on folders, and NTFS journals names
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         os.fsync(descriptor)
     except OSError as error:  # some network and FUSE mounts cannot sync a folder

@@ -100,13 +100,14 @@ def spare_files() -> float:
     """How many more files and connections this process may open; infinite where there is no limit."""
     if sys.platform == "win32":  # pragma: no cover - there each has a limit of its own, far away
         return math.inf
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most == resource.RLIM_INFINITY:
-        return math.inf
-    try:
-        return most - len(list(Path("/dev/fd").iterdir()))
-    except OSError:  # no such list, or no room to read it
-        return most / 2
+    else:  # noqa: RET505 - type checkers leave out what is in here
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most == resource.RLIM_INFINITY:
+            return math.inf
+        try:
+            return most - len(list(Path("/dev/fd").iterdir()))
+        except OSError:  # no such list, or no room to read it
+            return most / 2
 
 
 # --- folders

@@ -394,3 +394,29 @@ def test_a_clock_far_off_stops_nothing(sandbox: Sandbox, now: int, year: int) ->
     command = [sys.executable, "-c", AT_THAT_TIME, sandbox.base_url]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.stdout.splitlines()[-1:] == [f"{year} 2"], ran.stderr
+
+
+IN_A_BROWSER = """\
+import sys
+sys.platform = "emscripten"
+sys.modules |= dict.fromkeys(("resource", "fcntl", "pwd", "PIL", "httpx"))  # importing them fails
+import comet_magic as cm
+for use in (lambda: cm.generate("a boat"), lambda: cm.Client(), cm.panel, lambda: cm.load_ipython_extension(None)):
+    try:
+        use()
+    except cm.ConfigurationError as error:
+        print(error)
+"""
+
+
+def test_in_jupyterlite_importing_says_in_a_sentence_what_does_not_work() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "always", "-c", IN_A_BROWSER],
+        capture_output=True, text=True, check=True, cwd=Path(cm.__file__).parents[1],
+    )  # fmt: skip
+
+    said = ran.stdout.splitlines()
+    assert len(said) == 4
+    assert set(said) == {said[0]}
+    assert "JupyterLite" in said[0]
+    assert ran.stderr.count(f"UserWarning: {said[0]}") == 1

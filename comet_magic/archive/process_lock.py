@@ -14,6 +14,7 @@ import secrets
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..files import inside, make_folder, open_no_follow
@@ -151,8 +152,23 @@ def _signed_on(folder: Path) -> tuple[Path, int]:
 
 def _sign_off(descriptor: int, path: Path, pid: int) -> None:
     if pid == os.getpid():
+        _remove(descriptor, path)
+    else:
+        os.close(descriptor)
+
+
+def _remove(descriptor: int, path: Path) -> None:
+    """Remove a file and release its lock, in this order, so that nobody takes the lock of a file that is to go."""
+    try:
         path.unlink(missing_ok=True)
-    os.close(descriptor)
+    except (
+        PermissionError
+    ):  # Windows removes no file that is open, neither does it for whoever took it meanwhile
+        os.close(descriptor)
+        with suppress(PermissionError):
+            path.unlink(missing_ok=True)
+    else:
+        os.close(descriptor)
 
 
 def is_alive(archive: Path, token: str, *, clear: bool = False) -> bool:
@@ -180,11 +196,11 @@ def is_alive(archive: Path, token: str, *, clear: bool = False) -> bool:
         return True
     try:
         alive = not _try_lock(descriptor)
-        if clear and not alive:
-            path.unlink(missing_ok=True)
     except OSError:
-        return True
-    finally:
+        alive = True
+    if clear and not alive:
+        _remove(descriptor, path)
+    else:
         os.close(descriptor)
     return alive
 

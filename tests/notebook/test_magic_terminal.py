@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import comet_magic
 
@@ -26,16 +29,18 @@ ELSEWHERE = """\
 """
 
 
+def surroundings(folder: Path) -> dict[str, str]:
+    """The environment of an IPython whose own files are in a folder."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    package = str(Path(comet_magic.__file__).parent.parent)
+    return {**environment, "PYTHONPATH": package, "IPYTHONDIR": str(folder / "ipython")}
+
+
 def typed(cells: str, folder: Path) -> str:
     """What a terminal shows of these cells, errors too."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    environment |= {
-        "PYTHONPATH": str(Path(comet_magic.__file__).parent.parent),
-        "IPYTHONDIR": str(folder / "ipython"),
-    }
     ran = subprocess.run(
         [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit"],
-        input=cells, capture_output=True, text=True, timeout=100, check=True, cwd=folder, env=environment,
+        input=cells, capture_output=True, text=True, timeout=100, check=True, cwd=folder, env=surroundings(folder),
     )  # fmt: skip
     return ran.stdout + ran.stderr
 
@@ -61,3 +66,28 @@ def test_a_ledger_that_cannot_be_read_is_told_and_another_folder_can_be_named(tm
     assert "cannot be used: file is not a database. Is its disk full" in shown
     assert "ConfigurationError" not in shown
     assert "elsewhere/images" in shown
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no pseudo terminals")
+def test_in_a_real_terminal_a_cell_ends_in_one_line_and_its_pictures(tmp_path: Path) -> None:
+    import pexpect
+
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "IPython", "--no-banner", "--no-confirm-exit", "--colors=NoColor", "--simple-prompt"],
+        cwd=str(tmp_path), env=surroundings(tmp_path), encoding="utf-8", timeout=60, dimensions=(24, 120),
+    )  # fmt: skip
+    with contextlib.closing(child):
+        child.expect_exact("In [1]: ")
+        for number, line in enumerate(
+            ("%load_ext comet_magic", "%cometimg -m dall-e-2 --size 256x256 a boat"), 2
+        ):
+            child.sendline(line)
+            child.expect_exact(f"In [{number}]: ")
+        shown = child.before
+        child.sendline("exit")
+        child.expect(pexpect.EOF)
+
+    assert shown.count("dall-e-2, $0.016. sandbox picture") == 1
+    assert "Out[2]: \r\ndall-e-2 · 256x256 · $0.016 · cometimg/images" in shown
+    assert "Traceback" not in shown
