@@ -30,11 +30,9 @@ from .transport import HTTPFault, SendProgress, announced, body_of, error_of, lo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import httpx
-
     from .core import Core
     from .proxy import Proxy
-    from .transport import DownloadTransport
+    from .transport import DownloadTransport, Response
 
 AGAIN = "It is paid for: %cometimg_history --fetch ID tries again while its address lives."
 OPENED = "image/png, image/jpeg, image/webp"
@@ -120,7 +118,7 @@ async def _follow(core: Core, url: str, accept: str) -> bytes:
     raise DownloadError(f"{clean_url(url)} redirects more than {MOST_HOPS} times")
 
 
-async def _response(pictures: DownloadTransport, target: PictureURL, accept: str) -> httpx.Response:
+async def _response(pictures: DownloadTransport, target: PictureURL, accept: str) -> Response:
     """The answer of a host, asked directly or through a proxy."""
     proxy = pictures.proxy_for(target)
     if proxy is not None:
@@ -141,7 +139,7 @@ async def _response(pictures: DownloadTransport, target: PictureURL, accept: str
 
 async def _direct_response(
     pictures: DownloadTransport, target: PictureURL, addresses: Sequence[str], accept: str
-) -> httpx.Response:
+) -> Response:
     """The answer of the first of these addresses that gives one, tried in turn."""
     problem, connected, silences = "no such host", False, 0
     for ip in addresses:
@@ -158,7 +156,7 @@ async def _direct_response(
 
 async def _proxied_response(
     pictures: DownloadTransport, target: PictureURL, accept: str, proxy: Proxy
-) -> httpx.Response:
+) -> Response:
     """The answer of a host that a proxy looks up and connects to; what the proxy refuses is asked once."""
     try:
         response = await pictures.get(target, target.host, accept, proxy)
@@ -206,7 +204,7 @@ def _ipv4_first(ip: str) -> tuple[int, str]:
     return ipaddress.ip_address(ip.partition("%")[0]).version, ip
 
 
-async def _body(response: httpx.Response, url: str, largest: int) -> bytes:
+async def _body(response: Response, url: str, largest: int) -> bytes:
     status = response.status_code
     if status in _FINAL or 300 <= status < 400:
         expired = " (its address has expired or needs a login)" if status in (401, 403, 410) else ""

@@ -8,16 +8,19 @@ import urllib.request
 from dataclasses import dataclass
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import httpcore
 
 from ..addresses import DEFAULT_PORTS, is_this_machine
 from ..errors import ConfigurationError
 from ..text import clean
-from ._httpx import httpx
 
 if TYPE_CHECKING:
     import ssl
+
+    import httpx
 
 SETTING = "download_proxy"
 _ENTRY = re.compile(r"(?P<host>\[[^\]]*\](?:/\d+)?|[^:]*)(?::(?P<port>\d+))?")
@@ -48,9 +51,16 @@ class Proxy:
         """Whether it is a SOCKS5 proxy."""
         return self.url.scheme.startswith("socks")
 
-    def for_httpx(self, context: ssl.SSLContext) -> httpx.Proxy:
-        """The proxy as the library takes it; one that is reached by TLS is checked as a server is."""
-        return httpx.Proxy(self.url, ssl_context=context if self.url.scheme == "https" else None)
+    def pool(self, context: ssl.SSLContext) -> httpcore.AsyncConnectionPool:
+        """A way through it for one request; a proxy that is reached by TLS is checked as a server is."""
+        url = self.url
+        login = (url.username.encode(), url.password.encode()) if url.username or url.password else None
+        place = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        most: Any = {"max_connections": 1, "max_keepalive_connections": 0}
+        if self.speaks_socks:
+            return httpcore.AsyncSOCKSProxy(place, login, ssl_context=context, **most)
+        encrypted = context if url.scheme == "https" else None
+        return httpcore.AsyncHTTPProxy(place, login, proxy_ssl_context=encrypted, ssl_context=context, **most)
 
 
 def environment_proxy(url: str) -> Proxy | None:
@@ -89,6 +99,8 @@ def parse_proxy(address: str, named_by: str) -> Proxy:
             f"the proxy of {source} is for {clean(scheme, limit=20)}; http and https are supported",
             hint=f"{named_by} names it. Name another proxy, list the host in NO_PROXY, or install socksio for socks5.",
         )
+    from ._httpx import httpx
+
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:

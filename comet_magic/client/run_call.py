@@ -34,13 +34,12 @@ from .transport import HTTPFault, SendProgress, announced, error_of, silent
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    import httpx
-
     from ..archive import Claim, RawAnswer, Settled
     from ..errors import Outcome
     from ..settings import Settings
     from .core import Core
     from .job import CallState, Job, RunningCall
+    from .transport import Response
 
 REFUSAL_BYTES = 256 * 1024  # of a refusal's body; the rest is of no use
 LAST_WORDS = 10.0  # seconds that a stream may go on after its last picture, to say what it used
@@ -225,7 +224,7 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
     return row.error(f"{core.base.host} gave no answer within {attempts.timeout:g} s")
 
 
-async def _beginning(response: httpx.Response) -> bytes:
+async def _beginning(response: Response) -> bytes:
     """The first part of a refusal's body; one that is cut is still a refusal."""
     body = bytearray()
     try:
@@ -239,7 +238,7 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 
 async def _answer(
-    response: httpx.Response,
+    response: Response,
     headers: dict[str, str],
     flight: InFlight,
     attempts: Attempts,

@@ -8,10 +8,11 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import certifi
+
 from ..errors import CometError, ConfigurationError
 from ..protocol import decisions
 from ..text import clean
-from ._httpx import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ def _context_of(named: Mapping[str, str]) -> ssl.SSLContext:
         ConfigurationError: one of them cannot be read.
     """
     if not named:
-        return httpx.create_ssl_context(trust_env=False)
+        return ssl.create_default_context(cafile=certifi.where())
     places: Any = {
         "capath" if name == "SSL_CERT_DIR" or Path(path).is_dir() else "cafile": path
         for name, path in named.items()

@@ -17,17 +17,18 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import httpcore
 
 from ..addresses import DEFAULT_PORTS, is_inside, is_private, is_this_machine
 from ..errors import CometError, ConfigurationError
 from ..protocol import decisions
 from ..text import clean
-from ._httpx import httpx
 from .proxy import SETTING, environment_proxy, parse_proxy
+from .sockets import connect
 from .tls import context_for_servers, tls_error, tls_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 
     from ..addresses import PictureURL
     from ..request import WireRequest
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 USER_AGENT = "comet_magic"
 PAGE_TIMEOUT = 30.0  # seconds of silence of a page that costs nothing
 _HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
+# what needs no encoding, and has no step upwards in it
+_PLAIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/(?!\.\.?(?:/|$))[A-Za-z0-9?=&%._~!$'()*+,;:@-]*)*")
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, reads none
 log = logging.getLogger("comet_magic")
 
@@ -50,8 +53,25 @@ class _Clean(logging.Filter):
         return True
 
 
-for _name in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "proxy", "socks"))):
-    logging.getLogger(_name).addFilter(_Clean())
+for _name in ("connection", "http11", "proxy", "socks"):
+    logging.getLogger(f"httpcore.{_name}").addFilter(_Clean())
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer, whose body is still unread; names of headers are in lower case."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    _answer: httpcore.Response
+
+    def aiter_raw(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, not decoded."""
+        return self._answer.aiter_stream()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._answer.aclose()
 
 
 class Connection:
@@ -69,56 +89,96 @@ class Connection:
     async def send(
         self,
         method: str,
-        url: httpx.URL | str,
+        url: httpcore.URL,
         headers: Mapping[str, str],
         *,
-        content: Mapping[str, Any] | None = None,
-        sign: Callable[[httpx.Request], None] | None = None,
+        content: bytes | AsyncIterable[bytes] | None = None,
+        sign: Callable[[httpcore.Request], None] | None = None,
         silence: float | None = None,
         progress: SendProgress | None = None,
-        **extensions: Any,
-    ) -> httpx.Response:
+        server_name: str | None = None,
+    ) -> Response:
         """Send once; the answer's body is still unread.
 
-        `content` is the body under the library's own names; `sign` puts the key into the request; `silence` is how many
-        seconds the answer may be silent.
+        `sign` puts the key into the request; `silence` is how many seconds the answer may be silent; `server_name` is
+        the name on the certificate, if it is not the host.
 
         Raises:
             ProxyFault: the proxy did not lead to the server.
         """
         progress = progress or SendProgress()
         times = {"connect": self._connect_timeout, "read": silence, "write": None, "pool": None}
-        request = httpx.Request(
-            method,
-            url,
-            headers={**headers, **_HEADERS},
-            extensions={"timeout": times, "trace": progress.trace, **extensions},
-            **(content or {}),
-        )
+        extensions: dict[str, Any] = {"timeout": times, "trace": progress.trace}
+        if server_name is not None:
+            extensions["sni_hostname"] = server_name
+        named: Mapping[Any, Any] = {"Host": netloc(url), **headers, **_HEADERS}
+        request = httpcore.Request(method, url, headers=named, content=content, extensions=extensions)
         if sign is not None:
             sign(request)
-        transport = httpx.AsyncHTTPTransport(
-            verify=self._context,
-            trust_env=False,
-            proxy=self._proxy.for_httpx(self._context) if self._proxy else None,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
-        )
         if self._proxy is None:
-            return await transport.handle_async_request(request)
+            answer = await (await self._connected(url, server_name)).handle_async_request(request)
+        else:
+            answer = await self._through(self._proxy, request, progress)
+        return Response(answer.status, _texts(answer.headers), answer)
+
+    async def _connected(self, url: httpcore.URL, server_name: str | None) -> httpcore.AsyncHTTP11Connection:
+        host = url.host.decode("ascii")
+        stream = await connect(host, url.origin.port, self._connect_timeout)
+        if url.scheme == b"https":
+            try:
+                await stream.start_tls(self._context, server_name or host, self._connect_timeout)
+            except BaseException:
+                await stream.aclose()
+                raise
+        return httpcore.AsyncHTTP11Connection(url.origin, stream)
+
+    async def _through(
+        self, proxy: Proxy, request: httpcore.Request, progress: SendProgress
+    ) -> httpcore.Response:
         try:
             with anyio.fail_after(self._connect_timeout) as progress.patience:
-                return await transport.handle_async_request(request)
-        except _proxy_faults(self._proxy) as fault:
+                return await proxy.pool(self._context).handle_async_request(request)
+        except _proxy_faults(proxy) as fault:
             if progress.led_on:
                 raise
-            raise ProxyFault(self._proxy, fault) from fault
+            raise ProxyFault(proxy, fault) from fault
         finally:
             if progress.to_proxy is not None and not progress.led_on:
                 with anyio.CancelScope(shield=True):
                     await progress.to_proxy.aclose()
 
 
-class ProxyFault(httpx.ProxyError):
+def netloc(url: httpcore.URL) -> str:
+    """Host and port as the header `Host` names them; the port is left out if it is the scheme's."""
+    host = url.host.decode("ascii")
+    shown = f"[{host}]" if ":" in host else host
+    return shown if url.port in (None, DEFAULT_PORTS[url.scheme.decode()]) else f"{shown}:{url.port}"
+
+
+def _texts(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as texts, names in lower case; those of one name are joined."""
+    texts: dict[str, str] = {}
+    for name, value in headers:
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            text = value.decode("latin-1")
+        key = name.decode("latin-1").lower()
+        texts[key] = f"{texts[key]}, {text}" if key in texts else text
+    return texts
+
+
+def url_of(text: str) -> httpcore.URL:
+    """An address in its parts; names of other scripts and unusual signs are encoded."""
+    if _PLAIN.fullmatch(text):
+        return httpcore.URL(text)
+    from ._httpx import httpx
+
+    url = httpx.URL(text)
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+class ProxyFault(httpcore.ProxyError):
     """A proxy did not lead to the server, so nothing of the request went there.
 
     Attributes:
@@ -128,7 +188,7 @@ class ProxyFault(httpx.ProxyError):
     """
 
     def __init__(self, proxy: Proxy, fault: BaseException) -> None:
-        said = str(fault) if isinstance(fault, httpx.ProxyError) else ""
+        said = str(fault) if isinstance(fault, httpcore.ProxyError) else ""
         super().__init__(clean(said or type(fault).__name__, limit=120))
         self.proxy = proxy
         self.answered = bool(said)
@@ -195,8 +255,10 @@ def _warn_of_clear_text(origin: str) -> None:
     )
 
 
-def _form(wire: WireRequest, files: contextlib.ExitStack) -> dict[str, Any]:
-    """A form: the texts first, then the files, which are read while they are sent."""
+def _form(wire: WireRequest, files: contextlib.ExitStack) -> tuple[Mapping[str, str], AsyncIterable[bytes]]:
+    """The headers and the body of a form: the texts first, then the files, which are read while they are sent."""
+    from ._httpx import httpx
+
     texts: dict[str, list[str]] = {}
     for name, value in wire.fields:
         texts.setdefault(name, []).append(value)
@@ -204,7 +266,10 @@ def _form(wire: WireRequest, files: contextlib.ExitStack) -> dict[str, Any]:
         (field, (name, files.enter_context(picture.open()), picture.mime))
         for field, name, picture in wire.files
     ]
-    return {"data": texts, "files": opened}
+    form = httpx.Request("POST", "http://form", data=texts, files=opened)
+    del form.headers["Host"]
+    body: Any = form.stream
+    return form.headers, body
 
 
 class APITransport:
@@ -220,30 +285,29 @@ class APITransport:
     def __repr__(self) -> str:
         return f"APITransport({self._base.url})"
 
-    def _sign(self, request: httpx.Request, origin: str) -> None:
+    def _sign(self, request: httpcore.Request, origin: str) -> None:
         """The one place where the key is revealed: to a request of its own origin, in no variable of ours."""
-        url = request.url
-        port = url.port or DEFAULT_PORTS[url.scheme]
-        if f"{url.scheme}://{url.host}:{port}" != origin:
-            raise httpx.UnsupportedProtocol("the key belongs to another origin")
+        if _origin(request.url) != origin:
+            raise httpcore.UnsupportedProtocol("the key belongs to another origin")
         if self._base.auth == "api-key":
-            request.headers["api-key"] = self._secret.reveal()
+            request.headers.append((b"api-key", self._secret.reveal().encode("ascii")))
         else:
-            request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
+            request.headers.append((b"Authorization", f"Bearer {self._secret.reveal()}".encode("ascii")))
 
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str], *, with_key: bool, **more: Any
-    ) -> httpx.Response:
+    ) -> Response:
         """Send once. In the clear the connection goes to an address that was seen to be private, and to no other.
 
         Raises:
             ConfigurationError: the base URL is http, and its name has an address outside of private networks.
         """
-        place, origin = httpx.URL(url), self._base.origin
+        place, origin = url_of(url), self._base.origin
         if self._base.in_clear:
-            headers = {**headers, "Host": place.netloc.decode("ascii")}
-            place = place.copy_with(host=await self._private_address(place.host))
-            origin = f"http://{place.host}:{place.port or 80}"
+            headers = {**headers, "Host": netloc(place)}
+            host = await self._private_address(place.host.decode("ascii"))
+            place = httpcore.URL(scheme=b"http", host=host, port=place.port, target=place.target)
+            origin = _origin(place)
         sign = partial(self._sign, origin=origin) if with_key else None
         return await self._connection.send(method, place, headers, sign=sign, **more)
 
@@ -266,27 +330,39 @@ class APITransport:
         idempotency_key: str,
         silence: float | None,
         progress: SendProgress,
-    ) -> httpx.Response:
+    ) -> Response:
         """POST once; the answer's body is still unread."""
-        headers = {"Accept": accept, "Idempotency-Key": idempotency_key}
+        headers: Mapping[str, str]
+        content: bytes | AsyncIterable[bytes]
         with contextlib.ExitStack() as files:
+            if wire.json is None:
+                headers, content = _form(wire, files)
+            else:
+                content = wire.json
+                headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
             return await self._send(
                 "POST",
                 self._base.endpoint(wire.path),
-                headers if wire.json is None else {"Content-Type": "application/json", **headers},
+                {**headers, "Accept": accept, "Idempotency-Key": idempotency_key},
                 with_key=True,
-                content=_form(wire, files) if wire.json is None else {"content": wire.json},
+                content=content,
                 silence=silence,
                 progress=progress,
             )
 
-    async def get(self, url: str, *, with_key: bool, largest: int) -> tuple[httpx.Response, bytes]:
+    async def get(self, url: str, *, with_key: bool, largest: int) -> tuple[Response, bytes]:
         """GET a page of the API's own origin (a catalogue, a balance); at most `largest` bytes of it are read."""
         response = await self._send("GET", url, {"Accept": "*/*"}, with_key=with_key, silence=PAGE_TIMEOUT)
         try:
             return response, await body_of(response, largest)
         finally:
             await response.aclose()
+
+
+def _origin(url: httpcore.URL) -> str:
+    """Scheme, host and port of an address, as a base URL has them."""
+    port = url.port or DEFAULT_PORTS[url.scheme.decode()]
+    return f"{url.scheme.decode()}://{url.host.decode()}:{port}"
 
 
 def proxy_to(base: BaseURL) -> Proxy | None:
@@ -301,7 +377,7 @@ def proxy_to(base: BaseURL) -> Proxy | None:
 async def ask_without_key(base: BaseURL, path: str) -> int:
     """The status of a page, from a client without a key that follows nothing; its body is not read."""
     connection = Connection(base.url, proxy_to(base), 10.0)
-    response = await connection.send("GET", f"{base.origin}{path}", {"Accept": "*/*"}, silence=10.0)
+    response = await connection.send("GET", url_of(f"{base.origin}{path}"), {"Accept": "*/*"}, silence=10.0)
     await response.aclose()
     return response.status_code
 
@@ -332,9 +408,7 @@ class DownloadTransport:
         public = url.scheme == "https" and url.ip is None and not is_inside(url.host)
         return environment_proxy(url.url) if public else None
 
-    async def get(
-        self, url: PictureURL, host: str, accept: str, proxy: Proxy | None = None
-    ) -> httpx.Response:
+    async def get(self, url: PictureURL, host: str, accept: str, proxy: Proxy | None = None) -> Response:
         """GET once; the body is still unread.
 
         Args:
@@ -344,36 +418,32 @@ class DownloadTransport:
             proxy: the proxy, if there is one.
         """
         connection = Connection(f"{url.scheme}:", proxy, self._connect_timeout)
-        named, asked = (f"[{one}]" if ":" in one else one for one in (url.host, host))
-        # a tunnel's certificate is checked against the host that was asked for
-        checked = None if proxy else url.trusted or url.host
+        place = httpcore.URL(scheme=url.scheme, host=host, port=url.port, target=url.target)
+        named = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port)
         return await connection.send(
             "GET",
-            httpx.URL(scheme=url.scheme, host=asked, port=url.port, raw_path=url.target.encode("ascii")),
-            {
-                "Host": named if url.port == DEFAULT_PORTS[url.scheme] else f"{named}:{url.port}",
-                "Accept": accept,
-            },
-            sni_hostname=checked,
+            place,
+            {"Host": netloc(named), "Accept": accept},
+            # a tunnel's certificate is checked against the host that was asked for
+            server_name=None if proxy else url.trusted or url.host,
         )
 
 
 HTTPFault = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    httpx.StreamError,
-    OSError,
-)  # of the system, where it is not mapped
+    *(httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError),
+    *(httpcore.ProxyError, httpcore.UnsupportedProtocol),
+    OSError,  # of the system, where it is not mapped
+)
 
 
 def silent(fault: BaseException) -> bool:
     """Whether a fault is a silence that lasted too long."""
-    return isinstance(fault, httpx.TimeoutException)
+    return isinstance(fault, httpcore.TimeoutException)
 
 
 def unconnected(fault: BaseException) -> bool:
     """Whether no connection was made at all."""
-    return isinstance(fault, (httpx.ConnectError, httpx.ConnectTimeout))
+    return isinstance(fault, (httpcore.ConnectError, httpcore.ConnectTimeout))
 
 
 def error_of(fault: BaseException, progress: SendProgress, host: str) -> CometError:
@@ -417,7 +487,7 @@ def announced(headers: Mapping[str, str]) -> int:
     return int(length[:20]) if length.isascii() and length.isdigit() else 0
 
 
-async def body_of(response: httpx.Response, largest: int) -> bytes:
+async def body_of(response: Response, largest: int) -> bytes:
     """The raw body; of one that is longer than `largest` bytes, a piece more than that."""
     body = bytearray()
     async for piece in response.aiter_raw():

@@ -21,10 +21,8 @@ from .transport import HTTPFault, SendProgress, ask_without_key, error_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import httpx
-
     from ..settings import BaseURL
-    from .transport import APITransport
+    from .transport import APITransport, Response
 
 LASTS = 3600.0  # seconds a catalogue is kept
 NO_LIMIT = 100_000_000  # USD from which a limit means that there is none
@@ -129,7 +127,7 @@ async def _page(api: APITransport, url: str, *, with_key: bool) -> dict[str, Any
     raise problem
 
 
-def _document(response: httpx.Response, body: bytes, url: str) -> dict[str, Any]:
+def _document(response: Response, body: bytes, url: str) -> dict[str, Any]:
     if response.status_code != 200:
         raise refusal_of(response.status_code, dict(response.headers), body).with_facts(outcome="not_sent")
     try:
