@@ -17,6 +17,7 @@ from comet_magic.catalog import MODELS, model_table
 from comet_magic.notebook import flags
 from comet_magic.pipeline import cli as dataset_command
 from comet_magic.sandbox import serve
+from tests.benchmarks.quoted import figures, quoted, requoted
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -93,30 +94,8 @@ def test_the_prices_are_of_the_day_that_is_named(page: str) -> None:
 
 @pytest.mark.parametrize("page", [README, CHINESE], ids=["English", "Chinese"])
 def test_the_figures_are_those_of_the_benchmark(page: str) -> None:
-    load, jpeg = measured("%load_ext in a running kernel"), measured("one JPEG of 300 KB, base64")
-    shown = measured("show a PNG of 2 MB")
-    megabytes = [float(shown[who][-1].split()[-1]) for who in ("display(PIL)", "comet_magic")]
-    cpu = [float(jpeg[who][2]) for who in ("openai", "comet_magic", "comet_magic, archive on")]
-
-    cells = [cell for line in page.splitlines() if line.startswith("| ") for cell in line.split("|")[2:]]
-    assert re.findall(r"([\d.]+) (?:ms|MB)", " ".join(cells)) == [
-        *(f"{float(load[who][0]):.0f}" for who in ("openai", "comet_magic")),
-        *(f"{amount:.1f}" for amount in megabytes),
-        *(f"{time:.0f}" for time in cpu),
-    ]
-
-
-def measured(work: str) -> dict[str, list[str]]:
-    """What the benchmark printed for a piece of work: the cells behind each contender."""
-    found: dict[str, list[str]] = {}
-    current = ""
-    for line in RESULTS.splitlines():
-        if line.startswith("|"):
-            first, who, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-            current = first or current
-            if current == work:
-                found.setdefault(who, cells)
-    return found
+    assert quoted(page) == figures(RESULTS)
+    assert requoted(page, RESULTS) == page
 
 
 @pytest.mark.parametrize("page", [README, CHINESE], ids=["English", "Chinese"])

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -38,38 +38,33 @@ COLUMNS = ("wall ms", "CPU ms", "peak MB")
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: rounds (of slow things fewer), calls in a round, pictures in a batch, rows there before."""
+    """How much is measured.
+
+    Attributes:
+        rounds: of most work.
+        slow_rounds: of what takes long.
+        calls: in a round.
+        streams: in a round.
+        pictures: in a batch.
+        steps: rows of a table and of a longer one after it.
+        rows: that are there before, in steps.
+    """
 
     rounds: int = 5
+    slow_rounds: int = 3
     calls: int = 15
     streams: int = 4
     pictures: int = 400
-    waves: int = 3
-    in_flight: tuple[int, ...] = (1, 8, 32, 64, 128)
-    steps: tuple[int, int] = (2000, 8000)
-    rows: int = 2000
-    ledger: int = 100_000
-    slow_rounds: int = 3
-    whole_grid: bool = True
+    steps: tuple[int, int] = (1000, 3000)
+    rows: tuple[int, ...] = (1_000, 10_000, 100_000)
 
 
-QUICK = Scale(
-    2,
-    calls=3,
-    streams=2,
-    pictures=64,
-    waves=1,
-    steps=(64, 128),
-    rows=64,
-    ledger=10_000,
-    slow_rounds=1,
-    whole_grid=False,
-)
+QUICK = Scale(2, slow_rounds=1, calls=3, streams=2, pictures=128, steps=(64, 128), rows=(100, 1_000, 10_000))
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Someone who is measured; with `keeps` the pictures are decoded and written durably too."""
+    """Someone who is measured; with `keeps` the pictures are saved and synced too."""
 
     label: str
     peer: str
@@ -80,6 +75,7 @@ US = Contender("comet_magic", "comet_magic")
 US_ARCHIVED = Contender("comet_magic, archive on", "comet_magic", keeps=True)
 OPENAI = Contender("openai", "openai")
 PLAIN = (OPENAI, Contender("aiohttp", "aiohttp"), Contender("httpx", "httpx"))
+SAVING = (US_ARCHIVED, *(replace(one, keeps=True) for one in PLAIN))
 
 
 @dataclass(frozen=True)
@@ -96,11 +92,17 @@ class Aim:
 
 @dataclass(frozen=True)
 class Result:
-    """The samples of every contender for one kind of work, round by round."""
+    """The samples of every contender for one kind of work, round by round.
+
+    Attributes:
+        against: whose samples the ratios are to.
+        grows: how the cost should grow, such as "O(n)", where numbers of rows are compared instead of contenders.
+    """
 
     work: str
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     against: str = OPENAI.label
+    grows: str = ""
 
     def add(self, label: str, sample: Sample) -> None:
         self.samples.setdefault(label, []).append(sample)
@@ -280,9 +282,21 @@ def table(results: Iterable[Result]) -> str:
     return "\n".join(lines)
 
 
+def growth(results: Iterable[Result]) -> str:
+    """CPU milliseconds with each number of rows, and how often the first is in the last of them."""
+    grown = [result for result in results if result.grows]
+    sizes = list(grown[0].samples)
+    lines = [f"| what | grows as | {' | '.join(sizes)} | × |", f"|---|---|{'---:|' * (len(sizes) + 1)}"]
+    for result in grown:
+        times = [result.middle(size, "CPU ms") for size in sizes]
+        shown = [*(f"{number(time)} ms" for time in times), f"{times[-1] / times[0]:.1f}"]
+        lines.append(f"| {result.work} | {result.grows} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
 def aims(promises: Iterable[Aim], results: Sequence[Result]) -> str:
     """Each aim beside what this run measured for it."""
-    lines = ["| work | who | column | measured | aim |", "|---|---|---|---:|---|"]
+    lines = ["| work | who | column | measured | aim | held |", "|---|---|---|---:|---|---|"]
     by_work = {result.work: result for result in results}
     for aim in promises:
         result = by_work.get(aim.work)
@@ -290,5 +304,7 @@ def aims(promises: Iterable[Aim], results: Sequence[Result]) -> str:
             continue
         sign, of = "≥" if aim.at_least else "≤", f" of {aim.against}" if aim.against else ""
         value = result.ratio(aim.who, aim.column, aim.against) if of else result.middle(aim.who, aim.column)
-        lines.append(f"| {aim.work} | {aim.who} | {aim.column} | {number(value)} | {sign} {aim.most:g}{of} |")
+        held = value >= aim.most if aim.at_least else value <= aim.most
+        told = f"{number(value)} | {sign} {aim.most:g}{of} | {'held' if held else 'not held'}"
+        lines.append(f"| {aim.work} | {aim.who} | {aim.column} | {told} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a large table costs: planned, resumed, run, with large pictures in flight, and paced over two workers.
+"""What a table costs with large pictures in flight, and how well its pace is held over two workers.
 
 Each figure comes from a process of its own: `python -m tests.benchmarks.pipeline` answers one order per line.
 """
@@ -7,27 +7,19 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-from tests.benchmarks.harness import US, Aim, Bench, Process, Result, Scale
+from tests.benchmarks.harness import US, Aim, Bench, Process, Result
 from tests.benchmarks.worker import Sample, answer, forget_peak, memory
 
-PLAN, RESUME, AGAIN = "{:,} rows planned", "{:,} rows planned, all done", "{:,} rows run, all done"
 LARGE, LARGE_URL = "64 pictures of 2 MB in flight", "64 addresses of 2 MB in flight"
 PACED = "40 a second over two Dask workers"
-MANY = Scale().ledger
 IN_FLIGHT = 64
 PACE = 40
 AIMS = (
-    Aim(PLAN.format(MANY), "wall ms", 2000),
-    Aim(PLAN.format(MANY), "MB grown", 300),
-    Aim(RESUME.format(MANY), "wall ms", 1000),
-    Aim(RESUME.format(MANY), "MB grown", 300),
-    Aim(AGAIN.format(MANY), "MB grown", 300),
-    Aim(LARGE, "MB grown", 400),
-    Aim(LARGE_URL, "MB grown", 400),
+    Aim(LARGE, "MB grown", 100),
+    Aim(LARGE_URL, "MB grown", 100),
     Aim(PACED, "most in a second", 45),
 )
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -35,31 +27,20 @@ NOWHERE = "http://127.0.0.1:9/v1"
 
 def run(bench: Bench) -> list[Result]:
     """Every figure."""
-    rows, many, folder = bench.scale.rows, bench.scale.ledger, bench.new_folder()
-    large = {"rows": min(rows, 4 * IN_FLIGHT), "base_url": bench.base_url("png", delay=500)}
+    large = {"rows": min(bench.scale.pictures, 4 * IN_FLIGHT), "base_url": bench.base_url("large", delay=500)}
     orders: dict[str, dict[str, Any]] = {
-        PLAN.format(many): {"task": "planned", "rows": many},
-        RESUME.format(many): {"task": "planned", "rows": many, "folder": folder, "done": many},
-        AGAIN.format(many): {"task": "run_again", "rows": many, "folder": folder},
-        f"{rows:,} rows at 64 in flight, 50 ms": {
-            "task": "made",
-            "rows": rows,
-            "base_url": bench.base_url("jpeg", delay=50),
-        },
         LARGE: {"task": "made", **large},
-        LARGE_URL: {"task": "made", **large, "base_url": bench.base_url("png-url", delay=500)},
-        PACED: {"task": "paced", "seconds": 5 if bench.scale.whole_grid else 2},
+        LARGE_URL: {"task": "made", **large, "base_url": bench.base_url("large-url", delay=500)},
+        PACED: {"task": "paced", "seconds": bench.scale.rounds},
     }
-    asked(bench, {"task": "filled", "rows": many, "folder": folder})
     return [Result(work, {US.label: [asked(bench, order)]}) for work, order in orders.items()]
 
 
-def asked(bench: Bench, order: dict[str, Any]) -> Sample:
+def asked(bench: Bench, order: dict[str, Any], module: str = __name__) -> Any:
     """What a process of its own measures."""
     print(f"{order} ...", file=sys.stderr, flush=True)
-    with Process("tests.benchmarks.pipeline", env=bench.env) as process:
-        sample: Sample = process.ask({"folder": bench.new_folder(), **order})
-    return sample
+    with Process(module, env=bench.env) as process:
+        return process.ask({"folder": bench.new_folder(), **order})
 
 
 # --- in a process of its own
@@ -81,38 +62,6 @@ def measured(sample: Sample) -> Iterator[None]:
 
 def table(rows: int) -> list[dict[str, str]]:
     return [{"caption": f"prompt number {n} of a long table"} for n in range(rows)]
-
-
-def filled(folder: str, *, rows: int) -> Sample:
-    """A ledger in which a long table is done; nothing is measured."""
-    from tests.benchmarks.archive import fill
-
-    fill(Path(folder), rows, vendor="sandbox")
-    return {}
-
-
-def planned(folder: str, *, rows: int, done: int = 0) -> Sample:
-    """A plan of a long table, of which nothing or all is there."""
-    from comet_magic.pipeline import plan
-
-    prompts, sample = table(rows), Sample()
-    with measured(sample):
-        told = plan(prompts, folder, prompt="caption", base_url=NOWHERE)
-    if (told.done, told.to_generate) != (done, rows - done):
-        raise AssertionError(told)
-    return sample
-
-
-def run_again(folder: str, *, rows: int) -> Sample:
-    """A run of a long table that is there: every row looked up, index and metadata written."""
-    from comet_magic.pipeline import generate_dataset
-
-    prompts, sample = table(rows), Sample()
-    with measured(sample):
-        generate_dataset(
-            prompts, folder, prompt="caption", base_url=NOWHERE, api_key="sandbox", progress=False
-        )
-    return sample
 
 
 def made(folder: str, *, rows: int, base_url: str) -> Sample:
@@ -153,4 +102,4 @@ def paced(folder: str, *, seconds: int) -> Sample:
 
 
 if __name__ == "__main__":
-    answer({task.__name__: task for task in (filled, planned, run_again, made, paced)})
+    answer({task.__name__: task for task in (made, paced)})

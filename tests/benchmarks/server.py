@@ -68,9 +68,9 @@ def replies(port: int) -> dict[bytes, list[bytes]]:
     """Every reply by kind, each a list of pieces."""
     made: dict[bytes, list[bytes]] = {}
     for kind, form, grain, edge in (
-        ("png", "png", 0.08, EDGE),
-        ("jpeg", "jpeg", 0.18, EDGE),
-        ("small", "jpeg", 0.18, 128),
+        ("png", "png", 0.015, EDGE),
+        ("jpeg", "jpeg", 0.38, EDGE),
+        ("large", "png", 0.08, EDGE),
     ):
         file = io.BytesIO()
         picture(grain).resize((edge, edge)).save(file, form, quality=85)
@@ -131,7 +131,7 @@ async def serve(certificate: str) -> None:
     secure = await loop.create_server(Endpoint, "127.0.0.1", 0, backlog=1024, ssl=context)
     ports = [server.sockets[0].getsockname()[1] for server in (plain, secure)]
     Endpoint.replies = replies(ports[0])
-    sizes = {kind: len(Endpoint.replies[f"{kind}-file".encode()][0]) for kind in ("png", "jpeg")}
+    sizes = {kind: len(Endpoint.replies[f"{kind}-file".encode()][0]) for kind in ("png", "jpeg", "large")}
     print(json.dumps({"plain": ports[0], "tls": ports[1], "bytes": sizes}), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 

@@ -14,12 +14,10 @@ import os
 import random
 import sys
 import tempfile
-import threading
 import time
-from collections import defaultdict
 from pathlib import Path
 from statistics import median, quantiles
-from time import perf_counter, process_time, thread_time
+from time import perf_counter, process_time
 from typing import Any
 
 from tests.benchmarks.peers import PEERS, Peer, in_slots
@@ -53,68 +51,12 @@ def forget_peak() -> float:
     return memory()
 
 
-class Meter:
-    """Wall and CPU of named parts of our own work, each without the parts that it calls."""
-
-    def __init__(self) -> None:
-        self.wall: dict[str, float] = defaultdict(float)
-        self.cpu: dict[str, float] = defaultdict(float)
-        self._lock = threading.Lock()
-        self._nested = threading.local()
-
-    def metered(self, part: str, function: Any) -> Any:
-        @functools.wraps(function)
-        def call(*positional: Any, **named: Any) -> Any:
-            stack = self._nested.__dict__.setdefault("stack", [[0.0, 0.0]])
-            stack.append([0.0, 0.0])
-            wall, cpu = perf_counter(), thread_time()
-            try:
-                return function(*positional, **named)
-            finally:
-                wall, cpu = perf_counter() - wall, thread_time() - cpu
-                inner_wall, inner_cpu = stack.pop()
-                stack[-1][0] += wall
-                stack[-1][1] += cpu
-                with self._lock:
-                    self.wall[part] += wall - inner_wall
-                    self.cpu[part] += cpu - inner_cpu
-
-        return call
-
-    def watch(self) -> None:
-        """Meters the check, the files and the ledger wherever the package refers to them."""
-        from comet_magic import files, images
-        from comet_magic.archive import Archive
-
-        for name in ("claim", "received", "store", "settle"):
-            setattr(Archive, name, self.metered("ledger", getattr(Archive, name)))
-        parts = {images.check_picture: "check"}
-        parts |= {getattr(files, name): "file and fsync" for name in ("place", "write_whole")}
-        metered = {function: self.metered(part, function) for function, part in parts.items()}
-        for module in [module for name, module in sys.modules.items() if name.startswith("comet_magic")]:
-            for name, value in list(vars(module).items()):
-                if callable(value) and getattr(value, "__hash__", None) and value in metered:
-                    setattr(module, name, metered[value])
-
-
-@functools.cache
-def meter() -> Meter:
-    """The meter of this process, watching since the first question for it."""
-    made = Meter()
-    made.watch()
-    return made
-
-
 def calls(
-    *, name: str, base_url: str, folder: str | None, count: int, stream: bool = False
+    *, name: str, base_url: str, folder: str | None, count: int, stream: bool = False, pixels: bool = False
 ) -> dict[str, Sample]:
-    """Calls one after the other: the median wall and the mean CPU of one; ours by part too."""
+    """Calls one after the other: the median wall and the mean CPU of one."""
     contender = peer(name, base_url, folder)
-    call = contender.preview if stream else contender.one
-    parts = name == "comet_magic" and folder is not None
-    if parts:
-        meter().wall.clear()
-        meter().cpu.clear()
+    call = contender.preview if stream else contender.pixels if pixels else contender.one
     walls, previews = [], []
     cpu = process_time()
     for _ in range(count):
@@ -124,18 +66,7 @@ def calls(
         if stream:
             previews.append(preview)
     whole = {"wall ms": median(walls) * 1e3, "CPU ms": (process_time() - cpu) / count * 1e3}
-    first = {"first preview ms": median(previews) * 1e3} if stream else {}
-    return {"": whole | first} | (by_part(whole, count) if parts else {})
-
-
-def by_part(whole: Sample, count: int) -> dict[str, Sample]:
-    """What each part took, and what is left for the client: send, receive, base64."""
-    found = {
-        f": {part}": {"wall ms": wall / count * 1e3, "CPU ms": meter().cpu[part] / count * 1e3}
-        for part, wall in meter().wall.items()
-    }
-    rest = {column: value - sum(part[column] for part in found.values()) for column, value in whole.items()}
-    return {": send, receive, base64": rest} | found
+    return {"": whole | ({"first preview ms": median(previews) * 1e3} if stream else {})}
 
 
 def peak(*, name: str, base_url: str, folder: str | None, count: int) -> dict[str, Sample]:

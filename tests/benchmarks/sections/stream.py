@@ -2,18 +2,14 @@
 
 from tests.benchmarks.harness import PLAIN, US, Aim, Bench, Result
 
-PNG, JPEG = "stream, four PNG events at once", "stream, four JPEG events at once"
+STREAM = "stream, four events with a PNG of 2 MB at once"
 AIMS = (
-    Aim(PNG, "first preview ms", 0.3, against="openai"),
-    Aim(PNG, "CPU ms", 0.25, against="openai"),
+    Aim(STREAM, "first preview ms", 0.22, against="openai"),
+    Aim(STREAM, "CPU ms", 0.26, against="openai"),
 )
 
 
 def run(bench: Bench) -> list[Result]:
     """The first preview, the whole and the CPU."""
-    how = {"task": "calls", "stream": True, "count": bench.scale.streams}
-    works = {PNG: "png-stream", JPEG: "jpeg-stream"}
-    return [
-        bench.compare(work, (US, *PLAIN), base_url=bench.base_url(kind), **how)
-        for work, kind in works.items()
-    ]
+    url, count = bench.base_url("large-stream"), bench.scale.streams
+    return [bench.compare(STREAM, (US, *PLAIN), "calls", base_url=url, count=count, stream=True)]
