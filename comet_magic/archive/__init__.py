@@ -9,6 +9,7 @@ from .records import (
     CopyTaken,
     Entry,
     Held,
+    Measured,
     Orphan,
     Repair,
     Settled,

@@ -23,7 +23,19 @@ from .holdings import Holdings, holdings
 from .known_folders import known_folders
 from .ledger import Ledger
 from .process_lock import is_alive
-from .records import Claim, Copy, Entry, Held, Spend, StoredPicture, is_call, is_hash, is_input, is_place
+from .records import (
+    Claim,
+    Copy,
+    Entry,
+    Held,
+    Measured,
+    Spend,
+    StoredPicture,
+    is_call,
+    is_hash,
+    is_input,
+    is_place,
+)
 from .schema import IS_PICTURE, SUMS
 
 if TYPE_CHECKING:
@@ -320,6 +332,16 @@ class Reader:
         day = since.isoformat()[:10] if since else None
         rows = self._ledger.rows(query, {"vendor": vendor, "session": session, "day": day})
         return Spend(*rows[0]) if rows and rows[0][0] is not None else Spend()
+
+    def measured(self, vendor: str) -> dict[str, Measured]:
+        """By model, what the latest pictures of a vendor took: seconds of a call and bytes of a picture."""
+        query = """SELECT model, AVG(seconds), AVG(bytes) FROM (
+            SELECT model, seconds, (SELECT AVG(size) FROM pictures WHERE call = number AND path IS NOT NULL) AS bytes
+            FROM sound WHERE state = 'done' AND seconds IS NOT NULL AND vendor = ? ORDER BY number DESC LIMIT 1000)
+            GROUP BY model"""
+        return {
+            model: Measured(seconds, size) for model, seconds, size in self._ledger.rows(query, (vendor,))
+        }
 
     def spend_by(
         self, by: Literal["model", "day"] | None, vendor: str | None = None, since: date | None = None

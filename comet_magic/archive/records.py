@@ -67,6 +67,13 @@ def is_place(path: object) -> bool:
     return path == "" or is_name_inside(path)
 
 
+class Measured(NamedTuple):
+    """What the latest pictures of a model took: seconds of a call, and bytes of a picture if they are kept."""
+
+    seconds: float
+    bytes: float | None
+
+
 @dataclass(frozen=True)
 class Budget:
     """Limits on money in micro-USD, each for one vendor; None means no limit.

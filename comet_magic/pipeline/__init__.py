@@ -10,8 +10,9 @@ The ledger of the folder holds what was paid, its index the rows of the dataset 
 from __future__ import annotations
 
 from . import checks
+from .choice import Redo
 from .combine import product, sample
-from .dataset import DatasetOptions, Redo, agenerate_dataset, generate_dataset, plan
+from .dataset import DatasetOptions, agenerate_dataset, generate_dataset, plan
 from .dataset_plan import DatasetPlan
 from .report import Dataset, open_dataset
 from .row_index import Run

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CheckFunction = Callable[["Image", Mapping[str, Any]], Any]
-Checks = Literal["default"] | Callable[["Image"], Any] | list[Callable[["Image"], Any]]
+CheckName = Literal["default", "blank", "size", "duplicate", "near_duplicate", "dark", "blurred"]
+Checks = CheckName | Callable[["Image"], Any] | list[CheckName | Callable[["Image"], Any]]
 NEAR = 6  # bits of 64 in which near duplicates differ at most
 _FLAT = 8  # of 255; what JPEG makes of one colour differs by less
 _EDGE = 1024  # pixels; sharpness is measured at most at this size
@@ -172,6 +173,7 @@ near_duplicate = Check("near_duplicate", _NearDuplicates)
 dark = Check("dark", lambda: _darkness)
 blurred = Check("blurred", lambda: _blur)
 DEFAULT = (blank, size, duplicate, near_duplicate, dark, blurred)
+_NAMED = {"default": DEFAULT, **{check.name: (check,) for check in DEFAULT}}
 
 
 def checks_of(given: object) -> tuple[Check, ...]:
@@ -182,15 +184,16 @@ def checks_of(given: object) -> tuple[Check, ...]:
     """
     found: list[Check] = []
     for one in given if isinstance(given, (list, tuple)) else () if given is None else (given,):
-        if one == "default":
-            found += DEFAULT
+        if isinstance(one, str) and one in _NAMED:
+            found += _NAMED[one]
         elif isinstance(one, Check):
             found.append(one)
         elif callable(one):
             found.append(_own(one))
         else:
             raise InvalidRequestError(
-                f'check is {clean(one, limit=80)}; it must be "default", a function of a picture, or a list of these',
+                f"check is {clean(one, limit=80)}; it must be {', '.join(_NAMED)}, a function of a picture, or a list"
+                " of these",
                 param="check",
             )
     names = [check.name for check in found]

@@ -13,7 +13,8 @@ from ..money import parse_dollars
 from ..request import WireOptions
 from ..settings import Settings
 from ..text import clean
-from .dataset import REDO, generate_dataset, plan
+from .choice import REDO
+from .dataset import generate_dataset, plan
 from .expand import typed
 from .failures import FailurePolicy
 
@@ -47,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _quoting(parser, flag, generate_dataset, **more)
     _quoting(parser, "--price-per-image", Settings, metavar="USD")
     _quoting(parser, "--download-proxy", Settings, metavar="URL")
+    _quoting(
+        parser, "--check", generate_dataset, metavar="default|NAME,…", type=lambda names: names.split(",")
+    )
     parser.add_argument("--lenient", action="store_true", help="exit with 0 also if some rows are not done")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     of_rows = parser.add_argument_group("parameters of every row that does not say otherwise")
@@ -131,7 +135,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         if given[name] is not None:
             options[name] = parse_dollars(given[name], name=name) / 1_000_000
     for name in (
-        *("max_in_flight", "max_per_minute", "redo", "download_proxy"),
+        *("max_in_flight", "max_per_minute", "redo", "download_proxy", "check"),
         *("format", "encoding", "sep", "parameters", "preset", "sample_seed"),
     ):
         if given[name] is not None:

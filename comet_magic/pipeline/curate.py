@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from ..archive import Archive
 from ..errors import InvalidRequestError, SaveError
-from ..text import clean, counted
-from .rows import indexed_records, write_metadata
-from .values import plain
+from ..text import clean
+from .choice import chosen_rows
+from .rows import write_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ..protocol.decisions import RowStatus
     from .checks import Checks
+    from .choice import Which
     from .dataset import RetryOptions
 
-Which = int | Iterable[Any] | Callable[[Mapping[str, Any]], Any]
 _CONCERNED: dict[str, tuple[RowStatus, ...]] = {"reject": ("done",), "keep": ("done", "rejected")}
 
 
@@ -108,13 +108,11 @@ class Curated:
         return self
 
     def _decide(self, decision: Literal["reject", "keep"], which: Which, reason: str) -> Self:
-        chosen = _choice(which)
-        places: dict[tuple[str, int], str] = {}
-        place = -1
-        for place, (row, record) in enumerate(indexed_records(self.folder)):
-            if chosen(place, record) and record["outcome"] in _CONCERNED[decision]:
-                places[row.key, row.copy] = clean(reason, limit=400)
-        chosen.check_end(place + 1)
+        places = {
+            (row.key, row.copy): clean(reason, limit=400)
+            for row, record in chosen_rows(self.folder, which)
+            if record["outcome"] in _CONCERNED[decision]
+        }
         if places:
             archive = Archive(self.folder)
             try:
@@ -133,55 +131,3 @@ def _write_again(folder: Path) -> None:
     else:
         return
     raise SaveError(problem, outcome="not_sent", hint="The decision is kept; the next run writes the file.")
-
-
-class _Choice:
-    """Which rows are meant, by place or by what they hold."""
-
-    def __init__(self, function: Callable[[Mapping[str, Any]], Any] | None, values: list[Any]) -> None:
-        self._function = function
-        self._mask = values if values and all(isinstance(value, bool) for value in values) else None
-        self._places = set(values) if self._mask is None else set()
-
-    def __call__(self, place: int, record: Mapping[str, Any]) -> bool:
-        if self._function is not None:
-            return bool(self._function(record))
-        if self._mask is not None:
-            return place < len(self._mask) and self._mask[place]
-        return place in self._places
-
-    def check_end(self, rows: int) -> None:
-        """Refuse a mask of another length, and places that are not there."""
-        if self._mask is not None and len(self._mask) != rows:
-            raise InvalidRequestError(
-                f"the mask has {counted(len(self._mask), 'value')}; there are {counted(rows, 'row')}",
-                param="which",
-            )
-        if any(not 0 <= place < rows for place in self._places):
-            raise InvalidRequestError(
-                f"row {next(place for place in self._places if not 0 <= place < rows)} is not there; "
-                f"there are {counted(rows, 'row')}",
-                param="which",
-            )
-
-
-def _choice(which: Which) -> _Choice:
-    """The rows that are meant.
-
-    Raises:
-        InvalidRequestError: it is neither a mask nor places nor a function.
-    """
-    if callable(which):
-        return _Choice(which, [])
-    try:
-        values = [plain(value) for value in (which if isinstance(which, Iterable) else [which])]
-    except (TypeError, ValueError):
-        values = [None]
-    kinds = {type(value) for value in values}
-    if isinstance(which, (str, Mapping)) or not (kinds <= {bool} or kinds <= {int}):
-        raise InvalidRequestError(
-            f"the rows are given as {clean(type(which).__name__)}; give a mask of True and False for all rows, "
-            "places such as [0, 3], or a function of a row",
-            param="which",
-        )
-    return _Choice(None, values)

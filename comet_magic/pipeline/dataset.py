@@ -9,7 +9,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from ..archive import Reader
 from ..archive.process_lock import others_alive
@@ -30,6 +30,7 @@ from ..settings import (
 )
 from ..text import conceal_keys, counted
 from .checks import checks_of, look_through
+from .choice import RowsToRedo, rows_to_redo
 from .dataset_plan import DatasetPlan, tally
 from .dataset_run import DatasetRun
 from .expand import Expander
@@ -47,10 +48,8 @@ if TYPE_CHECKING:
 
     from ..request import ModelId, PresetName
     from .checks import Checks
+    from .choice import Again
     from .report import Dataset
-
-Redo = Literal["failed", "refused", "unknown"]
-REDO: tuple[Redo, ...] = get_args(Redo)
 
 
 class SourceOptions(TypedDict, total=False):
@@ -87,7 +86,7 @@ class RunOptions(PaceOptions, total=False):
     """What a run does with its rows."""
 
     dedupe: bool
-    redo: Redo | None
+    redo: Again | None
     append: bool
     replace: bool
 
@@ -112,6 +111,14 @@ def generate_dataset(
 ) -> Dataset:
     """Turn a table of prompts into a folder of pictures; run it again to go on where it ended.
 
+    What is sent when rows exist already, and what it costs:
+        by itself        rows that no run has ended, and new ones; nothing that exists is paid for again
+        redo=            only rows that ended without a picture; what is paid is fetched first, free
+        report.retry()   the same without the table
+        report.reroll()  one further picture for each row that was rejected; it is paid
+        append=True      new rows of this table; no row leaves the folder
+        replace=True     new rows; those that this table does not have leave, and their pictures stay on disk
+
     Every picture that exists is kept and never paid for again, however rows are added, removed or shuffled. Ten
     equal rows give ten pictures. A refused prompt costs one row. An interrupt (Ctrl-C, SIGTERM, SIGHUP) lets
     the calls in flight finish; a second one cancels them. `docker stop` kills after 10 s: give it `--stop-timeout 600`.
@@ -135,7 +142,9 @@ def generate_dataset(
 
     Options of the run:
         dedupe: equal rows share one picture.
-        redo: send only the rows that `failed`, were `refused`, or are `unknown`; the last may be billed twice.
+        redo: send only the rows that `failed`, were `refused`, or are `unknown`; the last may be billed twice. Rows
+            that are chosen (a list of places as in `report[0]`, a mask, a function of a row's mapping) are sent if they
+            ended in one of these ways.
         append: add rows and remove none, for a table that comes in parts: chunks one after the other, or halves in
             two processes. A row that is there already is not added again.
         replace: let rows go that this table does not have. Without it, up to 20 rows and one in ten may go because
@@ -282,7 +291,11 @@ def plan(
 
 def warn_of_billing_twice(job: DatasetJob) -> None:
     """Warn if calls of unknown outcome are sent again."""
-    bounds = [call.bound_micro for call in Reader(job.folder).uncertain()] if job.redo == "unknown" else []
+    if job.redo is None or "unknown" not in job.redo.statuses:
+        return
+    keys = None if job.redo.places is None else {key for key, _ in job.redo.places}
+    unknown = Reader(job.folder).uncertain()
+    bounds = [call.bound_micro for call in unknown if keys is None or call.key in keys]
     if bounds:
         calls = counted(len(bounds), "call of unknown outcome is", "calls of unknown outcome are")
         warnings.warn(
@@ -303,14 +316,12 @@ class RunSettings:
     """
 
     dedupe: bool = False
-    redo: Redo | None = None
+    redo: RowsToRedo | None = None
     append: bool = False
     replace: bool = False
     max_per_minute: float | None = None
 
     def __post_init__(self) -> None:
-        if self.redo is not None and self.redo not in REDO:
-            raise ConfigurationError(f"redo is {self.redo}; it must be {' or '.join(REDO)}")
         if self.append and self.replace:
             raise ConfigurationError("append adds rows and replace removes them; give one of the two")
         if self.max_per_minute is not None:
@@ -422,7 +433,7 @@ def job_of(
     check_names(options, (*DatasetOptions.__annotations__, "prompt", "cluster", "progress"))
     if "archive" in options:
         raise ConfigurationError("archive is not a setting of a dataset: its folder is its archive")
-    run = _those(RunSettings, options)
+    run = _those(RunSettings, options) | {"redo": rows_to_redo(options.get("redo"), folder)}
     RunSettings(**run)
     policy = FailurePolicy(**_those(FailurePolicy, options))
     client: Any = _those(ClientOptions, options)

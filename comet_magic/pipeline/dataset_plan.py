@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ..archive import Reader
 from ..errors import SourceError
 from ..files import from_here
-from ..money import Price, dollars, total, usd
+from ..money import NARROW, Price, dollars, total, usd
 from ..request import ImageRequest, RequestTemplate
+from ..tables import table
 from ..text import clean, counted
+from .forecast import LONGEST, Forecast, Kind, forecast, measured_at, size_text, time_text
 from .row_index import RowIndex
 from .rows import is_kept, should_send, status_of
 
@@ -51,6 +53,8 @@ class DatasetPlan:
         failing_micro: the most that those can cost, None if unknown.
         max_cost_micro: the limit, or None.
         leaving: rows of the folder that the table does not have; their pictures stay in the archive.
+        forecast: hours, disk, how many rows the budget buys, warnings.
+        in_flight: calls side by side.
     """
 
     rows: int = 0
@@ -71,6 +75,18 @@ class DatasetPlan:
     failing_micro: int | None = 0
     max_cost_micro: int | None = None
     leaving: int = 0
+    forecast: Forecast = field(default_factory=Forecast)
+    in_flight: int = 0
+
+    @property
+    def hours(self) -> float:
+        """How long the run will take."""
+        return self.forecast.seconds / 3600
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to read before the run."""
+        return self.forecast.warnings
 
     @property
     def at_risk_price(self) -> float | None:
@@ -87,20 +103,21 @@ class DatasetPlan:
         """The limit in USD, or None."""
         return usd(self.max_cost_micro)
 
-    def __str__(self) -> str:
-        pairs = [
+    def _lines(self) -> list[tuple[str, str]]:
+        lines = [
             ("rows", f"{self.rows:,}"),
             ("duplicates", f"{self.duplicates:,}"),
-            *([("nearly equal", f"{self.nearly_equal:,}")] if self.nearly_equal else []),
-            *([("parameters", ", ".join(self.parameters))] if self.parameters else []),
+            ("nearly equal", f"{self.nearly_equal:,}" if self.nearly_equal else ""),
+            ("parameters", ", ".join(self.parameters)),
             *(("adapted", f"{count:,}: {change}") for change, count in self.adapted.items()),
-            ("done", f"{self.done:,}"),
+            ("done", f"{self.done:,}, reused free" if self.done else "0"),
             *((name, f"{count:,}") for name, count in self.ended.items()),
             *(("invalid", f"{count:,}: {reason}") for reason, count in self.invalid.items()),
-            *([("leaving", f"{self.leaving:,}")] if self.leaving else []),
-            *([("to fetch", f"{self.to_fetch:,}, free")] if self.to_fetch else []),
+            ("leaving", f"{self.leaving:,}" if self.leaving else ""),
+            ("to fetch", f"{self.to_fetch:,}, free" if self.to_fetch else ""),
             ("to generate", f"{self.to_generate:,}"),
             ("price", str(self.price)),
+            *(self._forecast_lines() if self.to_generate else ()),
             (
                 "at risk",
                 f"at most {counted(self.at_risk, 'call')} if interrupted, {dollars(self.at_risk_micro)}",
@@ -109,13 +126,36 @@ class DatasetPlan:
                 "if all fail",
                 f"it ends after at most {counted(self.failing, 'call')}, {dollars(self.failing_micro)}",
             ),
+            ("max cost", self._limit()),
         ]
-        if self.max_cost_micro is not None:
-            pairs.append(("max cost", dollars(self.max_cost_micro)))
-        return "\n".join(f"{name:<13}{value}" for name, value in pairs)
+        return [(name, value) for name, value in lines if value]
 
-    def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
-        printer.text(str(self))
+    def _forecast_lines(self) -> Iterator[tuple[str, str]]:
+        expected = self.forecast
+        each = "measured" if expected.measured else f"not measured yet: up to {LONGEST:.0f} s a picture"
+        about = "about" if expected.measured else "at most about"
+        yield "time", f"{about} {time_text(expected.seconds)}, {self.in_flight} side by side ({each})"
+        yield "disk", f"about {size_text(expected.disk_bytes)}"
+
+    def _limit(self) -> str:
+        if self.max_cost_micro is None or self.forecast.affordable is None:
+            return "" if self.max_cost_micro is None else dollars(self.max_cost_micro)
+        few, more = self.forecast.affordable
+        rows = f"{few:,}" if more <= few * NARROW else f"{few:,} to {more:,}"
+        about = "all" if few == self.to_generate else f"about {rows} of"
+        return f"{dollars(self.max_cost_micro)}, buys {about} {counted(self.to_generate, 'row')}"
+
+    def __str__(self) -> str:
+        lines = [f"{name:<13}{value}" for name, value in self._lines()]
+        return "\n".join([*lines, *(f"Warning: {one}" for one in self.warnings)])
+
+    def __repr__(self) -> str:
+        return f"<DatasetPlan {self.rows} rows, {self.to_generate} to generate, {self.price}>"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        warnings = [f"Warning: {one}" for one in self.warnings]
+        html: str = table(("", ""), self._lines(), notes=warnings)["text/html"]
+        return {"text/html": html, "text/plain": str(self)}
 
 
 def too_many(leaving: int, standing: int) -> bool:
@@ -142,22 +182,25 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
     archive = Reader(job.folder)
     near = _NearRequests(job.folder, archive)
     count = done = to_fetch = nearly_equal = 0
-    to_send, ended, invalid = Counter[Price](), Counter[str](), Counter[str]()
+    to_send, ended, invalid = Counter[Kind](), Counter[str](), Counter[str]()
     with job.expander as expander:
         for batch, _ in job.source.batches(BATCH):
             rows = list(expander.read(batch))
             copies = archive.copies(row.key for row in rows if row.key)
             count += len(rows)
             for row in rows:
-                copy = copies.get((row.key, row.copy))
+                place = row.key, row.copy
+                copy = copies.get(place)
                 if row.template is None:
                     invalid[str(row.problem)] += 1
                 elif copy is not None and copy.outcome == "done":
                     done += 1
-                elif should_send(copy, job.redo) and copy is not None and is_kept(archive, copy):
+                elif should_send(place, copy, job.redo) and copy is not None and is_kept(archive, copy):
                     to_fetch += not row.shares_earlier
-                elif should_send(copy, job.redo):
-                    to_send[row.template.estimate(row.prompt)] += not row.shares_earlier
+                elif should_send(place, copy, job.redo):
+                    template = row.template
+                    kind = Kind(template.model, template.parameters, template.estimate(row.prompt))
+                    to_send[kind] += not row.shares_earlier
                     nearly_equal += near.add(row.template, row.prompt, row.key)
                 elif copy is not None:
                     ended[status_of(copy)] += 1
@@ -174,14 +217,30 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
         to_fetch=to_fetch,
         max_cost_micro=job.max_cost,
         leaving=leaving,
+        in_flight=job.in_flight,
+        forecast=_forecast(+to_send, job, archive),
         **_money(to_send, job),
     )
 
 
-def _money(to_send: Counter[Price], job: DatasetJob) -> dict[str, Any]:
-    prices = list(to_send.elements())
-    highest = max((price.high_micro or 0 for price in to_send), default=0)
-    unpriced = sum(many for price, many in to_send.items() if not price.known)
+def _forecast(to_send: Counter[Kind], job: DatasetJob, archive: Reader) -> Forecast:
+    vendor = job.base.vendor
+    left = None if job.max_cost is None else job.max_cost - archive.spend(vendor).bound_micro
+    known = measured_at(job.folder, vendor) if to_send else {}
+    return forecast(
+        to_send,
+        known,
+        in_flight=job.in_flight,
+        per_minute=job.max_per_minute,
+        left=left,
+        folder=job.folder,
+    )
+
+
+def _money(to_send: Counter[Kind], job: DatasetJob) -> dict[str, Any]:
+    prices = [kind.price for kind in to_send.elements()]
+    highest = max((kind.price.high_micro or 0 for kind in to_send), default=0)
+    unpriced = sum(many for kind, many in to_send.items() if not kind.price.known)
     at_risk = min(job.in_flight, len(prices))
     failing = job.policy.most_failing(len(prices), job.in_flight)
     return {

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
-    from .dataset import Redo, RetryOptions
+    from .choice import Again
+    from .dataset import RetryOptions
     from .rows import Kinds
 
 MOST_ON_A_SHEET = 64
@@ -249,7 +250,7 @@ class Dataset(Curated, Published):
 
     def retry(
         self,
-        status: Redo,
+        status: Again,
         *,
         cluster: Any = None,
         progress: bool = True,
@@ -258,7 +259,8 @@ class Dataset(Curated, Published):
         """Send the rows again that ended so; no table is needed. What is paid is fetched first, free.
 
         Args:
-            status: `failed`, `refused` or `unknown`; the last may be billed twice.
+            status: `failed`, `refused` or `unknown`; the last may be billed twice; or rows, as `redo` of
+                `generate_dataset` takes them.
             cluster: as of `generate_dataset`.
             progress: as of `generate_dataset`.
             **settings: of the client, `max_cost`, `max_per_minute` and `stop_after` too; what is not given is as it was

@@ -12,7 +12,7 @@ from ..errors import CometError, ConfigurationError, InvalidRequestError
 from ..request import ImageRequest, RequestTemplate
 from ..request.checks import check_names
 from ..text import clean
-from .dataset import Redo, RetryOptions, job_of, warn_of_billing_twice
+from .dataset import RetryOptions, job_of, warn_of_billing_twice
 from .dataset_run import DatasetRun
 from .expand import MOST_TEMPLATES, Expander, Row
 from .row_index import RowIndex, Run
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def retry_rows(
-    folder: Path, status: Redo, options: Mapping[str, Any], *, cluster: Any, progress: bool
+    folder: Path, status: Any, options: Mapping[str, Any], *, cluster: Any, progress: bool
 ) -> Dataset:
     """Send the rows of a dataset again that ended so. `Dataset.retry` explains the parameters."""
     check_names(options, RetryOptions.__annotations__)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..archive import Copy
     from ..images import Images, Picture
-    from .dataset import Redo
+    from .choice import RowsToRedo
     from .indexed_row import IndexedRow
     from .row_index import Run, RunState
 
@@ -54,14 +54,16 @@ _NOT_ENDED = frozenset({"open", "over_budget", "cancelled"})
 # --- status: decided from the ledger and the one decision table, without I/O
 
 
-def should_send(copy: Copy | None, redo: Redo | None) -> bool:
-    """Whether a run sends a row: one that no run has ended, or with `redo` only those that ended so."""
+def should_send(place: tuple[str, int], copy: Copy | None, redo: RowsToRedo | None) -> bool:
+    """Whether a run sends a row, by key and copy: one that no run has ended, or with `redo` only those in it."""
     if copy is None:
         return redo is None
     if copy.outcome == "open":  # its call is running, here or in another process
         return False
     status = status_of(copy)
-    return redo is None if status in _NOT_ENDED else status == redo
+    if redo is None:
+        return status in _NOT_ENDED
+    return status not in _NOT_ENDED and redo.has(status, place)
 
 
 def status_of(copy: Copy) -> RowStatus:

@@ -268,12 +268,13 @@ class Runner:
         copies = self._maker.archive.copies(row.key for row in rows if row.key)
         to_send: list[ToSend] = []
         for row in rows:
-            found = copies.get((row.key, row.copy))
+            place = row.key, row.copy
+            found = copies.get(place)
             if row.problem is not None:
                 self._settle(row, "over_budget" if row.template else "failed")
             elif row.shares_earlier:
                 self._settle(row, "equal")
-            elif should_send(found, self.job.redo):
+            elif should_send(place, found, self.job.redo):
                 to_send.append((row, found))
             else:
                 self._settle(row, _status_of(found))

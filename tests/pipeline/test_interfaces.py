@@ -18,7 +18,7 @@ import comet_magic.pandas
 from comet_magic.__main__ import main
 from comet_magic.archive import Spend
 from comet_magic.errors import InvalidRequestError
-from comet_magic.pipeline import DatasetOptions, progress
+from comet_magic.pipeline import DatasetOptions, open_dataset, progress
 from comet_magic.pipeline.progress import Bar, Display, Lines, Status, make_display
 from tests.pipeline.conftest import settings
 from tests.pipeline.maker import rows_of
@@ -125,6 +125,32 @@ def test_the_command_takes_the_parameters_of_pictures(
     assert command(table, *flags, "--dedupe", "--max-per-minute", "6000", "--quiet") == 0
     assert command(table, *flags, "--redo", "failed", "--quiet") == 0
     assert endpoint.paid == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        ("default", {"blank", "size", "duplicate", "near_duplicate", "dark", "blurred"}),
+        ("blank,dark", {"blank", "dark"}),
+    ],
+)
+def test_the_command_looks_at_the_pictures_that_it_made(
+    names: str, columns: set[str], table: Path, tmp_path: Path
+) -> None:
+    assert command(table, "--check", names, "--quiet") == 0
+
+    found = {name for record in open_dataset(tmp_path / "out").records() for name in record}
+    assert {name for name in found if name.startswith("check_")} - {"check_error"} == {
+        f"check_{name}" for name in columns
+    }
+
+
+def test_the_command_refuses_a_check_that_is_not_there_and_sends_nothing(
+    table: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(table, "--check", "bright") == 2
+    assert "check is bright; it must be default, blank" in capsys.readouterr().err
+    assert endpoint.paid == 0
 
 
 def test_the_command_says_how_a_table_is_read(

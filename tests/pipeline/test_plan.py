@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from comet_magic.archive import Reader
 from comet_magic.errors import ConfigurationError
 from comet_magic.money import Price
 from comet_magic.pipeline import DatasetPlan, plan
 from comet_magic.request import ImageRequest
+from tests.pipeline.endpoint import PICTURE
 from tests.pipeline.maker import rows_of
 
 if TYPE_CHECKING:
@@ -77,7 +80,82 @@ def test_a_plan_shows_itself_as_a_short_table(tmp_path: Path) -> None:
     assert "rows         3\n" in text
     assert "invalid      1: prompt is empty" in text
     assert "price        $0.08\n" in text
-    assert text.endswith("max cost     $1.00")
+    assert text.endswith("max cost     $1.00, buys all 2 rows")
+
+
+def test_a_notebook_shows_the_plan_as_a_table_with_its_warnings(tmp_path: Path) -> None:
+    told = plan(["a <b>", ""], tmp_path / "set", model="gpt-image-2", max_cost=1.0)
+    bundle = told._repr_mimebundle_()
+
+    assert bundle["text/plain"] == str(told)
+    assert bundle["text/html"].count("<tr>") == len(str(told).splitlines()) - 1
+    assert "<div>Warning: quality and size are not set in 1 row" in bundle["text/html"]
+
+
+def test_an_open_quality_is_warned_of_with_its_range(tmp_path: Path) -> None:
+    told = plan(["a"] * 3, tmp_path / "set", model="gpt-image-2", size="1024x1024")
+    low, high = (
+        plan(["a"], tmp_path / "set", model="gpt-image-2", size="1024x1024", quality=quality).price.high_micro
+        for quality in ("low", "high")
+    )
+
+    (warning,) = told.warnings
+    assert warning.startswith("quality is not set in 3 rows: a picture costs $0.0")
+    assert warning.endswith("-fold range")
+    assert low
+    assert high
+    assert high > 2 * low
+    assert plan(["a"], tmp_path / "set", model="gpt-image-2", size="1024x1024", quality="low").warnings == ()
+
+
+def test_what_a_budget_buys_counts_what_is_spent(
+    make: Callable[..., Any], endpoint: Endpoint, tmp_path: Path
+) -> None:
+    make(rows_of(2))
+    options = {"base_url": endpoint.base_url, **MODEL}
+
+    def told(max_cost: float) -> DatasetPlan:
+        return plan(rows_of(12), tmp_path / "dataset", max_cost=max_cost, **options)
+
+    assert told(0.20).forecast.affordable == (3, 3)
+    assert "max cost     $0.20, buys about 3 of 10 rows" in str(told(0.20))
+    assert told(0.08).forecast.affordable == told(0.01).forecast.affordable == (0, 0)
+    assert told(9.0).forecast.affordable == (10, 10)
+
+
+def test_hours_and_disk_come_from_what_was_measured_and_say_if_nothing_was(
+    make: Callable[..., Any], endpoint: Endpoint, tmp_path: Path
+) -> None:
+    def told(**options: Any) -> DatasetPlan:
+        given = {"base_url": endpoint.base_url, **MODEL, **options}
+        return plan(rows_of(40), tmp_path / "dataset", **given)
+
+    before = told()
+    report = make(rows_of(4))
+    (measured,) = Reader(report.folder).measured("sandbox").values()
+    after = told()
+
+    assert "not measured yet: up to 120 s a picture" in str(before)
+    assert before.hours == pytest.approx(40 * 120 / 8 / 3600)
+    assert "8 side by side (measured)" in str(after)
+    assert after.hours == pytest.approx(36 * measured.seconds / 8 / 3600)
+    assert after.forecast.disk_bytes == 36 * len(PICTURE)
+    assert told(max_in_flight=2).hours == pytest.approx(4 * after.hours)
+    assert told(max_per_minute=6).hours == pytest.approx(0.1)
+
+
+def test_a_retired_model_a_small_disk_and_an_unknown_price_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = SimpleNamespace(free=1_000_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: small)
+    rows = [{"prompt": "a", "model": "dall-e-2"}, {"prompt": "b", "model": "unheard-of"}]
+
+    warnings = "\n".join(plan(rows, tmp_path / "set").warnings)
+
+    assert "dall-e-2, of 1 row, was retired on 20" in warnings
+    assert "the price of 1 row is unknown; give price_per_image" in warnings
+    assert "the disk has 1.0 MB left, and the pictures need 4.0 MB" in warnings
 
 
 def test_another_vendor_is_another_picture(make: Callable[..., Any], tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -95,6 +95,62 @@ def test_looking_at_whole_pictures_writes_nothing(make: Make) -> None:
     assert report.verify()
     assert (report.folder / "ledger.sqlite").stat().st_mtime_ns == before
     assert not (report.folder / "owners").exists() or not list((report.folder / "owners").iterdir())
+
+
+ENDED = ["one", "REFUSE a", "WRONG b", "LOST c", "REFUSE d"]
+
+
+@pytest.mark.parametrize(
+    ("redo", "prompts"),
+    [
+        ([1, 0], {"REFUSE a"}),
+        ([False, False, True, False, True], {"WRONG b", "REFUSE d"}),
+        (lambda row: row["outcome"] == "refused" and "d" in row["prompt"], {"REFUSE d"}),
+        (["refused", "failed"], {"REFUSE a", "WRONG b", "REFUSE d"}),
+        (lambda row: False, set()),
+    ],
+    ids=["places", "a mask", "a function", "statuses", "none"],
+)
+def test_redo_takes_rows_and_sends_of_them_those_without_a_picture(
+    redo: Any, prompts: set[str], make: Make, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    make(ENDED)
+    asked = len(endpoint.asked)
+    endpoint.forgiving = True
+    options = {"base_url": endpoint.base_url, "model": "test-model", "price_per_image": 0.04}
+
+    assert plan([*ENDED, "new"], tmp_path / "dataset", redo=redo, **options).to_generate == len(prompts)
+    report = make([*ENDED, "new"], redo=redo)
+
+    assert {one.prompt for one in endpoint.asked[asked:]} == prompts
+    assert report.counts["done"] == 1 + len(prompts)
+
+
+def test_rows_that_are_chosen_are_sent_again_without_their_table(make: Make, endpoint: Endpoint) -> None:
+    report = make(ENDED)
+    endpoint.forgiving = True
+
+    with pytest.warns(UserWarning, match=r"1 call of unknown outcome is sent again .*\(\$0.04 at most\)"):
+        again = report.retry([3, 4], progress=False)
+
+    assert [record["outcome"] for record in again.records()] == ["done", "refused", "failed", "unknown", "done"]
+
+
+@pytest.mark.parametrize(
+    ("redo", "said"),
+    [([9], "row 9 is not there"), ([True], "the mask has 1 value"), ({"a": 1}, "give a mask")],
+)
+def test_rows_that_are_not_there_are_refused_before_anything_is_sent(
+    redo: Any, said: str, make: Make, endpoint: Endpoint
+) -> None:
+    make(ENDED)
+    asked = len(endpoint.asked)
+
+    with pytest.raises(InvalidRequestError, match=said) as caught:
+        make(ENDED, redo=redo)
+
+    assert caught.value.param == "redo"
+    assert len(endpoint.asked) == asked
 
 
 # --- without the table
