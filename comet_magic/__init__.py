@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .sandbox import start_sandbox
     from .spend_table import spend
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["AsyncClient", "Client", "ImageRequest", "Images", "__version__", "agenerate"]
 __all__ += ["agenerate_dataset", "compare", "edit", "generate", "generate_dataset", "generate_one", "history"]
 __all__ += ["checks"]

@@ -247,6 +247,39 @@ def test_a_dataset_of_0_1_is_read_and_finished_for_nothing(dataset: Path) -> Non
     assert Reader(dataset).spend() == Spend(spent_micro=48_000, calls=3)
 
 
+def test_what_0_1_made_is_found_reused_and_made_again_by_the_calls_of_today(old: Path) -> None:
+    picture = next(path for path in (old / "images").rglob("*.png") if "paper-boat" in path.name)
+    with (
+        Sandbox() as sandbox,
+        cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=old) as client,
+    ):
+        images = client.generate("a paper boat", model="dall-e-2", size="256x256", n=2, reuse=True)
+
+    assert sandbox.log == []
+    assert images.cost == 0.0
+    assert str(picture) in map(str, images.paths)
+    (found,) = cm.history("paper boat", archive=old)
+    assert (found.outcome, found.cost, len(found.pictures)) == ("done", 0.032, 2)
+    recipe = cm.recipe(picture, archive=old)
+    assert {name: recipe[name] for name in ("prompt", "model", "size")} == {
+        "prompt": "a paper boat",
+        "model": "dall-e-2",
+        "size": "256x256",
+    }
+
+
+def test_a_dataset_of_0_1_opens_with_its_rows_and_pictures(dataset: Path, tmp_path: Path) -> None:
+    report = cm.open_dataset(dataset)
+
+    assert report.counts["done"] == 2
+    assert report.cost == 0.032
+    assert [row["outcome"] for row in report] == ["done", "done", "failed"]
+    assert [image.size for image in report.images()] == [(256, 256)] * 2
+    assert report.to_frame()["cost"].sum() == pytest.approx(0.032)
+    report.export(tmp_path / "copy", format="folder")
+    assert len(list((tmp_path / "copy").rglob("*.png"))) == 2
+
+
 # --- version 2 ----------------------------------------------------------------------------------------
 
 
