@@ -15,7 +15,7 @@ from ..money import NARROW, Price, dollars, total, usd
 from ..request import ImageRequest, RequestTemplate
 from ..tables import table
 from ..text import clean, counted
-from .forecast import LONGEST, Forecast, Kind, forecast, measured_at, size_text, time_text
+from .forecast import LONGEST, Forecast, PriceGroup, forecast, measured_at, price_group, size_text, time_text
 from .row_index import RowIndex
 from .rows import is_kept, should_send, status_of
 
@@ -182,7 +182,7 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
     archive = Reader(job.folder)
     near = _NearRequests(job.folder, archive)
     count = done = to_fetch = nearly_equal = 0
-    to_send, ended, invalid = Counter[Kind](), Counter[str](), Counter[str]()
+    to_send, ended, invalid = Counter[PriceGroup](), Counter[str](), Counter[str]()
     with job.expander as expander:
         for batch, _ in job.source.batches(BATCH):
             rows = list(expander.read(batch))
@@ -198,9 +198,7 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
                 elif should_send(place, copy, job.redo) and copy is not None and is_kept(archive, copy):
                     to_fetch += not row.shares_earlier
                 elif should_send(place, copy, job.redo):
-                    template = row.template
-                    kind = Kind(template.model, template.parameters, template.estimate(row.prompt))
-                    to_send[kind] += not row.shares_earlier
+                    to_send[price_group(row.template, row.prompt)] += not row.shares_earlier
                     nearly_equal += near.add(row.template, row.prompt, row.key)
                 elif copy is not None:
                     ended[status_of(copy)] += 1
@@ -223,7 +221,7 @@ def tally(job: DatasetJob, *, shared: bool) -> DatasetPlan:
     )
 
 
-def _forecast(to_send: Counter[Kind], job: DatasetJob, archive: Reader) -> Forecast:
+def _forecast(to_send: Counter[PriceGroup], job: DatasetJob, archive: Reader) -> Forecast:
     vendor = job.base.vendor
     left = None if job.max_cost is None else job.max_cost - archive.spend(vendor).bound_micro
     known = measured_at(job.folder, vendor) if to_send else {}
@@ -237,7 +235,7 @@ def _forecast(to_send: Counter[Kind], job: DatasetJob, archive: Reader) -> Forec
     )
 
 
-def _money(to_send: Counter[Kind], job: DatasetJob) -> dict[str, Any]:
+def _money(to_send: Counter[PriceGroup], job: DatasetJob) -> dict[str, Any]:
     prices = [kind.price for kind in to_send.elements()]
     highest = max((kind.price.high_micro or 0 for kind in to_send), default=0)
     unpriced = sum(many for kind, many in to_send.items() if not kind.price.known)

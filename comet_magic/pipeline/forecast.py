@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..archive import Measured
+    from ..request import RequestTemplate
 
 # "Complex prompts may take up to 2 minutes": https://developers.openai.com/api/docs/guides/image-generation
 LONGEST = 120.0  # seconds of a picture of which nothing was measured
@@ -27,16 +28,21 @@ BYTES = 2_000_000  # of one; what a PNG of 1024x1024 mostly has
 WIDE = 2.0  # a price whose ends are farther apart has a warning
 
 
-class Kind(NamedTuple):
-    """What pictures to be paid for have in common."""
+class PriceGroup(NamedTuple):
+    """Pictures to be paid for that cost the same."""
 
     model: str
     parameters: str
     price: Price
 
 
+def price_group(template: RequestTemplate, prompt: str) -> PriceGroup:
+    """The group of a picture of this request."""
+    return PriceGroup(template.model, template.parameters, template.estimate(prompt))
+
+
 class Forecast(NamedTuple):
-    """What a run will take; nothing if it pays for nothing.
+    """What a run will take.
 
     Attributes:
         seconds: from its first call to its last, at the concurrency and pace of the run.
@@ -60,7 +66,7 @@ def measured_at(folder: Path, vendor: str) -> dict[str, Measured]:
 
 
 def forecast(
-    to_send: Counter[Kind],
+    to_send: Counter[PriceGroup],
     known: Mapping[str, Measured],
     *,
     in_flight: int,
@@ -92,7 +98,7 @@ def forecast(
     return Forecast(seconds, all(kind.model in known for kind in to_send), round(disk), affordable, warnings)
 
 
-def _affordable(to_send: Counter[Kind], left: int | None) -> tuple[int, int] | None:
+def _affordable(to_send: Counter[PriceGroup], left: int | None) -> tuple[int, int] | None:
     """How many rows the money buys if each costs the most, and if each costs the least."""
     many = to_send.total()
     if left is None or not many or not all(kind.price.known for kind in to_send):
@@ -103,7 +109,7 @@ def _affordable(to_send: Counter[Kind], left: int | None) -> tuple[int, int] | N
     return max(0, few), max(0, more)
 
 
-def _of_prices(to_send: Counter[Kind]) -> list[str]:
+def _of_prices(to_send: Counter[PriceGroup]) -> list[str]:
     """That a price is a wide range because a parameter is not set."""
     wide = [
         kind
@@ -123,7 +129,7 @@ def _of_prices(to_send: Counter[Kind]) -> list[str]:
     ]
 
 
-def _of_models(to_send: Counter[Kind]) -> list[str]:
+def _of_models(to_send: Counter[PriceGroup]) -> list[str]:
     rows = Counter[str]()
     for kind, count in to_send.items():
         rows[kind.model] += count

@@ -150,7 +150,9 @@ def test_a_column_of_the_source_keeps_its_values_beside_a_check_of_its_name(make
     assert isinstance(record["check_dark"], float)
 
 
-@pytest.mark.parametrize("given", ["bright", ["default", "blank"], 5, [checks.dark, "defaults"], [checks.dark, checks.dark]])
+@pytest.mark.parametrize(
+    "given", ["bright", ["default", "blank"], 5, [checks.dark, "defaults"], [checks.dark, checks.dark]]
+)
 def test_other_checks_are_refused_before_anything_is_sent(given, endpoint, make, tmp_path) -> None:
     with pytest.raises(InvalidRequestError, match="check"):
         make(TABLE, check=given)

@@ -133,7 +133,13 @@ def test_rows_that_are_chosen_are_sent_again_without_their_table(make: Make, end
     with pytest.warns(UserWarning, match=r"1 call of unknown outcome is sent again .*\(\$0.04 at most\)"):
         again = report.retry([3, 4], progress=False)
 
-    assert [record["outcome"] for record in again.records()] == ["done", "refused", "failed", "unknown", "done"]
+    assert [record["outcome"] for record in again.records()] == [
+        "done",
+        "refused",
+        "failed",
+        "unknown",
+        "done",
+    ]
 
 
 @pytest.mark.parametrize(
