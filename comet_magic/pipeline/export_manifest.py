@@ -68,6 +68,8 @@ class Manifest:
         unfinished: names of ours that may be missing, half written, or of an earlier export.
         form: `parquet`, `webdataset` or `folder`.
         splits: the names of the splits, none if there are none.
+        pictures: how they were made anew, for a person to read.
+        sample: names of some pictures of the dataset that are in it.
     """
 
     dataset: str
@@ -75,6 +77,8 @@ class Manifest:
     unfinished: set[str] = field(default_factory=set)
     form: str = ""
     splits: tuple[str, ...] = ()
+    pictures: str = ""
+    sample: tuple[str, ...] = ()
 
     def lists(self, name: str) -> bool:
         """Whether a file is ours."""
@@ -88,7 +92,8 @@ class Manifest:
         """
         told = {
             "comet_magic": "export", "version": VERSION, "dataset": self.dataset, "format": self.form,
-            "splits": list(self.splits), "complete": not self.unfinished,
+            "splits": list(self.splits), "pictures": self.pictures, "sample": list(self.sample),
+            "complete": not self.unfinished,
             "rows": sum(file.rows or 0 for file in self.files.values()),
             "files": [self.files[name].facts() for name in sorted(self.files)],
             "unfinished": sorted(self.unfinished),
@@ -137,7 +142,8 @@ def _parsed(text: bytes) -> Manifest | None:
         names = {*told["unfinished"], *(one["name"] for one in told["files"] if one["name"] not in files)}
         _check_names([*files, *names])
         splits = tuple(name for name in told["splits"] if name.isidentifier())
-        return Manifest(str(told["dataset"]), files, names, str(told["format"]), splits)
+        facts = str(told["dataset"]), files, names, str(told["format"]), splits
+        return Manifest(*facts, str(told["pictures"]), tuple(filter(is_name_inside, told["sample"])))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from ..archive import Reader
 from ..errors import BadImageError, TooLargeError
 from ..files import read_inside, without_split_words
-from .rows import indexed_records, input_columns, stored_name
-from .training import SUFFIXES
+from .rows import indexed_records, input_columns, read_records, stored_name
+from .training import SUFFIXES, PictureForm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
     from pathlib import Path
 
-    from .training import PictureForm, RowChoice, Splits
+    from .training import RowChoice, Splits
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -106,17 +106,10 @@ class Contents:
 
     def pictures(self, row: ChosenRow) -> Iterator[tuple[str, str]]:
         """Of each picture of a row the name that it will have, and a hash of what it is made of."""
-        for name in self._names(row.record):
+        for name in picture_names(row.record, self.inputs):
             own = name == row.record["file_name"]
             of = (row.facts["sha256"], self._told(row.facts)) if own else name
             yield self.name_of(name), fingerprint(of, repr(self.form))
-
-    def _names(self, record: MetadataRow) -> Iterator[str]:
-        if record["file_name"]:
-            yield record["file_name"]
-        for column in self.inputs:
-            value = record[column]
-            yield from filter(stored_name, value if isinstance(value, list) else [value])
 
     def name_of(self, name: str) -> str:
         """What a picture is called in an export: without words that `datasets` takes for a split's."""
@@ -129,7 +122,7 @@ class Contents:
         pictures: dict[str, MadePicture] = {}
         record = dict(row.record)
         try:
-            for name in self._names(record):
+            for name in picture_names(record, self.inputs):
                 told = row.facts if name == record["file_name"] else None
                 given = self.name_of(name)
                 pictures[given] = known(given) or self._made(name, told)
@@ -178,6 +171,35 @@ class _UnreadableError(Exception):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
+
+
+def picture_names(record: MetadataRow, inputs: Iterable[str]) -> Iterator[str]:
+    """The pictures of a row: what came out, and what went in."""
+    if record["file_name"]:
+        yield record["file_name"]
+    for column in inputs:
+        value = record[column]
+        yield from filter(stored_name, value if isinstance(value, list) else [value])
+
+
+def undecodable(folder: Path) -> Iterator[str]:
+    """The pictures of a dataset that cannot be decoded, each once.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    inputs, form = input_columns(folder), PictureForm()
+
+    def decode(name: str) -> str | None:
+        try:
+            form.made(read_inside(folder, name))
+        except (BadImageError, TooLargeError):
+            return name
+        return None
+
+    records = read_records(folder)
+    names = (name for record in records for name in picture_names(record, inputs))
+    return iter(dict.fromkeys(filter(None, in_threads(decode, names))))
 
 
 def fingerprint(*facts: Any) -> str:

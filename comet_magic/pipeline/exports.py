@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import groupby
+from random import Random
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from ..archive.known_folders import locked
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 Format = Literal["parquet", "webdataset", "folder"]
 SHARD_SIZE = 1000  # rows of the dataset that one file is for
 README = "README.md"
+SAMPLE = 8  # pictures that a card shows
+_UNNOTED = 64  # pictures of a folder that are written between two manifests
 
 
 class Exported(list[str]):
@@ -114,6 +117,24 @@ class _Planned(NamedTuple):
 
 
 @dataclass
+class Drawn:
+    """Some of the pictures that are exported, the same ones each time."""
+
+    names: list[str] = field(default_factory=list)
+    _met: int = 0
+    _random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 - for show
+
+    def add(self, name: str | None) -> None:
+        """Take a picture, perhaps, in the place of one taken before."""
+        if name is None:
+            return
+        self._met += 1
+        place = len(self.names) if len(self.names) < SAMPLE else self._random.randrange(self._met)
+        if place < SAMPLE:
+            self.names[place : place + 1] = [name]
+
+
+@dataclass
 class _Exporter:
     """One export. What is kept, written or ours is in `manifest`, which is written as the work goes on."""
 
@@ -126,6 +147,7 @@ class _Exporter:
     splits: tuple[str, ...] = ()
     order: list[str] = field(default_factory=list)
     written: int = 0
+    drawn: Drawn = field(default_factory=Drawn)
 
     def run(self) -> Exported:
         """Plan, write what has changed, remove what is not needed any more."""
@@ -160,6 +182,7 @@ class _Exporter:
         """
         former, sizes = self.former, self.place.sizes(planned.files)
         self.manifest = Manifest(former.dataset, form=self.form, splits=tuple(filter(None, self.splits)))
+        self.manifest.pictures, self.manifest.sample = str(self.contents.form), tuple(self.drawn.names)
         for name, of in planned.files.items():
             self.order.append(name)
             file = former.files.get(name)
@@ -222,6 +245,7 @@ class _Shards(_Exporter):
         blocks: dict[tuple[str, int], list[str]] = {}
         kinds: dict[str, Any] = {}
         for row in self._rows():
+            self.drawn.add(row.record["file_name"])
             kinds = widened(kinds, row.record)
             place = row.split, row.number // self.shard_size
             so_far = blocks.get(place, [""])
@@ -289,6 +313,7 @@ class _Folders(_Exporter):
         files: dict[str, str] = {}
         lines = {} if self.contents.splits.given else {"": ""}
         for row in self.contents.chosen():
+            self.drawn.add(row.record["file_name"])
             pictures = [(f"{_folder_of(row.split)}{name}", of) for name, of in self.contents.pictures(row)]
             files |= pictures
             lines[row.split] = fingerprint(lines.get(row.split), row.record, pictures)
@@ -314,7 +339,7 @@ class _Folders(_Exporter):
                 files[sample.split].write(metadata_line(sample.record, self.contents.inputs))
                 rows[sample.split] += 1
                 # After a kill, what was written since is written again; the manifest is long if there are many.
-                if self.written - since > max(self.shard_size, len(self.manifest.files) // 10):
+                if self.written - since > max(_UNNOTED, len(self.manifest.files) // 10):
                     self.manifest.write(self.place)
                     since = self.written
         for split, name in names.items():

@@ -60,7 +60,11 @@ class ParquetShard:
     def __init__(self, file: Any, kinds: dict[str, Any], inputs: Iterable[str]) -> None:
         self._inputs = tuple(inputs)
         self._schema = schema_of(kinds, self._inputs)
-        self._writer = parquet.ParquetWriter(file, self._schema, compression={"image.bytes": "none"})
+        # Pictures are neither alike, which a dictionary is for, nor to be pressed further.
+        words = [name for name in kinds if name not in self._inputs]
+        self._writer = parquet.ParquetWriter(
+            file, self._schema, compression={"image.bytes": "none"}, use_dictionary=words
+        )
         self._rows: list[dict[str, Any]] = []
         self._size = 0
 

@@ -1,8 +1,11 @@
-"""What leaves a dataset: exports for training."""
+"""What leaves a dataset: exports for training, their card, and the way to the Hub."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import tempfile
+from typing import TYPE_CHECKING, Any, cast
+
+from ..extras import load_extra
 
 if TYPE_CHECKING:
     import os
@@ -10,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .exports import Exported, Format
+    from .report import Dataset
     from .training import Crop, ImageFormat
 
 
@@ -17,6 +21,12 @@ class Published:
     """The part of a dataset's report that hands it to others."""
 
     folder: Path
+
+    def _undecodable(self) -> tuple[str, ...]:
+        """The names of the pictures, also such as went in, that cannot be decoded."""
+        from .export_rows import undecodable
+
+        return tuple(undecodable(self.folder))
 
     def export(
         self,
@@ -73,3 +83,74 @@ class Published:
         choice = RowChoice(where=wanted, columns=None if columns is None else tuple(columns))
         contents = Contents(self.folder, form, choice, Splits(split, split_by), embed)
         return export_dataset(to, contents, form=format, shard_size=shard_size)
+
+    def card(
+        self,
+        to: str | os.PathLike[str] | None = None,
+        *,
+        license: str | None = None,  # noqa: A002 - the word for it
+        title: str | None = None,
+        language: str | None = None,
+        about: str | None = None,
+        replace: bool = False,
+    ) -> str:
+        """Write a dataset card, README.md: contents, splits, models, prices, dates, how it was made, limits, a strip.
+
+        Args:
+            to: an export of this dataset, a folder or an address; None writes the card of the dataset's own folder.
+            license: its id on the Hub, such as `cc-by-4.0`; without one the card says "not set" and a warning comes.
+            title: of the dataset; by default the name of its folder.
+            language: of the prompts, such as `en`.
+            about: words of your own, as Markdown.
+            replace: whether to write over a README.md that was written or changed by hand.
+
+        Returns:
+            Where the README.md is.
+
+        Raises:
+            ConfigurationError: there is no export of this dataset, or a README.md of somebody's own.
+            SaveError: a file cannot be written.
+        """
+        from .card import Card, write_card
+
+        card = Card(title or self.folder.name, license, language, about)
+        return write_card(cast("Dataset", self), to, card, replace=replace)
+
+    def push_to_hub(
+        self,
+        name: str,
+        export: str | os.PathLike[str] | None = None,
+        *,
+        private: bool = True,
+        token: str | None = None,
+        license: str | None = None,  # noqa: A002 - the word for it
+    ) -> str:
+        """Upload an export and its card to the Hugging Face Hub, as a private dataset unless told otherwise.
+
+        Only files of the export, its manifest, README.md and the strip of the card are uploaded; each is compared
+        with its hash first. A public dataset of that name is not used unless `private=False` says so.
+
+        Args:
+            name: `name` or `owner/name`.
+            export: the folder of an export of this dataset; None makes one for this call: the rows that are done,
+                as parquet, with a card.
+            private: whether only its owner sees it.
+            token: of the Hub; None takes the one that `hf auth login` keeps.
+            license: for the card, if one is made here.
+
+        Returns:
+            The address of its page.
+
+        Raises:
+            ConfigurationError: `huggingface_hub` is not installed, or the name or the folder cannot be used.
+            SaveError: the Hub refuses, or cannot be reached.
+        """
+        from .hub import push_export
+
+        load_extra("huggingface_hub", "datasets")  # looked for before anything is exported
+        with tempfile.TemporaryDirectory() as folder:
+            if export is None:
+                export = folder
+                self.export(folder, format="parquet", where="done")
+                self.card(folder, license=license)
+            return push_export(self.folder, export, name, private=private, token=token)

@@ -85,20 +85,27 @@ class Verification:
         rows: of the dataset.
         missing: names of the files that are gone, relative to the folder.
         damaged: names of those that are not what was stored.
+        undecodable: names of those that are what was stored, and cannot be decoded; only if that was asked for.
     """
 
     rows: int
     missing: tuple[str, ...]
     damaged: tuple[str, ...]
+    undecodable: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return not (self.missing or self.damaged)
+        return not (self.missing or self.damaged or self.undecodable)
 
     def __str__(self) -> str:
         if self:
             return f"every picture of {counted(self.rows, 'row')} is what was stored"
-        names = clean(", ".join((*self.missing, *self.damaged)[:5]), limit=400)
-        return f"{len(self.missing)} missing, {len(self.damaged)} damaged; due again: {names}"
+        due, rotten = (
+            clean(", ".join(names[:5]), limit=400)
+            for names in ((*self.missing, *self.damaged), self.undecodable)
+        )
+        lines = [f"{len(self.missing)} missing, {len(self.damaged)} damaged; due again: {due}"] if due else []
+        lines += [f"{len(self.undecodable)} cannot be decoded: {rotten}"] if rotten else []
+        return "\n".join(lines)
 
 
 class Dataset(Curated, Published):
@@ -228,10 +235,13 @@ class Dataset(Curated, Published):
                 reasons[f"{group.error}{code}: {_IDS.sub('…', group.message or '')}"] += group.rows
         return dict(reasons.most_common())
 
-    def verify(self) -> Verification:
+    def verify(self, *, decode: bool = False) -> Verification:
         """Read every picture file and compare it with what was stored (sha256).
 
         Those that are missing or damaged are due again: their rows are open, and the next run fetches or makes them.
+
+        Args:
+            decode: whether to decode every picture too, several at once; those that cannot be are named.
 
         Raises:
             ConfigurationError: the ledger cannot be read, or written if any are due again.
@@ -243,7 +253,8 @@ class Dataset(Curated, Published):
         except OSError as error:
             problem = f"{clean(error.filename)} cannot be read: {error.strerror}"
         else:
-            return Verification(len(self), tuple(missing), tuple(damaged))
+            rotten = self._undecodable() if decode else ()
+            return Verification(len(self), tuple(missing), tuple(damaged), rotten)
         finally:
             archive.close()
         raise SaveError(problem, outcome="not_sent")

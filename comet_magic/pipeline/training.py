@@ -57,6 +57,15 @@ class PictureForm:
     def __bool__(self) -> bool:
         return self.size is not None or self.image_format is not None
 
+    def __str__(self) -> str:
+        edge = {"center": "cut to {0} x {0}", "pad": "padded to {0} x {0}", "none": "at most {0}"}[self.crop]
+        words = [f"{edge.format(self.size)} pixels"] if self.size else []
+        if self.image_format:
+            words.append(
+                self.image_format + (f" of quality {self.quality}" if self.image_format != "png" else "")
+            )
+        return ", ".join(words) or "as they came"
+
     def made(self, data: bytes, told: Mapping[str, Any] | None = None) -> tuple[bytes, int, int]:
         """A picture made anew, its width and height; every picture is decoded, also one that stays as it came.
 
@@ -102,21 +111,35 @@ class PictureForm:
 
     def _fitted(self, image: Image) -> Image:
         from PIL import ImageOps
-        from PIL.Image import Resampling
 
         assert self.size is not None  # noqa: S101 - the caller looked
         edge = self.size
-        if self.crop == "none":
-            image.thumbnail((edge, edge), Resampling.LANCZOS, reducing_gap=2.0)
-            return image
-        side = min(image.size) if self.crop == "center" else max(image.size)
-        width, height = (max(1, round(length * edge / side)) for length in image.size)
-        if self.crop == "pad":
-            image = image.resize((width, height), Resampling.LANCZOS, reducing_gap=2.0)
-            return ImageOps.pad(image, (edge, edge), color="white")
-        left, top = (image.width - side) / 2, (image.height - side) / 2
-        box = (left, top, left + side, top + side)
-        return image.resize((edge, edge), Resampling.LANCZOS, box, reducing_gap=2.0)
+        if self.crop == "center":
+            side = min(image.size)
+            left, top = (image.width - side) / 2, (image.height - side) / 2
+            return _resized(image, (edge, edge), (left, top, left + side, top + side))
+        scale = edge / max(image.size)
+        if self.crop == "pad" or scale < 1:
+            width, height = (max(1, round(length * scale)) for length in image.size)
+            image = _resized(image, (width, height), (0, 0, image.width, image.height))
+        return image if self.crop == "none" else ImageOps.pad(image, (edge, edge), color="white")
+
+
+def _resized(image: Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image:
+    """A part of a picture in another size.
+
+    Hamming is as good as bicubic at making pictures smaller, in half its time:
+    https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters-comparison-table
+    """
+    from PIL.Image import Resampling
+
+    smaller = size[0] < box[2] - box[0]
+    return image.resize(
+        size,
+        Resampling.HAMMING if smaller else Resampling.LANCZOS,
+        box,
+        reducing_gap=2.0 if smaller else None,
+    )
 
 
 @dataclass(frozen=True)

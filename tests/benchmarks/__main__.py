@@ -20,6 +20,7 @@ SECTIONS = {
     "memory": "tests.benchmarks.sections.memory",
     "display": "tests.benchmarks.sections.display",
     "dataset": "tests.benchmarks.pipeline",
+    "export": "tests.benchmarks.export",
     "growth": "tests.benchmarks.growth",
     "painter": "tests.benchmarks.painter",
 }
