@@ -20,6 +20,7 @@ import comet_magic as cm
 from comet_magic.errors import BudgetExceededError, ConfigurationError, InvalidRequestError
 from comet_magic.notebook.arguments import UsageError
 from comet_magic.notebook.as_code import request_code
+from tests.images_made import noise
 from tests.loopback import Head, LoopbackServer, header_block, read_head, until
 
 if TYPE_CHECKING:
@@ -148,6 +149,17 @@ def test_several_pictures_go_out_as_image_with_brackets_in_order(forms: Forms, t
     ]
 
 
+def test_large_pictures_arrive_whole_whatever_pieces_they_are_sent_in(forms: Forms, tmp_path: Path) -> None:
+    sizes = [(1100, 1000), (200, 100), (1500, 1400), (60, 50), (700, 500)]
+    sent = [noise("image/png", "RGB", size) for size in sizes]
+    with cm.Client(base_url=forms.base_url, api_key="k", archive=tmp_path) as client:
+        client.generate("both", image=sent, **LOW)
+
+    (_, _, files, body) = forms.seen[0]
+    assert sum(map(len, sent)) < len(body) < sum(map(len, sent)) + 4000
+    assert [file.read() for file in files.getlist("image[]")] == sent
+
+
 def test_extra_parameters_and_booleans_are_written_as_the_official_client_writes_them(
     forms: Forms, tmp_path: Path
 ) -> None:
@@ -164,6 +176,16 @@ def test_extra_parameters_and_booleans_are_written_as_the_official_client_writes
         "tags[]": ["a", "b"],
         "deep[inner][effort]": ["low"],
     }
+
+
+def test_a_name_that_holds_quotes_and_lines_adds_no_field(forms: Forms, tmp_path: Path) -> None:
+    name = 'a"; filename="b\r\n\r\nc'
+    with cm.Client(base_url=forms.base_url, api_key="k", archive=tmp_path) as client:
+        client.generate("x", image=square(), extra={name: 1})
+
+    (_, fields, files, _) = forms.seen[0]
+    assert {*fields} == {"prompt", "model", "size", 'a"; filename="b%0D%0A%0D%0Ac'}
+    assert [*files] == ["image"]
 
 
 def test_seedream_gets_its_pictures_as_data_in_json(client: cm.Client, sandbox: Any) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import pickle
+import random
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,8 @@ from PIL import Image, ImageCms, ImageDraw
 from comet_magic.errors import InvalidRequestError
 from comet_magic.images import prepare_inputs
 from comet_magic.images.masks import selected
-from comet_magic.request import requests_of
+from comet_magic.request import InputPicture, requests_of
+from tests import processes
 
 ORIENTATION, GPS = 0x0112, 0x8825
 
@@ -223,6 +228,136 @@ def test_a_large_picture_is_shrunk_to_what_the_model_uses_and_it_is_said_once() 
     assert [notice for notice in inputs.notices if "shrunk from 4000x2000" in notice] == list(inputs.notices)
     kept = prepare_inputs({"image": large, "resize": False}).images[0]
     assert (kept.width, kept.height) == (4000, 2000)
+
+
+def test_a_file_that_needed_no_change_is_not_decoded_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = file_of(scene(size=(99, 66)))
+    (tmp_path / "boat.png").write_bytes(data)
+    first = prepare_inputs({"image": data})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", refuse)
+    again = [prepare_inputs({"image": form}) for form in (data, bytearray(data), tmp_path / "boat.png")]
+
+    assert [(one.key, one.images[0].read()) for one in again] == [(first.key, data)] * 3
+    with pytest.raises(InvalidRequestError, match="it was decoded"):
+        prepare_inputs(
+            {"image": data, "model": "gpt-image-1.5"}
+        )  # which sees transparency: nothing is known for it
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_what_is_pasted_back_has_every_pixel_of_a_photo_that_is_encoded_anew(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    noise = Image.effect_noise((96, 64), 90).convert("RGB" if orientation > 1 else "CMYK")
+    data = file_of(noise, "JPEG", exif=exif)
+    upright = Image.open(io.BytesIO(data)).convert("RGB")
+    upright = upright.transpose(Image.Transpose.ROTATE_270) if orientation == 6 else upright
+
+    inputs = prepare_inputs({"image": data, "mask": (0, 0, 9, 9)})
+
+    assert inputs.images[0].mime == "image/jpeg"
+    assert inputs.original is not None
+    kept = Image.open(io.BytesIO(inputs.original.read()))
+    assert kept.convert("RGB").tobytes() == upright.tobytes()
+
+
+# --- where they wait
+
+
+def waiting(data: bytes) -> InputPicture:
+    return InputPicture.of(data, "image/png", (16, 16), "0" * 64)
+
+
+@pytest.fixture
+def many() -> list[bytes]:
+    """More bytes than wait in memory, of small and of large pictures."""
+    sizes = [1, 300_000, 3_000_000, 5_000_000] * 6
+    return [random.Random(number).randbytes(size) for number, size in enumerate(sizes)]
+
+
+def test_pictures_that_wait_are_read_as_they_were_wherever_they_wait(many: list[bytes]) -> None:
+    pictures = [waiting(data) for data in many]
+    del pictures[3::4]  # others take the place of none of them
+    pictures[3:3] = [waiting(data) for data in many[3::4]]
+    expected = [
+        *many[:3],
+        *many[3::4],
+        *(data for number, data in enumerate(many) if number > 3 and number % 4 != 3),
+    ]
+
+    assert [picture.read() for picture in pictures] == expected
+    copies: list[InputPicture] = pickle.loads(pickle.dumps(pictures))
+    assert [picture.read() for picture in copies] == expected
+    large = next(picture for picture, data in zip(pictures, expected, strict=True) if len(data) == 5_000_000)
+    with large.open() as one, large.open() as other:
+        assert one.read(9) == other.read(9) == large.read()[:9]
+        assert one.seek(-4, os.SEEK_END) == 4_999_996
+        assert (one.read(), one.read(), one.tell()) == (large.read()[-4:], b"", 5_000_000)
+        assert other.read(1_000_000) == large.read()[9:1_000_009]
+
+
+def test_without_a_disk_they_wait_in_memory(
+    many: list[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+
+    assert [picture.read() for picture in map(waiting, many * 2)] == many * 2
+
+
+def test_a_forked_child_and_its_parent_do_not_write_over_each_others_pictures() -> None:
+    output = processes.run("""
+import os, sys
+from comet_magic.request import InputPicture
+
+def waiting(mark):
+    return InputPicture.of(mark * 5_000_000, "image/png", (16, 16), "0" * 64)
+
+before = waiting(b"a")
+ready, go = os.pipe()
+child = os.fork()
+mine = waiting(b"b" if child else b"c")
+if child:
+    os.read(ready, 1)
+    assert os.waitpid(child, 0)[1] == 0
+else:
+    os.write(go, b"!")
+good = before.read() == b"a" * 5_000_000 and mine.read() == (b"b" if child else b"c") * 5_000_000
+if not child:
+    os._exit(not good)
+print(good)
+""")
+
+    assert output == "True\n"
+
+
+def test_a_killed_process_leaves_no_picture_in_the_folder_for_temporary_files(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    edge = 2000
+    pixels = Image.frombytes("RGB", (edge, edge), random.Random(1).randbytes(edge * edge * 3))
+    (tmp_path / "large.png").write_bytes(file_of(pixels, compress_level=0))
+    script = """
+import os, sys
+from comet_magic.images import prepare_inputs
+inputs = prepare_inputs({"image": [sys.argv[1]] * 3, "mask": (0, 0, 9, 9)})
+print(sum(len(picture.read()) for _, picture in inputs), flush=True)
+sys.stdin.read()
+"""
+    env = {**os.environ, "TMPDIR": str(temporary)}
+    with processes.start(script, tmp_path / "large.png", env=env) as process:
+        assert process.stdout is not None
+        held = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+
+    assert held > 30_000_000
+    assert list(temporary.iterdir()) == []
 
 
 # --- forms

@@ -23,6 +23,7 @@ from ..addresses import DEFAULT_PORTS, is_inside, is_private, is_this_machine
 from ..errors import CometError, ConfigurationError
 from ..protocol import decisions
 from ..text import clean
+from .form import form_of
 from .proxy import SETTING, environment_proxy, parse_proxy
 from .sockets import connect
 from .tls import context_for_servers, tls_error, tls_fault
@@ -255,23 +256,6 @@ def _warn_of_clear_text(origin: str) -> None:
     )
 
 
-def _form(wire: WireRequest, files: contextlib.ExitStack) -> tuple[Mapping[str, str], AsyncIterable[bytes]]:
-    """The headers and the body of a form: the texts first, then the files, which are read while they are sent."""
-    from ._httpx import httpx
-
-    texts: dict[str, list[str]] = {}
-    for name, value in wire.fields:
-        texts.setdefault(name, []).append(value)
-    opened = [
-        (field, (name, files.enter_context(picture.open()), picture.mime))
-        for field, name, picture in wire.files
-    ]
-    form = httpx.Request("POST", "http://form", data=texts, files=opened)
-    del form.headers["Host"]
-    body: Any = form.stream
-    return form.headers, body
-
-
 class APITransport:
     """Sends paid requests and reads free pages of the API's own origin, with the key."""
 
@@ -336,7 +320,7 @@ class APITransport:
         content: bytes | AsyncIterable[bytes]
         with contextlib.ExitStack() as files:
             if wire.json is None:
-                headers, content = _form(wire, files)
+                headers, content = form_of(wire, files)
             else:
                 content = wire.json
                 headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}

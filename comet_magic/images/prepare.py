@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+import sys
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..catalog import DEFAULT_MODEL, find
 from ..errors import InvalidRequestError
 from ..request import NO_INPUTS, InputPicture, Inputs, has_pictures
 from .masks import as_markup, as_mask, selected
-from .reading import GivenPicture, eight_bits, read_picture, readable, see_through
+from .reading import GivenPicture, content_of, eight_bits, label_of, open_content, readable, see_through
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from ..catalog.model import InputRules
 
 _LEAST_EDGE = 16  # pixels
-_MOST_HASHES = 10_000
-_AT_ONCE = 1 << 20  # bytes of pixels that are hashed at once
+_MOST_KNOWN = 10_000  # files
+_SMALL = 4 << 20  # bytes
+_AT_ONCE = 4 << 20  # bytes of pixels that are hashed at once
 
 
 def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
@@ -45,21 +48,16 @@ def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
         return NO_INPUTS
     given = list(_listed(options["image"]))
     fit = _Fit(rules, model.id, resize=options.get("resize") is not False)
-    most = rules.pixels if fit.resize else math.inf
-    first = read_picture(given[0], "image", most_pixels=most)
-    sent = [fit.prepare(first)]
-    notices = [sent[0].notice] if sent[0].notice else []
+    sent = [fit.prepare(value, number) for number, value in enumerate(given, 1)]
+    notices = [one.notice for one in sent if one.notice][:1]
     mask = markup = original = None
     if options.get("mask") is not None:
-        selection = selected(options["mask"], first.size)
+        selection = selected(options["mask"], sent[0].given)
         mask = fit.overlay(as_mask(selection), "mask")
-        original = _original(first) if sent[0].changed else None
+        original = fit.exactly().prepare(given[0]).picture if sent[0].changed else None
         notices += ["the mask is the first picture's"] if len(given) > 1 else []
     if options.get("markup") is not None:
-        markup = fit.overlay(as_markup(options["markup"], first.size), "markup")
-    del first  # one after the other: pixels take much more room than files
-    for number, value in enumerate(given[1:], 2):
-        sent.append(fit.prepare(read_picture(value, "image", number, most_pixels=most)))
+        markup = fit.overlay(as_markup(options["markup"], sent[0].given), "markup")
     images = tuple(one.picture for one in sent)
     return Inputs(images, mask, markup, original, options.get("paste_back") is not False, tuple(notices))
 
@@ -110,67 +108,105 @@ def _rules(model: Model, given: list[Any], options: Mapping[str, Any]) -> InputR
     return rules
 
 
-def _original(given: GivenPicture) -> InputPicture:
-    """Every pixel as it was given, the transparent ones too."""
-    image = _srgb(eight_bits(given.image))
-    return InputPicture.of(png_of(image), "image/png", image.size, pixel_hash(image), given.source)
-
-
 # --- fitting the model
 
 
 @dataclass(frozen=True)
 class _Sent:
-    """A prepared picture; `changed` if its pixels are not those that were given."""
+    """A prepared picture.
+
+    Attributes:
+        given: the size that it was given in.
+        changed: whether its pixels are not those that were given.
+        notice: what was changed, if the caller should know.
+    """
 
     picture: InputPicture
-    bytes: int
-    changed: bool
+    given: tuple[int, int]
+    changed: bool = False
     notice: str = ""
+
+
+class _SentAsItIs(NamedTuple):
+    """What is known of a file that needed no change; it is not decoded again."""
+
+    mime: str
+    size: tuple[int, int]
+    sha256: str
+
+
+_as_it_is: dict[tuple[str, _Fit], _SentAsItIs] = {}  # by the sha256 of the file, and what it was made to fit
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """Makes pictures fit one model."""
+    """Makes pictures fit one model; or, if it is exact, keeps every pixel, the transparent ones too."""
 
     rules: InputRules
     model: str
     resize: bool
+    exact: bool = False
 
-    def prepare(self, given: GivenPicture) -> _Sent:
+    def exactly(self) -> _Fit:
+        """The same without limits."""
+        rules = replace(self.rules, flatten=False, largest=sys.maxsize)
+        return _Fit(rules, self.model, resize=False, exact=True)
+
+    def prepare(self, value: Any, number: int = 0) -> _Sent:
         """The picture as it is sent."""
+        label = label_of("image", number)
+        found = content_of(value, label, "image")
+        source = _hash_of(found) if isinstance(found, bytes) else ""
+        known = _as_it_is.get((source, self))
+        if known is not None and isinstance(found, bytes):
+            return _Sent(InputPicture.of(found, known.mime, known.size, known.sha256, source), known.size)
+        most = self.rules.pixels if self.resize else math.inf
+        given = open_content(found, label, "image", most_pixels=most)
+        whole = given.data is found
+        del found  # pixels take much more room than files
         width, height = given.size
         if min(width, height) < _LEAST_EDGE:
-            said = f"{given.label} is {width}x{height}; it takes at least {_LEAST_EDGE} pixels a side"
+            said = f"{label} is {width}x{height}; it takes at least {_LEAST_EDGE} pixels a side"
             raise InvalidRequestError(said, param="image")
-        sent: _Sent = readable(lambda: self._as_it_is(given) or self._encoded(given), given.label, "image")
-        if sent.bytes > self.rules.largest:
-            said = f"{given.label} has {sent.bytes:,} bytes; {self.model} takes {self.rules.largest:,}"
-            raise InvalidRequestError(said, param="image", hint="Give a smaller picture.")
-        return sent
+        if readable(lambda: self._takes(given), label, "image"):
+            sent = readable(lambda: self._unchanged(given, source), label, "image")
+            if whole:
+                self._remember(source, sent.picture)
+            return sent
+        return readable(lambda: self._encoded(given, source), label, "image")
 
-    def _as_it_is(self, given: GivenPicture) -> _Sent | None:
-        """Its own bytes, if they need no change."""
+    def _remember(self, source: str, picture: InputPicture) -> None:
+        if len(_as_it_is) >= _MOST_KNOWN:
+            _as_it_is.clear()
+        facts = picture.mime, (picture.width, picture.height), picture.sha256
+        _as_it_is[source, self] = _SentAsItIs(*facts)
+
+    def _takes(self, given: GivenPicture) -> bool:
+        """Whether a picture is sent in its own bytes."""
         data, size = given.data, given.size
-        if data is None or len(data) > self.rules.largest or size != self._size(size):
-            return None
-        if not _is_plain(given, flatten=self.rules.flatten):
-            return None
-        sha256 = _pixel_hash_of(given)
-        return _Sent(InputPicture.of(data, given.mime, size, sha256, given.source), len(data), changed=False)
+        fits = data is not None and len(data) <= self.rules.largest and size == self._size(size)
+        return fits and _is_plain(given, flatten=self.rules.flatten)
 
-    def _encoded(self, given: GivenPicture) -> _Sent:
-        size, upright = self._size(given.size), _srgb(eight_bits(given.image))
+    def _unchanged(self, given: GivenPicture, source: str) -> _Sent:
+        data, image = cast("bytes", given.data), _opaque(given.load())
+        picture = InputPicture.of(data, given.mime, given.size, pixel_hash(image), source)
+        return _Sent(picture, given.size)
+
+    def _encoded(self, given: GivenPicture, source: str) -> _Sent:
+        size, upright = self._size(given.size), _srgb(eight_bits(given.load()))
         image = _flattened(upright) if self.rules.flatten else _opaque(upright)
-        notice = ""
+        changed, notice = image.mode != upright.mode, ""
         if size != given.size:
             image = image.resize(size, _filter(), reducing_gap=2.0)
             before, after = ("{}x{}".format(*each) for each in (given.size, size))
             notice = f"{given.label} was shrunk from {before} to {after}, all that {self.model} uses"
         photo = given.mime == "image/jpeg" or getattr(given.image, "format", "") in ("JPEG", "MPO")
-        data, mime = _file_of(image, photo=photo, largest=self.rules.largest)
-        sent = InputPicture.of(data, mime, size, pixel_hash(image), given.source)
-        return _Sent(sent, len(data), changed=image.mode != upright.mode or bool(notice), notice=notice)
+        data, mime = _file_of(image, photo=photo and not self.exact, largest=self.rules.largest)
+        if len(data) > self.rules.largest:
+            said = f"{given.label} has {len(data):,} bytes; {self.model} takes {self.rules.largest:,}"
+            raise InvalidRequestError(said, param="image", hint="Give a smaller picture.")
+        picture = InputPicture.of(data, mime, size, pixel_hash(image), source)
+        return _Sent(picture, given.size, changed or bool(notice) or mime == "image/jpeg", notice)
 
     def overlay(self, image: Image, name: str) -> InputPicture:
         """The mask or the markup, shrunk like the picture that it lies on."""
@@ -283,18 +319,22 @@ def png_of(image: Image) -> bytes:
 def pixel_hash(image: Image) -> str:
     """The sha256 of mode, size and pixels."""
     whole = hashlib.sha256(f"{image.mode} {image.width}x{image.height} ".encode())
-    rows = max(1, _AT_ONCE // (image.width * 4))  # all at once they would be here twice
+    rows = max(1, _AT_ONCE // (image.width * 4))  # all of a large picture would be here twice
     for top in range(0, image.height, rows):
-        whole.update(image.crop((0, top, image.width, min(top + rows, image.height))).tobytes())
+        box = 0, top, image.width, min(top + rows, image.height)
+        whole.update((image if box[3] - top == image.height else image.crop(box)).tobytes())
     return whole.hexdigest()
 
 
-_hashes: dict[str, str] = {}  # of pixels, by that of the bytes: it costs a decode
+_hashed: deque[tuple[bytes, str]] = deque(maxlen=4)  # files of the last calls
 
 
-def _pixel_hash_of(given: GivenPicture) -> str:
-    if given.source not in _hashes:
-        if len(_hashes) >= _MOST_HASHES:
-            _hashes.clear()
-        _hashes[given.source] = pixel_hash(_opaque(given.image))
-    return _hashes[given.source]
+def _hash_of(file: bytes) -> str:
+    """The sha256 of a file; of the same object again it is known."""
+    for known, sha256 in tuple(_hashed):
+        if known is file:
+            return sha256
+    sha256 = hashlib.sha256(file).hexdigest()
+    if len(file) <= _SMALL:  # it stays in memory
+        _hashed.append((file, sha256))
+    return sha256

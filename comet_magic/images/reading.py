@@ -5,7 +5,6 @@ It is turned upright, and keeps its own bytes, without metadata, if they can be 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 import os
@@ -43,27 +42,46 @@ class GivenPicture:
     label: str
     data: bytes | None = None
     mime: str = ""
-    source: str = ""
+    file: io.BytesIO | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         return self.image.size
 
+    def load(self) -> Image:
+        """The picture with its pixels; its file, which Pillow would keep, is let go of."""
+        self.image.load()
+        if self.file is not None:
+            self.file.close()
+        return self.image
 
-def read_picture(value: Any, param: str, number: int = 0, *, most_pixels: float = math.inf) -> GivenPicture:
-    """Open what was given, turned as its EXIF says; of one with more pixels than this the file is not kept."""
-    label = f"{param} {number}" if number > 1 else param
-    found = _content(value, label, param)
+
+def read_picture(value: Any, param: str, number: int = 0) -> GivenPicture:
+    """Open what was given, turned as its EXIF says."""
+    label = label_of(param, number)
+    return open_content(content_of(value, label, param), label, param)
+
+
+def label_of(param: str, number: int) -> str:
+    """What a picture is called: `image`, `image 2`."""
+    return f"{param} {number}" if number > 1 else param
+
+
+def open_content(
+    found: bytes | Image, label: str, param: str, *, most_pixels: float = math.inf
+) -> GivenPicture:
+    """Open what `content_of` gave; the bytes of a picture with more pixels than this are not kept."""
     if not isinstance(found, bytes):
         return GivenPicture(readable(lambda: _upright(found), label, param), label)
-    image, mime = _decoder(found, label, param), sniff(found) or ""
+    file = io.BytesIO(found)
+    image, mime = _decoder(file, label, param), sniff(found) or ""
     bare = _without_metadata(found, mime)
     if bare is not found:  # else it has no EXIF, which Pillow would decode the picture to look for
         whole, image = image, readable(lambda: _upright(image), label, param)
         bare = bare if image is whole else None
     if image.width * image.height > most_pixels:  # it is encoded anew, and room for both is a lot
         bare = None
-    return GivenPicture(image, label, bare, mime, hashlib.sha256(found).hexdigest())
+    return GivenPicture(image, label, bare, mime, file)
 
 
 def _upright(image: Image) -> Image:
@@ -82,7 +100,7 @@ def _without_metadata(data: bytes, mime: str) -> bytes | None:
         return None
 
 
-def _content(value: Any, label: str, param: str) -> bytes | Image:
+def content_of(value: Any, label: str, param: str) -> bytes | Image:
     """The bytes or the PIL picture behind what was given."""
     from PIL import Image
 
@@ -96,7 +114,7 @@ def _content(value: Any, label: str, param: str) -> bytes | Image:
     if isinstance(value, Mapping) and (
         value.get("bytes") or value.get("path")
     ):  # as in Hugging Face datasets
-        return _content(value.get("bytes") or value["path"], label, param)
+        return content_of(value.get("bytes") or value["path"], label, param)
     if hasattr(value, "__array_interface__") or hasattr(value, "__array__"):
         return _from_array(value, label, param)
     raise InvalidRequestError(f"{label} is of type {type(value).__name__}; it takes {_FORMS}", param=param)
@@ -134,10 +152,10 @@ def _from_array(value: Any, label: str, param: str) -> Image:
     raise InvalidRequestError(said, param=param)
 
 
-def _decoder(data: bytes, label: str, param: str) -> Image:
+def _decoder(file: io.BytesIO, label: str, param: str) -> Image:
     from PIL import Image
 
-    image: Image.Image = readable(lambda: Image.open(io.BytesIO(data), formats=_KINDS), label, param)
+    image: Image.Image = readable(lambda: Image.open(file, formats=_KINDS), label, param)
     if image.width * image.height > _MOST_PIXELS:
         raise InvalidRequestError(f"{label} is {image.width}x{image.height}; that is too large", param=param)
     return image

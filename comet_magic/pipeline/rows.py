@@ -153,8 +153,11 @@ class Kinds(NamedTuple):
 
 def _kinds(index: RowIndex, run: Run) -> Kinds:
     source: dict[str, Any] = {}
+    pictures, several = index.input_columns(run.number), set[str]()
     for columns in index.columns(run.number):
         source = widened(source, columns)
+        several |= {name for name in pictures if isinstance(columns.get(name), list)}
+    source |= {name: ["text"] for name in several}  # also if other rows have a single picture
     checks: dict[str, Any] = {}
     for facts in index.scores().values():
         checks = widened(checks, {name: one for name, one in facts.items() if one is not None})

@@ -135,13 +135,13 @@ def widened(kind: Any, value: Any) -> Any:
 
 
 def fitted(value: Any, kind: Any) -> Any:
-    """A value in its column's type: as text where that is text, with all fields where it is a mapping."""
+    """A value in its column's type: as text if that is text, with all fields of a mapping, in a list if it is one."""
     if value is None:
         return None
     if kind in ("text", {}):  # no format has a mapping without fields
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if isinstance(kind, list):
-        return [fitted(one, kind[0]) for one in value]
+        return [fitted(one, kind[0]) for one in (value if isinstance(value, list) else [value])]
     if isinstance(kind, dict):
         return {name: fitted(value.get(name), one) for name, one in kind.items()}
     return value

@@ -2,48 +2,142 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tempfile
+import threading
 import weakref
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from ..errors import InvalidRequestError
-from ..files import open_inside
+from ..files import open_inside, write_all
 from ..formats import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from typing import BinaryIO
 
-_IN_MEMORY = 256 * 1024  # bytes; a larger picture waits on disk until it is sent
+_SMALL = 4 << 20  # bytes; a larger picture waits on disk until it is sent
+_IN_MEMORY = 32 << 20  # bytes of all smaller ones; what is more waits on disk too
+_FULL = 32 << 20  # bytes of a file after which a new one is begun
 Role = Literal["image", "mask", "markup", "original"]
+
+
+class _SpoolFile:
+    """A file without a name that pictures share: it is gone with the last of them, or with the process, if killed."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it outlives this
+        self.size = 0
+        weakref.finalize(self, self._file.close)
+
+    def append(self, data: bytes) -> _Spooled:
+        """Write bytes at the end; the lock is held."""
+        self._file.seek(self.size)
+        write_all(self._file.fileno(), data)
+        spooled = _Spooled(self, self.size, len(data))
+        self.size += len(data)
+        return spooled
+
+    def read(self, start: int, count: int) -> bytes:
+        """Bytes from a place in it; a forked child shares the file, but no position in it."""
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), count, start)
+        with _lock:  # pragma: no cover - Windows
+            self._file.seek(start)
+            return self._file.read(count) or b""
+
+
+_lock = threading.RLock()  # a picture may be let go of while it is held
+_newest: weakref.ref[_SpoolFile] | None = None
+_held = 0  # bytes of pictures in memory
+
+
+def _after_fork() -> None:
+    """Write to a file of its own in the child."""
+    global _lock, _newest
+    _lock, _newest = threading.RLock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _let_go(count: int) -> None:
+    global _held  # noqa: PLW0603 - one per process is the point
+    with _lock:
+        _held -= count
+
+
+def _kept(data: bytes) -> _Held | _Spooled:
+    """The bytes: in memory if they are few together with those that wait there, else on disk, if that takes them."""
+    global _held, _newest  # noqa: PLW0603 - likewise
+    with _lock:
+        if len(data) > _SMALL or _held + len(data) > _IN_MEMORY:
+            with contextlib.suppress(OSError):  # memory takes them too
+                file = _newest() if _newest else None
+                if file is None or file.size > _FULL:
+                    file = _SpoolFile()
+                    _newest = weakref.ref(file)
+                return file.append(data)
+        _held += len(data)
+    held = _Held(data)
+    weakref.finalize(held, _let_go, len(data))
+    return held
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """Bytes in memory."""
+
+    data: bytes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _kept, (self.data,)
 
 
 @dataclass(frozen=True, eq=False)
 class _Spooled:
     """Bytes on disk for as long as this object lives."""
 
-    path: Path
-
-    @classmethod
-    def of(cls, data: bytes) -> Self:
-        descriptor, name = tempfile.mkstemp(prefix="comet_magic-")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        spooled = cls(Path(name))
-        weakref.finalize(spooled, _discard, name, os.getpid())
-        return spooled
+    file: _SpoolFile
+    start: int
+    length: int
 
     def __reduce__(self) -> tuple[Any, ...]:  # on another machine it is written anew
-        return type(self).of, (self.path.read_bytes(),)
+        return _kept, (self.file.read(self.start, self.length),)
 
 
-def _discard(name: str, process: int) -> None:
-    if os.getpid() == process:  # not in a forked child, at whose end the parent's files stay
-        Path(name).unlink(missing_ok=True)
+class _SpoolReader(io.RawIOBase):
+    """Reads spooled bytes as a file."""
+
+    def __init__(self, spooled: _Spooled) -> None:
+        super().__init__()
+        self._spooled = spooled
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = max(0, offset + (0, self._at, self._spooled.length)[whence])
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        rest = max(0, self._spooled.length - self._at)
+        count = rest if size is None or size < 0 else min(size, rest)
+        data = self._spooled.file.read(self._spooled.start + self._at, count)
+        self._at += len(data)
+        return data
 
 
 @dataclass(frozen=True)
@@ -64,18 +158,22 @@ class InputPicture:
     width: int
     height: int
     source: str = field(default="", compare=False, repr=False)
-    content: bytes | Path | _Spooled | None = field(default=None, compare=False, repr=False)
+    content: _Held | _Spooled | Path | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, data: bytes, mime: str, size: tuple[int, int], sha256: str, source: str = "") -> Self:
         """A picture with its bytes, which are kept on disk if they are many."""
-        content = data if len(data) <= _IN_MEMORY else _Spooled.of(data)
-        return cls(sha256, mime, *size, source, content)
+        return cls(sha256, mime, *size, source, _kept(data))
 
     @property
     def name(self) -> str:
         """Its file in an archive, relative to the folder."""
         return f"inputs/{self.sha256[:2]}/{self.sha256}{SUFFIX[self.mime]}"
+
+    @property
+    def in_memory(self) -> bytes | None:
+        """Its bytes, if they are in memory anyway."""
+        return self.content.data if isinstance(self.content, _Held) else None
 
     def open(self) -> BinaryIO:
         """Its bytes as a file.
@@ -85,10 +183,10 @@ class InputPicture:
         """
         content = self.content
         try:
-            if isinstance(content, bytes):
-                return io.BytesIO(content)
+            if isinstance(content, _Held):
+                return io.BytesIO(content.data)
             if isinstance(content, _Spooled):
-                return content.path.open("rb")
+                return cast("BinaryIO", _SpoolReader(content))
             if content is not None:  # of an archive, which may be a stranger's
                 return open_inside(content.parents[2], self.name)
         except OSError:

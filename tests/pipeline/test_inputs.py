@@ -227,3 +227,35 @@ def test_pictures_of_a_dataset_and_of_parquet_go_in_and_pairs_come_out_as_two_im
     with tarfile.open(tmp_path / "tar" / "data-00000.tar") as tar:
         names = tar.getnames()
     assert names[:3] == ["000000000.png", "000000000.photo.png", "000000000.json"]
+
+
+@pytest.mark.judge
+def test_a_column_may_hold_one_picture_in_some_rows_and_several_in_others(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    names = {colour: tmp_path / f"{colour}.png" for colour in ("red", "blue")}
+    for colour, path in names.items():
+        path.write_bytes(png(colour))
+    red, blue = map(str, names.values())
+    rows = [{"prompt": "one", "photo": red}, {"prompt": "two", "photo": [red, blue]}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    records = made(rows, tmp_path / "out", options, image="photo")
+    lines = made(tmp_path / "rows.jsonl", tmp_path / "out", options, image="photo")
+
+    assert records == lines
+    assert [len(record["photo"]) for record in records] == [1, 2]
+    assert records[0]["photo"][0] == records[1]["photo"][0]
+    report = open_dataset(tmp_path / "out")
+    for form, kind in (("parquet", "parquet"), ("folder", "imagefolder")):
+        report.export(tmp_path / form, format=form)  # type: ignore[arg-type]
+        loaded = datasets.load_dataset(
+            kind, data_dir=str(tmp_path / form), split="train", cache_dir=str(tmp_path / "cache")
+        )
+        shown = [[image.convert("RGB").getpixel((5, 5)) for image in row["photo"]] for row in loaded]
+        assert shown == [[(255, 0, 0)], [(255, 0, 0), (0, 0, 255)]]
+    report.export(tmp_path / "tar", format="webdataset")
+    with tarfile.open(tmp_path / "tar" / "data-00000.tar") as tar:
+        names_in_tar = [name for name in tar.getnames() if "photo" in name]
+    assert names_in_tar == ["000000000.photo.0.png", "000000001.photo.0.png", "000000001.photo.1.png"]
