@@ -102,6 +102,7 @@ def open_notebook(
         if notebook.page is not page:
             notebook.page.close()
     page.set_viewport_size(SCREEN)
+    page.emulate_media(forced_colors="none", reduced_motion="no-preference")
 
 
 def settings(sandbox: Sandbox | None, folder: str) -> str:

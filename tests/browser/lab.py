@@ -32,7 +32,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-TIMEOUT = 12_000
+TIMEOUT = 30_000  # ms; a machine that does other work is slow
 OVERRIDES = {
     # Without these the first page asks whether it may fetch news.
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -64,6 +64,8 @@ class Server:
         settings = folder / "settings"
         settings.mkdir()
         (settings / "overrides.json").write_text(json.dumps(OVERRIDES))
+        # Else each page that is opened starts node, which asks whether extensions must be built.
+        (settings / "page_config.json").write_text('{"buildCheck": false, "buildAvailable": false}')
         self.kernels = _install_kernels(folder / "data" / "kernels")
         self.port = _free_port()
         self._log = (folder / "server.log").open("w")
@@ -386,6 +388,11 @@ class PanelPage:
         return self.root.get_by_role("list", name="Requests").get_by_role("listitem")
 
     @property
+    def inputs(self) -> Locator:
+        """The pictures that go in."""
+        return self.root.get_by_role("list", name="Pictures in").get_by_role("listitem")
+
+    @property
     def pictures(self) -> Locator:
         """The pictures of the gallery."""
         return self.root.get_by_role("listbox", name="Gallery").get_by_role("option")
@@ -410,3 +417,12 @@ class PanelPage:
             self.root.get_by_role("option", name=name, exact=True)
         ).click()
         return self.dialog("Picture")
+
+    def edit(self, name: str, prompt: str) -> None:
+        """Take a picture of the gallery as the one that goes in, and say what becomes of it."""
+        dialog = self.open(name)
+        dialog.get_by_role("button", name="Edit this").click()
+        # What is typed into a form behind an open dialog goes nowhere.
+        dialog.wait_for(state="detached")
+        self.inputs.first.wait_for()  # the price with it is shown, too
+        self.prompt.fill(prompt)

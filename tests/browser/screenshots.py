@@ -17,7 +17,7 @@ PROMPTS = (
     "A paper boat floating on calm water at sunrise",
     "A lighthouse in a storm",
     "A fox in a winter forest",
-    "A teapot on a wooden table",
+    "A sailing ship on the sea",
     "Mountains behind a lake in autumn",
     "A red balloon over a city at night",
 )
@@ -34,6 +34,7 @@ class Scene:
     delay: float = 0.0
     fail: str | None = None
     window: bool = False  # a dialog covers the whole window
+    contrast: bool = False
 
 
 def _empty(notebook: Notebook) -> None:
@@ -45,9 +46,10 @@ def _made(notebook: Notebook) -> None:
     panel.list("Model").select_option("gpt-image-2")
     panel.list("Size").select_option("3:2")
     panel.list("Quality").select_option("low")
+    real = "play money" not in panel.price.inner_text()
     for number, prompt in enumerate(PROMPTS, 1):
         panel.prompt.fill(prompt)
-        panel.generate(asked=number == 1)
+        panel.generate(asked=number == 1 and real)
         panel.pictures.nth(number - 1).locator("img[src]").wait_for()
     panel.prompt.fill(PROMPTS[0])
 
@@ -100,13 +102,13 @@ def _question(notebook: Notebook) -> None:
     panel = notebook.panel
     panel.prompt.fill(PROMPTS[1])
     panel.generate()
-    panel.group("Confirm").wait_for()
+    panel.group("Confirm").locator("button:enabled", has_text="Send").first.wait_for()
 
 
 def _brush(notebook: Notebook) -> None:
     _made(notebook)
     panel, mouse = notebook.panel, notebook.page.mouse
-    panel.open(PROMPTS[0]).get_by_role("button", name="Edit this").click()
+    panel.edit(PROMPTS[0], "A red sail")
     panel.button("Draw mask").click()
     place = panel.dialog("Draw mask").get_by_role("application", name="Mask").bounding_box()
     assert place is not None
@@ -124,6 +126,23 @@ def _lightbox(notebook: Notebook) -> None:
     )
 
 
+def _compare(notebook: Notebook) -> None:
+    """An edit beside what it was."""
+    panel = notebook.panel
+    panel.list("Model").select_option("gpt-image-2")
+    panel.list("Size").select_option("3:2")
+    panel.list("Quality").select_option("low")
+    panel.prompt.fill(PROMPTS[0])
+    panel.generate(asked=True)
+    panel.edit(PROMPTS[0], "A paper boat at night, under stars")
+    panel.generate()
+    panel.open("A paper boat at night, under stars").get_by_role("button", name="Compare").click()
+    panel.dialog("Compare").get_by_role("slider").wait_for()
+    notebook.page.wait_for_function(
+        "() => [...document.querySelectorAll('dialog img')].every(image => image.naturalWidth > 300)"
+    )
+
+
 def _dead(notebook: Notebook) -> None:
     _made(notebook)
     notebook.shut_down()
@@ -132,15 +151,17 @@ def _dead(notebook: Notebook) -> None:
 
 SCENES = {
     "empty": Scene(_empty, key=False),
-    "light": Scene(_made),
+    "light": Scene(_made, key=False),
     "dark": Scene(_made, dark=True),
     "compare": Scene(_grid),
     "grid": Scene(_grid_made),
     "grid-narrow": Scene(_grid_made, width=516, dark=True),
     "grid-open": Scene(_grid_open, window=True),
+    "contrast": Scene(_made, contrast=True),
     "narrow": Scene(_made, width=516),
     "question": Scene(_question),
     "brush": Scene(_brush, window=True),
+    "before-after": Scene(_compare, window=True),
     "lightbox": Scene(_lightbox, window=True, dark=True),
     "queue": Scene(_queue, delay=60.0),
     "error": Scene(_refused, fail="moderation"),
@@ -151,9 +172,11 @@ SCENES = {
 def _shoot(browser: Browser, server: Server, name: str, scene: Scene, path: Path) -> None:
     with start_sandbox(delay=scene.delay, fail=scene.fail) as sandbox:
         server.write(f"{name}.ipynb", [_settings(sandbox if scene.key else None), "%cometimg_panel"])
-        height = 900 if scene.window else 2400
+        height = 900 if scene.window else 4200  # so that nothing of the panel is below the window
         context = browser.new_context(
-            viewport={"width": scene.width, "height": height}, device_scale_factor=2
+            viewport={"width": scene.width, "height": height},
+            device_scale_factor=2,
+            forced_colors="active" if scene.contrast else "none",
         )
         page = context.new_page()
         notebook = Notebook(page, server, f"{name}.ipynb")

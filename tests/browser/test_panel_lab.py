@@ -54,6 +54,52 @@ def test_a_prompt_becomes_a_picture_that_is_also_kept_below_the_panel(
     expect(dialog).to_have_count(0)
 
 
+# What of the panel reaches over its edges.
+OUTSIDE = """root => {
+    const {left, right} = root.getBoundingClientRect();
+    return [...root.querySelectorAll('*')].filter(one => {
+        const place = one.getBoundingClientRect();
+        return place.width && (place.left < left - 1 || place.right > right + 1);
+    }).map(one => one.className || one.localName);
+}"""
+# Controls that only their colour would show: forced colours take it away.
+BORDERLESS = """root => [...root.querySelectorAll('button, textarea, select, input[type=text]')].filter(one => {
+    const style = getComputedStyle(one);
+    const seen = style.borderStyle !== 'none' && parseFloat(style.borderWidth) > 0
+        && !/^(transparent|rgba\\(.*, 0\\))$/.test(style.borderColor);
+    return one.checkVisibility({visibilityProperty: true}) && !seen;
+}).map(one => one.ariaLabel || one.textContent)"""
+
+
+def test_it_fits_a_narrow_window_and_respects_high_contrast_and_reduced_motion(open_panel: Open) -> None:
+    with start_sandbox(delay=120) as sandbox:
+        notebook = open_panel(sandbox)
+        panel, page = notebook.panel.ask_for("a boat", model="gpt-image-2", size="1:1"), notebook.page
+        panel.generate(asked=True)
+        expect(panel.requests).to_have_count(1)
+        moves = "root => root.getAnimations({subtree: true}).length"
+        page.wait_for_function(f"root => ({moves})(root) > 0", arg=panel.root.element_handle())
+        page.emulate_media(reduced_motion="reduce")
+        assert panel.root.evaluate(moves) == 0
+        panel.button("Stop").hover()
+        assert panel.root.evaluate(moves) == 0
+
+        page.emulate_media(forced_colors="active")
+        for summary in ("More options", "As code"):
+            panel.root.get_by_text(summary, exact=True).click()
+        assert panel.root.evaluate(BORDERLESS) == []
+        panel.prompt.focus()
+        for _ in range(8):
+            page.keyboard.press("Tab")
+            outline = page.evaluate("() => getComputedStyle(document.activeElement).outline")
+            assert re.match(r"rgba?\((?!.*, 0\)).* (solid|auto) [2-9]px", outline)
+
+        for width in (900, 516, 400):
+            page.set_viewport_size({"width": width, "height": 1600})
+            assert panel.root.evaluate(OUTSIDE) == []
+            assert panel.root.evaluate("root => root.scrollWidth - root.clientWidth") == 0
+
+
 def test_each_request_waits_in_the_queue_and_has_its_stop(open_panel: Open) -> None:
     with start_sandbox(delay=120) as sandbox:
         panel = open_panel(sandbox).panel.ask_for("a boat")
@@ -69,19 +115,6 @@ def test_each_request_waits_in_the_queue_and_has_its_stop(open_panel: Open) -> N
         panel.requests.filter(has_text="a boat").get_by_role("button", name="Cancel").click()
         expect(panel.requests).to_have_count(1)
         assert sandbox.until(lambda log: sum(entry.disconnected for entry in log) == 1, timeout=30)
-
-
-def test_a_double_click_is_one_purchase(open_panel: Open, sandbox: Sandbox) -> None:
-    panel = open_panel(sandbox).panel.ask_for("a boat")
-    panel.generate(asked=True)
-    expect(panel.pictures).to_have_count(1)
-    panel.prompt.fill("a ship")
-
-    panel.root.locator("button:enabled", has_text="Generate").dblclick(delay=0)
-
-    expect(panel.pictures).to_have_count(2)
-    expect(panel.requests).to_have_count(0)
-    assert bought(sandbox) == ["a boat", "a ship"]
 
 
 def test_an_error_has_its_request_id_and_the_next_request_works(open_panel: Open) -> None:
@@ -233,13 +266,18 @@ def test_two_views_agree_and_a_cell_run_again_takes_over(notebook: Notebook, san
     assert notebook.execute("print(len(panel.images), panel.last.prompt)") == "1 a boat\n"
 
 
-def test_the_archive_is_searched_and_stars_are_kept(notebook: Notebook) -> None:
+def test_a_double_click_is_one_purchase_and_the_archive_is_searched(
+    notebook: Notebook, sandbox: Sandbox
+) -> None:
     panel = notebook.panel.ask_for("a boat")
     panel.generate(asked=True)
     expect(panel.pictures).to_have_count(1)
     panel.prompt.fill("a ship")
-    panel.generate()
+    panel.root.locator("button:enabled", has_text="Generate").dblclick(delay=0)
     expect(panel.pictures).to_have_count(2)
+    expect(panel.requests).to_have_count(0)
+    assert bought(sandbox) == ["a boat", "a ship"]
+
     dialog = panel.open("a boat")
     dialog.get_by_role("button", name="Star").click()
     expect(dialog.get_by_role("button", name="Star")).to_have_attribute("aria-pressed", "true")
@@ -263,8 +301,7 @@ def test_a_picture_is_edited_where_the_brush_says(notebook: Notebook, sandbox: S
     panel.prompt.fill("a boat")
     panel.generate(asked=True)
     expect(panel.pictures).to_have_count(1)
-    panel.open("a boat").get_by_role("button", name="Edit this").click()
-    panel.prompt.fill("a red boat")
+    panel.edit("a boat", "a red boat")
     panel.button("Draw mask").click()
     dialog = panel.dialog("Draw mask")
     canvas = dialog.get_by_role("application", name="Mask")
