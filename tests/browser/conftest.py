@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if item.path.parent.name == "browser"]
     for item in here:
         item.add_marker(pytest.mark.browser)
-        item.add_marker(pytest.mark.timeout(300))
+        item.add_marker(pytest.mark.timeout(900))
         if len(here) < len(items):
             reason = (
                 "Playwright keeps a loop running, which other tests cannot bear: run tests/browser by itself"
@@ -75,7 +75,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def page(lab: Server, context: BrowserContext) -> Page:
     """The one page of JupyterLab, in which the tests open their notebooks: a page of its own takes five seconds."""
     page = context.new_page()
-    page.goto(f"{lab.url}/lab?reset")
+    page.goto(f"{lab.url}/lab?reset", timeout=120_000)
     page.wait_for_function("() => window.jupyterapp?.shell.currentWidget", timeout=120_000)
     page.evaluate("() => jupyterapp.shell.collapseLeft()")
     return page

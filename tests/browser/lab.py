@@ -99,7 +99,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def _wait(self) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             if self._process.poll() is not None:
                 break
@@ -193,7 +193,7 @@ class Notebook:
         self.page = page
         page.set_default_timeout(TIMEOUT)
         if place:
-            page.goto(f"{server.url}/{place}/{name}?reset")
+            page.goto(f"{server.url}/{place}/{name}?reset", timeout=2 * TIMEOUT)
         else:
             page.evaluate("path => { jupyterapp.commands.execute('docmanager:open', {path}) }", name)
             page.wait_for_function("path => jupyterapp.shell.currentWidget?.context?.path === path", arg=name)

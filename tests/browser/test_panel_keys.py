@@ -115,5 +115,5 @@ def test_no_key_pressed_in_the_panel_or_its_dialogs_changes_the_notebook(
     assert {"canvas Mask", "button Undo", "input Brush size", "button Use mask"} <= {*brushed}
     assert {"input Before and after", "button Close"} <= {*compared}
     assert {"button Next picture", "button Hide", "input Save as", "summary Details"} <= {*looked}
-    assert {"textarea Prompt", "select Model", "button Stop", "summary As code"} <= {*pressed}
+    assert {"textarea Prompt", "button Compare values", "button Stop", "summary As code"} <= {*pressed}
     assert {"div Image panel", "div Gallery", "button Archive", "input Search", "pre Python"} <= {*pressed}

@@ -30,7 +30,7 @@
  * ack tells it), client names the page. A command that spends is refused when it is older than 5 s, and done once.
  *   hello                           answered by ack and the previews of what runs
  *   form {values}                   the form as typed; answered by a new state
- *   generate {values, price}        price: the text that was shown
+ *   generate {values, price, seen}  price: the text that was shown; seen: the values that it was for
  *   confirm {ask} · cancel · stop {run} · dismiss
  *   thumbs {items} · full {item} · before {item} · grid {item} · download {item} · save {item, path} · hide {item} · reuse {item}
  *   star {item, on} · more {item}
@@ -839,7 +839,8 @@ class View {
     clearTimeout(shared.typing);
     shared.clicked = Date.now();
     setTimeout(() => shared.tell(), DOUBLE_CLICK + 20);
-    shared.ask("generate", { values: shared.values, price: shared.state.price.text });
+    const { price, form } = shared.state;
+    shared.ask("generate", { values: shared.values, price: price.text, seen: form.values });
     shared.tell();
   }
 

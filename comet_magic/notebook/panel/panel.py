@@ -308,12 +308,13 @@ def _type(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: 
 
 
 def _generate(work: Work, command: Command, buffers: list[bytes]) -> None:
+    seen = command.get("seen")
     with work.lock:
-        before = dict(work.form.values)
         _type(work, command, buffers)
-        now = work.form.values
-        longer = before != now and {**before, "prompt": ""} == {**now, "prompt": ""}
-    # Words that were typed just now cost a trifle more than was shown; all else is asked about.
+        texts = (work.form.values, seen if isinstance(seen, dict) else {})
+    rest = [{name: text for name, text in each.items() if text and name != "prompt"} for each in texts]
+    # Words that were typed since the price was shown cost a trifle more; all else is asked about.
+    longer = rest[0] == rest[1] and texts[0].get("prompt") != texts[1].get("prompt")
     work.generate(None if longer else str(command.get("price")), confirmed=False)
 
 

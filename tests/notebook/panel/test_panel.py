@@ -85,6 +85,22 @@ def test_an_amount_above_the_limit_and_a_changed_price_are_asked_for_again(
     assert bought(sandbox)[-1] == "a boat"
 
 
+def test_words_typed_since_the_price_was_shown_are_not_asked_about(page: Page, sandbox: Sandbox) -> None:
+    buy(page, values={"model": "gpt-image-2", "size": "1024x1024", "quality": "low"})
+    seen = page.state["form"]["values"]
+    shown = {"price": page.state["price"]["text"], "seen": seen}
+    longer = {**seen, "prompt": "many boats " * 200}
+    page.send("form", values=longer)
+    assert page.state["price"]["text"] != shown["price"]
+
+    page.send("generate", values=longer, **shown)
+    assert page.state["ask"] is None
+    assert bought(sandbox)[-1] == longer["prompt"]
+
+    page.send("generate", values={**longer, "quality": "medium"}, **shown)
+    assert "The price has changed" in page.state["ask"]["text"]
+
+
 def test_a_panel_without_a_key_asks_after_a_login_and_then_says_so(
     sandbox: Sandbox, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
