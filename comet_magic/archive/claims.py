@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import socket
 import time
-import uuid
 from datetime import date
 from itertools import chain, count, filterfalse, islice
 from operator import sub
@@ -59,7 +59,7 @@ def claim(
         _must_be_free(connection, key, chosen, redo=redo)
     account = (vendor, date.today().isoformat(), session)
     _must_fit(connection, account, budget=budget, reserve=reserve)
-    claimed = Claim(call_id or uuid.uuid4().hex, key, chosen, request, vendor, reserve)
+    claimed = Claim(call_id or secrets.token_hex(16), key, chosen, request, vendor, reserve)
     facts = request.to_dict()
     prompt = facts.pop("prompt")
     row = {

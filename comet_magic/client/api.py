@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from ..archive import star_files
 from ..errors import ConfigurationError
 from ..images import Images, prepare_inputs
-from ..preset_files import with_preset
 from ..request import Options, requests_of
 from ..request.prompt_template import sent_as_typed
 from ..settings import ClientOptions, ConnectionOptions
@@ -100,7 +99,7 @@ class _BaseClient:
             InvalidRequestError: a parameter breaks a rule; nothing was sent. All else is raised by `.result()`.
         """
         prompt = _concealed(prompt, options)
-        return self._core.submit(*with_preset(prompt, options))
+        return self._core.submit(*_after_preset(prompt, options))
 
     @named(Options)
     def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
@@ -113,7 +112,7 @@ class _BaseClient:
             InvalidRequestError: a parameter breaks a rule.
         """
         prompt = _concealed(prompt, options)
-        return self._core.plan(*with_preset(prompt, options))
+        return self._core.plan(*_after_preset(prompt, options))
 
     @property
     def archive(self) -> Archive:
@@ -170,7 +169,7 @@ class Client(_BaseClient):
         """Turn a prompt into pictures; takes, gives and raises what `comet_magic.generate` does."""
         prompt = _concealed(prompt, options)
         _warn_of_alternatives(prompt)
-        job = self._core.submit(*with_preset(prompt, options))
+        job = self._core.submit(*_after_preset(prompt, options))
         images = checked(wait(job), job)
         images.maker = self.generate
         return images
@@ -289,22 +288,16 @@ def checked(images: Images, job: Job) -> Images:
     if len(images) < asked:
         message = f"{asked} pictures were requested; the answer held {len(images)}"
         try:
-            _warn(message)
+            warnings.warn(message, stacklevel=callers_level())
         except Warning:  # warnings are errors here, and the pictures are paid
             log.warning("%s", message)
     return images
 
 
-def _warn(message: str) -> None:
-    """Warn in the caller's own line, unless the message is empty."""
-    if message:
-        warnings.warn(message, stacklevel=callers_level())
-
-
 def _warn_of_alternatives(prompt: object) -> None:
     """Warn if a prompt has alternatives, which are not drawn here."""
-    if isinstance(prompt, str) and "|" in prompt:
-        _warn(sent_as_typed(prompt))
+    if isinstance(prompt, str) and "|" in prompt and (message := sent_as_typed(prompt)):
+        warnings.warn(message, stacklevel=callers_level())
 
 
 def callers_level() -> int:
@@ -313,6 +306,15 @@ def callers_level() -> int:
     while frame is not None and frame.f_code.co_filename.startswith(OURS):
         frame, level = frame.f_back, level + 1
     return level
+
+
+def _after_preset(prompt: Any, options: Any) -> tuple[Any, Any]:
+    """Prompt and options of a call after its `preset`, if it has one."""
+    if options.get("preset") is None:
+        return prompt, options
+    from ..preset_files import with_preset
+
+    return with_preset(prompt, options)
 
 
 def _concealed(prompt: str, options: Options) -> Any:
@@ -371,7 +373,7 @@ def _client_for(prompt: str, options: GenerateOptions) -> tuple[Client, Options]
         return shared_client(**where), given
     except ConfigurationError as error:
         problem = error.bare()
-    prompt, given = with_preset(prompt, given)
+    prompt, given = _after_preset(prompt, given)
     requests_of(prompt, given, prepare_inputs(given))
     raise problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import urllib.request
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
 SETTING = "download_proxy"
+_SYSTEM_NAMES_PROXIES = sys.platform in ("darwin", "win32")
 _ENTRY = re.compile(r"(?P<host>\[[^\]]*\](?:/\d+)?|[^:]*)(?::(?P<port>\d+))?")
 
 
@@ -51,7 +52,7 @@ class Proxy:
         """Whether it is a SOCKS5 proxy."""
         return self.url.scheme.startswith("socks")
 
-    def pool(self, context: ssl.SSLContext) -> httpcore.AsyncConnectionPool:
+    def pool(self, context: ssl.SSLContext | None) -> httpcore.AsyncConnectionPool:
         """A way through it for one request; a proxy that is reached by TLS is checked as a server is."""
         url = self.url
         login = (url.username.encode(), url.password.encode()) if url.username or url.password else None
@@ -69,6 +70,10 @@ def environment_proxy(url: str) -> Proxy | None:
     Raises:
         ConfigurationError: it cannot be used.
     """
+    if not (_SYSTEM_NAMES_PROXIES or any(name.lower().endswith("_proxy") for name in os.environ)):
+        return None
+    import urllib.request
+
     parts = urlsplit(url)
     host, named = parts.hostname or "", urllib.request.getproxies()
     kind = parts.scheme if named.get(parts.scheme) else "all"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
-import uuid
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import date
@@ -30,7 +30,7 @@ class ProcessSpending:
     """
 
     def __init__(self) -> None:
-        self.session = uuid.uuid4().hex
+        self.session = secrets.token_hex(16)
         self._lock = threading.Lock()
         self._folders: set[Path] = set()
         self._known: dict[Path, Reader] = {}

@@ -8,8 +8,6 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import certifi
-
 from ..errors import CometError, ConfigurationError
 from ..protocol import decisions
 from ..text import clean
@@ -44,6 +42,8 @@ def _context_of(named: Mapping[str, str]) -> ssl.SSLContext:
         ConfigurationError: one of them cannot be read.
     """
     if not named:
+        import certifi
+
         return ssl.create_default_context(cafile=certifi.where())
     places: Any = {
         "capath" if name == "SSL_CERT_DIR" or Path(path).is_dir() else "cafile": path

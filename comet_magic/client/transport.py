@@ -11,7 +11,6 @@ import logging
 import math
 import re
 import socket
-import ssl
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from .sockets import connect
 from .tls import context_for_servers, tls_error, tls_fault
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 
     from ..addresses import PictureURL
@@ -42,7 +42,6 @@ PAGE_TIMEOUT = 30.0  # seconds of silence of a page that costs nothing
 _HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
 # what needs no encoding, and has no step upwards in it
 _PLAIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/(?!\.\.?(?:/|$))[A-Za-z0-9?=&%._~!$'()*+,;:@-]*)*")
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, reads none
 log = logging.getLogger("comet_magic")
 
 
@@ -83,7 +82,7 @@ class Connection:
 
     def __init__(self, url: str, proxy: Proxy | None, connect_timeout: float) -> None:
         encrypted = "https" in (url.partition(":")[0], proxy and proxy.url.scheme)
-        self._context = context_for_servers() if encrypted else _NO_TLS
+        self._context = context_for_servers() if encrypted else None
         self._proxy = proxy
         self._connect_timeout = connect_timeout
 
@@ -127,7 +126,9 @@ class Connection:
         stream = await connect(host, url.origin.port, self._connect_timeout)
         if url.scheme == b"https":
             try:
-                await stream.start_tls(self._context, server_name or host, self._connect_timeout)
+                await stream.start_tls(
+                    self._context or context_for_servers(), server_name or host, self._connect_timeout
+                )
             except BaseException:
                 await stream.aclose()
                 raise

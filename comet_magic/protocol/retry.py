@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ..errors import RateLimitError
@@ -176,6 +175,8 @@ def _number(text: str) -> float | None:
 
 def _date(text: str) -> float | None:
     try:
+        from email.utils import parsedate_to_datetime
+
         date = parsedate_to_datetime(text)
         # the oldest form has no zone; all three mean UTC: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

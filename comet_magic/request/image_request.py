@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product, starmap
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -97,9 +98,11 @@ class ImageRequest:
 
     def __post_init__(self) -> None:
         for name in (*WIRE_PARAMETERS, "extra"):
-            check_no_key(name, getattr(self, name))
+            value = getattr(self, name)
+            if value is not None:
+                check_no_key(name, value)
         check_model(self.model)
-        check_prompt(self.spec, self.prompt)
+        check_prompt(self.spec, self.prompt, keys=False)
         # Equal requests get equal values.
         if isinstance(self.size, str):
             object.__setattr__(self, "size", resolve_size(self.spec, self.size))
@@ -265,15 +268,7 @@ class ImageRequest:
 
     def picture_price(self) -> Price:
         """The price of one picture without its prompt, whatever the server chooses for `auto`."""
-        spec = self.spec
-        sizes = spec.auto_sizes if self.size in (None, "auto") else (self.size,)
-        words = spec.auto_qualities if self.quality in (None, "auto") else (self.quality,)
-        variants = list(product(sizes or ("",), words or ("",)))  # "" if the model has no such parameter
-        most = list(starmap(spec.price.picture, variants)) if spec.price else [None]
-        least = list(starmap(spec.price.least, variants)) if spec.price else [None]
-        if None in most:
-            return Price(None, None)
-        return Price(min(cast("list[int]", least)), max(cast("list[int]", most)))
+        return _picture_price(self.model, self.size, self.quality)
 
     @property
     def most_pictures(self) -> int:
@@ -320,6 +315,19 @@ class ImageRequest:
     def mime_hint(self) -> str:
         """The MIME type that was requested; the type that arrives is read from its bytes."""
         return f"image/{self.output_format or 'png'}"
+
+
+@lru_cache(maxsize=1024)
+def _picture_price(model: str, size: str | None, quality: str | None) -> Price:
+    spec = find(model)
+    sizes = spec.auto_sizes if size in (None, "auto") else (size,)
+    words = spec.auto_qualities if quality in (None, "auto") else (quality,)
+    variants = list(product(sizes or ("",), words or ("",)))  # "" if the model has no such parameter
+    most = list(starmap(spec.price.picture, variants)) if spec.price else [None]
+    least = list(starmap(spec.price.least, variants)) if spec.price else [None]
+    if None in most:
+        return Price(None, None)
+    return Price(min(cast("list[int]", least)), max(cast("list[int]", most)))
 
 
 def cost_of(
