@@ -6,6 +6,7 @@ The folders in `data` were made by comet_magic 0.1.0 with its sandbox; money in 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -240,6 +241,11 @@ def test_a_dataset_of_0_1_is_read_and_finished_for_nothing(dataset: Path) -> Non
     assert len({record["cost"] for record in report.records()}) == 1
     lines = (dataset / "metadata.jsonl").read_text().splitlines()
     assert len(lines) == 3
+    # Pictures of 0.1 stay where they are; those of today are nested.
+    depths = [json.loads(line)["file_name"].count("/") for line in lines]
+    assert depths == [2, 2, 3]
+    assert [image.size for image in report.images()] == [(256, 256)] * 3
+    assert report.verify()
     # Receipts of 0.1 stay as they are; those of today are in a file of their own, and say their unit.
     assert [receipt["cost_micro_usd"] for receipt in receipts(dataset)] == [16_000]
     (dataset / "ledger.sqlite").unlink()

@@ -313,10 +313,14 @@ def test_what_is_no_file_is_no_raw_answer(archive: Archive, folder: Path, tmp_pa
     assert len(archive.uncertain()) == 2
 
 
-def test_a_picture_of_an_uncertain_call_is_adopted_when_it_turns_up(archive: Archive, folder: Path) -> None:
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_picture_of_an_uncertain_call_is_adopted_when_it_turns_up(
+    archive: Archive, folder: Path, *, nested: bool
+) -> None:
     call = claim(archive)
     archive.settle(call, "unknown")
-    path = folder / "images" / call.key[:2] / f"anything-{call.key[:10]}.0.png"
+    place = folder / "images" / call.key[:2] / (call.key[2:4] if nested else "")
+    path = place / f"anything-{call.key[:10]}.0.png"
     path.parent.mkdir(parents=True)
     path.write_bytes(png(5))
 

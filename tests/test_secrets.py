@@ -305,7 +305,7 @@ def test_a_dataset_made_in_a_terminal_shows_and_keeps_no_key(named: Sandbox, tmp
         output, _ = process.communicate(timeout=100)
 
     assert process.returncode == 0, output
-    assert len(list(tmp_path.glob("out/images/*/*.png"))) == 2
+    assert len(list(tmp_path.glob("out/images/*/*/*.png"))) == 2
     assert lines
     assert found(KEY, repr(lines)) == []
     assert found(KEY, output) == []

@@ -57,10 +57,24 @@ _NUMBERS = ("copy", "position", "width", "height", "size")
 _NAME = re.compile(r".*-(?P<key>[0-9a-f]{10})\.(?P<copy>\d+)(?:-\d+)?\.(?:png|jpg|webp)")
 
 
-def picture_name(key: str, copy: int, mime: str, prompt: str | None) -> str:
-    """The name of a picture, relative to the folder; a request gets the same name on every machine."""
+def picture_name(key: str, copy: int, mime: str, prompt: str | None, *, nested: bool = False) -> str:
+    """The name of a picture, relative to the folder; a request gets the same name on every machine.
+
+    In datasets they are nested, so that a million pictures have about 15 in a folder.
+    """
     words = without_split_words(slug(prompt or "")) or "image"
-    return f"images/{key[:2]}/{words}-{key[:10]}.{copy}{SUFFIX[mime]}"
+    place = f"{key[:2]}/{key[2:4]}" if nested else key[:2]
+    return f"images/{place}/{words}-{key[:10]}.{copy}{SUFFIX[mime]}"
+
+
+def picture_files(folder: Path, key: str, copy: int) -> list[Path]:
+    """The files under names that a copy of a request may have, nested or not."""
+    name = f"*-{key[:10]}.{copy}.*"
+    return [
+        path
+        for place in (key[:2], f"{key[:2]}/{key[2:4]}")
+        for path in files(folder, f"images/{place}/{name}")
+    ]
 
 
 def receipt_name(key: str, copy: int) -> str:

@@ -102,8 +102,7 @@ class Recovery:
     def _pictures_on_disk(self, call: Claim) -> Iterator[StoredPicture]:
         """Pictures under the names of this call's pictures. A file gets its name last, so they are whole."""
         for position, copy in enumerate(call.copies):
-            pattern = f"images/{call.key[:2]}/*-{call.key[:10]}.{copy}.*"
-            for path in layout.files(self.folder, pattern):
+            for path in layout.picture_files(self.folder, call.key, copy):
                 picture = examined(self.folder, path, call, copy, position)
                 if picture is not None:
                     yield picture

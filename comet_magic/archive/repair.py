@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ..files import PART
+from ..files import PART, is_linked
 from . import claims, layout, queries
 from .process_lock import is_alive
 from .records import Repair
@@ -124,9 +124,11 @@ def _adopt(connection: sqlite3.Connection, number: int, picture: StoredPicture) 
 def _adopt_pictures(recovery: Recovery, findings: _Findings) -> None:
     """Give each picture that no row names to the call that asked for its copy and never got it."""
     known = {path for (path,) in recovery.ledger.rows("SELECT path FROM pictures WHERE path != ''")}
-    for path in sorted((recovery.folder / "images").glob("*/*")):
+    images = recovery.folder / "images"
+    for path in sorted((*images.glob("*/*"), *images.glob("*/*/*"))):
         name = layout.relative(recovery.folder, path)
-        if name in known or name.endswith(PART):
+        folder = path.is_dir() and not is_linked(recovery.folder, path)
+        if folder or name in known or name.endswith(PART):
             continue
         if _adopt_file(recovery, path):
             findings["adopted"].append(name)

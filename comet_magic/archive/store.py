@@ -44,6 +44,7 @@ class Archive(Reader, ForkHooks):
         store_prompts: False keeps only a hash of each prompt, in the ledger, the receipts and the names.
     """
 
+    nested = False  # whether new pictures go two folders deep, as in a dataset
     _keep_receipt = staticmethod(layout.append_receipt)
 
     def __init__(self, folder: Path | str | None, *, store_prompts: bool = True) -> None:
@@ -189,7 +190,8 @@ class Archive(Reader, ForkHooks):
             if unpasted is not None:
                 came = layout.keep_unpasted(self.folder, unpasted)
             prompt = call.request.prompt if call.request and self.store_prompts else None
-            path = layout.put(self.folder, layout.picture_name(call.key, copy, mime, prompt), data, sha256)
+            name = layout.picture_name(call.key, copy, mime, prompt, nested=self.nested)
+            path = layout.put(self.folder, name, data, sha256)
         told = clean(revised_prompt, limit=32_000) if revised_prompt and self.store_prompts else None
         picture = StoredPicture(
             *(call.key, copy, call.id, index, path, mime, width, height, len(data), sha256, told, came)

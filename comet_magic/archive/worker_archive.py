@@ -24,6 +24,7 @@ class WorkerArchive(Archive):
         store_prompts: as of the archive.
     """
 
+    nested = True
     _keep_receipt = staticmethod(layout.write_receipt)
     has_lost_ledger = False  # it is the driver's
 

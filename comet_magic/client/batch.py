@@ -54,6 +54,7 @@ class BatchCore(Core):
         patient: bool = True,
     ) -> None:
         super().__init__(config, archive=archive, per_minute=per_minute)
+        self.archive.nested = True
         self.budget = replace(self.budget, archive=max_cost)
         self._performing: set[Job] = set()
         if patient:

@@ -27,7 +27,7 @@ LARGEST = 1 << 30  # bytes of a manifest that is read
 VERSION = 1  # of what an export writes; another one writes every file anew
 _OURS = re.compile(
     r"[A-Za-z_]\w*-\d{5,}\.(?:parquet|tar)|README\.md"
-    r"|(?:[A-Za-z_]\w*/)?(?:metadata\.jsonl|(?:images|inputs)/[0-9a-f]{2}/[^/\\]+)"
+    r"|(?:[A-Za-z_]\w*/)?(?:metadata\.jsonl|(?:images|inputs)/(?:[0-9a-f]{2}/){1,2}[^/\\]+)"
 )  # what is written
 
 

@@ -42,7 +42,7 @@ def test_a_row_of_ten_may_leave_and_is_told(
 
     assert (leaving, prompts(report), endpoint.paid) == (1, edited, 11)
     assert capsys.readouterr().err == "1 row left the table; its picture stays in the archive\n"
-    assert len(list(report.folder.glob("images/*/*"))) == 11
+    assert len(list(report.folder.glob("images/*/*/*"))) == 11
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_a_run_waits_for_paid_pictures_that_are_still_fetched(
         monkeypatch.setattr(dataset_run.time, "sleep", look)
 
         generate_dataset(rows, tmp_path / "set", replace=True, **settings(endpoint))
-        made = len(list((tmp_path / "set").glob("images/*/*.png")))
+        made = len(list((tmp_path / "set").glob("images/*/*/*.png")))
         endpoint.late.set()
 
         assert made == endpoint.paid == 1 + len(rows)
