@@ -6,6 +6,7 @@ import compileall
 import gc
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from tests.faults.server import FaultServer
 
 ROOT = Path(__file__).parent.parent
+MEMORY, ROOM = (
+    "/dev/shm",
+    8 << 30,
+)  # a file system in memory, and the bytes it must have for the tests' folders
 
 hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, database=None)
 hypothesis.settings.register_profile("full", max_examples=10_000, deadline=None, database=None)
@@ -38,8 +43,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if sys.dont_write_bytecode and not hasattr(config, "workerinput"):
         # Many tests start a process that imports the package: each would compile it again.
         compileall.compile_dir(ROOT / "comet_magic", quiet=1)
+    if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _room_in(MEMORY) > ROOM:
+        # Thousands of folders, and files that are synced: what they are on costs more than most tests.
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = MEMORY
     # Who starts the tests in the background of a shell hands on that interrupts are ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _room_in(folder: str) -> int:
+    """Bytes that may be written there."""
+    return shutil.disk_usage(folder).free if os.access(folder, os.W_OK | os.X_OK) else 0
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

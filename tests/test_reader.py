@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def picture(kind: str = "PNG", **facts: Any) -> bytes:
     out = io.BytesIO()
-    Image.effect_noise((40, 40), 90).save(out, kind, **facts)
+    Image.effect_noise((16, 16), 90).save(out, kind, **facts)
     return out.getvalue()
 
 

@@ -21,10 +21,21 @@ SECTIONS = {
     "display": "tests.benchmarks.sections.display",
     "dataset": "tests.benchmarks.pipeline",
     "export": "tests.benchmarks.export",
+    "resume": "tests.benchmarks.sections.resume",
     "growth": "tests.benchmarks.growth",
     "painter": "tests.benchmarks.painter",
 }
-PACKAGES = ("httpx", "pybase64", "pillow", "openai", "httpx2", "aiohttp", "orjson", "ipykernel")
+PACKAGES = (
+    "httpx",
+    "pybase64",
+    "pillow",
+    "openai",
+    "httpx2",
+    "aiohttp",
+    "orjson",
+    "data-designer",
+    "ipykernel",
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 NOTES = """\
 Medians of interleaved rounds, each contender in a process of its own, the endpoint in another one on the same

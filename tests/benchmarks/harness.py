@@ -48,6 +48,7 @@ class Scale:
         pictures: in a batch.
         steps: rows of a table and of a longer one after it.
         rows: that are there before, in steps.
+        resumed: rows of the table whose process is killed.
     """
 
     rounds: int = 5
@@ -57,6 +58,7 @@ class Scale:
     pictures: int = 400
     steps: tuple[int, int] = (1000, 3000)
     rows: tuple[int, ...] = (1_000, 10_000, 100_000)
+    resumed: int = 200
 
 
 QUICK = Scale(2, slow_rounds=1, calls=3, streams=2, pictures=128, steps=(64, 128), rows=(100, 1_000, 10_000))
