@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidRequestError
 from ..images import prepare_inputs
 from ..recipes import options_of
-from ..request import requests_of
+from ..request import INPUT_OPTIONS, requests_of
+from ..request.prompt_template import alternatives_in
 from .arguments import refuse_key, usage_error
 from .cell_call import parse_cell
 from .cell_inputs import input_options
@@ -78,11 +79,6 @@ def _makes(cell: str, options: Mapping[str, Any]) -> bool:
         return False
 
 
-def cell_text(request: ImageRequest) -> str:
-    """The text of a `%%cometimg` cell for this request."""
-    return _cell_of(options_of(request))
-
-
 def _cell_of(options: Mapping[str, Any]) -> str:
     words = ["%%cometimg"]
     for flag in wire_flags():
@@ -114,11 +110,12 @@ def _input_flags(options: Mapping[str, Any]) -> Iterator[str]:
             yield f"--no-{name.replace('_', '-')}"
 
 
-def python_text(prompt: str, options: Mapping[str, Any], *, name: str = "") -> str:
-    """The call of `generate` with this prompt and these options, assigned to `name` if one is given."""
+def python_text(prompt: str, options: Mapping[str, Any], *, call: str = "") -> str:
+    """The code that calls `generate`, or with `call` that function, whose result then gets a name."""
     words = [f"{key}={value!r}" for key, value in options.items() if key != "prompt"]
     lines = "".join(f"    {word},\n" for word in (repr(prompt), *words))
-    return f"import comet_magic as cm\n\n{name and f'{name} = '}cm.generate(\n{lines})"
+    name = {"generate": "images = ", "vary": "grid = "}.get(call, "")
+    return f"import comet_magic as cm\n\n{name}cm.{call or 'generate'}(\n{lines})"
 
 
 def call_texts(prompt: str, options: Mapping[str, Any], requests: Sequence[ImageRequest]) -> dict[str, str]:
@@ -126,25 +123,41 @@ def call_texts(prompt: str, options: Mapping[str, Any], requests: Sequence[Image
 
     Args:
         prompt: as it is typed.
-        options: those about the call itself are read.
+        options: as they are typed; a list of values makes a grid.
         requests: that the call is made of.
     """
-    first, count = requests[0], sum(one.n for one in requests)
-    call = {name: options[name] for name in ("timeout", "max_cost", "reuse") if name in options}
-    facts = {name: value for name, value in first.to_dict().items() if name not in ("prompt", "n", "inputs")}
-    facts |= {"n": count} if count > 1 else {}
-    bodies = [json.dumps({**one.body(), "prompt": prompt}, ensure_ascii=False, indent=2) for one in requests]
+    given = {name: value for name, value in options.items() if name not in INPUT_OPTIONS}
+    varied = {name: value for name, value in given.items() if isinstance(value, list)}
+    bodies = [_body_text(request, prompt) for request in requests]
     times = [f"\n({bodies.count(body)} times)" if bodies.count(body) > 1 else "" for body in bodies]
     request = "\n".join(dict.fromkeys(map("".join, zip(bodies, times, strict=True))))
-    texts = {"python": python_text(prompt, {**facts, **call}, name="images"), "request": request}
     try:
-        head = cell_text(first).partition("\n")[0]
+        pictures = {name: value for name, value in options_of(requests[0]).items() if name in INPUT_OPTIONS}
     except InvalidRequestError as error:
-        return {"cell": str(error), **texts}
-    words = []
-    if len(requests) > 1:
-        head = head.replace(f" -n {first.n}", "", 1) if first.n > 1 else head
-        words = ["-n", str(count)]
-    words += [f"--{name.replace('_', '-')}={value:g}" for name, value in call.items() if name != "reuse"]
-    words += ["--reuse"] if call.get("reuse") else []
-    return {"cell": " ".join([head, *map(shlex.quote, words)]) + f"\n{prompt}", **texts}
+        return {"cell": str(error), "python": str(error), "request": request}
+    said = {**given, **{name: _shown(value) for name, value in pictures.items()}}
+    if varied:
+        said |= {"reuse": bool(given.get("reuse"))}
+        said |= {"image": [said["image"]]} if "image" in said else {}  # all of them at once
+    python = python_text(prompt, said, call="vary" if varied else "generate")
+    plain = {name: value for name, value in given.items() if name not in varied}
+    head, _, body = _cell_of({**plain, **pictures, "prompt": prompt}).partition("\n")
+    if varied and alternatives_in(prompt):
+        head = head.replace(" --no-interpolate", "")
+    words = [word for name, values in varied.items() for word in ("--vary", f"{name}={','.join(values)}")]
+    words += [f"--preset={plain['preset']}"] if "preset" in plain else []
+    words += [
+        f"--{name.replace('_', '-')}={plain[name]:g}" for name in ("timeout", "max_cost") if name in plain
+    ]
+    if varied:
+        words += [] if plain.get("reuse") else ["--no-reuse"]
+    elif plain.get("reuse"):
+        words.append("--reuse")
+    cell = " ".join([head, *map(shlex.quote, words)]) + f"\n{body[:-1]}"
+    return {"cell": cell, "python": python, "request": request}
+
+
+def _body_text(request: ImageRequest, prompt: str) -> str:
+    """The body of a request; a prompt that is not typed yet stays empty."""
+    body = request.body()
+    return json.dumps(body if prompt.strip() else {**body, "prompt": ""}, ensure_ascii=False, indent=2)

@@ -70,7 +70,9 @@ def _grid(notebook: Notebook) -> None:
 def _grid_made(notebook: Notebook) -> None:
     _grid(notebook)
     notebook.panel.generate(asked=True)
-    notebook.panel.pictures.nth(5).locator("img[src]").wait_for()
+    notebook.panel.pictures.nth(5).locator("img[src]").wait_for(
+        timeout=90_000
+    )  # six large pictures are painted
 
 
 def _grid_open(notebook: Notebook) -> None:

@@ -15,7 +15,7 @@
 /** @typedef {{ left: number, top: number, width: number, height: number }} Frame */
 
 const MOST_NUMBERS = 20000; // coordinates in one mask; strokes.py refuses more
-const MASK_COLOUR = "rgb(255, 45, 120)";
+const MASK_COLOUR = "#ff2d78";
 const PREVIEW_EDGE = 1024; // longest edge of the canvas, pixels
 
 /**
@@ -75,6 +75,9 @@ export function effective(strokes) {
   return strokes.slice(strokes.map((stroke) => stroke.tool).lastIndexOf("clear") + 1);
 }
 
+/** Whether a key is pressed with another one. @param {KeyboardEvent} event */
+export const isCombined = (event) => event.ctrlKey || event.metaKey || event.altKey;
+
 /** @param {Stroke[]} strokes @returns {number} how many coordinates they have */
 export function coordinates(strokes) {
   return strokes.reduce((count, stroke) => count + (stroke.points?.length ?? 0), 0);
@@ -120,27 +123,31 @@ export function painted(pixels) {
 }
 
 /**
+ * @template {string} N
+ * @typedef {N extends keyof HTMLElementTagNameMap ? HTMLElementTagNameMap[N] : HTMLElement} ElementOf
+ */
+
+/**
  * An element with properties, attributes and children; texts are texts.
  *
- * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag
- * @param {Record<string, unknown>} [properties] `style` is an object; names with a dash, and `role`, are attributes
+ * @template {string} T
+ * @param {T} tag with classes behind dots, without their prefix: "div.row"
+ * @param {Record<string, unknown>} [properties] names with a dash, and `role`, are attributes
  * @param {(Node | string)[]} children
- * @returns {HTMLElementTagNameMap[T]}
+ * @returns {T extends `${infer N}.${string}` ? ElementOf<N> : ElementOf<T>}
  */
-export function element(tag, { style, ...properties } = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role") made.setAttribute(name, String(value));
-    else Object.assign(made, { [name]: value });
+export function h(tag, properties = {}, ...children) {
+  const [name, ...classes] = tag.split(".");
+  /** @type {any} */
+  const made = document.createElement(name);
+  made.className = classes.map((one) => `c-${one}`).join(" ");
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.includes("-") || key === "role") made.setAttribute(key, String(value));
+    else made[key] = value;
   }
-  Object.assign(made.style, style);
   made.append(...children);
   return made;
 }
-
-/** Lays an element over the whole of its parent. */
-const OVER = { position: "absolute", inset: "0", width: "100%", height: "100%" };
 
 /**
  * A picture to paint a mask on, with its tools. Everything can be done by pointer or by keys.
@@ -151,11 +158,9 @@ const OVER = { position: "absolute", inset: "0", width: "100%", height: "100%" }
  * @param {number} options.height
  * @param {Stroke[]} [options.strokes] those to begin with
  * @param {AbortSignal} options.signal ends it
- * @param {(marked: number) => void} [options.changed] called after each stroke with the part of the picture that is
- *   marked, from 0 to 1
  * @returns {{ el: HTMLElement, strokes: () => Stroke[], focus: () => void }}
  */
-export function maskBrush({ image, width, height, strokes = [], signal, changed }) {
+export function maskBrush({ image, width, height, strokes = [], signal }) {
   let acts = [...strokes];
   /** @type {"brush" | "erase" | "box"} */
   let tool = "brush";
@@ -164,47 +169,29 @@ export function maskBrush({ image, width, height, strokes = [], signal, changed 
   let [x, y] = [width / 2, height / 2];
 
   const scale = Math.min(1, PREVIEW_EDGE / Math.max(width, height));
-  const canvas = element("canvas", {
-    className: "comet-brush-canvas",
+  const canvas = h("canvas.brush-canvas.over", {
     width: Math.max(1, Math.round(width * scale)),
     height: Math.max(1, Math.round(height * scale)),
     tabIndex: 0,
     role: "application",
     "aria-label": "Mask",
     "aria-description": "Arrow keys move the brush; Space begins and ends a stroke; [ and ] change the size.",
-    style: { ...OVER, opacity: "0.6", touchAction: "none", cursor: "crosshair" },
   });
   const context = /** @type {CanvasRenderingContext2D} */ (
     canvas.getContext("2d", { willReadFrequently: true })
   );
-  const cursor = element("div", { className: "comet-brush-cursor", "aria-hidden": "true" });
-  cursor.style.borderRadius = "50%";
-  const frame = element("div", { className: "comet-brush-frame", hidden: true, "aria-hidden": "true" });
-  for (const each of [cursor, frame]) {
-    Object.assign(each.style, { position: "absolute", pointerEvents: "none", boxSizing: "border-box" });
-    Object.assign(each.style, { border: "1.5px solid white", outline: "1px solid black" });
-  }
-  const stage = element(
-    "div",
-    { className: "comet-brush-stage", style: { position: "relative", aspectRatio: `${width} / ${height}` } },
-    element("img", { src: image, alt: "", draggable: false, style: OVER }),
-    canvas,
-    cursor,
-    frame,
-  );
-  const size = element("input", {
-    type: "range",
-    min: "1",
-    max: "100",
-    value: "30",
-    "aria-label": "Brush size",
-  });
-  const said = element("span", { className: "comet-brush-said", role: "status" });
+  const cursor = h("div.brush-cursor", { "aria-hidden": "true" });
+  const frame = h("div.brush-frame", { hidden: true, "aria-hidden": "true" });
+  const picture = h("img.over", { src: image, alt: "", draggable: false });
+  const stage = h("div.brush-stage", {}, picture, canvas, cursor, frame);
+  stage.style.aspectRatio = `${width} / ${height}`;
+  const size = h("input", { type: "range", min: "1", max: "100", value: "30", "aria-label": "Brush size" });
+  const said = h("span.brush-said", { role: "status" });
   /** In thousandths of the picture's longest edge, so that it looks alike on every picture. */
   const diameter = () => Math.max(1, Math.round((Number(size.value) / 250) * Math.max(width, height)));
 
   /** @param {string} name @param {() => void} act */
-  const button = (name, act) => element("button", { type: "button", textContent: name, onclick: act });
+  const button = (name, act) => h("button", { type: "button", textContent: name, onclick: act });
   const tools = /** @type {const} */ (["brush", "erase", "box"]).map((name) => {
     const made = button(name[0].toUpperCase() + name.slice(1), () => choose(name));
     return { name, made };
@@ -248,7 +235,6 @@ export function maskBrush({ image, width, height, strokes = [], signal, changed 
     const percent = marked > 0 ? Math.max(1, Math.round(100 * marked)) : 0;
     said.textContent = percent ? `${percent} % of the picture is marked` : "Nothing is marked yet";
     undo.disabled = acts.length === 0;
-    changed?.(marked);
   };
   /** @param {Stroke} stroke */
   const add = (stroke) => {
@@ -323,7 +309,7 @@ export function maskBrush({ image, width, height, strokes = [], signal, changed 
     const step = (event.shiftKey ? 0.1 : 0.02) * Math.max(width, height);
     const by = arrows[event.key];
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") back();
-    else if (event.ctrlKey || event.metaKey || event.altKey) return false;
+    else if (isCombined(event)) return false;
     else if (by) {
       const place = { left: 0, top: 0, width, height };
       [x, y] = toPicture(place, width, height, x + by[0] * step, y + by[1] * step);
@@ -344,14 +330,14 @@ export function maskBrush({ image, width, height, strokes = [], signal, changed 
   size.addEventListener("input", point);
 
   const undo = button("Undo", back);
-  const el = element(
-    "div",
-    { className: "comet-brush" },
-    element(
-      "div",
-      { className: "comet-brush-tools", role: "group", "aria-label": "Mask tools" },
+  const el = h(
+    "div.brush",
+    {},
+    h(
+      "div.brush-tools",
+      { role: "group", "aria-label": "Mask tools" },
       ...tools.map((each) => each.made),
-      element("label", {}, "Size ", size),
+      h("label.check", {}, "Size ", size),
       undo,
       button("Invert", () => add({ tool: "invert" })),
       button("Clear", () => add({ tool: "clear" })),
@@ -373,30 +359,16 @@ export function maskBrush({ image, width, height, strokes = [], signal, changed 
  * @param {string} options.after address of the picture on the right
  * @param {number} options.width of the pictures, for their shape
  * @param {number} options.height
- * @param {string} [options.label] what is compared
  * @returns {HTMLElement}
  */
-export function compareSlider({ before, after, width, height, label = "Before and after" }) {
-  const range = element("input", { type: "range", min: "0", max: "100", value: "50", "aria-label": label });
-  const over = element("img", { src: after, alt: "After", draggable: false, style: OVER });
-  const line = element("div", { className: "comet-compare-line", "aria-hidden": "true" });
-  Object.assign(line.style, { position: "absolute", top: "0", bottom: "0", pointerEvents: "none" });
-  Object.assign(line.style, { borderLeft: "2px solid white", outline: "1px solid black" });
-  const stage = element(
-    "div",
-    {
-      className: "comet-compare-stage",
-      style: {
-        position: "relative",
-        aspectRatio: `${width} / ${height}`,
-        touchAction: "none",
-        cursor: "ew-resize",
-      },
-    },
-    element("img", { src: before, alt: "Before", draggable: false, style: OVER }),
-    over,
-    line,
-  );
+export function compareSlider({ before, after, width, height }) {
+  const range = h("input", { type: "range", min: "0", max: "100", value: "50" });
+  range.setAttribute("aria-label", "Before and after");
+  const over = h("img.over", { src: after, alt: "After", draggable: false });
+  const line = h("div.compare-line", { "aria-hidden": "true" });
+  const under = h("img.over", { src: before, alt: "Before", draggable: false });
+  const stage = h("div.compare-stage", {}, under, over, line);
+  stage.style.aspectRatio = `${width} / ${height}`;
   const show = () => {
     over.style.clipPath = `inset(0 0 0 ${range.value}%)`;
     line.style.left = `${range.value}%`;
@@ -416,5 +388,5 @@ export function compareSlider({ before, after, width, height, label = "Before an
   stage.addEventListener("pointermove", drag);
   range.addEventListener("input", show);
   show();
-  return element("figure", { className: "comet-compare" }, stage, range);
+  return h("figure.compare", {}, stage, range);
 }

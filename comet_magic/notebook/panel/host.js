@@ -76,7 +76,10 @@ export function watchKernel(model, el, { signal, changed }) {
       return gone;
     },
     offline: () => offline,
-    reason: () => (gone || offline ? "The kernel is gone: run this cell again" : ""),
+    reason: () => {
+      gone ||= ended();
+      return gone || offline ? "The kernel is gone: run this cell again" : "";
+    },
   };
 }
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ...archive import Archive, Entry
     from ...client import Abandoned, Client, Job, Plan
     from ...client.job import Event
-    from ...explore import GridPlan, PlannedCell
+    from ...explore import Grid, GridPlan, PlannedCell
     from ...explore.grid_run import GridRun
     from ...explore.variants import Axis
     from ...images import Images
@@ -236,6 +236,7 @@ class Item:
         typed: the prompt before its preset, for the form; "" for `prompt`.
         place: row, column and block in its grid, as texts; () outside of one.
         group: what its grid is, in words.
+        price: what its cell of the grid cost and took, in words.
     """
 
     id: str
@@ -252,6 +253,7 @@ class Item:
     typed: str = ""
     place: tuple[str, ...] = ()
     group: str = ""
+    price: str = ""
     thumbnail: bytes = field(default=b"", repr=False)
 
     def facts(self) -> dict[str, Any]:
@@ -269,7 +271,7 @@ class Item:
             "options": self.options is not None,
             "edited": self.sources is not None,
         }
-        more |= {"starred": self.starred, "place": list(self.place), "group": self.group}
+        more |= {"starred": self.starred, "place": list(self.place), "group": self.group, "price": self.price}
         return {**facts, **{name: value for name, value in more.items() if value}}
 
     def details(self) -> tuple[dict[str, Any], bytes]:
@@ -433,9 +435,12 @@ def stop_message(run: QueuedRequest, stopped: Sequence[Abandoned]) -> str:
     )
 
 
-def end_message(run: QueuedRequest, images: Images) -> str:
+def end_message(run: QueuedRequest, images: Images, grid: Grid | None) -> str:
     """What came of it."""
-    came = len(images)
+    came, cost = len(images), cost_words(images)
+    if grid is not None:
+        paid = total(cell.cost_micro for cell in grid)
+        cost = "cost unknown" if paid is None else dollars(paid)
     late = "Arrived after you stopped: " if run.phase is Phase.STOPPING else "Done: "
     short = f" {run.order.count} were requested." if came < run.order.count else ""
-    return f"{late}{counted(came, 'picture')} in {run.seconds}, {cost_words(images)}.{short}"
+    return f"{late}{counted(came, 'picture')} in {run.seconds}, {cost}.{short}"

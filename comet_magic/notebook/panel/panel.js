@@ -21,8 +21,8 @@
  *   ask: null | {id, text},         the question before money is spent
  *   error: null | {id, title, lines, name},
  *   said,                           the last thing that happened, one sentence
- *   items: [{id, run, prompt, facts, width, height, starred?, notice?, options?, edited?, place?, group?}],
- *                                   newest request first; place: row, column and block in a grid, as texts; group: of what
+ *   items: [{id, run, prompt, facts, width, height, starred?, notice?, options?, edited?, place?, group?, price?}],
+ *                                   newest request first; of a grid: place: row, column and block, group, price: texts
  *   more_items, archive: n          n changes when the archive may have changed
  * }
  *
@@ -63,7 +63,7 @@
  *   invalid field: aria-invalid="true", aria-describedby its sentence
  */
 
-import { compareSlider, element, maskBrush } from "./brush.js";
+import { compareSlider, h, isCombined, maskBrush } from "./brush.js";
 import { keepKeys, post, watchKernel } from "./host.js";
 
 /** @typedef {import("@anywidget/types").AnyModel<any>} Model */
@@ -111,21 +111,21 @@ export function inTable(cells) {
   const columns = distinct(1, cells);
   /** @type {[string, { head?: string, facts?: T }][]} */
   const table = [];
+  /** @param {string} head */
+  const addHead = (head) => table.push([`head ${table.length}`, { head }]);
   for (const block of distinct(2, cells)) {
     const inBlock = cells.filter(({ place }) => place[2] === block);
-    for (const head of [block, ...columns]) table.push([`head/${block}/${table.length}`, { head }]);
+    [block, ...columns].forEach(addHead);
     for (const row of distinct(0, inBlock)) {
       const inRow = columns.map((column) =>
         inBlock.filter(({ place }) => place[0] === row && place[1] === column),
       );
       for (let line = 0; line < Math.max(...inRow.map((found) => found.length)); line++) {
-        table.push([`row/${block}/${row}/${line}`, { head: line ? "" : row }]);
-        inRow.forEach((found, at) => {
-          const cell = found[line];
-          table.push(
-            cell ? [cell.key, { facts: cell.facts }] : [`none/${block}/${row}/${line}/${at}`, { head: "" }],
-          );
-        });
+        addHead(line ? "" : row);
+        for (const { [line]: cell } of inRow) {
+          if (cell) table.push([cell.key, { facts: cell.facts }]);
+          else addHead("");
+        }
       }
     }
   }
@@ -172,7 +172,6 @@ class Shared {
     this.typing = 0;
     this.formRev = -1;
     this.comparing = false; // several values of a field
-    this.gone = false;
     this.accept();
     model.on("change:state", () => this.accept());
     model.on("msg:custom", (/** @type {Facts} */ message, /** @type {DataView[]} */ buffers) =>
@@ -238,7 +237,6 @@ class Shared {
       setTimeout(() => this.tell(), SLOW + 50);
       const message = { ...fields, kind, id, t: this.now(), client: this.client };
       if (!post(this.model, message, buffers)) {
-        this.gone = true;
         this.open.delete(id);
         this.tell();
       }
@@ -322,7 +320,7 @@ function addressOf(data, type = "") {
 
 /** @param {string} text @param {() => void} act @param {Facts} [more] */
 function button(text, act, more = {}) {
-  return element("button", { type: "button", textContent: text, onclick: act, ...more });
+  return h("button", { type: "button", textContent: text, onclick: act, ...more });
 }
 
 /** Set a property only where it changes, so that nothing is read aloud twice. @param {any} what @param {Facts} facts */
@@ -333,6 +331,15 @@ function set(what, facts) {
     } else if (what[name] !== value) what[name] = value;
   }
 }
+
+/** Show a text. @param {Element} where @param {string} text */
+const put = (where, text) => set(where, { textContent: text });
+
+/** @param {Element} what @param {boolean} hidden */
+const hide = (what, hidden) => set(what, { hidden });
+
+/** What is known of several texts, with dots between. @param {unknown[]} texts */
+const dots = (...texts) => texts.filter(Boolean).join(" · ");
 
 /**
  * Show a list with one element for each fact, made once and kept by its key.
@@ -359,6 +366,9 @@ function patch(parent, kept, wanted, make) {
   });
 }
 
+/** @param {Element} where @param {boolean} on */
+const showStar = (where, on) => set(where, { "aria-pressed": on, textContent: on ? "★ Starred" : "☆ Star" });
+
 /** What tells a picture from the others of its grid. @param {Facts} item */
 function labelOf(item) {
   return (item.place ?? []).filter(Boolean).join(", ");
@@ -366,7 +376,7 @@ function labelOf(item) {
 
 /** A head of a table of pictures. */
 function headCell() {
-  const el = element("div", { className: "comet-tablehead", "aria-hidden": "true" });
+  const el = h("div.tablehead", { "aria-hidden": "true" });
   return { el, update: (/** @type {Facts} */ { head }) => set(el, { textContent: head, title: head }) };
 }
 
@@ -384,49 +394,35 @@ class Field {
     this.kind = kind;
     this.typed = typed;
     this.offered = "";
-    /** @type {number | undefined} */
-    this.least = undefined;
-    /** @type {number | undefined} */
-    this.most = undefined;
     controls += 1;
     const names = { id: `comet-field-${controls}`, said: `comet-said-${controls}` };
     this.control = this.make(field);
-    Object.assign(this.control, { id: names.id });
-    this.custom = element("input", {
-      type: "text",
-      hidden: true,
-      placeholder: "1536x1024",
-      spellcheck: false,
-    });
+    this.control.id = names.id;
+    this.custom = h("input", { type: "text", hidden: true, placeholder: "1536x1024", spellcheck: false });
     set(this.custom, { "aria-label": `Custom ${label.toLowerCase()}`, "aria-describedby": names.said });
     this.custom.oninput = () => typed(this.custom.value);
-    this.choices = element("div", {
-      className: "comet-choices",
-      role: "group",
-      "aria-label": label,
-      hidden: true,
-    });
-    this.said = element("p", { id: names.said, className: "comet-problem", hidden: true });
+    this.choices = h("div.choices", { role: "group", "aria-label": label, hidden: true });
+    this.said = h("p.problem", { id: names.said, hidden: true });
     set(this.control, { "aria-describedby": names.said });
-    const title = element("label", { htmlFor: names.id, textContent: label, title: about ?? "" });
+    const title = h("label", { htmlFor: names.id, textContent: label, title: about ?? "" });
     const parts =
       kind === "switch" ? [this.control, title] : [title, this.control, this.custom, this.choices];
-    this.el = element("div", { className: `comet-field comet-${kind} comet-${name}` }, ...parts, this.said);
+    this.el = h(`div.field.${kind}.${name}`, {}, ...parts, this.said);
   }
 
   /** @param {Facts} field */
   make({ kind, hint = "", name }) {
     if (kind === "choice" || kind === "size" || kind === "model") {
-      return element("select", { onchange: (/** @type {any} */ event) => this.choose(event.target.value) });
+      return h("select", { onchange: (/** @type {any} */ event) => this.choose(event.target.value) });
     }
     if (kind === "switch") {
       const change = (/** @type {any} */ event) => this.typed(event.target.checked ? "true" : "");
-      return element("input", { type: "checkbox", onchange: change });
+      return h("input", { type: "checkbox", onchange: change });
     }
     const input = (/** @type {any} */ event) => this.typed(event.target.value);
     if (kind === "long")
-      return element("textarea", { rows: 2, placeholder: hint, oninput: input, spellcheck: false });
-    const made = element("input", { type: "text", placeholder: hint, oninput: input, spellcheck: false });
+      return h("textarea", { rows: 2, placeholder: hint, oninput: input, spellcheck: false });
+    const made = h("input", { type: "text", placeholder: hint, oninput: input, spellcheck: false });
     if (kind !== "number") return made;
     set(made, { inputMode: "numeric", role: "spinbutton", placeholder: hint || (name === "n" ? "1" : "") });
     made.onkeydown = (event) => {
@@ -453,7 +449,7 @@ class Field {
     const all = [...options, ...other.map((value) => [value, value])];
     if (JSON.stringify(all) !== this.choicesOffered) {
       this.choicesOffered = JSON.stringify(all);
-      this.boxes = all.map(([value]) => element("input", { type: "checkbox", value }));
+      this.boxes = all.map(([value]) => h("input", { type: "checkbox", value }));
       const change = () =>
         this.typed(
           this.boxes
@@ -462,7 +458,7 @@ class Field {
             .join(","),
         );
       for (const box of this.boxes) box.onchange = change;
-      const labelled = all.map(([value, title], at) => element("label", { title }, this.boxes[at], value));
+      const labelled = all.map(([value, title], at) => h("label", { title }, this.boxes[at], value));
       this.choices.replaceChildren(...labelled);
     }
     for (const box of this.boxes) set(box, { checked: chosen.includes(box.value) });
@@ -472,8 +468,8 @@ class Field {
   update({ options = [], min, max, kind, hint }, text, problem, several = false) {
     const control = /** @type {any} */ (this.control);
     [this.least, this.most] = [min, max];
-    set(this.choices, { hidden: !several });
-    set(control, { hidden: several });
+    hide(this.choices, !several);
+    hide(control, several);
     if (several) this.offer(options, text);
     if (control.tagName === "SELECT") {
       const listed = options.some((/** @type {string[]} */ [value]) => value === text);
@@ -484,14 +480,12 @@ class Field {
       const all = [...unset, ...other, ...options, ...custom];
       if (JSON.stringify(all) !== this.offered) {
         this.offered = JSON.stringify(all);
-        control.replaceChildren(
-          ...all.map(([value, label]) => element("option", { value, textContent: label })),
-        );
+        control.replaceChildren(...all.map(([value, label]) => h("option", { value, textContent: label })));
       }
       const asks = open && !several && (this.asks || (Boolean(text) && !listed));
       if (listed) this.asks = false;
       set(control, { value: asks ? "\u0000" : text });
-      set(this.custom, { hidden: !asks });
+      hide(this.custom, !asks);
       if (asks) set(this.custom, { value: text });
     } else if (kind === "switch") {
       set(control, { checked: text === "true" });
@@ -564,7 +558,7 @@ class View {
     /** @type {string[]} */
     this.prompts = [];
     this.promptAt = -1;
-    this.root = element("div", {
+    this.root = h("div", {
       className: "comet-panel",
       role: "region",
       "aria-label": "Image panel",
@@ -587,30 +581,18 @@ class View {
   }
 
   build() {
-    this.account = element("div", { className: "comet-account", role: "group", "aria-label": "Account" });
-    this.setKey = button("Set key", () => this.showKey(), { className: "comet-quiet" });
-    this.headPrice = element("div", { className: "comet-next" });
-    const name = element("span", { className: "comet-name", textContent: "Comet Magic" });
-    const head = element(
-      "header",
-      { className: "comet-head" },
-      name,
-      this.account,
-      this.setKey,
-      this.headPrice,
-    );
-    this.band = element("div", {
-      className: "comet-band",
-      role: "status",
-      "aria-label": "Kernel",
-      hidden: true,
-    });
-    this.key = element("div", { className: "comet-key", hidden: true });
-    this.form = element("fieldset", { className: "comet-form" });
+    this.account = h("div.account", { role: "group", "aria-label": "Account" });
+    this.setKey = button("Set key", () => this.showKey());
+    this.headPrice = h("div.next");
+    const name = h("span.name", {}, "Comet Magic");
+    const head = h("header.head", {}, name, this.account, this.setKey, this.headPrice);
+    this.band = h("div.band", { role: "status", "aria-label": "Kernel", hidden: true });
+    this.key = h("div.key", { hidden: true });
+    this.form = h("fieldset.form");
     this.buildForm();
-    const view = element("section", { className: "comet-view", "aria-label": "Pictures" });
+    const view = h("section.view", { "aria-label": "Pictures" });
     this.buildView(view);
-    const body = element("div", { className: "comet-body" }, this.form, view);
+    const body = h("div.body", {}, this.form, view);
     this.root.append(head, this.band, this.key, body);
   }
 
@@ -623,31 +605,28 @@ class View {
       placeholder: "A paper boat on calm water at sunrise",
       spellcheck: true,
     });
-    this.prompt.el.classList.add("comet-prompt");
-    this.inputs = element("ul", { className: "comet-inputs", "aria-label": "Pictures in" });
-    const accept = "image/png,image/jpeg,image/webp,image/*";
-    this.file = element("input", { type: "file", multiple: true, accept, hidden: true, tabIndex: -1 });
+    this.prompt.el.classList.add("c-prompt");
+    this.inputs = h("ul.inputs", { "aria-label": "Pictures in" });
+    const accept = "image/*";
+    this.file = h("input", { type: "file", multiple: true, accept, hidden: true, tabIndex: -1 });
     this.file.onchange = () => {
       this.attach([...(this.file.files ?? [])]);
       this.file.value = "";
     };
     this.add = button("Add pictures", () => this.file.click(), {
-      className: "comet-add",
+      className: "c-add",
       title: "Or drop or paste them",
     });
-    this.compareSwitch = button("Compare values", () => this.shared.compareValues(), {
-      className: "comet-add",
-    });
-    this.compareHint = element("p", {
-      className: "comet-note",
+    this.compareSwitch = button("Compare values", () => this.shared.compareValues(), { className: "c-add" });
+    this.compareHint = h("p.note", {
       textContent: "Tick several values: every combination becomes a picture, side by side.",
     });
-    this.inputsSaid = element("p", { className: "comet-problem", hidden: true });
-    const sources = element(
-      "div",
-      { className: "comet-sources" },
+    this.inputsSaid = h("p.problem", { hidden: true });
+    const sources = h(
+      "div.sources",
+      {},
       this.inputs,
-      element("div", { className: "comet-row" }, this.add, this.compareSwitch),
+      h("div.row", {}, this.add, this.compareSwitch),
       this.compareHint,
       this.file,
       this.inputsSaid,
@@ -655,53 +634,40 @@ class View {
     this.model = new Field({ name: "model", label: "Model", kind: "model" }, (text) =>
       this.type("model", text),
     );
-    this.grid = element("div", { className: "comet-grid" });
-    this.moreGrid = element("div", { className: "comet-grid", role: "group", "aria-label": "More options" });
-    const summary = element("summary", { textContent: "More options" });
-    this.moreBox = element("details", { className: "comet-more" }, summary, this.moreGrid);
-    this.note = element("p", { className: "comet-note", hidden: true });
-    this.code = element(
-      "details",
-      { className: "comet-more comet-code" },
-      element("summary", { textContent: "As code" }),
-    );
+    this.grid = h("div.grid");
+    this.moreGrid = h("div.grid", { role: "group", "aria-label": "More options" });
+    const summary = h("summary", {}, "More options");
+    this.moreBox = h("details.more", {}, summary, this.moreGrid);
+    this.note = h("p.note", { hidden: true });
+    this.code = h("details.more.code", {}, h("summary", {}, "As code"));
     this.codes = ["Cell", "Python", "Request"].map((label) => this.codeBox(label));
     this.code.append(...this.codes.map((/** @type {Facts} */ one) => one.el));
     this.code.ontoggle = () => this.fetchCode();
-    this.price = element("span", { className: "comet-price" });
-    this.detail = element("span", { className: "comet-detail" });
-    this.go = button("Generate", () => this.generate(), { className: "comet-generate", title: "Ctrl+Enter" });
-    this.ask = element("div", {
-      className: "comet-ask",
-      role: "group",
-      "aria-label": "Confirm",
-      tabIndex: -1,
-      hidden: true,
+    this.price = h("span.price");
+    this.detail = h("span.detail");
+    this.go = button("Generate", () => this.generate(), { className: "c-generate", title: "Ctrl+Enter" });
+    this.ask = h("div.ask", { role: "group", "aria-label": "Confirm", tabIndex: -1, hidden: true });
+    this.asked = h("p");
+    this.yes = button("Send", () => this.spend("confirm", { ask: this.shared.state.ask?.id }), {
+      className: "c-generate",
     });
-    this.asked = element("p");
-    this.yes = button("Send", () => this.confirm(), { className: "comet-generate" });
-    this.no = button("Do not send", () => this.shared.ask("cancel"), { className: "comet-quiet" });
-    this.ask.append(this.asked, element("div", { className: "comet-row" }, this.yes, this.no));
-    this.error = element("div", { className: "comet-error", role: "alert", hidden: true });
-    this.said = element("p", { className: "comet-said", role: "status", "aria-label": "Progress" });
-    const buy = element(
-      "div",
-      { className: "comet-buy" },
-      this.go,
-      element("div", {}, this.price, this.detail),
-    );
+    this.no = button("Do not send", () => this.shared.ask("cancel"));
+    this.ask.append(this.asked, h("div.row", {}, this.yes, this.no));
+    this.error = h("div.error", { role: "alert", hidden: true });
+    this.said = h("p.said", { role: "status", "aria-label": "Progress" });
+    const buy = h("div.buy", {}, this.go, h("div", {}, this.price, this.detail));
     this.form.append(this.prompt.el, sources, this.model.el, this.grid, this.moreBox, this.code, this.note);
     this.form.append(buy, this.ask, this.error, this.said);
   }
 
   /** @param {string} label */
   codeBox(label) {
-    const text = element("pre", { tabIndex: 0, "aria-label": label });
-    const copy = button("Copy", () => copyText(text.textContent ?? "", copy), { className: "comet-quiet" });
+    const text = h("pre", { tabIndex: 0, "aria-label": label });
+    const copy = button("Copy", () => copyText(text.textContent ?? "", copy));
     set(copy, { "aria-label": `Copy ${label}` });
-    const head = element("div", { className: "comet-row" }, element("span", { textContent: label }), copy);
+    const head = h("div.row", {}, h("span", {}, label), copy);
     return {
-      el: element("div", { className: "comet-snippet" }, head, text),
+      el: h("div.snippet", {}, head, text),
       text,
       name: label.toLowerCase(),
     };
@@ -709,91 +675,54 @@ class View {
 
   /** @param {HTMLElement} view */
   buildView(view) {
-    this.queue = element("ul", { className: "comet-queue", "aria-label": "Requests" });
+    this.queue = h("ul.queue", { "aria-label": "Requests" });
     this.tabs = ["session", "archive"].map((name) => {
       const text = name === "session" ? "This session" : "Archive";
       return { name, el: button(text, () => this.show(name), { role: "tab" }) };
     });
-    const tabs = element(
-      "div",
-      { className: "comet-tabs", role: "tablist" },
-      ...this.tabs.map((/** @type {Facts} */ one) => one.el),
-    );
+    const tabs = h("div.tabs", { role: "tablist" }, ...this.tabs.map((/** @type {Facts} */ one) => one.el));
     const find = () => this.find();
     let timer = 0;
     const soon = () => {
       clearTimeout(timer);
       timer = setTimeout(find, 250);
     };
-    this.words = element("input", {
-      type: "search",
-      placeholder: "Search",
-      "aria-label": "Search",
-      oninput: soon,
-    });
-    this.byModel = element("select", { "aria-label": "Filter by model", onchange: find });
-    this.starred = element("input", { type: "checkbox", onchange: find });
-    this.day = element("input", {
-      type: "text",
-      placeholder: "From day",
-      "aria-label": "From day",
-      oninput: soon,
-    });
+    this.words = h("input", { type: "search", placeholder: "Search", "aria-label": "Search", oninput: soon });
+    this.byModel = h("select", { "aria-label": "Filter by model", onchange: find });
+    this.starred = h("input", { type: "checkbox", onchange: find });
+    this.day = h("input", { type: "text", placeholder: "From day", "aria-label": "From day", oninput: soon });
     set(this.day, { title: "Such as 2026-11-22" });
-    const stars = element("label", { className: "comet-check" }, this.starred, "Starred only");
+    const stars = h("label.check", {}, this.starred, "Starred only");
     const filters = [this.words, this.byModel, this.day, stars];
-    this.filters = element("div", { className: "comet-filters", hidden: true }, ...filters);
-    this.gallery = element("div", {
-      className: "comet-gallery",
-      role: "listbox",
-      "aria-label": "Gallery",
-      tabIndex: -1,
-    });
-    this.empty = element("div", { className: "comet-empty" });
-    this.further = button("Show more", () => this.find(this.next), {
-      className: "comet-quiet comet-further",
-      hidden: true,
-    });
-    view.append(
-      element("div", { className: "comet-bar" }, tabs, this.filters),
-      this.queue,
-      this.gallery,
-      this.empty,
-      this.further,
-    );
+    this.filters = h("div.filters", { hidden: true }, ...filters);
+    this.gallery = h("div.gallery", { role: "listbox", "aria-label": "Gallery", tabIndex: -1 });
+    this.empty = h("div.empty");
+    this.further = button("Show more", () => this.find(this.next), { className: "c-further", hidden: true });
+    view.append(h("div.bar", {}, tabs, this.filters), this.queue, this.gallery, this.empty, this.further);
   }
 
   listen() {
-    const { root, signal } = this;
-    root.addEventListener("keydown", (event) => this.press(event), { signal });
-    this.gallery.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.move(event), {
-      signal,
-    });
+    const { root } = this;
+    root.onkeydown = (event) => this.press(event);
+    this.gallery.onkeydown = (/** @type {KeyboardEvent} */ event) => this.move(event);
     const files = (/** @type {DataTransfer | null} */ data) => [...(data?.files ?? [])];
-    root.addEventListener(
-      "paste",
-      (event) => {
-        if (!files(event.clipboardData).length) return;
-        event.preventDefault();
-        this.attach(files(event.clipboardData));
-      },
-      { signal },
-    );
-    for (const name of /** @type {const} */ (["dragover", "dragleave", "drop"])) {
-      root.addEventListener(
-        name,
+    root.onpaste = (event) => {
+      if (!files(event.clipboardData).length) return;
+      event.preventDefault();
+      this.attach(files(event.clipboardData));
+    };
+    root.ondragover =
+      root.ondragleave =
+      root.ondrop =
         (event) => {
           event.preventDefault();
           event.stopPropagation();
-          root.classList.toggle("comet-dropping", name === "dragover");
-          if (name !== "drop") return;
+          root.classList.toggle("c-dropping", event.type === "dragover");
+          if (event.type !== "drop") return;
           const item = event.dataTransfer?.getData("text/x-comet-item");
           if (item) this.shared.ask("use", { item });
           else this.attach(files(event.dataTransfer));
-        },
-        { signal },
-      );
-    }
+        };
   }
 
   // --- what a person does
@@ -834,21 +763,19 @@ class View {
   }
 
   generate() {
-    const { shared } = this;
+    const { values, state, typing } = this.shared;
     if (this.go.disabled) return;
-    clearTimeout(shared.typing);
-    shared.clicked = Date.now();
-    setTimeout(() => shared.tell(), DOUBLE_CLICK + 20);
-    const { price, form } = shared.state;
-    shared.ask("generate", { values: shared.values, price: price.text, seen: form.values });
-    shared.tell();
+    clearTimeout(typing);
+    this.spend("generate", { values, price: state.price.text, seen: state.form.values });
   }
 
-  confirm() {
-    this.shared.clicked = Date.now();
-    setTimeout(() => this.shared.tell(), DOUBLE_CLICK + 20);
-    this.shared.ask("confirm", { ask: this.shared.state.ask?.id });
-    this.shared.tell();
+  /** @param {string} kind @param {Facts} fields */
+  spend(kind, fields) {
+    const { shared } = this;
+    shared.clicked = Date.now();
+    setTimeout(() => shared.tell(), DOUBLE_CLICK + 20);
+    shared.ask(kind, fields);
+    shared.tell();
   }
 
   /** @param {File[]} files */
@@ -861,14 +788,11 @@ class View {
 
   showKey() {
     const line = "%cometimg_login";
-    const copy = button("Copy", () => copyText(line, copy), { className: "comet-quiet" });
-    const code = element("code", { textContent: line });
+    const copy = button("Copy", () => copyText(line, copy));
+    const code = h("code", {}, line);
     const text =
       "Run this line in a cell. It prompts for the key without showing it; the header follows by itself.";
-    this.key.replaceChildren(
-      element("p", { textContent: text }),
-      element("div", { className: "comet-row" }, code, copy),
-    );
+    this.key.replaceChildren(h("p", {}, text), h("div.row", {}, code, copy));
     this.key.hidden = !this.key.hidden;
     copy.focus();
   }
@@ -876,7 +800,7 @@ class View {
   async fetchCode() {
     if (!this.code.open) return;
     const { reply } = await this.shared.ask("code");
-    for (const one of this.codes) set(one.text, { textContent: reply[one.name] ?? "" });
+    for (const one of this.codes) put(one.text, reply[one.name] ?? "");
   }
 
   /** @param {string} tab */
@@ -918,21 +842,15 @@ class View {
       this.form.disabled = true;
       return;
     }
-    const lost = shared.gone || this.kernel?.gone() || this.kernel?.offline();
+    const lost = this.kernel?.reason() ?? "";
     const busy = !lost && shared.slow();
     const waiting = shared.awaits("generate", "confirm")
       ? " A click that waits longer than 5 s sends nothing."
       : "";
-    this.setBand(
-      lost
-        ? "The kernel is gone: run this cell again"
-        : busy
-          ? `Waiting for the running cell.${waiting}`
-          : "",
-    );
-    set(this.band, { className: lost ? "comet-band comet-lost" : "comet-band" });
+    this.setBand(lost || (busy ? `Waiting for the running cell.${waiting}` : ""));
+    set(this.band, { className: lost ? "c-band c-lost" : "c-band" });
     set(this.form, { disabled: Boolean(lost) });
-    this.root.classList.toggle("comet-gone", Boolean(lost));
+    this.root.classList.toggle("c-gone", Boolean(lost));
     this.updateHead(state);
     this.updateForm(state);
     this.updateBuy(state, Boolean(lost));
@@ -955,13 +873,13 @@ class View {
   /** @param {Facts} state */
   updateHead({ head, price }) {
     const money = { play: "play money", real: "", none: "no key" }[/** @type {string} */ (head.money)];
-    const text = [head.account, head.address, head.key && `key from ${head.key}`].filter(Boolean).join(" · ");
+    const text = dots(head.account, head.address, head.key && `key from ${head.key}`);
     set(this.account, { textContent: text, title: head.notice });
     this.account.dataset.money = head.money;
-    set(this.setKey, { hidden: head.money === "real" });
-    if (head.money === "real") set(this.key, { hidden: true });
+    hide(this.setKey, head.money === "real");
+    if (head.money === "real") hide(this.key, true);
     const next = price.text ? `Next request ${price.text}` : "Next request cannot be sent";
-    set(this.headPrice, { textContent: [next, price.text && money].filter(Boolean).join(" · ") });
+    put(this.headPrice, dots(next, price.text && money));
   }
 
   /** @param {Facts} state */
@@ -971,8 +889,8 @@ class View {
     this.prompt.update({ kind: "long" }, values.prompt ?? "", problem("prompt"));
     const { comparing } = this.shared;
     set(this.compareSwitch, { "aria-pressed": comparing });
-    set(this.compareHint, { hidden: !comparing });
-    this.root.classList.toggle("comet-comparing", comparing);
+    hide(this.compareHint, !comparing);
+    this.root.classList.toggle("c-comparing", comparing);
     this.model.update(
       { kind: "model", options: form.models },
       values.model ?? "",
@@ -1003,7 +921,7 @@ class View {
     const note = [form.note, problem("form")].filter(Boolean).join(" ");
     set(this.note, { textContent: note, hidden: !note });
     set(this.inputsSaid, { textContent: problem("inputs"), hidden: !problem("inputs") });
-    set(this.add, { hidden: !form.takes && !inputs.length });
+    hide(this.add, !form.takes && !inputs.length);
     patch(
       this.inputs,
       this.rows.inputs,
@@ -1018,21 +936,21 @@ class View {
   updateBuy({ price, form, ask, error, said, head, queue }, lost) {
     const { shared } = this;
     const money = head.money === "play" ? "play money" : "";
-    set(this.price, { textContent: price.text });
-    set(this.detail, { textContent: price.text && [price.detail, money].filter(Boolean).join(" · ") });
+    put(this.price, price.text);
+    put(this.detail, price.text && dots(price.detail, money));
     const early = Date.now() - shared.clicked < DOUBLE_CLICK;
     const off = lost || early || shared.ahead === null || shared.awaits("generate", "confirm", "more");
     const bad = !price.text || Object.keys(form.problems).length > 0 || !(shared.values.prompt ?? "").trim();
-    set(this.go, { disabled: off || bad || Boolean(ask), textContent: "Generate" });
+    set(this.go, { disabled: off || bad || Boolean(ask) });
     set(this.yes, { disabled: off });
     const appears = Boolean(ask) && this.ask.hidden;
-    set(this.asked, { textContent: ask?.text ?? "" });
-    set(this.ask, { hidden: !ask });
+    put(this.asked, ask?.text ?? "");
+    hide(this.ask, !ask);
     if (appears && this.root.contains(/** @type {Document} */ (this.root.getRootNode()).activeElement))
       this.ask.focus();
     if ((error?.id ?? "") !== (this.errorId ?? "")) this.showError(error);
     const line = queue.length ? [said, `${queue[0].line}.`].filter(Boolean).join(" ") : said;
-    set(this.said, { textContent: line });
+    put(this.said, line);
   }
 
   /** @param {Facts | null} error */
@@ -1040,28 +958,26 @@ class View {
     this.errorId = error?.id ?? "";
     this.error.hidden = !error;
     if (!error) return this.error.replaceChildren();
-    const lines = error.lines.map((/** @type {string} */ line) => element("p", { textContent: line }));
-    const title = element("strong", { textContent: error.title, title: error.name });
-    const dismiss = button("Dismiss", () => this.shared.ask("dismiss"), { className: "comet-quiet" });
+    const lines = error.lines.map((/** @type {string} */ line) => h("p", {}, line));
+    const title = h("strong", { textContent: error.title, title: error.name });
+    const dismiss = button("Dismiss", () => this.shared.ask("dismiss"));
     return this.error.replaceChildren(title, ...lines, dismiss);
   }
 
   /** @param {Facts} one */
   inputRow(one) {
     const { shared } = this;
-    const picture = element("img", { alt: "" });
-    const name = element("span", { className: "comet-input-name" });
-    const mask = button("Draw mask", () => this.drawMask(one.id), { className: "comet-quiet" });
-    const recipe = button("Use its settings", () => shared.ask("recipe", { input: one.id }), {
-      className: "comet-quiet",
-    });
-    const remove = button("×", () => shared.ask("detach", { input: one.id }), { className: "comet-icon" });
+    const picture = h("img", { alt: "" });
+    const name = h("span.input-name", {});
+    const mask = button("Draw mask", () => this.drawMask(one.id));
+    const recipe = button("Use its settings", () => shared.ask("recipe", { input: one.id }));
+    const remove = button("×", () => shared.ask("detach", { input: one.id }), { className: "c-icon" });
     set(remove, { "aria-label": `Remove ${one.name}`, title: "Remove" });
     shared.ask("input", { input: one.id }).then(({ buffers }) => {
       if (buffers[0]) picture.src = addressOf(buffers[0]);
     });
-    const words = element("div", {}, name, element("div", { className: "comet-row" }, mask, recipe));
-    const el = element("li", {}, picture, words, remove);
+    const words = h("div", {}, name, h("div.row", {}, mask, recipe));
+    const el = h("li", {}, picture, words, remove);
     const update = (/** @type {Facts} */ facts) => {
       const first = shared.state.inputs[0]?.id === facts.id;
       set(name, {
@@ -1071,32 +987,26 @@ class View {
         hidden: !first || !shared.state.form.masks,
         textContent: facts.mask ? "Change mask" : "Draw mask",
       });
-      set(recipe, { hidden: !facts.recipe });
+      hide(recipe, !facts.recipe);
     };
     return { el, update };
   }
 
   /** @param {Facts} run */
   queueRow(run) {
-    const title = element("span", { className: "comet-caption" });
-    const line = element("span", { className: "comet-facts" });
-    const clock = element("span", { className: "comet-facts", "aria-hidden": "true" });
-    const bar = element("progress", { max: 1, "aria-hidden": "true" });
-    const stop = button("Stop", () => this.shared.ask("stop", { run: run.id }), { className: "comet-quiet" });
-    const tiles = element("div", { className: "comet-tiles" });
+    const title = h("span.caption");
+    const line = h("span.facts");
+    const clock = h("span.facts", { "aria-hidden": "true" });
+    const bar = h("progress", { max: 1, "aria-hidden": "true" });
+    const stop = button("Stop", () => this.shared.ask("stop", { run: run.id }));
+    const tiles = h("div.tiles");
     const parts = new Map();
-    const words = element("div", { className: "comet-words" }, title, element("span", {}, line, clock));
-    const el = element(
-      "li",
-      { className: "comet-run" },
-      tiles,
-      element("div", { className: "comet-row" }, words, stop),
-      bar,
-    );
+    const words = h("div.words", {}, title, h("span", {}, line, clock));
+    const el = h("li.run", {}, tiles, h("div.row", {}, words, stop), bar);
     const update = (/** @type {Facts} */ facts) => {
       const stopping = facts.phase === "stopping";
-      set(title, { textContent: facts.prompt });
-      set(line, { textContent: `${facts.model} · ${facts.line}` });
+      put(title, facts.prompt);
+      put(line, `${facts.model} · ${facts.line}`);
       set(stop, {
         textContent: stopping ? "Cancel" : "Stop",
         title: stopping ? "It may be billed all the same" : "",
@@ -1123,18 +1033,10 @@ class View {
    */
   arrange(tiles, kept, cells, make) {
     const table = Boolean(cells[0]?.place?.[0]);
-    tiles.classList.toggle("comet-table", table);
-    if (!table) {
-      patch(
-        tiles,
-        kept,
-        cells.map(({ key, facts }) => [key, facts]),
-        make,
-      );
-      return;
-    }
-    const all = inTable(cells);
-    tiles.style.setProperty("--columns", String(new Set(cells.map(({ place }) => place[1])).size));
+    tiles.classList.toggle("c-table", table);
+    tiles.style.setProperty("--columns", String(new Set(cells.map(({ place }) => place?.[1])).size));
+    /** @type {[string, any][]} */
+    const all = table ? inTable(cells) : cells.map(({ key, facts }) => [key, { facts }]);
     patch(
       tiles,
       kept,
@@ -1144,18 +1046,18 @@ class View {
   }
 
   partTile() {
-    const picture = element("img", { alt: "" });
-    const words = element("span");
-    const el = element("div", { className: "comet-tile comet-part" }, picture, words);
+    const picture = h("img", { alt: "" });
+    const words = h("span");
+    const el = h("div.tile.part", {}, picture, words);
     const update = (/** @type {Facts} */ { part, at, facts }) => {
       const key = `${facts.id}/${at}`;
       const [address, number] = [this.shared.pictures.get(key) ?? "", this.shared.numbers.get(key) ?? 0];
-      set(picture, { hidden: !address });
+      hide(picture, !address);
       if (address) set(picture, { src: address });
-      const of =
-        number > 0 ? `preview ${number}${facts.previews ? ` of ${facts.previews}` : ""}` : part.words;
+      const most = facts.previews ? ` of ${facts.previews}` : "";
+      const of = number > 0 ? `preview ${number}${most}` : part.words;
       const label = part.place && !part.place[0] ? part.place[1] : "";
-      set(words, { textContent: [label, part.final ? "" : of].filter(Boolean).join(" · ") });
+      put(words, dots(label, part.final ? "" : of));
       el.dataset.busy = String(!part.final);
     };
     return { el, update };
@@ -1168,7 +1070,7 @@ class View {
       if (!row) continue;
       const seconds = this.shared.now() / 1000 - run.started;
       const usual = run.usual ? ` of usually ${inWords(run.usual)}` : "";
-      set(row.clock, { textContent: ` · ${inWords(seconds)}${usual}` });
+      put(row.clock, ` · ${inWords(seconds)}${usual}`);
       if (run.usual) set(row.bar, { value: Math.min(0.95, seconds / run.usual) });
       else row.bar.removeAttribute("value");
     }
@@ -1180,14 +1082,14 @@ class View {
     for (const { name, el } of this.tabs)
       set(el, { "aria-selected": name === this.tab, tabIndex: name === this.tab ? 0 : -1 });
     const archive = this.tab === "archive";
-    set(this.filters, { hidden: !archive });
+    hide(this.filters, !archive);
     if (archive && this.byModel.options.length !== state.form.models.length + 1) {
       const models = [
         ["", "All models"],
         ...state.form.models.map((/** @type {string[]} */ [id]) => [id, id]),
       ];
       this.byModel.replaceChildren(
-        ...models.map(([value, textContent]) => element("option", { value, textContent })),
+        ...models.map(([value, textContent]) => h("option", { value, textContent })),
       );
     }
     this.shared.want(items);
@@ -1200,37 +1102,29 @@ class View {
     const nothing = archive ? "Nothing found" : "Your pictures appear here";
     const hint = archive ? "" : "Write a prompt and press Generate. Drop a picture to change it.";
     const empty = !items.length && (archive || !state.queue.length);
-    set(this.empty, { hidden: !empty });
+    hide(this.empty, !empty);
     if (empty && this.empty.textContent !== nothing + hint) {
-      this.empty.replaceChildren(
-        element("strong", { textContent: nothing }),
-        element("span", { textContent: hint }),
-      );
+      this.empty.replaceChildren(h("strong", {}, nothing), h("span", {}, hint));
     }
-    set(this.further, { hidden: !archive || !this.more });
+    hide(this.further, !archive || !this.more);
   }
 
   runRow() {
-    const tiles = element("div", { className: "comet-tiles", role: "presentation" });
-    const title = element("div", { className: "comet-caption" });
-    const line = element("div", { className: "comet-facts" });
+    const tiles = h("div.tiles", { role: "presentation" });
+    const title = h("div.caption");
+    const line = h("div.facts");
     /** @type {Facts[]} */
     let shown = [];
-    const grid = button("View grid", () => this.viewGrid(shown[0]), { className: "comet-quiet" });
-    const words = element("div", { className: "comet-words", "aria-hidden": "true" }, title, line);
-    const el = element(
-      "div",
-      { className: "comet-run", role: "group" },
-      tiles,
-      element("div", { className: "comet-row" }, words, grid),
-    );
+    const grid = button("View grid", () => this.viewGrid(shown[0]));
+    const words = h("div.words", { "aria-hidden": "true" }, title, line);
+    const el = h("div.run", { role: "group" }, tiles, h("div.row", {}, words, grid));
     const kept = new Map();
     const update = (/** @type {Facts[]} */ run) => {
       set(el, { "aria-label": run[0].prompt });
       set(title, { textContent: run[0].prompt, title: run[0].prompt });
       shown = run;
-      set(line, { textContent: [run[0].group ?? run[0].facts, run[0].notice].filter(Boolean).join(" · ") });
-      set(grid, { hidden: !run[0].group });
+      put(line, dots(run[0].group ?? run[0].facts, run[0].notice));
+      hide(grid, !run[0].group);
       tiles.style.setProperty("--ratio", String(run[0].width / run[0].height));
       tiles.dataset.count = String(run.length);
       const all = run.map((item, at) => ({
@@ -1245,30 +1139,30 @@ class View {
 
   /** @param {string} id */
   tile(id) {
-    const picture = element("img", { alt: "", draggable: false });
-    const option = element("div", { role: "option", className: "comet-option", draggable: true }, picture);
-    const star = element("span", { className: "comet-star", textContent: "★", "aria-hidden": "true" });
+    const picture = h("img", { alt: "", draggable: false });
+    const option = h("div.option", { role: "option", draggable: true }, picture);
+    const star = h("span.star", { textContent: "★", "aria-hidden": "true" });
     const use = button("Use as source", () => this.shared.ask("use", { item: id }), {
       tabIndex: -1,
       "aria-hidden": "true",
     });
-    use.className = "comet-use";
-    const chip = element("span", { className: "comet-chip", "aria-hidden": "true" });
+    use.className = "c-use";
+    const chip = h("span.chip", { "aria-hidden": "true" });
     option.onclick = () => this.pick(id);
     option.onfocus = () => this.select(id);
     option.ondragstart = (event) => event.dataTransfer?.setData("text/x-comet-item", id);
-    const el = element("div", { className: "comet-tile", role: "presentation" }, option, star, chip, use);
+    const el = h("div.tile", { role: "presentation" }, option, star, chip, use);
     const update = (/** @type {Facts} */ { item, at, of }) => {
       const address = this.shared.pictures.get(id) ?? "";
-      set(picture, { hidden: !address });
+      hide(picture, !address);
       if (address) set(picture, { src: address });
       const label = labelOf(item);
       const count = of > 1 ? `${at + 1} of ${of}` : "";
       const more = [label, count].filter(Boolean).join(", ");
       set(option, { "aria-label": more ? `${item.prompt} (${more})` : item.prompt });
-      set(chip, { textContent: item.place?.[0] ? "" : label });
+      put(chip, dots(!item.place?.[0] && label, item.price));
       set(option, { "aria-selected": id === this.selected, tabIndex: id === this.selected ? 0 : -1 });
-      set(star, { hidden: !item.starred });
+      hide(star, !item.starred);
     };
     return { el, update };
   }
@@ -1288,7 +1182,7 @@ class View {
     this.select(id);
     const other = this.comparing?.[0];
     this.comparing = null;
-    this.root.classList.remove("comet-picking");
+    this.root.classList.remove("c-picking");
     if (other && other.id !== id) this.compare(other, item);
     else this.lightbox(id);
   }
@@ -1297,7 +1191,7 @@ class View {
   move(event) {
     const options = /** @type {HTMLElement[]} */ ([...this.gallery.querySelectorAll("[role=option]")]);
     const at = options.indexOf(/** @type {HTMLElement} */ (event.composedPath()[0]));
-    if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (at < 0 || isCombined(event)) return;
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
       this.pick(this.items()[at].id);
@@ -1321,11 +1215,8 @@ class View {
    * @param {() => void} [closed]
    */
   dialog(label, parts, closed) {
-    const close = button("×", () => dialog.close(), {
-      className: "comet-icon comet-close",
-      "aria-label": "Close",
-    });
-    const dialog = element("dialog", { className: "comet-dialog", "aria-label": label }, ...parts, close);
+    const close = button("×", () => dialog.close(), { className: "c-icon c-close", "aria-label": "Close" });
+    const dialog = h("dialog.dialog", { "aria-label": label }, ...parts, close);
     const before = /** @type {HTMLElement | null} */ (
       /** @type {Document} */ (this.root.getRootNode()).activeElement
     );
@@ -1344,21 +1235,17 @@ class View {
   lightbox(id) {
     const { shared } = this;
     let [now, zoomed, address] = [id, false, ""];
-    const picture = element("img", { alt: "" });
-    const stage = element("div", { className: "comet-stage" }, picture);
-    const caption = element("p", { className: "comet-caption" });
-    const line = element("p", { className: "comet-facts", role: "status" });
-    const rows = element("dl", { className: "comet-rows" });
-    const path = element("input", {
-      type: "text",
-      placeholder: "boat.png, or a folder/",
-      "aria-label": "Save as",
-    });
+    const picture = h("img", { alt: "" });
+    const stage = h("div.stage", {}, picture);
+    const caption = h("p.caption");
+    const line = h("p.facts", { role: "status" });
+    const rows = h("dl.rows");
+    const path = h("input", { type: "text", placeholder: "boat.png, or a folder/", "aria-label": "Save as" });
     const item = () => this.items().find((/** @type {Facts} */ one) => one.id === now) ?? {};
-    const say = (/** @type {string} */ text) => set(line, { textContent: text });
+    const say = (/** @type {string} */ text) => put(line, text);
     const zoom = (/** @type {boolean} */ on) => {
       zoomed = on;
-      set(stage, { className: on ? "comet-stage comet-zoomed" : "comet-stage" });
+      set(stage, { className: on ? "c-stage c-zoomed" : "c-stage" });
       set(tools.Zoom, { "aria-pressed": on });
     };
     const step = (/** @type {number} */ by) => {
@@ -1382,12 +1269,9 @@ class View {
       set(picture, { src: shared.pictures.get(next) ?? "", alt: facts.prompt });
       picture.style.setProperty("--ratio", String(facts.width / facts.height));
       picture.style.setProperty("--wide", `${facts.width}px`);
-      set(caption, { textContent: facts.prompt });
-      say([labelOf(facts), facts.facts, facts.notice].filter(Boolean).join(" · "));
-      set(tools.Star, {
-        "aria-pressed": Boolean(facts.starred),
-        textContent: facts.starred ? "★ Starred" : "☆ Star",
-      });
+      put(caption, facts.prompt);
+      say(dots(labelOf(facts), facts.facts, facts.notice));
+      showStar(tools.Star, Boolean(facts.starred));
       set(tools["Reuse settings"], { disabled: !facts.options });
       set(tools["More like this"], { disabled: !facts.options });
       rows.replaceChildren();
@@ -1398,8 +1282,8 @@ class View {
       address = addressOf(buffers[0], reply.mime);
       set(picture, { src: address });
       const pairs = reply.rows.flatMap((/** @type {string[]} */ [name, text]) => [
-        element("dt", { textContent: name }),
-        element("dd", { textContent: text }),
+        h("dt", {}, name),
+        h("dd", {}, text),
       ]);
       rows.replaceChildren(...pairs);
     };
@@ -1415,22 +1299,17 @@ class View {
       Download: () => this.download(now, say),
       Hide: () => act("hide", {}, true),
     };
-    const tools = Object.fromEntries(
-      Object.entries(acts).map(([name, run]) => [name, button(name, run, { className: "comet-quiet" })]),
-    );
+    const tools = Object.fromEntries(Object.entries(acts).map(([name, run]) => [name, button(name, run)]));
     set(tools.Star, { "aria-label": "Star" });
-    const save = button("Save", () => act("save", { path: path.value }), { className: "comet-quiet" });
+    const save = button("Save", () => act("save", { path: path.value }));
     const back = button("‹", () => step(-1), {
-      className: "comet-icon comet-back",
+      className: "c-icon c-back",
       "aria-label": "Previous picture",
     });
-    const forth = button("›", () => step(1), {
-      className: "comet-icon comet-forth",
-      "aria-label": "Next picture",
-    });
-    const bar = element("div", { className: "comet-tools" }, ...Object.values(tools), path, save);
-    const about = element("details", {}, element("summary", { textContent: "Details" }), rows);
-    const foot = element("div", { className: "comet-foot" }, caption, line, bar, about);
+    const forth = button("›", () => step(1), { className: "c-icon c-forth", "aria-label": "Next picture" });
+    const bar = h("div.tools", {}, ...Object.values(tools), path, save);
+    const about = h("details", {}, h("summary", {}, "Details"), rows);
+    const foot = h("div.foot", {}, caption, line, bar, about);
     const dialog = this.dialog(
       "Picture",
       [stage, back, forth, foot],
@@ -1438,7 +1317,7 @@ class View {
     );
     stage.onclick = () => zoom(!zoomed);
     dialog.addEventListener("keydown", (event) => {
-      if (event.composedPath()[0] === path || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.composedPath()[0] === path || isCombined(event)) return;
       if (event.key === "ArrowLeft" || event.key === "ArrowRight") step(event.key === "ArrowLeft" ? -1 : 1);
       else if (event.key === "+" || event.key === "-") zoom(event.key === "+");
       else return;
@@ -1454,7 +1333,7 @@ class View {
     const { ok, error } = await this.shared.ask("star", { item, on });
     if (!ok) return say(error);
     for (const one of [...this.found, ...this.shared.state.items]) if (one.id === item) one.starred = on;
-    set(where, { "aria-pressed": on, textContent: on ? "★ Starred" : "☆ Star" });
+    showStar(where, on);
     return this.updateGallery();
   }
 
@@ -1470,7 +1349,7 @@ class View {
 
   /** @param {string} href @param {string} name */
   downloadFrom(href, name) {
-    const link = element("a", { href, download: name });
+    const link = h("a", { href, download: name });
     this.root.append(link);
     link.click();
     link.remove();
@@ -1481,13 +1360,13 @@ class View {
     const { ok, reply, buffers } = await this.shared.ask("grid", { item: item.id });
     if (!ok || this.signal.aborted) return;
     const address = addressOf(buffers[0], reply.mime);
-    const picture = element("img", { src: address, alt: `${item.prompt}: ${item.group}` });
-    const stage = element("div", { className: "comet-stage comet-sheet" }, picture);
+    const picture = h("img", { src: address, alt: `${item.prompt}: ${item.group}` });
+    const stage = h("div.stage.sheet", {}, picture);
     const download = button("Download", () => this.downloadFrom(address, reply.name));
-    const caption = element("p", { className: "comet-caption", textContent: item.prompt });
-    const line = element("p", { className: "comet-facts", textContent: item.group });
-    const bar = element("div", { className: "comet-tools" }, download);
-    const foot = element("div", { className: "comet-foot" }, caption, line, bar);
+    const caption = h("p.caption", {}, item.prompt);
+    const line = h("p.facts", {}, item.group);
+    const bar = h("div.tools", {}, download);
+    const foot = h("div.foot", {}, caption, line, bar);
     this.dialog("Grid", [stage, foot], () => URL.revokeObjectURL(address));
     download.focus();
   }
@@ -1498,8 +1377,8 @@ class View {
     dialog.close();
     if (answer?.ok && answer.buffers[0]) return this.compare(item, item, answer.buffers[0]);
     this.comparing = [item];
-    this.root.classList.add("comet-picking");
-    return set(this.said, { textContent: "Now choose the other picture in the gallery." });
+    this.root.classList.add("c-picking");
+    return put(this.said, "Now choose the other picture in the gallery.");
   }
 
   /** @param {Facts} one @param {Facts} other @param {DataView} [data] of the one, where it is not in the gallery */
@@ -1534,13 +1413,10 @@ class View {
       this.shared.ask("mask", { input, strokes: brush.strokes() });
       dialog.close();
     });
-    use.className = "comet-generate";
-    const cancel = button("Cancel", () => dialog.close(), { className: "comet-quiet" });
-    const hint = element("p", {
-      className: "comet-facts",
-      textContent: "What you mark may change; the rest stays.",
-    });
-    const foot = element("div", { className: "comet-row" }, hint, cancel, use);
+    use.className = "c-generate";
+    const cancel = button("Cancel", () => dialog.close());
+    const hint = h("p.facts", {}, "What you mark may change; the rest stays.");
+    const foot = h("div.row", {}, hint, cancel, use);
     const dialog = this.dialog("Draw mask", [brush.el, foot], () => {
       end.abort();
       URL.revokeObjectURL(image);
@@ -1554,13 +1430,13 @@ async function copyText(text, said) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    const area = element("textarea", { value: text, className: "comet-offscreen" });
+    const area = h("textarea.offscreen", { value: text });
     said.after(area);
     area.select();
     document.execCommand("copy");
     area.remove();
   }
-  set(said, { textContent: "Copied" });
+  put(said, "Copied");
   setTimeout(() => set(said, { textContent: "Copy" }), 1500);
 }
 

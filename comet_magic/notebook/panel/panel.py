@@ -44,17 +44,32 @@ NO_WIDGETS = "Image panel: run this cell to use it. The same as a cell:"
 _panels: dict[str, Panel] = {}  # by name
 
 
-def module_text() -> str:
-    """The one ES module: three files without comments and without the imports that are only for their tools."""
+def shipped(*names: str) -> str:
+    """Files of the panel as one text, without comments and the blanks that say nothing.
+
+    Scripts are joined into the one ES module, without the imports that are only for their tools. They have their
+    semicolons, and no template within a template.
+    """
     here = Path(__file__).parent
-    text = "\n".join((here / name).read_text("utf-8") for name in ("host.js", "brush.js", "panel.js"))
-    lean = re.sub(
-        r"/\*\*(?:[^*]|\*(?!/))*\*/|^import .*\n|^\s*//.*\n|^\s*export (?=function)",
-        "",
-        text,
-        flags=re.MULTILINE,
-    )
-    return re.sub(r"^\s+|[ \t]+$", "", lean, flags=re.MULTILINE)
+    text = "\n".join((here / name).read_text("utf-8") for name in names)
+    # Fields that are only declared for the type checker.
+    text = re.sub(r"^ +/\*\* @type \{any\} \*/ \w+;\n", "", text, flags=re.MULTILINE)
+    text = re.sub(rf"{_TEXT}|/\*.*?\*/|//[^\n]*", r"\1", text, flags=re.DOTALL)
+    if names[0].endswith(".js"):
+        text = re.sub(r"^import .*\n|^export (?=function|const)", "", text, flags=re.MULTILINE)
+        lean = re.sub(rf"{_TEXT}|\s*([-+/%=,;:?(){{}}\[\]<>&|!*])\s*|\n\s+", _without_blanks, text)
+    else:
+        lean = re.sub(rf"{_TEXT}|\s*([{{}};,>])\s*|(?<=:) ", _without_blanks, text)
+    lean = re.sub(r"[;,](?=[})\]])|(?<=[=(,:])\((\w+)\)(?==>)", r"\1", lean).strip()
+    constant = r"const [\w\[\],]+=[^;{}]*"
+    return re.sub(rf"{constant}(?:;{constant})+", lambda found: found[0].replace(";const ", ","), lean)
+
+
+_TEXT = r'("(?:[^"\\\n]|\\.)*"|`[^`]*`)'
+
+
+def _without_blanks(found: re.Match[str]) -> str:
+    return found[1] or found[2] or ("\n" if "\n" in found[0] else "")
 
 
 class FormHandle:
@@ -98,8 +113,8 @@ class Panel(anywidget.AnyWidget):
         form: `.fill(options, prompt)` and `.values`.
     """
 
-    _esm = module_text()
-    _css = (Path(__file__).parent / "panel.css").read_text("utf-8")
+    _esm = shipped("host.js", "brush.js", "panel.js")
+    _css = shipped("panel.css")
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, name: str | None = None) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CometError, ConfigurationError, InvalidRequestError
 from ...explore import GridPlan
+from ...explore.grid_display import price_and_time
 from ...explore.grid_run import GridRun
 from ...images.picture import encoded
 from ...images.reading import read_picture
@@ -255,7 +256,7 @@ class Work:
             if images:
                 self.images.append(images)
                 self.items[:0] = items
-                self.said = end_message(run, images)
+                self.said = end_message(run, images, grid)
             quiet = run.dropped or (
                 run.phase is Phase.STOPPING and getattr(fault, "outcome", "") == "not_sent"
             )
@@ -340,6 +341,7 @@ class Work:
             item.sources = partial(list, order.sources) if order.sources else None
             if cell and order.grid:
                 item.place, item.group = place_of(order.grid, cell.planned), order.summary
+                item.price = price_and_time(cell) if len(images or ()) == 1 else each or ""
             with suppress(CometError):  # it is shown as one that cannot be read
                 item.thumbnail = small(picture.data, THUMBNAIL, MOST_THUMBNAIL)[0]
             items.append(item)

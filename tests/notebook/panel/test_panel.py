@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -192,14 +194,6 @@ def test_pictures_of_one_request_stand_in_their_order_and_are_sent_when_asked_fo
     facts, (data,) = page.received("download", ack["id"])
     assert facts["name"] == "a-boat.png"
     assert b"a boat" in data
-
-
-def test_twenty_pictures_take_less_than_20_kb_of_state(page: Page) -> None:
-    buy(page, "a paper boat on calm water at sunrise, " * 3, values={"n": "10"})
-    buy(page, "a paper boat on calm water at sunrise, " * 3, values={"n": "10"})
-
-    assert len(page.state["items"]) == 20
-    assert len(json.dumps(page.state)) < 20_000
 
 
 def test_a_picture_goes_in_with_a_mask_of_strokes_and_comes_back_pasted(page: Page, sandbox: Sandbox) -> None:
@@ -430,6 +424,38 @@ def test_stop_of_a_grid_stops_all_of_it(serve: Callable[..., Sandbox]) -> None:
     panel.close()
 
 
+@pytest.mark.parametrize(
+    ("values", "cell"),
+    [
+        ({"n": "2", "size": "256x256"}, "%%cometimg -m dall-e-2 -n 2 --size 256x256\na boat"),
+        (
+            {"size": "256x256,512x512"},
+            "%%cometimg -m dall-e-2 --vary size=256x256,512x512 --no-reuse\na boat",
+        ),
+        (
+            {"preset": "watercolor", "max_cost": "1.5"},
+            "%%cometimg -m dall-e-2 --preset=watercolor --max-cost=1.5\na boat",
+        ),
+        (
+            {"model": "dall-e-2,dall-e-3", "prompt": "a {paper|wooden} boat"},
+            "%%cometimg --vary model=dall-e-2,dall-e-3 --no-reuse\na {paper|wooden} boat",
+        ),
+    ],
+)
+def test_the_form_as_code_asks_for_the_same(page: Page, values: dict[str, str], cell: str) -> None:
+    page.send("form", values={"prompt": "a boat", "model": "dall-e-2", "size": "", **values})
+    ack = page.send("code")
+    texts = page.received("code", ack["id"])[0]
+
+    assert texts["cell"] == cell
+    call = "vary" if "," in cell else "generate"
+    assert f"cm.{call}(" in texts["python"]
+    compile(texts["python"], "python", "exec")
+    planned = page.panel.open_work().form.check()[0]
+    assert planned is not None
+    assert all(request.prompt in texts["request"] for request in planned.requests)
+
+
 # --- an edit again
 
 
@@ -476,3 +502,40 @@ def test_a_preset_is_not_put_into_the_prompt_twice(page: Page, sandbox: Sandbox)
     assert len(set(bought(sandbox))) == 1
     values = page.state["form"]["values"]
     assert (values["prompt"], values["preset"]) == ("a boat", "watercolor")
+
+
+# --- what a page and a notebook carry
+
+
+def test_the_module_and_its_styles_take_at_most_60_kb_and_lose_only_comments_and_blanks() -> None:
+    sent = (Panel._esm + Panel._css).encode()
+    assert len(sent) <= 60_000
+
+    folder = files("comet_magic.notebook.panel")
+    for text, names in ((Panel._esm, ("host.js", "brush.js", "panel.js")), (Panel._css, ("panel.css",))):
+        source = "\n".join((folder / name).read_text("utf-8") for name in names)
+        assert quoted(text) == quoted(source)  # as they stand in the files, in their order
+    assert Panel._esm.count("export default") == Panel._esm.count("export ") == 1
+
+
+def quoted(text: str) -> list[str]:
+    """The texts between quotes, outside of comments and imports."""
+    found = re.finditer(
+        r'("(?:[^"\\\n]|\\.)*"|`[^`]*`)|/\*.*?\*/|//[^\n]*|^import [^\n]*', text, re.DOTALL | re.MULTILINE
+    )
+    return [one[1] for one in found if one[1]]
+
+
+@pytest.mark.parametrize("values", [{"n": "10"}, {"size": "256x256,512x512", "n": "5"}])
+def test_twenty_pictures_take_at_most_20_kb_of_state_also_in_grids(
+    page: Page, values: dict[str, str]
+) -> None:
+    for _ in range(2):
+        compare(
+            page,
+            "a paper boat on calm water at sunrise, " * 3,
+            **{"model": "dall-e-2", "size": "256x256", **values},
+        )
+
+    assert len(page.state["items"]) == 20
+    assert len(json.dumps(page.state)) <= 20_000
