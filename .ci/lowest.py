@@ -8,6 +8,8 @@ from pathlib import Path
 project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
 needed = [*project["dependencies"], *project["optional-dependencies"]["lab"]]
 for requirement in needed:
-    name, version = re.match(r"([\w.-]+)>=([\d.]+)", requirement).groups()
-    if name not in sys.argv[1:]:
-        print(f"{name}=={version}")
+    floor = re.match(r"([\w.-]+)>=([\d.]+)", requirement)
+    if floor is None:
+        sys.exit(f"{requirement} names no lowest version")
+    if floor[1] not in sys.argv[1:]:
+        print(f"{floor[1]}=={floor[2]}")

@@ -67,6 +67,7 @@ class CometError(Exception):
         urls: addresses of paid pictures that were not fetched.
         rescue_path: the file with the raw answer, or None.
         run: what the run of a dataset that this ended has sent, spent and written, in sentences, or "".
+        added_notes: those of `add_note`.
     """
 
     full_traceback: ClassVar[bool] = False
@@ -86,6 +87,7 @@ class CometError(Exception):
     urls: tuple[str, ...] = ()
     rescue_path: str | None = None
     run: str = ""
+    added_notes: tuple[str, ...] = ()
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
@@ -102,6 +104,15 @@ class CometError(Exception):
             raise TypeError(f"an error has no {', '.join(sorted(unknown))}")
         self.__dict__.update(facts)
         return self
+
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # made of the attributes, whenever they are set
+        """What Python's own traceback prints below the message, and so a script: the further lines, and added notes."""
+        return [*self.lines()[1:], *self.added_notes]
+
+    def add_note(self, note: str, /) -> None:
+        """Add a note, as to any exception."""
+        self.added_notes = (*self.added_notes, note)
 
     def bare(self) -> Self:
         """This error without its traceback and causes: their variables may contain a key."""

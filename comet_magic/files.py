@@ -171,11 +171,13 @@ def make_private_folder(path: Path, *, ignored: bool = True) -> None:
             _write(probe, [b"?"], 0o600)
     except OSError as error:
         reason = "it is a file" if path.is_file() else error.strerror or type(error).__name__
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     else:
         return
     message = f"the folder {clean(path)} cannot be written: {reason}"
     places = "archive=, %config CometMagics.archive, or COMETIMG_ARCHIVE in the environment"
-    raise ConfigurationError(message, hint=f"Free space on its disk, or name another folder: {places}.")
+    ways = "Free space on its disk, or name another folder" if full else "Name another folder"
+    raise ConfigurationError(message, hint=f"{ways}: {places}.")
 
 
 def unwritable(folder: Path) -> str:
@@ -183,7 +185,8 @@ def unwritable(folder: Path) -> str:
     place = absolute(native(folder))
     while not place.exists() and place != place.parent:
         place = place.parent
-    shown = clean(from_here(place))
+    here = from_here(place)
+    shown = clean(here) if here.parts else "this folder"
     if not place.is_dir():
         return f"{shown} is not a folder"
     try:

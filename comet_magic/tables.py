@@ -46,7 +46,10 @@ class ShownAsText:
         raise NotImplementedError
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - IPython's protocol
-        printer.text(self._repr_mimebundle_()["text/plain"])
+        printer.text(str(self))
+
+    def __str__(self) -> str:
+        return self._repr_mimebundle_()["text/plain"]
 
 
 def table(

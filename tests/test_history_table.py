@@ -199,3 +199,16 @@ def test_a_terminal_shows_the_same_table_as_text(made: Path, look: Any) -> None:
     found = look(made)
     formats, _ = DisplayFormatter().format(found)
     assert formats["text/plain"] == found._repr_mimebundle_()["text/plain"]
+
+
+def test_a_table_is_printed_as_it_is_shown_in_a_terminal(tmp_path: Path) -> None:
+    with cm.start_sandbox() as sandbox:
+        cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=tmp_path).generate(
+            "a boat", model="dall-e-2", size="256x256"
+        )
+
+    for shown in (cm.history(archive=tmp_path), cm.spend(by="model", archive=tmp_path)):
+        head, row, *_ = str(shown).splitlines()
+        assert "model" in head
+        assert "dall-e-2" in row
+        assert len(row) <= 100

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -206,6 +207,13 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
     )
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not (PACKAGE.parent / "pyproject.toml").exists(), reason="only in a clone")
+def test_every_dependency_names_the_lowest_version_that_was_tried() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["lab"]]
+    assert [one for one in needed if not re.match(r"[\w.-]+>=\d", one)] == []
 
 
 def test_every_public_name_is_there_and_explained() -> None:

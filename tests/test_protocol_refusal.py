@@ -106,7 +106,7 @@ def test_only_the_servers_own_word_makes_a_fault_one_without_work(
 @pytest.mark.parametrize(
     ("status", "hint"),
     [
-        (401, "Check the key: %cometimg_status shows where it came from."),
+        (401, "Check the key: %cometimg_status, or python -m comet_magic doctor, shows where it came from."),
         (402, "Top up the account or raise its limit, then run it again."),
         (403, "The key, the account or a firewall forbids this request."),
         (429, "Wait a little, or lower max_in_flight."),

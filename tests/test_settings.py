@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import comet_magic
 from comet_magic import settings
 from comet_magic.errors import ConfigurationError, MissingKeyError
 from comet_magic.machine import archive_folder
@@ -180,7 +184,7 @@ def test_what_no_header_may_hold_is_no_key_and_is_not_repeated(value: str) -> No
 
 @pytest.mark.parametrize("given", [5, True, b"sk-settings-0123456789abcdef"])
 def test_a_key_that_is_no_text_is_refused_and_not_repeated(given: object) -> None:
-    with pytest.raises(ConfigurationError, match=r"^api_key is not a text$"):
+    with pytest.raises(ConfigurationError, match=r"^api_key is not a text"):
         find_key(given, resolve_base_url())  # type: ignore[arg-type]
 
 
@@ -307,3 +311,28 @@ def test_the_archives_folder_is_the_argument_the_environment_or_the_default(
     assert archive_folder(None) is None
     monkeypatch.setenv("COMETIMG_ARCHIVE", "off")
     assert archive_folder("cometimg") is None
+
+
+def test_a_script_without_a_key_ends_with_what_to_do(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COMETAPI")}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(Path(comet_magic.__file__).parents[1])}
+    ran = subprocess.run(
+        [sys.executable, "-c", "import comet_magic; comet_magic.generate('a boat')"],
+        capture_output=True, text=True, check=False, cwd=tmp_path, env=environment,
+    )  # fmt: skip
+
+    *_, what, how, money = ran.stderr.splitlines()
+    assert what == "comet_magic.errors.MissingKeyError: no API key was found"
+    assert how.startswith("Set COMETAPI_KEY (get one at https://")
+    assert money == "Nothing was sent and nothing is billed."
+
+
+def test_a_note_that_somebody_adds_stands_behind_ours_and_survives_a_pickle() -> None:
+    error = ConfigurationError("no", hint="Do it.")
+    error.add_note("while packing")
+
+    assert pickle.loads(pickle.dumps(error)).__notes__ == [
+        "Do it.",
+        "Nothing was sent and nothing is billed.",
+        "while packing",
+    ]

@@ -157,7 +157,7 @@ RATE_LIMIT = Decision(
 )
 BAD_KEY = Decision(
     *("the key is not accepted", errors.AuthenticationError, "open"),
-    hint="Check the key: %cometimg_status shows where it came from.",
+    hint="Check the key: %cometimg_status, or python -m comet_magic doctor, shows where it came from.",
     ends_run=True,
     codes=("invalid_api_key",),
     statuses=frozenset({401}),
