@@ -23,9 +23,10 @@ from .card import configs_text
 from .export_manifest import ExportedFile, Manifest, dataset_id, read_manifest
 from .export_places import HashedFile, digest_at, place_at
 from .export_rows import MadePicture, fingerprint, in_threads
-from .rows import NAME, metadata_line
+from .progress import Meter
+from .rows import NAME, metadata_line, time_columns
 from .tar import TarShard
-from .values import widened
+from .values import Times, widened
 
 if TYPE_CHECKING:
     import os
@@ -147,6 +148,7 @@ class _Exporter:
     splits: tuple[str, ...] = ()
     order: list[str] = field(default_factory=list)
     written: int = 0
+    meter: Meter = field(default_factory=lambda: Meter(0, "exported"))
     drawn: Drawn = field(default_factory=Drawn)
 
     def run(self) -> Exported:
@@ -156,7 +158,9 @@ class _Exporter:
         if self.former.unfinished:
             self.place.remove_parts()
         if self.manifest.unfinished:
-            self._write(planned)
+            self.meter.ended = sum(file.rows or 0 for file in self.manifest.files.values())
+            with closing(self.meter):
+                self._write(planned)
         self._write_readme()
         removed = self._remove_others()
         self.manifest.unfinished.clear()
@@ -244,14 +248,18 @@ class _Shards(_Exporter):
     def _plan(self) -> _Planned:
         blocks: dict[tuple[str, int], list[str]] = {}
         kinds: dict[str, Any] = {}
+        times = Times(time_columns(self.contents.folder) if self.form == "parquet" else ())
         for row in self._rows():
+            self.meter.total += 1
             self.drawn.add(row.record["file_name"])
             kinds = widened(kinds, row.record)
+            times.add(row.record)
             place = row.split, row.number // self.shard_size
             so_far = blocks.get(place, [""])
             blocks[place] = [
                 fingerprint(so_far[0], row.number, row.record, list(self.contents.pictures(row)))
             ]
+        kinds |= times.kinds()
         numbers: Counter[str] = Counter()
         files = {}
         self._names: dict[tuple[str, int], str] = {}
@@ -288,6 +296,7 @@ class _Shards(_Exporter):
                 files[split] = HashedFile(stack.enter_context(self.place.open(name)))
                 writers[split] = stack.enter_context(closing(self._writer(files[split], planned)))
             for sample in in_threads(lambda row: self.contents.sample(row, lambda _: None), rows):
+                self.meter.step()
                 if sample.unreadable:
                     left_out[sample.split].append(sample.unreadable)
                     continue
@@ -313,6 +322,7 @@ class _Folders(_Exporter):
         files: dict[str, str] = {}
         lines = {} if self.contents.splits.given else {"": ""}
         for row in self.contents.chosen():
+            self.meter.total += 1
             self.drawn.add(row.record["file_name"])
             pictures = [(f"{_folder_of(row.split)}{name}", of) for name, of in self.contents.pictures(row)]
             files |= pictures
@@ -332,6 +342,7 @@ class _Folders(_Exporter):
             for sample in in_threads(
                 self._sample, (row for row in self.contents.chosen() if row.split in due)
             ):
+                self.meter.step()
                 if sample.unreadable:
                     left_out[sample.split].append(sample.unreadable)
                     continue

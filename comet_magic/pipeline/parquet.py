@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from ..errors import ConfigurationError
 from ..text import clean
+from .values import as_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 GROUP, BATCH = 32 << 20, 1000  # bytes of pictures, and rows, of a row group at most
 # https://huggingface.co/docs/datasets/about_dataset_features#image-feature
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+TIMES = {"time": pa.timestamp("us", tz="UTC"), "local time": pa.timestamp("us")}
 KINDS = {"cost": "float", "width": "int", "height": "int"}
 
 
@@ -42,7 +44,8 @@ def _arrow_type(kind: Any) -> Any:
         return pa.list_(_arrow_type(kind[0]))
     if kind and isinstance(kind, dict):
         return pa.struct([(name, _arrow_type(one)) for name, one in kind.items()])
-    return {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}.get(kind or "text", pa.string())
+    types = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), **TIMES}
+    return types.get(kind or "text", pa.string())
 
 
 def _feature(kind: Any) -> Any:
@@ -59,6 +62,7 @@ class ParquetShard:
 
     def __init__(self, file: Any, kinds: dict[str, Any], inputs: Iterable[str]) -> None:
         self._inputs = tuple(inputs)
+        self._times = tuple(name for name, kind in kinds.items() if isinstance(kind, str) and kind in TIMES)
         self._schema = schema_of(kinds, self._inputs)
         # Pictures are neither alike, which a dictionary is for, nor to be pressed further.
         words = [name for name in kinds if name not in self._inputs]
@@ -71,6 +75,7 @@ class ParquetShard:
     def add(self, sample: Sample) -> None:
         """Write a row, once a row group is full."""
         cells = {name: _picture_cell(sample, sample.record[name]) for name in self._inputs}
+        cells |= {name: as_datetime(sample.record[name]) for name in self._times}
         image = _picture_cell(sample, sample.record["file_name"])
         self._rows.append({"image": image, **sample.record, **cells})
         self._size += sample.weight

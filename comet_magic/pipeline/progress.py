@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..console import quietly, tell
 from ..money import dollars
@@ -57,6 +57,57 @@ class Status:
         return f"{first}{in_words(self.counts)}; {money}{pace}{waiting}"
 
 
+class Shown(Protocol):
+    """What a bar shows, with words as a text."""
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are."""
+
+    @property
+    def ended(self) -> int:
+        """How many of them are done with."""
+
+
+@dataclass
+class Meter:
+    """Shows how many rows of something long are done with, from two seconds after the first on.
+
+    Attributes:
+        total: how many rows there are.
+        words: what is done with them.
+    """
+
+    total: int
+    words: str
+    ended: int = 0
+    _next: float | None = None
+    _display: Display | None = None
+
+    def __str__(self) -> str:
+        return self.words
+
+    def step(self) -> None:
+        """Note that one more row is done with."""
+        self.ended += 1
+        now = time.monotonic()
+        if self._next is None:
+            self._next = now + 2
+        if now < self._next:
+            return
+        if self._display is None:
+            self._display = Display(make_display)
+        else:
+            self._display.show(lambda: self)
+        self._next = now + self._display.every
+
+    def close(self) -> None:
+        """Leave what was shown, if anything was, as it is at the end."""
+        if self._display:
+            self._display.show(lambda: self)
+            self._display.close()
+
+
 class Display:
     """Shows how far a run is while that can be shown; once it fails it shows nothing more, and the run goes on.
 
@@ -78,7 +129,7 @@ class Display:
         if not quietly(show)():
             self._shows, self.every = None, math.inf
 
-    def show(self, status: Callable[[], Status]) -> None:
+    def show(self, status: Callable[[], Shown]) -> None:
         """Show the status."""
         if (shows := self._shows) is not None:
             self._try(lambda: shows.show(status()))
@@ -119,7 +170,7 @@ class Lines:
         self.every = EVERY_LINE
         self._began = time.monotonic()
 
-    def show(self, status: Status) -> None:
+    def show(self, status: Shown) -> None:
         """Print a line."""
         seconds = time.monotonic() - self._began
         rate = status.ended / seconds if seconds > 0 else 0.0
@@ -156,7 +207,7 @@ class Bar:
 
         return Unwatched(unit="row", mininterval=0, miniters=0, dynamic_ncols=True, **options)
 
-    def show(self, status: Status) -> None:
+    def show(self, status: Shown) -> None:
         """Move the bar."""
         total = None if status.total is None else max(status.total, status.ended)
         if total != self._bar.total:

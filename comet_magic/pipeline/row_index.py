@@ -20,7 +20,7 @@ from ..archive.ledger import BUSY, has_locks, open_to_read, open_to_write, refus
 from ..errors import ConfigurationError
 from ..text import clean
 from .indexed_row import IndexedRow, is_place, is_sound, parsed
-from .values import plain
+from .values import DatetimeText, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS rows (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (key TEXT, copy INT, facts TEXT NOT NULL, PRIMARY KEY (key, copy));  -- facts: JSON
 CREATE TABLE IF NOT EXISTS inputs (key TEXT PRIMARY KEY, facts TEXT NOT NULL);  -- the pictures that go into a request
+CREATE TABLE IF NOT EXISTS times (name TEXT PRIMARY KEY);  -- columns of sources that held dates with times
 -- Names and types of the index of a frame, as JSON.
 CREATE TABLE IF NOT EXISTS frames (run INTEGER PRIMARY KEY, names TEXT NOT NULL, types TEXT NOT NULL);
 """
@@ -156,9 +157,12 @@ class RowIndex:
         rows = list(rows)
         values = [(run, *_values(row if store_prompts else row._replace(prompt=""))) for row in rows]
         inputs = [(row.key, json.dumps(row.inputs)) for row in rows if row.inputs]
+        cells = (cell for row in rows for cell in row.columns.items())
+        times = {name for name, value in cells if type(value) is DatetimeText}
         with self._opened(write=True) as connection:
             connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             connection.executemany("REPLACE INTO inputs VALUES (?, ?)", inputs)
+            connection.executemany("INSERT OR IGNORE INTO times VALUES (?)", [(name,) for name in times])
 
     def leaving(self, run: int) -> list[tuple[str, int]]:
         """Key and copy of the rows that stand and that a run, whose source was read to its end, does not have."""
@@ -316,6 +320,13 @@ class RowIndex:
             query = """SELECT DISTINCT json_extract(one.value, '$.column')
                 FROM rows JOIN inputs USING (key), json_each(inputs.facts) AS one WHERE run = ?"""
             return {name for (name,) in connection.execute(query, (run,)) if isinstance(name, str)}
+
+    def time_columns(self) -> set[str]:
+        """The columns of sources that held dates with times."""
+        with self._opened() as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'times'").fetchone():
+                return set()  # of an earlier version
+            return {name for (name,) in connection.execute("SELECT name FROM times") if isinstance(name, str)}
 
     def frame_index(self, run: Run) -> tuple[list[Any], list[str], list[Any]] | None:
         """Of the frame that a run read: names and types of its index, and the label of each row; or None."""

@@ -272,6 +272,14 @@ def input_columns(folder: Path) -> list[str]:
     return sorted(_record_name(name, taken) for name in names)
 
 
+def time_columns(folder: Path) -> list[str]:
+    """The columns of the records that hold dates with times, as texts in ISO form."""
+    with RowIndex(folder) as index:
+        names = index.time_columns()
+    taken = kinds_of(folder).checks if names else ()
+    return ["created", *sorted(_record_name(name, taken) for name in names)]
+
+
 def stored_name(value: Any) -> str | None:
     """The name of a stored input picture; None if a record has something else, such as the path of one not found."""
     return value if isinstance(value, str) and _STORED.fullmatch(value) else None

@@ -9,7 +9,7 @@ import numbers
 import os
 import sys
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -19,6 +19,12 @@ _MOST_EXACT = 1 << 53  # floats below it are exact
 
 class HoldsPictureError(ValueError):
     """A value is a picture or bytes, or holds one."""
+
+
+class DatetimeText(str):
+    """A date with a time, in ISO form; the index notes which columns have these."""
+
+    __slots__ = ()
 
 
 def is_missing(value: object) -> bool:
@@ -77,7 +83,8 @@ def _scalar(value: Any) -> Any:
     if isinstance(value, datetime.timedelta):
         return str(datetime.timedelta(value.days, value.seconds, value.microseconds))
     if hasattr(value, "isoformat"):
-        return value.isoformat()
+        text = value.isoformat()
+        return DatetimeText(text) if isinstance(value, datetime.datetime) else text
     if isinstance(value, (numbers.Number, uuid.UUID, os.PathLike)) or name in ("Period", "Interval"):
         return str(value)
     raise TypeError(f"of type {name}")
@@ -145,3 +152,35 @@ def fitted(value: Any, kind: Any) -> Any:
     if isinstance(kind, dict):
         return {name: fitted(value.get(name), one) for name, one in kind.items()}
     return value
+
+
+class Times:
+    """Finds out whether columns of ISO texts are datetimes in every row: all with a zone, or all without one.
+
+    Args:
+        names: of the columns.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._found: dict[str, set[str]] = {name: set() for name in names}
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Look at a row."""
+        for name, found in self._found.items():
+            value = record.get(name)
+            if value is not None:
+                made = as_datetime(value)
+                found.add("text" if made is None else "local time" if made.tzinfo is None else "time")
+
+    def kinds(self) -> dict[str, str]:
+        """The columns that are datetimes, and of which kind: `time` in UTC, or `local time`."""
+        kinds = {name: next(iter(found)) for name, found in self._found.items() if len(found) == 1}
+        return {name: kind for name, kind in kinds.items() if kind != "text"}
+
+
+def as_datetime(value: Any) -> datetime.datetime | None:
+    """A datetime of a text in ISO form; None if it is not one."""
+    try:
+        return datetime.datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        return None

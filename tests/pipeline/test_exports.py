@@ -8,11 +8,13 @@ import os
 import subprocess
 import sys
 import tarfile
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fsspec
+import pandas
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -82,6 +84,36 @@ def test_parquet_has_every_row_and_the_bytes_of_every_picture(dataset: Dataset, 
     assert features["share"]["dtype"] == "float64"
 
 
+def test_datetimes_stay_datetimes_in_parquet_and_texts_stay_texts(
+    make: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    moment = datetime(2026, 1, 31, 12, 30, 15, 250000)
+    rows = pandas.DataFrame(
+        {
+            "prompt": ["a", "b"],
+            "taken": pandas.to_datetime([moment, None]),
+            "zoned": [moment.replace(tzinfo=timezone(timedelta(hours=2))), moment.replace(tzinfo=UTC)],
+            "both": [moment, "soon"],
+            "text": ["2026-01-31T12:30:15", "2026-02-01T00:00:00"],
+            "created": [moment, moment],
+        }
+    )
+
+    make(rows).export(tmp_path / "out", format="parquet")
+
+    table = parquet.read_table(tmp_path / "out" / "data-00000.parquet")
+    kinds = {name: str(table.schema.field(name).type) for name in ("taken", "zoned", "both", "text")}
+    assert kinds == {
+        "taken": "timestamp[us]", "zoned": "timestamp[us, tz=UTC]", "both": "string", "text": "string"
+    }  # fmt: skip
+    assert table["taken"].to_pylist() == [moment, None]
+    assert table["zoned"].to_pylist() == list(rows["zoned"])
+    assert table["created_source"].to_pylist() == [moment, moment]
+    assert str(table.schema.field("created").type) == "timestamp[us, tz=UTC]"
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["zoned"] == {"dtype": "timestamp[us, tz=UTC]", "_type": "Value"}
+
+
 def test_parquet_keeps_a_column_called_image_beside_the_pictures(
     make: Callable[..., Dataset], tmp_path: Path
 ) -> None:
@@ -123,15 +155,20 @@ def test_a_folder_holds_each_picture_once(make: Callable[..., Dataset], tmp_path
     ).read_bytes()
 
 
+@pytest.mark.parametrize("scheme", ["memory", "file"])
 @pytest.mark.parametrize("form", FORMATS)
-def test_an_address_of_fsspec_gets_the_same_bytes(form: Any, dataset: Dataset, tmp_path: Path) -> None:
+def test_an_address_of_fsspec_gets_the_same_bytes(
+    form: Any, scheme: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    system, place = fsspec.filesystem(scheme), f"{tmp_path.as_posix()}/{form}-there"
     dataset.export(tmp_path / "here", format=form)
-    names = dataset.export(f"memory://exports/{form}", format=form)
+    names = dataset.export(f"{scheme}://{place}", format=form)
+    again = dataset.export(f"{scheme}://{place}", format=form)
 
-    system = fsspec.filesystem("memory")
-    there = {name: hashlib.sha256(system.cat_file(f"/exports/{form}/{name}")).hexdigest() for name in names}
+    there = {name: hashlib.sha256(system.cat_file(f"{place}/{name}")).hexdigest() for name in names}
     assert there == bytes_in(tmp_path / "here")
-    system.rm("/exports", recursive=True)
+    assert (again, again.written) == (names, 0)
+    system.rm(place, recursive=True)
 
 
 @pytest.mark.parametrize("address", [False, True], ids=["folder", "address"])
@@ -418,6 +455,7 @@ def test_no_column_of_a_source_loses_its_value_in_any_form(
         in_tar = json.loads(tar.extractfile("000000000.json").read())  # type: ignore[union-attr]  # a file
     in_folder = json.loads((tmp_path / "folder/metadata.jsonl").read_text("utf-8").splitlines()[0])
     in_table = parquet.read_table(tmp_path / "parquet/data-00000.parquet").to_pylist()[0]
+    in_table["created"] = in_table["created"].isoformat()
 
     assert list(NAMES.values()) == [value for value in first.values() if value in NAMES.values()]
     assert first["nested"] == {"1": "text", "1_int": "number", "deep": [{"2": "b", "2_int": "a"}]}

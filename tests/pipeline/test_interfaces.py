@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pandas
@@ -19,7 +20,7 @@ from comet_magic.__main__ import main
 from comet_magic.archive import Spend
 from comet_magic.errors import InvalidRequestError
 from comet_magic.pipeline import DatasetOptions, open_dataset, progress
-from comet_magic.pipeline.progress import Bar, Display, Lines, Status, make_display
+from comet_magic.pipeline.progress import Bar, Display, Lines, Meter, Status, make_display
 from tests.pipeline.conftest import settings
 from tests.pipeline.maker import rows_of
 from tests.processes import start
@@ -239,6 +240,23 @@ def test_plain_lines_tell_rate_and_time_left(capsys: pytest.CaptureFixture[str])
     assert first.startswith("3 of 10 rows, ")
     assert " s left: 2 done, 1 refused; $0.04 spent" in first
     assert last.startswith("6 rows, ")
+
+
+def test_something_long_shows_how_far_it_is_and_something_short_shows_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seconds in (0.01, 6.0):
+        ticks = iter(number * seconds for number in range(100))
+        monkeypatch.setattr("comet_magic.pipeline.progress.time", SimpleNamespace(monotonic=ticks.__next__))
+        meter = Meter(10, "exported")
+        for _ in range(10):
+            meter.step()
+        meter.close()
+        shown = capsys.readouterr().err.splitlines()
+        assert bool(shown) == (seconds > 1)
+
+    assert shown[-1].startswith("10 of 10 rows, ")
+    assert shown[-1].endswith(": exported")
 
 
 def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
