@@ -48,8 +48,8 @@ def rows_to_redo(given: object, folder: Path) -> RowsToRedo | None:
         ConfigurationError: it names a status that is not sent again.
         InvalidRequestError: a place or a mask does not fit the rows of the folder.
     """
-    if given is None:
-        return None
+    if given is None or isinstance(given, RowsToRedo):
+        return given
     words: list[Any] = (
         [given] if isinstance(given, str) else list(given) if isinstance(given, (list, tuple)) else []
     )

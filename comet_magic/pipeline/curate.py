@@ -72,7 +72,8 @@ class Curated:
         """Make one further picture for each rejected row; the row shows it from then on, also after later runs.
 
         The old one stays on disk. All of it is paid and counts in every limit; a row whose picture fails stays
-        rejected. A picture that an earlier reroll paid for and that no row shows is taken first, free.
+        rejected, and the next reroll makes another. A picture that an earlier reroll paid for and that no row shows,
+        because it was killed, is taken first, free.
 
         Args:
             cluster: as of `generate_dataset`.

@@ -147,8 +147,8 @@ def generate_dataset(
             ended in one of these ways.
         append: add rows and remove none, for a table that comes in parts: chunks one after the other, or halves in
             two processes. A row that is there already is not added again.
-        replace: let rows go that this table does not have. Without it, up to 20 rows and one in ten may go because
-            the table was edited; if there are more, the table is refused before anything is sent.
+        replace: let rows go that this table does not have. Without it, one row, or up to 20 rows and one in ten, may
+            go because the table was edited; if there are more, the table is refused before anything is sent.
         max_per_minute: at most so many pictures a minute.
         stop_after: so many failures of the same kind in a row end the run (20); None: no number does. Refused prompts
             do not count, and a picture begins the count anew. Two in a row are enough if no row can change it, such

@@ -159,8 +159,8 @@ class DatasetPlan:
 
 
 def too_many(leaving: int, standing: int) -> bool:
-    """Whether more rows would leave a folder than an edited table explains."""
-    return leaving > FEW or leaving * SHARE > standing
+    """Whether more rows would leave a folder than an edited table explains; one of two or more it always does."""
+    return leaving > FEW or (leaving * SHARE > standing and not leaving < 2 <= standing)
 
 
 def leaving_message(leaving: int) -> str:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import warnings
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 from ..archive import Archive
 from ..archive.curation import REROLLED
+from ..client.api import callers_level
 from ..errors import CometError, ConfigurationError, InvalidRequestError
 from ..request import ImageRequest, RequestTemplate
 from ..request.checks import check_names
-from ..text import clean
+from ..text import clean, counted
+from .choice import REDO, RowsToRedo
 from .dataset import RetryOptions, job_of, warn_of_billing_twice
 from .dataset_run import DatasetRun
 from .expand import MOST_TEMPLATES, Expander, Row
 from .row_index import RowIndex, Run
-from .rows import indexed_records
+from .rows import indexed_records, is_kept, status_of
 from .source import Source, SourceRow
 
 if TYPE_CHECKING:
@@ -60,14 +64,20 @@ def reroll_rows(folder: Path, options: Mapping[str, Any], *, cluster: Any, progr
         )
     archive = Archive(folder)
     try:
-        taken = archive.replacements(key for key, _ in rejected)
-        # one that was made and not shown, because its run was killed, is taken first: it is paid
-        free = {key: (n for n in count(REROLLED) if (key, n) not in taken) for key, _ in rejected}
-        further = {place: row._replace(copy=next(free[row.key])) for place, row in rejected.items()}
-        rows = [SourceRow({"row": row}, f"row {row.position}") for row in further.values()]
-        job = _job(folder, run, Source(lambda: iter(rows), size=len(rows)), options)
+        further = _further(archive, rejected)
+        known = archive.copies(row.key for row in further.values())
+        ended = {row for row in further.values() if (row.key, row.copy) in known}
+        kept = frozenset((row.key, row.copy) for row in ended if status_of(known[row.key, row.copy]) in REDO)
         try:
-            DatasetRun(job, cluster=cluster, progress=progress).report()
+            for redo in (RowsToRedo(frozenset(REDO), kept), None):  # what is paid is fetched first
+                chosen = [
+                    row for row in further.values() if ((row.key, row.copy) in kept) is (redo is not None)
+                ]
+                rows = [SourceRow({"row": row}, f"row {row.position}") for row in chosen]
+                if rows:
+                    source = Source(partial(iter, rows), size=len(rows))
+                    job = _job(folder, run, source, {**options, "redo": redo})
+                    DatasetRun(job, cluster=cluster, progress=progress).report()
         finally:
             copies = archive.copies(row.key for row in further.values())
             made = {place: row.copy for place, row in further.items() if _is_done(copies, row)}
@@ -75,6 +85,32 @@ def reroll_rows(folder: Path, options: Mapping[str, Any], *, cluster: Any, progr
                 archive.decide("reroll", {place: str(copy) for place, copy in made.items()})
     finally:
         archive.close()
+
+
+def _further(archive: Archive, rejected: Mapping[tuple[str, int], IndexedRow]) -> dict[Any, IndexedRow]:
+    """The copy that is made for each rejected row: one that a killed run paid for and nobody saw, or else a new one."""
+    taken = archive.replacements(key for key, _ in rejected)
+    copies = archive.copies(key for key, _ in rejected)
+    lost = 0
+
+    def may_be(key: str, number: int) -> bool:
+        nonlocal lost
+        copy = copies.get((key, number))
+        if (key, number) in taken:
+            return False
+        if copy is None or status_of(copy) not in REDO or is_kept(archive, copy):
+            return True
+        lost += status_of(copy) == "unknown"
+        return False
+
+    free = {key: filter(partial(may_be, key), count(REROLLED)) for key, _ in rejected}
+    further = {place: row._replace(copy=next(free[row.key])) for place, row in rejected.items()}
+    if lost:
+        calls = counted(lost, "earlier call of reroll is", "earlier calls of reroll are")
+        warnings.warn(
+            f"{calls} unknown and may be billed; one more is made in its place", stacklevel=callers_level()
+        )
+    return further
 
 
 def _is_done(copies: Mapping[tuple[str, int], Copy], row: IndexedRow) -> bool:

@@ -9,6 +9,8 @@ import pytest
 
 from comet_magic.errors import InvalidRequestError
 from comet_magic.pipeline import open_dataset
+from tests.pipeline.maker import kill
+from tests.processes import start
 
 TABLE = [{"prompt": f"boat {number}", "label": number % 2} for number in range(4)]
 
@@ -139,3 +141,59 @@ def test_a_reroll_takes_a_picture_that_is_paid_and_not_shown_before_it_pays(endp
 
     assert report[0]["file_name"] == name
     assert endpoint.paid == 2
+
+
+# --- a reroll that is killed, or whose calls fail
+
+KILLED = """
+import os, signal, sys
+from comet_magic.archive import Archive
+from comet_magic.pipeline import open_dataset
+if sys.argv[3] == "before its decision":
+    Archive.decide = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+open_dataset(sys.argv[1]).reroll(
+    base_url=sys.argv[2], api_key="sandbox", price_per_image=0.04, progress=False)
+"""
+
+
+def test_a_reroll_killed_between_its_pictures_and_their_decision_pays_for_none_twice(endpoint, make) -> None:
+    report = make(TABLE).reject([0, 2], reason="worse")
+    start(KILLED, report.folder, endpoint.base_url, "before its decision").communicate(timeout=60)
+
+    assert endpoint.paid == 6
+    assert statuses(report) == ["rejected", "done", "rejected", "done"]
+    assert len(list(report.folder.glob("images/*/*/*.png"))) == 6
+
+    report.reroll(progress=False)
+    assert endpoint.paid == 6
+    assert statuses(report) == ["done"] * 4
+    assert len({record["file_name"] for record in report.records()}) == 4
+
+
+def test_a_reroll_killed_in_its_call_leaves_the_row_rejected_until_one_more_is_asked_for(
+    endpoint, make
+) -> None:
+    report = make(TABLE[:1]).reject(0)
+    endpoint.delay = 600
+    process = start(KILLED, report.folder, endpoint.base_url, "in its call")
+    endpoint.until(lambda seen: seen.paid == 2)
+    kill(process)
+    endpoint.delay = 0.0
+
+    report.reroll(progress=False)
+    assert (statuses(report), endpoint.paid) == (["rejected"], 2)
+    with pytest.warns(UserWarning, match="1 earlier call of reroll is unknown and may be billed"):
+        report.reroll(progress=False)
+    assert (statuses(report), endpoint.paid) == (["done"], 3)
+
+
+def test_a_row_whose_further_picture_was_refused_is_made_by_the_next_reroll(endpoint, make) -> None:
+    endpoint.forgiving = True
+    report = make(["REFUSE a"]).reject(0)
+    endpoint.forgiving = False
+    report.reroll(progress=False)
+    assert (statuses(report), endpoint.paid) == (["rejected"], 1)
+    endpoint.forgiving = True
+
+    report.reroll(progress=False)
+    assert (statuses(report), endpoint.paid) == (["done"], 2)

@@ -45,16 +45,29 @@ def test_a_row_of_ten_may_leave_and_is_told(
     assert len(list(report.folder.glob("images/*/*/*"))) == 11
 
 
+@pytest.mark.parametrize("rows", [2, 5])
+def test_one_row_of_a_small_table_may_be_edited(
+    rows: int, make: Make, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(rows_of(rows))
+    edited = [*rows_of(rows - 1), "another"]
+
+    assert prompts(make(edited)) == edited
+    assert endpoint.paid == rows + 1
+    assert capsys.readouterr().err == "1 row left the table; its picture stays in the archive\n"
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
+        (rows_of(5), [*rows_of(3), "two", "others"]),
         (rows_of(10), rows_of(8)),
         (rows_of(3), ["quite", "another", "table"]),
         (rows_of(1), []),
         (["the same"] * 30, ["the same"] * 20),
         (rows_of(230), rows_of(209)),
     ],
-    ids=["more than one in ten", "no row shared", "no rows", "copies", "more than twenty"],
+    ids=["two of five", "more than one in ten", "no row shared", "no rows", "copies", "more than twenty"],
 )
 def test_more_rows_do_not_leave_unless_that_is_asked_for(
     before: list[str], after: list[str], make: Make, endpoint: Endpoint, tmp_path: Path
