@@ -324,9 +324,12 @@ class Core(ForkHooks):
     async def _run(self, job: Job) -> None:
         try:
             await self.recover()
-            async with anyio.create_task_group() as group:
-                for call in job.calls:
-                    group.start_soon(self.run_part, job, call)
+            if len(job.calls) == 1:  # most are, and need no group of tasks
+                await self.run_part(job, job.calls[0])
+            else:
+                async with anyio.create_task_group() as group:
+                    for call in job.calls:
+                        group.start_soon(self.run_part, job, call)
         except BaseException as fault:
             self._detach(job)
             if not ending():  # a thread that waits would only print it

@@ -119,6 +119,7 @@ class RunningCall:
         reserved: the most it may cost in micro-USD.
         scope: cancelling it ends the call.
         preview: the last streamed preview.
+        settled: its end is in the ledger.
     """
 
     index: int
@@ -140,6 +141,7 @@ class RunningCall:
     cost: int | None = None
     attempts: int = 0
     preview: bytes | None = None
+    settled: bool = False
 
     @property
     def ended(self) -> bool:

@@ -5,8 +5,8 @@ A disk that refuses after the payment is reported at the end; the pictures go on
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -32,6 +32,28 @@ if TYPE_CHECKING:
 AT_ONCE = 16  # pictures fetched and held side by side, however many calls are in flight and a server names
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What an answer holds.
+
+    Attributes:
+        cost: of it, in micro-USD.
+        fault: of a disk that refused.
+        picture: the only one, once it is stored.
+        settled: the end of its call is in the ledger.
+    """
+
+    reply: Reply
+    cost: int | None
+    fault: OSError | None = None
+    picture: Picture | None = None
+    settled: bool = False
+
+
+def _usage(reply: Reply) -> dict[str, Any] | None:
+    return dict(reply.usage) if reply.usage else None
+
+
 class ResultWriter:
     """Reads, fetches, checks, stores and settles. Calls are written on the loop; threads give values back."""
 
@@ -44,20 +66,28 @@ class ResultWriter:
     # --- the answer
 
     async def read(self, flight: InFlight, answer: Received) -> Mapping[int, ReplyItem]:
-        """The pictures and addresses of an answer by their position; addresses are on disk before one is fetched.
+        """The pictures and addresses of an answer that are still to be collected, by their position.
+
+        Addresses are on disk before one is fetched. A single picture that came in the answer is stored here and its
+        call settled, all in one thread, because each change of threads costs as much as a file.
 
         Raises:
             CometError: it holds nothing of the kind.
             FileNotFoundError: the raw answer is gone.
         """
         call = flight.call
-        reply, cost, fault = await self._core.in_thread(self._read, flight, answer)
-        call.created, call.usage, call.cost = reply.created, dict(reply.usage) if reply.usage else None, cost
-        if fault is not None:
-            self._note_disk_fault(flight, fault)
-        return dict(enumerate(reply.items))
+        found = await self._core.in_thread(self._read, flight, answer)
+        call.created, call.usage, call.cost = found.reply.created, _usage(found.reply), found.cost
+        call.settled = found.settled
+        if found.fault is not None:
+            self._note_disk_fault(flight, found.fault)
+        if found.picture is None:
+            return dict(enumerate(found.reply.items))
+        call.pictures.append(found.picture)
+        flight.job.tell(Arrived(call.index, found.picture))
+        return {}
 
-    def _read(self, flight: InFlight, answer: Received) -> tuple[Reply, int | None, OSError | None]:
+    def _read(self, flight: InFlight, answer: Received) -> _Found:
         call, fault = flight.call, None
         reply = self._parsed(flight, answer)
         if answer.cut is not None and reply.count < call.request.n:
@@ -78,7 +108,22 @@ class ResultWriter:
                 )
             except OSError as refused:
                 fault = refused
-        return reply, cost, fault
+        found = _Found(reply, cost, fault)
+        return self._finished(flight, found) if len(reply.items) == 1 and not call.errors else found
+
+    def _finished(self, flight: InFlight, found: _Found) -> _Found:
+        """Store the only picture and settle the call; one with an address or a fault is left to `collect`."""
+        item = found.reply.items[0]
+        if item.url is not None:
+            return found
+        try:
+            picture, fault = self._keep(flight, 0, item)
+        except CometError:
+            return found
+        if fault is not None:
+            return replace(found, picture=picture, fault=fault)
+        fault = self._write_end(flight, "done", cost=found.cost, usage=_usage(found.reply))
+        return replace(found, picture=picture, fault=fault, settled=True)
 
     def _parsed(self, flight: InFlight, answer: Received) -> Reply:
         settings = self._settings
@@ -183,17 +228,31 @@ class ResultWriter:
         error = self._rescue(flight, state) if call.errors else None
         if error is None and state == "unknown":
             error = call.stopped("cancelled before it was answered")
-        flight.raw.close()
         if answered and call.usage is None and error is not None and error.usage:
             price = call.request.spec.price
             call.usage, call.cost = dict(error.usage), price.of_usage(error.usage) if price else None
+        cost, usage = (call.cost, call.usage) if answered else (None, None)
+        return self._write_end(flight, state, error=error, cost=cost, usage=usage)
+
+    def _write_end(
+        self,
+        flight: InFlight,
+        state: Settled,
+        *,
+        error: CometError | None = None,
+        cost: int | None = None,
+        usage: dict[str, Any] | None = None,
+    ) -> OSError | None:
+        """Settle a call in the ledger; gives what the disk refused."""
+        call = flight.call
+        flight.raw.close()
         try:
             self._archive.settle(
                 flight.claim,
                 state,
-                cost=call.cost if answered else None,
+                cost=cost,
                 error=error,
-                usage=call.usage if answered else None,
+                usage=usage,
                 attempts=call.attempts or None,
                 request_id=call.request_id,
             )

@@ -69,7 +69,8 @@ async def run_call(core: Core, job: Job, call: RunningCall) -> None:
             flight.tell("decoding")
             with anyio.CancelScope(shield=True):  # it is paid and nearly here
                 items = await core.results.read(flight, answer)
-            await core.results.collect(flight, items)
+            if items:
+                await core.results.collect(flight, items)
             core.limiter.succeeded()
             core.retry_budget.succeeded()
 
@@ -90,8 +91,9 @@ async def settled(core: Core, flight: InFlight) -> AsyncIterator[None]:
             flight.note(error)
         except anyio.get_cancelled_exc_class() as fault:
             state, stopped = "unknown" if flight.call.sent else "cancelled", fault
-        with anyio.CancelScope(shield=True):
-            await core.results.settle(flight, state)
+        if not flight.call.settled:
+            with anyio.CancelScope(shield=True):
+                await core.results.settle(flight, state)
     if stopped is not None:
         raise stopped
     if flight.call.pictures:

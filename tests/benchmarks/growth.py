@@ -25,12 +25,15 @@ from tests.benchmarks.worker import Sample, answer
 # What is done, and how it should grow with the rows that are there.
 PLAN, RESUME, AGAIN = "a table planned", "a table planned, all done", "a table run again, all done"
 CALL = "a call claimed and settled: two durable transactions"
-PICTURE_CALL, OPENED = "the same with a picture of 2 MB", "an archive opened as a kernel does it"
+PICTURE_CALL, OPENED = (
+    "the same with a picture of 2 MB",
+    "an archive opened as a kernel does it: money is counted",
+)
 TABLES = {PLAN: "O(n)", RESUME: "O(n)", AGAIN: "O(n)"}
 QUESTIONS = {
     CALL: "O(log n)",
     PICTURE_CALL: "O(log n)",
-    OPENED: "O(1)",
+    OPENED: "O(n)",
     "the newest 20 calls of the history": "O(1)",
     "the money that is spent": "O(1)",
     "a word in the history": "O(n)",
