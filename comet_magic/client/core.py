@@ -38,7 +38,7 @@ from ..settings import (
 from ..text import conceal_keys, counted
 from .job import FREE, Job, RunningCall
 from .limiter import Limiter
-from .loop_thread import LoopHandle, ending, unwrapped
+from .loop_thread import LoopHandle, WorkerThreads, ending, unwrapped
 from .process_exit import too_late, wait_at_exit
 from .results import ResultWriter, reused_picture
 from .reuse import reuse_or_buy
@@ -174,7 +174,7 @@ class Core(ForkHooks):
         self._jobs: set[Job] = set()
         self._begun: weakref.WeakSet[Job] = weakref.WeakSet()
         self._loop: LoopHandle | None = None
-        self._workers = anyio.CapacityLimiter(WORKERS)
+        self._workers = WorkerThreads(WORKERS)
         self.limiter = Limiter(_side_by_side(self.settings.max_in_flight), per_minute=self._per_minute)
         self.retry_budget = RetryBudget()
         self.results = ResultWriter(self)
@@ -357,7 +357,7 @@ class Core(ForkHooks):
 
     async def in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
         """The result of what would stop the loop: reading, checking, writing to disk."""
-        return await anyio.to_thread.run_sync(act, *arguments, limiter=self._workers)
+        return await self._workers.run(act, *arguments)
 
     def claim(self, job: Job, call: RunningCall) -> InFlight:
         """The call with its row, copies and money on disk: from here on it may be sent.
@@ -418,6 +418,7 @@ class Core(ForkHooks):
             loop, self._loop = self._loop, None
         if loop is not None:
             loop.release()
+        self._workers.end()
         if self.archive.folder is not None:
             self.archive.close()
 

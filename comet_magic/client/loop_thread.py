@@ -11,9 +11,11 @@ import atexit
 import contextlib
 import os
 import threading
+import weakref
 from concurrent.futures import CancelledError, Future
 from contextvars import Context, copy_context
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -127,6 +129,80 @@ class LoopHandle:
             threading.Thread(target=ended.end, name="comet_magic-release").start()
         elif ended is not None:
             ended.end()
+
+
+class WorkerThreads:
+    """Threads for what would stop the loop; used on the loop, made when they are needed.
+
+    anyio's own take two more turns of the loop for each piece of work, a tenth of what a call costs. These too end with
+    the process, whatever they do then.
+
+    Args:
+        most: threads at the same time; what comes beyond waits.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._running = 0
+        self._begin()
+
+    async def run(self, act: Callable[..., T], *arguments: Any) -> T:
+        """The result of `act` in a thread; a cancellation waits for it."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._running += 1
+        if self._threads < min(self._running, self._most):
+            self._threads += 1
+            threading.Thread(
+                target=_serve, args=(self._work,), name="comet_magic-worker", daemon=True
+            ).start()
+        self._work.put(partial(_finish, loop, done, act, arguments))
+        try:
+            with anyio.CancelScope(shield=True):
+                await done
+        finally:
+            self._running -= 1
+        return done.result()
+
+    def end(self) -> None:
+        """End the threads, which have nothing more to do."""
+        self._end()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._threads = 0
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._end = weakref.finalize(self, self._work.put, None)
+        self._end.atexit = False  # then calls still come to their end, and the threads end with the process
+
+
+def _serve(work: SimpleQueue[Callable[[], None] | None]) -> None:
+    """Do what is in the queue, until None is; the other threads of the queue find it there too."""
+    while (piece := work.get()) is not None:
+        piece()
+        del piece
+    work.put(None)
+
+
+def _finish(
+    loop: asyncio.AbstractEventLoop,
+    done: asyncio.Future[T],
+    act: Callable[..., T],
+    arguments: tuple[Any, ...],
+) -> None:
+    """Do a piece of work and hand its result, or its fault, to the loop."""
+    try:
+        tell = partial(done.set_result, act(*arguments))
+    except BaseException as fault:  # noqa: BLE001 - it is raised where the result is awaited
+        tell = partial(done.set_exception, fault)
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+        loop.call_soon_threadsafe(_tell, done, tell)
+    del tell  # a fault leads to this frame
+
+
+def _tell(done: asyncio.Future[Any], tell: Callable[[], None]) -> None:
+    if not done.done():
+        tell()
 
 
 def ending() -> bool:
