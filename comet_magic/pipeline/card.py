@@ -151,7 +151,9 @@ def _contents(made: _Made, manifest: Manifest) -> str:
         f"Of the dataset it was taken from: {in_words({name: made.counts[name] for name in ROW_STATUSES})}."
     )
     if manifest.form:
-        lines.append(f"The files are of the form {manifest.form}; the pictures are {manifest.pictures}.")
+        lines.append(
+            f"The files are of the form {manifest.form}; the pictures are {_words(manifest.pictures)}."
+        )
     left_out = sum(len(file.left_out) for file in manifest.files.values())
     if left_out:
         lines.append(f"{counted(left_out, 'picture')} could not be decoded and was left out.")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .export_places import Place
 
 MANIFEST = ".comet_magic-export.json"
+FORMATS = ("parquet", "webdataset", "folder")
 LARGEST = 1 << 30  # bytes of a manifest that is read
 VERSION = 1  # of what an export writes; another one writes every file anew
 _OURS = re.compile(
@@ -136,13 +137,13 @@ def _parsed(text: bytes) -> Manifest | None:
     """A manifest; None if it is not ours."""
     try:
         told = json.loads(text)
-        if told["comet_magic"] != "export":
+        if told["comet_magic"] != "export" or told["format"] not in FORMATS:
             return None
         files = {one["name"]: _file(one) for one in told["files"]} if told["version"] == VERSION else {}
         names = {*told["unfinished"], *(one["name"] for one in told["files"] if one["name"] not in files)}
         _check_names([*files, *names])
         splits = tuple(name for name in told["splits"] if name.isidentifier())
-        facts = str(told["dataset"]), files, names, str(told["format"]), splits
+        facts = str(told["dataset"]), files, names, told["format"], splits
         return Manifest(*facts, str(told["pictures"]), tuple(filter(is_name_inside, told["sample"])))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 BLOCK = 1 << 20  # bytes that are read at a time
+_FEW = 8  # files whose sizes are asked for one by one; more are listed
 
 
 class Folder:
@@ -77,11 +78,20 @@ class Address:
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """The sizes of those of these files that are there."""
-        if not self._system.exists(self._root):
-            return {}
-        found = self._system.find(self._root, detail=True)
-        sizes = {path.removeprefix(f"{self._root}/"): int(one["size"]) for path, one in found.items()}
+        names = list(names)
+        if len(names) <= _FEW:
+            found = {f"{self._root}/{name}": self._info(name) for name in names}
+        else:
+            found = self._system.find(self._root, detail=True)
+        sizes = {path.removeprefix(f"{self._root}/"): int(one["size"]) for path, one in found.items() if one}
         return {name: sizes[name] for name in names if name in sizes}
+
+    def _info(self, name: str) -> dict[str, Any] | None:
+        try:
+            info: dict[str, Any] = self._system.info(f"{self._root}/{name}")
+        except FileNotFoundError:
+            return None
+        return info
 
     def read(self, name: str) -> BinaryIO:
         """A file, to be read; raises FileNotFoundError if it is not there."""

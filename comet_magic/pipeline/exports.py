@@ -209,6 +209,16 @@ class _Exporter:
         self.manifest.unfinished.discard(file.name)
         self.written += 1
 
+    def _note(self, since: int, *, most: int) -> int:
+        """Write the manifest if more than so many files were written since; gives how many are noted.
+
+        After a kill, what is not noted is written again. The manifest is long if there are many files.
+        """
+        if self.written - since > max(most, len(self.manifest.files) // 20):
+            self.manifest.write(self.place)
+            return self.written
+        return since
+
     def _write_readme(self) -> None:
         """Say which files are which split, unless a README of somebody's own is there."""
         mine, there = self.former.files.get(README), self.place.sizes([README])
@@ -278,12 +288,16 @@ class _Shards(_Exporter):
         return rows if self.form == "parquet" else (row for row in rows if row.record["file_name"])
 
     def _write(self, planned: _Planned) -> None:
+        due: dict[int, dict[str, str]] = {}
+        for (split, block), name in self._names.items():
+            if name not in self.manifest.files:
+                due.setdefault(block, {})[split] = name
+        since = self.written
         for block, rows in groupby(self._rows(), key=lambda row: row.number // self.shard_size):
-            names = {split: name for (split, number), name in self._names.items() if number == block}
-            names = {split: name for split, name in names.items() if name not in self.manifest.files}
+            names = due.get(block, {})
             if names:
                 self._write_block((row for row in rows if row.split in names), names, planned)
-                self.manifest.write(self.place)
+            since = self._note(since, most=0)
 
     def _write_block(self, rows: Iterable[ChosenRow], names: Mapping[str, str], planned: _Planned) -> None:
         """Write the files of a block, all splits side by side."""
@@ -349,10 +363,7 @@ class _Folders(_Exporter):
                 self._write_pictures(sample, planned)
                 files[sample.split].write(metadata_line(sample.record, self.contents.inputs))
                 rows[sample.split] += 1
-                # After a kill, what was written since is written again; the manifest is long if there are many.
-                if self.written - since > max(_UNNOTED, len(self.manifest.files) // 10):
-                    self.manifest.write(self.place)
-                    since = self.written
+                since = self._note(since, most=_UNNOTED)
         for split, name in names.items():
             file, of = files[split], planned.files[name]
             self._add(ExportedFile(name, file.sha256, file.size, of, rows[split], tuple(left_out[split])))

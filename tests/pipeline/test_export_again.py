@@ -132,10 +132,13 @@ STRANGERS: list[dict[str, Any]] = [
     {"files": [{"name": "notes.txt", "sha256": "", "size": 4, "of": ""}], "unfinished": []},
     {"files": [{"name": "README.md"}], "unfinished": []},
     {"files": None},
+    {"files": [], "unfinished": [], "format": "exe"},
 ]
 
 
-@pytest.mark.parametrize("told", STRANGERS, ids=["outside", "of another kind", "without facts", "no list"])
+@pytest.mark.parametrize(
+    "told", STRANGERS, ids=["outside", "of another kind", "without facts", "no list", "no format"]
+)
 def test_a_manifest_of_a_stranger_makes_nobody_remove_a_file(
     told: dict[str, Any], make: Callable[..., Dataset], tmp_path: Path
 ) -> None:
