@@ -56,6 +56,15 @@ class Peer:
         """One picture, and its pixels used."""
         self.one().load()
 
+    def edit_prepared(self, data: bytes) -> object:
+        """An edit of a picture that Pillow lays on white first, as gpt-image-2 shows what hides below transparency."""
+        from PIL import Image
+
+        given, out = Image.open(io.BytesIO(data)), io.BytesIO()
+        paper = Image.new("RGBA", given.size, "white")
+        Image.alpha_composite(paper, given).convert("RGB").save(out, "PNG", compress_level=1)
+        return self.edit(out.getvalue())
+
     def close(self) -> None:
         """Closes what the synchronous calls have opened."""
         self.client.close()
@@ -121,6 +130,8 @@ class Comet(Peer):
 
     def edit(self, data: object) -> object:
         return self.client.generate(self.prompt, image=data, size="1024x1024")
+
+    edit_prepared = edit
 
     def pixels(self) -> None:
         self.one().image.load()
@@ -190,10 +201,10 @@ class Openai(Peer):
             return self.keep(httpx.get(item.url).content)
         return self.keep(base64.b64decode(item.b64_json))
 
-    def edit(self, data: bytes) -> bytes:
+    def edit(self, data: bytes) -> object:
         picture = ("picture.png", data, "image/png")
         item = self.client.images.edit(image=picture, size="1024x1024", **BODY).data[0]
-        return base64.b64decode(item.b64_json)
+        return self.keep(base64.b64decode(item.b64_json))
 
     def preview(self) -> float:
         start = time.perf_counter()
@@ -229,6 +240,14 @@ class Httpx(Peer):
         if self.by_url:
             return self.keep(self.client.get(item["url"]).content)
         return self.keep(base64.b64decode(item["b64_json"]))
+
+    def edit(self, data: bytes) -> object:
+        given = {
+            "data": {**BODY, "size": "1024x1024"},
+            "files": {"image": ("picture.png", data, "image/png")},
+        }
+        reply = self.client.post(f"{self.base_url}/images/edits", headers=self.headers, **given)
+        return self.keep(base64.b64decode(reply.json()["data"][0]["b64_json"]))
 
     def preview(self) -> float:
         start = time.perf_counter()

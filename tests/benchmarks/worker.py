@@ -6,8 +6,8 @@ answers `{"": sample}`, and `{": part": sample}` for parts of the whole.
 
 import asyncio
 import atexit
-import functools
 import gc
+import hashlib
 import io
 import json
 import os
@@ -15,6 +15,8 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter, process_time
@@ -27,7 +29,7 @@ BEAT = 0.005
 STATUS = Path("/proc/self/status")
 
 
-@functools.cache
+@cache
 def peer(name: str, base_url: str, folder: str | None) -> Peer:
     """The contender with its client, kept between the rounds and past its first call."""
     made = PEERS[name](base_url, folder=folder)
@@ -95,29 +97,46 @@ def alive(*, name: str, base_url: str, folder: str | None, count: int) -> dict[s
     return {"": {"MB kept": after - before}}
 
 
-def noise(edge: int, seed: int) -> bytes:
-    """A PNG that is sent as it is: noise, three bytes for each pixel."""
+def noise(edge: int, seed: int, *, transparent: bool = False) -> bytes:
+    """A PNG of noise; one that is transparent in places cannot be sent as it is."""
     from PIL import Image
 
-    out = io.BytesIO()
-    pixels = random.Random(seed).randbytes(edge * edge * 3)
-    Image.frombytes("RGB", (edge, edge), pixels).save(out, "PNG", compress_level=0)
+    out, mode = io.BytesIO(), "RGBA" if transparent else "RGB"
+    pixels = random.Random(seed).randbytes(edge * edge * len(mode))
+    Image.frombytes(mode, (edge, edge), pixels).save(out, "PNG", compress_level=0)
     return out.getvalue()
 
 
 def edits(
-    *, name: str, base_url: str, folder: str | None, count: int, fresh_pictures: bool
+    *, name: str, base_url: str, folder: str | None, count: int, fresh_pictures: bool, prepared: bool
 ) -> dict[str, Sample]:
     """Edits one after the other, of a picture each or of the same one: the mean CPU and the median wall of one."""
     contender = peer(name, base_url, folder)
-    contender.edit(noise(816, 0))
-    pictures = [noise(816, time.time_ns() if fresh_pictures else 0) for _ in range(count)]
+    edge = 707 if prepared else 816  # 2 MB
+    made = partial(noise, edge, transparent=prepared)
+    edit = contender.edit_prepared if prepared else contender.edit
+    return each(edit, made(0), [made(time.time_ns() if fresh_pictures else 0) for _ in range(count)])
+
+
+def each(act: Callable[[bytes], object], first: bytes, others: list[bytes]) -> dict[str, Sample]:
+    """Do something with each picture, the first one apart: the mean CPU and the median wall of one."""
+    act(first)
     walls, cpu = [], process_time()
-    for data in pictures:
+    for data in others:
         start = perf_counter()
-        contender.edit(data)
+        act(data)
         walls.append(perf_counter() - start)
-    return {"": {"wall ms": median(walls) * 1e3, "CPU ms": (process_time() - cpu) / count * 1e3}}
+    return {"": {"wall ms": median(walls) * 1e3, "CPU ms": (process_time() - cpu) / len(others) * 1e3}}
+
+
+def hashed(*, name: str, base_url: str, folder: str | None, count: int) -> dict[str, Sample]:
+    """What Pillow and OpenSSL need to know a picture by its pixels."""
+    from PIL import Image
+
+    def known(data: bytes) -> str:
+        return hashlib.sha256(Image.open(io.BytesIO(data)).tobytes()).hexdigest()
+
+    return each(known, noise(816, 0), [noise(816, time.time_ns()) for _ in range(count)])
 
 
 def paste(*, name: str, base_url: str, folder: str | None, count: int) -> dict[str, Sample]:
@@ -126,12 +145,7 @@ def paste(*, name: str, base_url: str, folder: str | None, count: int) -> dict[s
 
     data = noise(816, 0)
     inputs = prepare_inputs({"image": data, "mask": (0, 0, 400, 400)})
-    walls, cpu = [], process_time()
-    for _ in range(count):
-        start = perf_counter()
-        paste_back(Picture(data, "image/png", 816, 816), inputs)
-        walls.append(perf_counter() - start)
-    return {"": {"wall ms": median(walls) * 1e3, "CPU ms": (process_time() - cpu) / count * 1e3}}
+    return each(lambda one: paste_back(Picture(one, "image/png", 816, 816), inputs), data, [data] * count)
 
 
 def sixteen(*, name: str, base_url: str, folder: str | None) -> dict[str, Sample]:
@@ -223,4 +237,6 @@ def answer(tasks: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    answer({task.__name__: task for task in (calls, peak, alive, batch, table, edits, paste, sixteen)})
+    answer(
+        {task.__name__: task for task in (calls, peak, alive, batch, table, edits, hashed, paste, sixteen)}
+    )

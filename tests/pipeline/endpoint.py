@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+from werkzeug.formparser import parse_form_data
 
 from tests.loopback import Head, LoopbackServer, header_block, read_head, until
 
@@ -36,13 +38,14 @@ PICTURE = small_picture()
 
 @dataclass(frozen=True)
 class Asked:
-    """One POST: when it came, what it asked for, what was answered, whether money was taken."""
+    """One POST: when it came, what it asked for, what was answered, whether money was taken, which files were in it."""
 
     at: float
     prompt: str
     status: int
     charged: bool
     idempotency_key: str
+    files: tuple[bytes, ...] = ()
 
 
 class Endpoint(LoopbackServer):
@@ -111,7 +114,7 @@ class Endpoint(LoopbackServer):
         if head.method == "GET":
             await self._download(writer)
         else:
-            await self._generate(head, json.loads(await reader.readexactly(head.length)), writer)
+            await self._generate(head, await reader.readexactly(head.length), writer)
         await writer.drain()
 
     async def _download(self, writer: asyncio.StreamWriter) -> None:
@@ -125,11 +128,11 @@ class Endpoint(LoopbackServer):
             return _reply(writer, b"", 403)
         return _reply(writer, self.picture, kind="image/png")
 
-    async def _generate(self, head: Head, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        prompt = body["prompt"]
+    async def _generate(self, head: Head, body: bytes, writer: asyncio.StreamWriter) -> None:
+        prompt, files = _asked(head, body)
         status, error = self._refusal(prompt)
         key = head.headers.get("idempotency-key", "")
-        self.asked.append(Asked(time.monotonic(), prompt, status, status == 200, key))
+        self.asked.append(Asked(time.monotonic(), prompt, status, status == 200, key, files))
         if status != 200:
             wait = [("Retry-After", str(self.retry_after))] if status == 429 and self.retry_after else []
             return _reply(writer, json.dumps({"error": error}).encode(), status, fields=wait)
@@ -178,6 +181,18 @@ _ANSWERS: dict[str, tuple[int, dict[str, Any]]] = {
     "DOWN": (502, {"message": "Bad gateway"}),
     "WRONG": (400, {"message": "No such size", "code": "invalid_value", "param": "size"}),
 }
+
+
+def _asked(head: Head, body: bytes) -> tuple[str, tuple[bytes, ...]]:
+    """The prompt of a request, and the files of one that is a form."""
+    kind = head.headers["content-type"]
+    if not kind.startswith("multipart/"):
+        return json.loads(body)["prompt"], ()
+    environ = {"wsgi.input": io.BytesIO(body), "CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(body))}
+    _, fields, files = parse_form_data({**environ, "REQUEST_METHOD": "POST"}, silent=False)
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(contextlib.closing(file)) for _, file in files.items(multi=True)]
+        return fields["prompt"], tuple(file.read() for file in opened)
 
 
 def _reply(

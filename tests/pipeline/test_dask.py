@@ -33,6 +33,7 @@ from comet_magic.errors import (
 )
 from comet_magic.pipeline import generate_dataset, open_dataset
 from comet_magic.request import ImageRequest
+from tests.images_made import noise
 from tests.pipeline.conftest import impatient, interrupt, settings
 from tests.pipeline.endpoint import Endpoint
 from tests.pipeline.maker import begin_and_die, kill, rows_of, start_maker
@@ -235,6 +236,29 @@ def test_workers_make_a_dataset_as_the_driver_would(
     assert {one.idempotency_key[:32] for one in fresh.asked} == {
         entry.id for entry in Archive(tmp_path / "set").history(limit=None)
     }
+
+
+def test_workers_send_the_pictures_that_the_driver_has_prepared(
+    workers: Workers, fresh: Endpoint, tmp_path: Path
+) -> None:
+    photos = [noise(size=(16 + number, 16)) for number in range(4)]
+    for number, data in enumerate(photos):
+        (tmp_path / f"{number}.png").write_bytes(data)
+    files: list[Any] = [[0], [1], [2, 3], [1]]
+    rows = [
+        {"caption": f"edit {row}", "photo": [str(tmp_path / f"{one}.png") for one in numbers]}
+        for row, numbers in enumerate(files)
+    ]
+    options = {"prompt": "caption", "image": "photo", **settings(fresh)}
+    with distributed.Client(workers[0], set_as_default=False) as client:
+        report = generate_dataset(rows, tmp_path / "set", cluster=client, **options)
+        again = generate_dataset(rows, tmp_path / "set", cluster=client, **options)
+
+    assert report.counts["done"] == 4
+    sent = {one.prompt: one.files for one in fresh.asked}
+    assert sent == {f"edit {row}": tuple(photos[one] for one in numbers) for row, numbers in enumerate(files)}
+    assert len(fresh.asked) == 4
+    assert again.cost == report.cost == 0.16
 
 
 def test_money_stays_in_the_driver(workers: Workers, fresh: Endpoint, tmp_path: Path) -> None:
