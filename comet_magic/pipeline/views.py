@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import BadImageError, InvalidRequestError, SaveError
 from ..fonts import broken_into_lines, face_for
 from ..images import decoded, fitting
+from ..images.display import no_repr
 from ..outputs import data_url
 from ..text import clean, counted, html
 from .rows import LAST, LazyImage
@@ -102,6 +103,7 @@ def labelled_sheet(pictures: list[Sampled], *, columns: int, width: int, caption
         sheet.paste(small, at, small if small.mode == "RGBA" else None)
         if captions:
             _write(draw, one.caption, (left, top + edge + 2), edge, lines=LINES)
+    sheet.__dict__["_repr_png_"] = no_repr  # a plain Pillow picture shows itself as PNG and as JPEG
     return sheet
 
 
