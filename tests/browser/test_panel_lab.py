@@ -358,3 +358,28 @@ def test_pictures_come_in_by_drop_paste_and_choice(notebook: Notebook) -> None:
     panel.button("Remove drop.png").click()
     expect(panel.button("Remove drop.png")).to_have_count(0)
     expect(panel.button("Remove paste.png")).to_be_visible()
+
+
+def test_ticked_values_are_priced_together_and_become_a_labelled_grid(
+    notebook: Notebook, sandbox: Sandbox
+) -> None:
+    panel = notebook.panel.ask_for("a boat")
+    panel.button("Compare values").click()
+    panel.group("Size").get_by_role("checkbox", name="512x512").check(force=True)
+    panel.group("Preset").get_by_role("checkbox", name="ink").check(force=True)
+    panel.group("Preset").get_by_role("checkbox", name="pixel").check(force=True)
+    expect(panel.root).to_contain_text("2 sizes × 2 presets = 4 pictures")
+    expect(panel.price).to_contain_text("$0.068")
+    assert bought(sandbox) == []
+
+    panel.generate(asked=True)
+    expect(panel.pictures).to_have_count(4)
+    expect(panel.pictures.nth(3)).to_have_accessible_name(re.compile("size 256x256, preset pixel, 4 of 4"))
+    assert len(bought(sandbox)) == 4
+    panel.button("View grid").click()
+    picture = panel.dialog("Grid").get_by_role("img")
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1600
+    notebook.page.keyboard.press("Escape")
+
+    panel.button("Compare values").click()
+    expect(panel.list("Size")).to_have_value("512x512")

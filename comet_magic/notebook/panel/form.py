@@ -131,6 +131,11 @@ class Form:
         return list(dict.fromkeys(filter(None, map(str.strip, several))))
 
     @property
+    def varies(self) -> bool:
+        """Whether a field has several values, so that it asks for a grid."""
+        return any(len(self.chosen(name)) > 1 for name in COMPARED)
+
+    @property
     def models(self) -> list[Model]:
         """The models that are chosen or typed."""
         return [find(name) for name in self.chosen("model") or [DEFAULT_MODEL]]
@@ -158,7 +163,7 @@ class Form:
         if problems:
             return None, problems
         try:
-            if any(len(self.chosen(name)) > 1 for name in COMPARED):
+            if self.varies:
                 return self._grid(prompt, options, each), {}
             inputs = self._inputs(options)
             text, whole = with_preset(prompt if prompt.strip() else BLANK, options)

@@ -6,6 +6,7 @@ import io
 import math
 import tempfile
 import time
+import zipfile
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from ...client.job import Progress
 from ...errors import CometError, ConfigurationError, InvalidRequestError
 from ...explore.grid_display import layout_of
 from ...explore.plan import named, plan_grid
-from ...files import from_here
+from ...files import from_here, slug
 from ...images import cost_words, fitting, preview
 from ...images.picture import displayable
 from ...images.reading import read_picture
@@ -300,6 +301,24 @@ class Item:
         with tempfile.TemporaryDirectory(prefix="comet_magic-") as folder:
             path = images.save(f"{folder}/")[0]
             return path.name, images.mime_types[0], path.read_bytes()
+
+
+def zipped(items: Sequence[Item]) -> tuple[str, str, bytes]:
+    """Name, kind and bytes of one file with all these pictures, each with its recipe.
+
+    Raises:
+        CometError: one cannot be read, or they are too large for a browser.
+    """
+    out, size = io.BytesIO(), 0
+    with zipfile.ZipFile(out, "w") as file:  # not compressed again
+        for number, item in enumerate(items, 1):
+            name, _, data = item.file()
+            size += len(data)
+            if size > MOST_SENT:
+                raise ConfigurationError(f"these pictures have over {MOST_SENT // 10**6} MB; download fewer")
+            label = f"{slug(' '.join(item.place))}-" if item.place else ""
+            file.writestr(f"{number:02}-{label}{name}", data)
+    return f"{slug(items[0].prompt)}.zip", "application/zip", out.getvalue()
 
 
 def place_of(plan: GridPlan, cell: PlannedCell) -> tuple[str, ...]:

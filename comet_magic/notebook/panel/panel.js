@@ -32,7 +32,7 @@
  *   form {values}                   the form as typed; answered by a new state
  *   generate {values, price, seen}  price: the text that was shown; seen: the values that it was for
  *   confirm {ask} · cancel · stop {run} · dismiss
- *   thumbs {items} · full {item} · before {item} · grid {item} · download {item} · save {item, path} · hide {item} · reuse {item}
+ *   thumbs {items} · full {item} · before {item} · grid {item} · download {item | items} · save {item, path} · hide {item} · reuse {item}
  *   star {item, on} · more {item}
  *   attach {name} + [bytes] · use {item, edit} · detach {input} · input {input} · recipe {input}
  *   mask {input, strokes}           strokes as brush.js makes them; [] takes the mask away
@@ -59,7 +59,7 @@
  *   searchbox "Search" · combobox "Filter by model" · checkbox "Starred only" · textbox "From day" · button "Show more"
  *   dialog "Picture": button "Close", "Previous picture", "Next picture", "Zoom", "Download", "Save", "Star",
  *   "Reuse settings", "Edit this", "Use as source", "More like this", "Compare", "Hide"; textbox "Save as"
- *   button "View grid"; dialog "Grid": button "Download"; dialog "Compare": slider "Before and after"; dialog "Draw mask": what brush.js has, button "Use mask", "Cancel"
+ *   button "View grid", "Download all"; dialog "Grid": button "Download"; dialog "Compare": slider "Before and after"; dialog "Draw mask": what brush.js has, button "Use mask", "Cancel"
  *   invalid field: aria-invalid="true", aria-describedby its sentence
  */
 
@@ -1116,8 +1116,11 @@ class View {
     /** @type {Facts[]} */
     let shown = [];
     const grid = button("View grid", () => this.viewGrid(shown[0]));
+    const save = button("Download all", () =>
+      this.download({ items: shown.map(({ id }) => id) }, (text) => put(this.said, text)),
+    );
     const words = h("div.words", { "aria-hidden": "true" }, title, line);
-    const el = h("div.run", { role: "group" }, tiles, h("div.row", {}, words, grid));
+    const el = h("div.run", { role: "group" }, tiles, h("div.row", {}, words, grid, save));
     const kept = new Map();
     const update = (/** @type {Facts[]} */ run) => {
       set(el, { "aria-label": run[0].prompt });
@@ -1125,6 +1128,7 @@ class View {
       shown = run;
       put(line, dots(run[0].group ?? run[0].facts, run[0].notice));
       hide(grid, !run[0].group);
+      hide(save, run.length < 2);
       tiles.style.setProperty("--ratio", String(run[0].width / run[0].height));
       tiles.dataset.count = String(run.length);
       const all = run.map((item, at) => ({
@@ -1296,7 +1300,7 @@ class View {
       "Use as source": () => act("use", {}, true),
       "Reuse settings": () => act("reuse", {}, true),
       "More like this": () => act("more", {}, true),
-      Download: () => this.download(now, say),
+      Download: () => this.download({ item: now }, say),
       Hide: () => act("hide", {}, true),
     };
     const tools = Object.fromEntries(Object.entries(acts).map(([name, run]) => [name, button(name, run)]));
@@ -1337,9 +1341,9 @@ class View {
     return this.updateGallery();
   }
 
-  /** @param {string} item @param {(text: string) => void} say */
-  async download(item, say) {
-    const { ok, error, reply, buffers } = await this.shared.ask("download", { item });
+  /** Several pictures come as one zip. @param {Facts} which @param {(text: string) => void} say */
+  async download(which, say) {
+    const { ok, error, reply, buffers } = await this.shared.ask("download", which);
     if (!ok) return say(error);
     const href = addressOf(buffers[0], reply.mime);
     this.downloadFrom(href, reply.name);

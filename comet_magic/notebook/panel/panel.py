@@ -25,16 +25,15 @@ from ...text import clean
 from ..as_code import call_texts
 from ..worker import Worker
 from .form import FILLED, told
-from .items import Item, drawable
+from .items import Item, SourcePicture, drawable, zipped
 from .sheet import Sheet
-from .work import Work
+from .work import MOST_ITEMS, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...images import Images
 
-    Command = Mapping[str, Any]
     Reply = tuple[dict[str, Any], list[bytes]]
 
 TOO_OLD = 5.0  # seconds after which a click buys nothing
@@ -239,47 +238,55 @@ class Panel(anywidget.AnyWidget):
 
     def _receive(self, _: object, command: Any, buffers: list[Any]) -> None:
         """Take a command, on whatever thread the kernel reads it."""
-        kind, name = (command.get("kind"), command.get("id")) if isinstance(command, dict) else (None, None)
-        act = _ACTS.get(kind) if isinstance(kind, str) else None
+        facts = command if isinstance(command, dict) else {}
+        name = facts.get("id")
         if not isinstance(name, str) or self._work is None:
             return
-        act = act or _unknown
         again = name in self._asked
         self._asked.add(name)
-        if kind == "stop":  # at once, also while the worker reads a large picture
-            act = _nothing
-            self._work.stop(str(command.get("run")))
+        if facts.get("kind") == "stop":  # at once, also while the worker reads a large picture
+            self._work.stop(str(facts.get("run")))
         # ipykernel 7.4 reads the next click on the subshell that last sent something, beside a cell that blocks the
         # kernel; the worker, which has no parent, leaves it at that.
         self.send({"kind": "here"})
-        task = partial(self._do, _nothing if again else act, command, [bytes(buffer) for buffer in buffers])
-        self._worker.do(task, later=kind == "thumbs")
+        task = partial(self._do, facts, [bytes(buffer) for buffer in buffers], again=again)
+        self._worker.do(task, later=facts.get("kind") == "thumbs")
 
-    def _do(self, act: Any, command: Command, buffers: list[bytes]) -> None:
-        """Do a command and tell its end; any fault becomes an error that the panel shows."""
-        work, error = self._work, ""
+    def _do(self, facts: Mapping[str, Any], buffers: list[bytes], *, again: bool) -> None:
+        """Do a command, unless it was done, and tell its end; any fault becomes an error that the panel shows."""
+        work, name, error = self._work, facts["id"], ""
         if work is None:
             return
         try:
-            if act is not _nothing and command["kind"] in SPENDS:
-                _check_age(command.get("t"))
-            reply = act(work, command, buffers)
+            reply = None if again else _reply(work, facts, buffers)
             if reply is not None:
-                work.post({"id": command["id"], **reply[0]}, reply[1])
+                work.post({"id": name, **reply[0]}, reply[1])
         except BaseException as fault:  # noqa: BLE001 - on this thread nobody else would see it
             error = told(fault) if isinstance(fault, CometError) else clean(fault) or type(fault).__name__
             if isinstance(fault, StaleClickError):
                 work.tell(str(fault))
             else:
                 work.fail(fault)
-        work.post(
-            {"kind": "ack", "id": command["id"], "ok": not error, "error": error, "now": time.time() * 1000},
-            [],
-        )
+        work.post({"kind": "ack", "id": name, "ok": not error, "error": error, "now": time.time() * 1000}, [])
 
 
 class StaleClickError(ConfigurationError):
     """A click that is too old to spend money on."""
+
+
+def _reply(work: Work, facts: Mapping[str, Any], buffers: list[bytes]) -> Reply | None:
+    """Do a command.
+
+    Raises:
+        CometError: it cannot be done.
+    """
+    kind = str(facts.get("kind"))
+    if kind in SPENDS:
+        _check_age(facts.get("t"))
+    if kind not in KINDS:
+        raise InvalidRequestError("the panel was made by another version; run this cell again")
+    reply: Reply | None = getattr(_Command(work, facts, buffers), kind)()
+    return reply
 
 
 def _check_age(moment: Any) -> None:
@@ -298,191 +305,170 @@ def _cell() -> tuple[str, str]:
     return f"cell {cell}" if cell else "", str(parent.get("header", {}).get("msg_id", ""))
 
 
-# --- what each command does: work, command, buffers -> a reply, or None
+class _Command:
+    """A command of the browser: the method of its kind does it, and may give a reply with pictures."""
+
+    def __init__(self, work: Work, facts: Mapping[str, Any], buffers: list[bytes]) -> None:
+        self._work = work
+        self._get = facts.get
+        self._buffers = buffers
+
+    def _item(self) -> Item:
+        return self._work.item(str(self._get("item")))
+
+    def _source(self) -> SourcePicture:
+        return self._work.source(str(self._get("input")))
+
+    def hello(self) -> None:
+        for run in self._work.runs:
+            run.seen.clear()
+            self._work.show_previews(run)
+
+    def form(self) -> None:
+        values = self._get("values")
+        with self._work.lock:
+            self._work.form.type(
+                values if isinstance(values, dict) else {}, str(self._get("client", ""))[:40]
+            )
+            self._work.changed()
+
+    def generate(self) -> None:
+        seen = self._get("seen")
+        with self._work.lock:
+            self.form()
+            texts = (self._work.form.values, seen if isinstance(seen, dict) else {})
+        rest = [{name: text for name, text in each.items() if text and name != "prompt"} for each in texts]
+        # Words that were typed since the price was shown cost a trifle more; all else is asked about.
+        longer = (
+            not self._work.form.varies
+            and rest[0] == rest[1]
+            and texts[0].get("prompt") != texts[1].get("prompt")
+        )
+        self._work.generate(None if longer else str(self._get("price")), confirmed=False)
+
+    def thumbs(self) -> None:
+        for name in self._get("items", [])[:60]:
+            self._work.send_thumbnail(str(name))
+
+    def full(self) -> Reply:
+        facts, data = self._item().details()
+        return {"kind": "full", **facts}, [data]
+
+    def before(self) -> Reply:
+        sources = self._item().sources
+        if sources is None:
+            raise InvalidRequestError("no picture went into this one")
+        return {"kind": "before"}, [drawable(sources()[0].picture)]
+
+    def grid(self) -> Reply:
+        item = self._item()
+        data = self._work.grids.get(item.run)
+        if data is None:
+            raise InvalidRequestError("this picture is in no grid that could be drawn as one")
+        return {"kind": "grid", "name": f"{slug(item.prompt)}-grid.jpg", "mime": "image/jpeg"}, [data]
+
+    def prompts(self) -> Reply:
+        return {"kind": "prompts", "prompts": self._work.prompts()}, []
+
+    def download(self) -> Reply:
+        several = self._get("items")
+        items = (
+            [self._work.item(str(name)) for name in several[:MOST_ITEMS]] if isinstance(several, list) else []
+        )
+        name, mime, data = zipped(items) if items else self._item().file()
+        return {"kind": "download", "name": name, "mime": mime}, [data]
+
+    def save(self) -> None:
+        path = str(self._get("path", "")).strip() or "./"
+        saved = self._item().load().save(path)
+        self._work.tell(f"Saved as {saved[0]}")
+
+    def hide(self) -> None:
+        item = self._item()
+        with self._work.lock:
+            self._work.items = [other for other in self._work.items if other is not item]
+            self._work.tell("Hidden here; its file stays where it is.")
+
+    def reuse(self) -> None:
+        self._work.refill(self._work.form, self._item())
+        self._work.tell("The form holds the settings of this picture.")
+
+    def star(self) -> None:
+        item, on = self._item(), bool(self._get("on"))
+        item.load().star(on)
+        with self._work.lock:
+            item.starred = on
+            self._work.archive_changes += 1
+            self._work.changed()
+
+    def use(self) -> None:
+        item = self._item()
+        with self._work.lock:
+            if self._get("edit"):
+                self._work.form.sources.clear()
+            self._work.attach(item.load().data[0], " ".join(item.prompt.split())[:40] or "picture")
+
+    def attach(self) -> None:
+        self._work.attach(self._buffers[0] if self._buffers else b"", str(self._get("name", "picture")))
+
+    def detach(self) -> None:
+        with self._work.lock:
+            self._work.form.sources.remove(self._source())
+            self._work.changed()
+
+    def input(self) -> Reply:
+        source = self._source()
+        facts = {"width": source.width, "height": source.height, "strokes": source.strokes}
+        return {"kind": "input", "input": source.id, **facts}, [drawable(source.picture)]
+
+    def recipe(self) -> None:
+        source = self._source()
+        with self._work.lock:
+            known = {name: value for name, value in source.recipe.items() if name in FILLED}
+            self._work.form.fill(known, str(source.recipe.get("prompt", "")))
+            self._work.tell(f"The form holds the settings of {source.name}.")
+
+    def mask(self) -> None:
+        source, strokes = self._source(), self._get("strokes")
+        mask = draw_strokes(strokes, (source.width, source.height)) if strokes else None
+        with self._work.lock:
+            source.strokes, source.mask = (strokes, mask) if isinstance(strokes, list) else ([], None)
+            self._work.changed()
+
+    def find(self) -> Reply:
+        offset = max(0, int(self._get("offset", 0)))
+        words, model, day = (str(self._get(name, "")) for name in ("words", "model", "day"))
+        starred = bool(self._get("starred"))
+        items, more = self._work.find(
+            words, model=model, day=day, starred=starred, offset=offset, limit=FOUND
+        )
+        facts = [item.facts() for item in items]
+        return {"kind": "found", "items": facts, "more": more, "offset": offset, "next": offset + FOUND}, []
+
+    def code(self) -> Reply:
+        with self._work.lock:
+            order, problems = self._work.form.check()
+        texts = (
+            call_texts(order.prompt, order.options, order.requests)
+            if order
+            else dict.fromkeys(("cell", "python", "request"), "; ".join(problems.values()))
+        )
+        return {"kind": "code", **texts}, []
+
+    def confirm(self) -> None:
+        self._work.confirm(str(self._get("ask")))
+
+    def cancel(self) -> None:
+        self._work.withdraw()
+
+    def dismiss(self) -> None:
+        self._work.dismiss()
+
+    def more(self) -> None:
+        self._work.more(self._item())
+
+    def stop(self) -> None:
+        """Done already, where it was read."""
 
 
-def _nothing(work: Work, command: Command, buffers: list[bytes]) -> None:
-    """Only be acknowledged."""
-
-
-def _unknown(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    raise InvalidRequestError("the panel was made by another version; run this cell again")
-
-
-def _hello(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001 - as all of them
-    for run in work.runs:
-        run.seen.clear()
-        work.show_previews(run)
-
-
-def _type(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    values = command.get("values")
-    with work.lock:
-        work.form.type(values if isinstance(values, dict) else {}, str(command.get("client", ""))[:40])
-        work.changed()
-
-
-def _generate(work: Work, command: Command, buffers: list[bytes]) -> None:
-    seen = command.get("seen")
-    with work.lock:
-        _type(work, command, buffers)
-        texts = (work.form.values, seen if isinstance(seen, dict) else {})
-    rest = [{name: text for name, text in each.items() if text and name != "prompt"} for each in texts]
-    # Words that were typed since the price was shown cost a trifle more; all else is asked about.
-    longer = rest[0] == rest[1] and texts[0].get("prompt") != texts[1].get("prompt")
-    work.generate(None if longer else str(command.get("price")), confirmed=False)
-
-
-def _thumbs(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    for name in command.get("items", [])[:60]:
-        work.send_thumbnail(str(name))
-
-
-def _full(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
-    facts, data = _item(work, command).details()
-    return {"kind": "full", **facts}, [data]
-
-
-def _before(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
-    sources = _item(work, command).sources
-    if sources is None:
-        raise InvalidRequestError("no picture went into this one")
-    return {"kind": "before"}, [drawable(sources()[0].picture)]
-
-
-def _grid(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
-    item = _item(work, command)
-    data = work.grids.get(item.run)
-    if data is None:
-        raise InvalidRequestError("this picture is in no grid that could be drawn as one")
-    return {"kind": "grid", "name": f"{slug(item.prompt)}-grid.jpg", "mime": "image/jpeg"}, [data]
-
-
-def _prompts(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
-    return {"kind": "prompts", "prompts": work.prompts()}, []
-
-
-def _download(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
-    name, mime, data = _item(work, command).file()
-    return {"kind": "download", "name": name, "mime": mime}, [data]
-
-
-def _save(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    path = str(command.get("path", "")).strip() or "./"
-    saved = _item(work, command).load().save(path)
-    work.tell(f"Saved as {saved[0]}")
-
-
-def _hide(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    item = _item(work, command)
-    with work.lock:
-        work.items = [other for other in work.items if other is not item]
-        work.tell("Hidden here; its file stays where it is.")
-
-
-def _reuse(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    work.refill(work.form, _item(work, command))
-    work.tell("The form holds the settings of this picture.")
-
-
-def _star(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    item, on = _item(work, command), bool(command.get("on"))
-    item.load().star(on)
-    with work.lock:
-        item.starred = on
-        work.archive_changes += 1
-        work.changed()
-
-
-def _use(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    item = _item(work, command)
-    with work.lock:
-        if command.get("edit"):
-            work.form.sources.clear()
-        work.attach(item.load().data[0], " ".join(item.prompt.split())[:40] or "picture")
-
-
-def _attach(work: Work, command: Command, buffers: list[bytes]) -> None:
-    work.attach(buffers[0] if buffers else b"", str(command.get("name", "picture")))
-
-
-def _detach(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    with work.lock:
-        work.form.sources.remove(work.source(str(command.get("input"))))
-        work.changed()
-
-
-def _input(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
-    source = work.source(str(command.get("input")))
-    facts = {"width": source.width, "height": source.height, "strokes": source.strokes}
-    return {"kind": "input", "input": source.id, **facts}, [drawable(source.picture)]
-
-
-def _recipe(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    source = work.source(str(command.get("input")))
-    with work.lock:
-        known = {name: value for name, value in source.recipe.items() if name in FILLED}
-        work.form.fill(known, str(source.recipe.get("prompt", "")))
-        work.tell(f"The form holds the settings of {source.name}.")
-
-
-def _mask(work: Work, command: Command, buffers: list[bytes]) -> None:  # noqa: ARG001
-    source, strokes = work.source(str(command.get("input"))), command.get("strokes")
-    mask = draw_strokes(strokes, (source.width, source.height)) if strokes else None
-    with work.lock:
-        source.strokes, source.mask = (strokes, mask) if isinstance(strokes, list) else ([], None)
-        work.changed()
-
-
-def _find(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
-    offset = max(0, int(command.get("offset", 0)))
-    words, model, day = (str(command.get(name, "")) for name in ("words", "model", "day"))
-    starred = bool(command.get("starred"))
-    items, more = work.find(words, model=model, day=day, starred=starred, offset=offset, limit=FOUND)
-    facts = [item.facts() for item in items]
-    return {"kind": "found", "items": facts, "more": more, "offset": offset, "next": offset + FOUND}, []
-
-
-def _code(work: Work, command: Command, buffers: list[bytes]) -> Reply:  # noqa: ARG001
-    with work.lock:
-        order, problems = work.form.check()
-    texts = (
-        call_texts(order.prompt, order.options, order.requests)
-        if order
-        else dict.fromkeys(("cell", "python", "request"), "; ".join(problems.values()))
-    )
-    return {"kind": "code", **texts}, []
-
-
-def _item(work: Work, command: Command) -> Item:
-    return work.item(str(command.get("item")))
-
-
-_ACTS: dict[str, Any] = {
-    "hello": _hello,
-    "form": _type,
-    "generate": _generate,
-    "confirm": lambda work, command, _: work.confirm(str(command.get("ask"))) and None,
-    "cancel": lambda work, _command, _buffers: work.withdraw(),
-    "dismiss": lambda work, _command, _buffers: work.dismiss(),
-    "stop": _nothing,
-    "thumbs": _thumbs,
-    "full": _full,
-    "download": _download,
-    "save": _save,
-    "hide": _hide,
-    "reuse": _reuse,
-    "use": _use,
-    "star": _star,
-    "more": lambda work, command, _: work.more(_item(work, command)) and None,
-    "attach": _attach,
-    "detach": _detach,
-    "input": _input,
-    "recipe": _recipe,
-    "mask": _mask,
-    "find": _find,
-    "before": _before,
-    "grid": _grid,
-    "prompts": _prompts,
-    "code": _code,
-}
+KINDS = frozenset(name for name in vars(_Command) if not name.startswith("_"))

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import time
+import zipfile
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -405,6 +406,19 @@ def test_words_in_the_prompt_are_compared_too_and_a_cell_of_the_grid_fills_the_f
     assert (values["model"], values["size"], values["prompt"]) == ("dall-e-2", "512x512", "a wooden boat")
 
 
+def test_words_that_make_a_grid_larger_after_its_price_was_shown_are_asked_about(
+    page: Page, sandbox: Sandbox
+) -> None:
+    compare(page, model="dall-e-2", size="256x256,512x512")
+    state, count = page.state, len(bought(sandbox))
+    values = {**state["form"]["values"], "prompt": "a {red|blue} boat"}
+    page.send("generate", values=values, price=state["price"]["text"], seen=state["form"]["values"])
+
+    assert "The price has changed from $0.034" in page.state["ask"]["text"]
+    assert "4 pictures" in page.state["ask"]["text"]
+    assert len(bought(sandbox)) == count == 2
+
+
 def test_stop_of_a_grid_stops_all_of_it(serve: Callable[..., Sandbox]) -> None:
     sandbox = serve(delay=60)
     panel = Panel()
@@ -412,6 +426,7 @@ def test_stop_of_a_grid_stops_all_of_it(serve: Callable[..., Sandbox]) -> None:
     panel.form.fill({"model": "dall-e-2", "size": ["256x256", "512x512"]}, "a boat")
     panel.generate()
     assert sandbox.until(lambda log: len(log) == 2, timeout=WAIT)
+    until(lambda: len(panel.state["queue"]) == 1)
     (run,) = panel.state["queue"]
     assert [part["place"] for part in run["parts"]] == [["", "size 256x256", ""], ["", "size 512x512", ""]]
 
@@ -524,6 +539,18 @@ def quoted(text: str) -> list[str]:
         r'("(?:[^"\\\n]|\\.)*"|`[^`]*`)|/\*.*?\*/|//[^\n]*|^import [^\n]*', text, re.DOTALL | re.MULTILINE
     )
     return [one[1] for one in found if one[1]]
+
+
+def test_pictures_are_downloaded_together_as_one_file_with_their_recipes(page: Page) -> None:
+    compare(page, model="dall-e-2", size="256x256,512x512")
+    ack = page.send("download", items=[item["id"] for item in page.state["items"]])
+
+    facts, (data,) = page.received("download", ack["id"])
+    assert (facts["name"], facts["mime"]) == ("a-boat.zip", "application/zip")
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        assert file.namelist() == ["01-size-256x256-a-boat.png", "02-size-512x512-a-boat.png"]
+        assert cm.recipe(file.read(file.namelist()[1]))["size"] == "512x512"
+    assert not page.send("download", items=["gone"])["ok"]
 
 
 @pytest.mark.parametrize("values", [{"n": "10"}, {"size": "256x256,512x512", "n": "5"}])
