@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit status."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="python -m comet_magic", allow_abbrev=False)
-    commands = parser.add_subparsers(metavar="command", required=True)
+    commands = parser.add_subparsers(metavar="command")
     for name, module, help_text in COMMANDS:
         command = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         if name in given[:1]:
@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             loaded.add_arguments(command)
             command.set_defaults(run=loaded.run)
     parsed = parser.parse_args(given)
+    if "run" not in parsed:
+        parser.print_help(sys.stderr)
+        return 2
     try:
         return int(parsed.run(parsed))
     except CometError as problem:

@@ -382,7 +382,7 @@ class Key:
         raise MissingKeyError(
             "no API key was found",
             hint=f"Set COMETAPI_KEY (get one at {KEY_PAGE}) or use %cometimg_login; "
-            f"to try without one, paste: {TRY_SANDBOX}."
+            f"to try without one, set it to sandbox, in Python by {TRY_SANDBOX}."
             + "".join(f" {notice[0].upper()}{notice[1:]}." for notice in self.notices),
         )
 

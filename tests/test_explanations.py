@@ -127,7 +127,7 @@ def test_what_is_quoted_is_the_first_sentence_or_clause_without_marks() -> None:
 
 def test_the_panel_explains_its_fields_with_the_same_words() -> None:
     form = Form({})
-    fields = form.facts({})["fields"]
+    fields = form.facts(None, {})["fields"]
     assert len(fields) > 8
     for field in fields:
         assert field["about"] == quoted(cm.generate, field["name"])

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import comet_magic
-from comet_magic.__main__ import main
+from comet_magic.__main__ import COMMANDS, main
 from comet_magic.errors import ConfigurationError
 from comet_magic.sandbox import Sandbox, start_sandbox
 from comet_magic.sandbox.app import HTTPResponse
@@ -783,8 +783,11 @@ def test_the_command_tells_what_there_is(capsys):
     assert "sandbox" in capsys.readouterr().out
 
 
-def test_without_a_command_the_usage_is_shown(capsys, monkeypatch):
+def test_without_a_command_the_commands_are_listed(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["comet_magic"])
-    with pytest.raises(SystemExit, match="2"):
-        main()
-    assert "usage" in capsys.readouterr().err
+
+    assert main() == 2
+
+    listed = capsys.readouterr().err
+    assert "usage" in listed
+    assert all(f"    {name} " in listed for name, *_ in COMMANDS)

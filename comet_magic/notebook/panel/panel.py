@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 TOO_OLD = 5.0  # seconds after which a click buys nothing
 SPENDS = ("generate", "confirm", "more")
 FOUND = 24  # requests of the archive in one answer
-NO_WIDGETS = "Image panel: run this cell to use it. The same as a cell:"
+NO_WIDGETS = "Image panel: run this cell in a notebook to use it. The same as a cell:"
 _panels: dict[str, Panel] = {}  # by name
 
 
