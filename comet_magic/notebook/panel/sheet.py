@@ -91,12 +91,12 @@ def draw_sheet(pictures: Sequence[Kept]) -> Bundle:
     for part in parts:
         drawn.paste(part, (0, top))
         top += part.height
-    data, mime, sheet = fitting(drawn, MOST_BYTES, edge=max(drawn.size))
+    data, mime, _ = fitting(drawn, MOST_BYTES, edge=max(drawn.size))
     prompts = [" ".join(clean(prompt, limit=100).split()) for _, prompt, _ in pictures]
     alternative = f"{counted(len(pictures), 'picture')}: {'; '.join(dict.fromkeys(prompts))}"
     shown = _SHOWN_GRID if any(grid for _, _, grid in pictures) else _SHOWN
-    scale = min(1.0, shown / sheet.width)
-    size = {"width": round(sheet.width * scale), "height": round(sheet.height * scale)}
+    width = min(shown, drawn.width)
+    size = {"width": width, "height": round(width * drawn.height / drawn.width)}
     return (
         {mime: pybase64.b64encode_as_string(data), "text/plain": alternative},
         {mime: {**size, "alt": clean(alternative, limit=300)}},

@@ -45,6 +45,17 @@ def test_a_sheet_is_one_small_jpeg_with_size_and_alternative_text(
     assert metadata["alt"].startswith(f"{count} picture" + ("s: boat 0" if count > 1 else ": boat 0"))
 
 
+def test_grids_have_the_whole_width_of_a_sheet_between_the_other_pictures() -> None:
+    kept = [(thumbnail(i), f"boat {i}", False) for i in range(9)]
+    kept[5:5] = [(thumbnail(20, (1600, 1200)), "a grid", True), (thumbnail(21, (1600, 800)), "another", True)]
+    picture, size, metadata = shown(draw_sheet(kept))
+
+    assert size <= MOST_BYTES
+    assert metadata["width"] == 900
+    assert picture.height / picture.width == pytest.approx((3 / 4 + 3 / 4) + (2 / 15 + 2 / 12), rel=0.05)
+    assert "a grid; another" in metadata["alt"]
+
+
 def test_the_alternative_text_has_no_key_and_no_control_characters() -> None:
     key = "sk-" + "sheetTESTKEY0123456789abcdef"
     _, _, metadata = shown(draw_sheet([(thumbnail(1), f"a\nboat \x1b[31m{key}", False)]))
