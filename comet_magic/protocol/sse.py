@@ -29,7 +29,7 @@ class StreamEvent:
     @property
     def is_end(self) -> bool:
         """Whether it says that nothing follows."""
-        return self.data.strip() == b"[DONE]"
+        return len(self.data) < 4096 and self.data.strip() == b"[DONE]"  # a picture is not copied for it
 
     @property
     def is_preview(self) -> bool:
