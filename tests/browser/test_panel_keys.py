@@ -25,7 +25,7 @@ KEYS += ["Shift+Enter", "Control+Enter", "Alt+Enter"]
 # Gives the focus to the first element of the panel, or of a dialog, that takes it and whose name is new; gives
 # the name, "" where another dialog is open, or none, and null when there is nothing new.
 FOCUS_NEXT = """(root, [names, dialog]) => {
-    const place = [...root.querySelectorAll('dialog')].at(-1) ?? root;
+    const place = [...root.querySelectorAll('dialog[open]')].at(-1) ?? root;
     if ((place === root ? '' : place.ariaLabel) !== dialog) return '';
     const takes = 'a[href], button, input, select, textarea, summary, canvas, [tabindex]';
     for (const one of [place, ...place.querySelectorAll(takes)]) {
