@@ -423,6 +423,48 @@ def test_bad_inputs_send_nothing_and_make_no_archive(
     assert not (tmp_path / "archive").exists()
 
 
+class HalfRead(LoopbackServer):
+    """Reads a part of each request's body, and never more."""
+
+    base_url: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads: list[Head] = []
+
+    async def opened(self) -> None:
+        self.base_url = f"http://127.0.0.1:{await self.listen(self._serve)}/v1"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await read_head(reader)
+        if head is not None:
+            await reader.readexactly(1000)
+            self.heads.append(head)
+            await asyncio.Event().wait()
+
+
+@pytest.fixture
+def half_read() -> Iterator[HalfRead]:
+    with HalfRead() as server:
+        yield server
+        assert server.crashes == []
+
+
+def test_an_upload_that_is_stopped_is_not_sent_again(half_read: HalfRead, tmp_path: Path) -> None:
+    large = noise("image/png", "RGB", (3200, 3200))
+    with cm.Client(base_url=half_read.base_url, api_key="k", archive=tmp_path / "archive") as client:
+        job = client.submit("make it night", image=large, resize=False, **LOW)
+        assert until(lambda: half_read.heads)
+        job.drop()
+        with pytest.raises(cm.CometError) as caught:
+            job.result(60)
+        (entry,) = client.archive.history()
+
+    assert caught.value.outcome in ("unknown", "not_sent")
+    assert entry.state == "unknown"
+    assert len(half_read.heads) == 1
+
+
 def test_nothing_is_left_in_the_folder_for_temporary_files(
     client: cm.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
