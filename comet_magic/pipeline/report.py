@@ -18,8 +18,9 @@ from ..text import clean, counted
 from .curate import Curated
 from .publish import Published
 from .row_index import RowIndex
-from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, kinds_of, read_records, record_at
+from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, kinds_of, read_records, record_at, time_columns
 from .summary import Breakdown, Group, breakdown, groups_of, stamp
+from .values import Times
 
 if TYPE_CHECKING:
     import os
@@ -117,6 +118,10 @@ class Dataset(Curated, Published):
         self._archive = Reader(folder)
         self._kinds: tuple[object, Kinds] | None = None
         self._counted: tuple[object, list[Group]] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy for another process, such as a worker of a data loader; it has no key."""
+        return type(self), (self.folder,)
 
     def __len__(self) -> int:
         with RowIndex(self.folder) as index:
@@ -312,14 +317,20 @@ class Dataset(Curated, Published):
     def to_frame(self) -> pd.DataFrame:
         """`rows` with a column `image`, whose pictures are read when somebody looks at them.
 
-        If the source was a frame of pandas or Dask, or a Series, it has the same index.
+        A notebook shows them small, `to_parquet` writes their bytes, and datetimes are datetimes. If the source was a
+        frame of pandas or Dask, or a Series, it has the same index.
         """
-        frame = self.rows
+        load_extra("pandas")
+        from .picture_frame import PictureFrame
+
+        frame = PictureFrame(self.rows)
         images = [
             LazyImage(self.folder, name) if isinstance(name, str) else None
             for name in frame.get("file_name", ())
         ]
         pandas = load_extra("pandas")
+        for name in frame.columns.intersection(time_columns(self.folder)):
+            frame[name] = _times(pandas, frame[name])
         frame.insert(0, "image", pandas.Series(images, dtype=object))
         with RowIndex(self.folder) as index:
             run = index.standing()
@@ -442,6 +453,18 @@ def _safe_path(folder: Path, image: LazyImage | None) -> str | None:
         return str(inside(folder, image.name).absolute()) if image is not None else None
     except OSError:
         return None
+
+
+def _times(pandas: Any, texts: Any) -> Any:
+    """A column of ISO texts as datetimes; as it is if they have no common kind, or are beyond what pandas holds."""
+    times = Times(["time"])
+    for text in texts:
+        times.add({"time": text if isinstance(text, str) else None})
+    kind = times.kinds().get("time")
+    try:
+        return pandas.to_datetime(texts, format="ISO8601", utc=kind == "time") if kind else texts
+    except ValueError:
+        return texts
 
 
 def _index(pandas: Any, names: list[Any], types: list[str], labels: list[Any]) -> Any:
