@@ -8,8 +8,8 @@ from tests.benchmarks.harness import SAVING, US, US_ARCHIVED, Aim, Bench, Result
 PNG, JPEG = "a PNG of 1.2 MB, saved", "a JPEG of 0.5 MB, saved"
 URL, TLS = f"{PNG}, by URL", f"{PNG}, TLS"
 PIXELS = "{}, pixels used"
-MANY = "400 times {}, 64 in flight"
-SLOW = f"128 in flight, 1 s each: {JPEG}"
+MANY = "{}, 64 in flight"
+SLOW = f"{JPEG}, 128 in flight, 1 s each"
 ALONE = {
     PNG: ("png", False),
     PIXELS.format(PNG): ("png", True),
