@@ -619,7 +619,7 @@ class View {
     });
     this.compareSwitch = button("Compare values", () => this.shared.compareValues(), { className: "c-add" });
     this.compareHint = h("p.note", {
-      textContent: "Tick several values: every combination becomes a picture, side by side.",
+      textContent: "Tick several values: every combination becomes a picture.",
     });
     this.inputsSaid = h("p.problem", { hidden: true });
     const sources = h(
@@ -1069,7 +1069,7 @@ class View {
       const row = /** @type {any} */ (this.rows.queue.get(run.id));
       if (!row) continue;
       const seconds = this.shared.now() / 1000 - run.started;
-      const usual = run.usual ? ` of usually ${inWords(run.usual)}` : "";
+      const usual = run.usual >= 1 ? ` of usually ${inWords(run.usual)}` : "";
       put(row.clock, ` · ${inWords(seconds)}${usual}`);
       if (run.usual) set(row.bar, { value: Math.min(0.95, seconds / run.usual) });
       else row.bar.removeAttribute("value");
