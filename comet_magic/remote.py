@@ -45,6 +45,27 @@ def generate_one(
     A second call for a finished copy pays nothing. A second call for a copy that was begun elsewhere finishes it if
     its whole answer is in the folder, and raises otherwise: it may be billed already.
 
+    On Ray, a task for each row; a task of a worker that dies is run again, which pays for no row twice:
+
+        @ray.remote(max_retries=3)
+        def make(row):
+            try:
+                return cm.generate_one(row, "/shared/boats")
+            except cm.CometError as error:
+                return {"error": str(error), "outcome": error.outcome}
+
+        affordable = int(max_cost / price_of_one)  # the driver holds the budget
+        made = ray.get([make.remote(row) for row in rows[:affordable]])
+
+    On Spark, with a frame of the columns `prompt` and `size`:
+
+        def make(frames):
+            for frame in frames:
+                rows = frame.to_dict("records")
+                yield pd.DataFrame([cm.generate_one(row, "/shared/boats") for row in rows])[["key", "path"]]
+
+        made = table.limit(affordable).mapInPandas(make, "key string, path string")
+
     Args:
         request: an `ImageRequest`, or a mapping of its fields such as `{"prompt": "a boat", "size": "16:9"}`, which
             is checked like one.
