@@ -74,7 +74,11 @@ class Server:
             command, cwd=self.root, env=_environment(folder), stdout=self._log, stderr=self._log
         )
         self._log_path = folder / "server.log"
-        self._wait()
+        try:
+            self._wait()
+        except BaseException:
+            self.close()
+            raise
 
     def _arguments(self, application: str, settings: Path) -> list[str]:
         if application == "marimo":
