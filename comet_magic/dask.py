@@ -6,6 +6,7 @@ Needs the extra `dask`. Each request is one task that calls `generate_one` on a 
 from __future__ import annotations
 
 import asyncio
+import platform
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors
 from .archive import WorkerArchive
+from .archive.process_lock import has_lock
 from .client.loop_thread import LoopHandle
 from .errors import AmbiguousError, CometError, ConfigurationError
 from .extras import load_extra
@@ -35,20 +37,34 @@ _FACTS = ("outcome", "code", "param", "request_id", "status_code", "attempts", "
 def perform_on_worker(arguments: Mapping[str, Any]) -> dict[str, Any] | None:
     """What a worker runs; gives None, or the error as a mapping of less than a kilobyte."""
     given = {**arguments}
+    blind = check_worker(given["store"], given.pop("token"))  # it may have joined after the others were asked
+    if blind is not None:
+        return blind
     inputs = Inputs.from_list(given.pop("inputs", []), Path(given["store"]))
     try:
         if inputs.images:
             given["request"] = ImageRequest.from_dict(given["request"], inputs)
         generate_one(**given)
     except CometError as error:
-        facts = {name: getattr(error, name) for name in _FACTS}
-        return {"kind": type(error).__name__, "message": clean(error, limit=MESSAGE), **facts}
+        return _told(error)
     return None
 
 
-def load() -> None:
-    """Import what calls need; run by each worker before its first call."""
+def check_worker(folder: str, token: str) -> dict[str, Any] | None:
+    """Whether this worker sees the folder in which the driver works; gives None, or the error as a mapping.
+
+    What calls need is imported by this, too: calls that wait for it would start together, whatever the pace.
+    """
     LoopHandle().release()
+    if has_lock(Path(folder), token):
+        return None
+    return _told(
+        ConfigurationError(
+            f"the worker on {platform.node()} does not see the folder {clean(folder)} of this run",
+            hint="Workers write the pictures there: give `out` a folder that all of them see under the same path, "
+            "such as one on a network drive, or leave out `cluster`.",
+        )
+    )
 
 
 class Workers:
@@ -56,7 +72,7 @@ class Workers:
 
     Args:
         core: the driver's; its archive is in the folder.
-        folder: the dataset's, on a disk that the workers share.
+        folder: the dataset's, on a disk that the workers share: the driver's lock in it shows that they do.
         cluster: a `distributed.Client`, or the address of a scheduler.
 
     Raises:
@@ -99,9 +115,15 @@ class Workers:
         self._core.abandon()
 
     async def recover(self, *, again: bool = False) -> None:
-        """Finish the calls that dead drivers left; the first time, wait until the workers have loaded."""
+        """Finish the calls that dead drivers left; the first time, ask the workers whether they see the folder.
+
+        Raises:
+            ConfigurationError: one does not, or the cluster does not answer.
+        """
         if not again:
-            await self._ended(self._threads.submit(self._warm_up))
+            fault = (await self._ended(self._threads.submit(self._check))).exception()
+            if fault is not None:
+                raise fault if isinstance(fault, CometError) else _cannot(fault)
         await self._core.recover(again=again)
 
     def close(self) -> None:
@@ -110,14 +132,12 @@ class Workers:
         if self._own:
             self._client.close()
 
-    def _warm_up(self) -> None:
-        """Have every worker import first: tasks that wait for it would start together, whatever the pace."""
-        tasks = [
-            self._client.submit(load, workers=[worker], allow_other_workers=True, pure=False, retries=0)
-            for worker in self._client.nthreads()
-        ]
-        for task in tasks:
-            task.exception()  # a worker that cannot load fails in its first call
+    def _check(self) -> None:
+        folder, token = self._arguments["store"], self.archive.token
+        self._arguments["token"] = token
+        for told in self._client.run(check_worker, folder, token, on_error="return").values():
+            if isinstance(told, dict):  # a worker that could not be asked fails in its first call
+                raise _error(told)
 
     async def send(self, claim: Claim) -> CometError | None:
         """Have a worker send a claimed request once; the error that it ended with, or None."""
@@ -138,12 +158,9 @@ class Workers:
         if fault is None:
             told = ended.result()
             return None if told is None else _error(told)
-        what = clean(f"{type(fault).__name__}: {fault}", limit=MESSAGE)
         if self._marks.begun(claim.id):
-            return AmbiguousError(f"the worker was lost ({what})")
-        return ConfigurationError(
-            f"the workers cannot make pictures ({what})", hint="Is comet_magic installed on every worker?"
-        )
+            return AmbiguousError(f"the worker was lost ({_named(fault)})")
+        return _cannot(fault)
 
     @staticmethod
     async def _ended(waiting: Future[Any]) -> Future[Any]:
@@ -166,7 +183,23 @@ def _connected(address: str) -> Any:
     )
 
 
+def _named(fault: BaseException) -> str:
+    return clean(f"{type(fault).__name__}: {fault}", limit=MESSAGE)
+
+
+def _cannot(fault: BaseException) -> CometError:
+    return ConfigurationError(
+        f"the workers cannot make pictures ({_named(fault)})",
+        hint="Is comet_magic installed on every worker?",
+    )
+
+
+def _told(error: CometError) -> dict[str, Any]:
+    texts = {"message": clean(error, limit=MESSAGE), "hint": clean(error.hint, limit=MESSAGE)}
+    return {"kind": type(error).__name__, **texts, **{name: getattr(error, name) for name in _FACTS}}
+
+
 def _error(told: Mapping[str, Any]) -> CometError:
     kind = getattr(errors, told["kind"], CometError)
     error: CometError = kind(told["message"])
-    return error.with_facts(**{name: told[name] for name in _FACTS})
+    return error.with_facts(**{name: told[name] for name in ("hint", *_FACTS)})

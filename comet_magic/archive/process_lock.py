@@ -205,6 +205,14 @@ def is_alive(archive: Path, token: str, *, clear: bool = False) -> bool:
     return alive
 
 
+def has_lock(archive: Path, token: str) -> bool:
+    """Whether the lock of the process with this token is seen from here, though it may be another machine's."""
+    try:
+        return inside(archive, f"{OWNERS}/{token}.lock").is_file()
+    except OSError:  # nobody may look there, or a link is on the way
+        return False
+
+
 def others_alive(archive: Path, own: str = "") -> bool:
     """Whether anybody else works in an archive: a process, or another client of this one; `own` is not counted."""
     tokens = {path.stem for path in (archive / OWNERS).glob("*.lock")} - {own}

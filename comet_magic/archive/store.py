@@ -388,6 +388,11 @@ class Archive(Reader, ForkHooks):
     def _recovery(self, folder: Path) -> Recovery:
         return Recovery(self._ledger, folder, self._ready())
 
+    @property
+    def token(self) -> str:
+        """The token of this process, whose lock is in the folder for as long as it works there."""
+        return self._ready()
+
     def _ready(self) -> str:
         """The token of this process, after the folder was made and written to."""
         if self.folder is None:

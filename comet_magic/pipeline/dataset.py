@@ -135,7 +135,8 @@ def generate_dataset(
             loads it.
         prompt: the column of the prompts; or a template such as `a {animal} in a {red|blue} hat`, whose names are
             columns, and of whose alternatives one is drawn for each row. Columns that it uses are words.
-        cluster: a `distributed.Client` or the address of its scheduler: workers make the calls.
+        cluster: a `distributed.Client` or the address of its scheduler: workers make the calls. All of them must see
+            `out` under the same path; that is asked before anything is sent.
         progress: show how far the run is.
         check: looks at every picture at the end of the run, as `Dataset.check`; nothing is rejected by it.
         **options: any of the following, in five groups.

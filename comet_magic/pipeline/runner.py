@@ -147,6 +147,8 @@ class Runner:
                         if self.counts["unknown"]:  # a worker that was given up may have finished its call
                             await self._maker.recover(again=True)
                         refreshing.cancel_scope.cancel()
+            except CometError as error:  # before the first row, such as a worker that does not see the folder
+                self._halt(error)
             finally:
                 with anyio.CancelScope(shield=True):
                     await run_sync(self._end)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-import operator
 import os
+import platform
+import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import contextmanager
+from operator import index, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +37,7 @@ from comet_magic.errors import (
 from comet_magic.pipeline import generate_dataset, open_dataset
 from comet_magic.request import ImageRequest
 from tests.images_made import noise
+from tests.loopback import until
 from tests.pipeline.conftest import impatient, interrupt, settings
 from tests.pipeline.endpoint import Endpoint
 from tests.pipeline.maker import begin_and_die, kill, rows_of, start_maker
@@ -61,7 +65,12 @@ def request(prompt: str = "a boat") -> ImageRequest:
 def test_what_a_worker_tells_is_short_and_comes_back_as_the_same_error(
     endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    order = {"request": request("REFUSE " + "x" * 5000).to_dict(), "store": str(tmp_path)}
+    driver = Archive(tmp_path)
+    order = {
+        "request": request("REFUSE " + "x" * 5000).to_dict(),
+        "store": str(tmp_path),
+        "token": driver.token,
+    }
     there = {"base_url": endpoint.base_url, **KEY}
     told = dask.perform_on_worker({**order, **there})
 
@@ -70,6 +79,7 @@ def test_what_a_worker_tells_is_short_and_comes_back_as_the_same_error(
     error = dask._error(told)
     assert dask.perform_on_worker({**order, "request": request().to_dict(), **there}) is None
     assert isinstance(error, ContentPolicyError)
+    driver.close()
     assert (error.outcome, error.code, error.status_code) == ("rejected", "moderation_blocked", 400)
 
 
@@ -147,8 +157,10 @@ def test_a_driver_sends_again_what_its_worker_calls_retryable_and_nothing_else(
 def test_a_worker_tells_its_driver_what_the_server_said_of_sending_again(
     server: FaultServer, tmp_path: Path
 ) -> None:
+    driver = Archive(tmp_path / "store")
     order = {
         "store": str(tmp_path / "store"),
+        "token": driver.token,
         "base_url": server.base_url,
         "api_key": server.key,
         "max_attempts": 1,
@@ -158,7 +170,45 @@ def test_a_worker_tells_its_driver_what_the_server_said_of_sending_again(
         failed = dask.perform_on_worker({**order, "request": ImageRequest(prompt).to_dict()})
         assert failed is not None
         told[prompt] = dask._error(failed).retryable
+    driver.close()
     assert told == {"F:500-should-retry": True, "F:429-no-retry": False}
+
+
+@pytest.mark.parametrize(
+    "there", ["nothing", "another dataset", "a file", "a link", "a driver that has ended"]
+)
+def test_a_worker_that_joins_late_and_sees_another_folder_sends_nothing(
+    endpoint: Endpoint, tmp_path: Path, there: str
+) -> None:
+    driver, other = Archive(tmp_path / "set"), Archive(tmp_path / "other")
+    token, seen = driver.token, tmp_path / ("set" if there == "a driver that has ended" else "other")
+    if there == "another dataset":
+        assert other.token
+    elif there == "a file":
+        seen.touch()
+    elif there == "a link":
+        seen.mkdir()
+        (seen / "owners").symlink_to(tmp_path / "set" / "owners")
+    elif seen == driver.folder:
+        driver.close()
+    order = {
+        "store": str(seen),
+        "token": token,
+        "request": request().to_dict(),
+        "base_url": endpoint.base_url,
+    }
+    before = sorted(tmp_path.rglob("*"))
+
+    told = dask.perform_on_worker({**order, **KEY})
+
+    assert told is not None
+    error = dask._error(told)
+    assert isinstance(error, ConfigurationError)
+    assert str(error) == f"the worker on {platform.node()} does not see the folder {seen} of this run"
+    assert "give `out` a folder that all of them see" in error.hint
+    assert (endpoint.asked, sorted(tmp_path.rglob("*"))) == ([], before)
+    driver.close()
+    other.close()
 
 
 # --- a cluster
@@ -181,6 +231,10 @@ if __name__ == "__main__":
 """
 
 
+# A disk of its own is where the test's folder was; the worker's files are on it, too.
+ELSEWHERE = 'mount -t tmpfs none "$0" && exec "$@"'
+
+
 COUNTS = [60, pytest.param(200, marks=pytest.mark.full)]
 
 
@@ -190,17 +244,63 @@ def workers(shared: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("dask")
     script = folder / "cluster.py"
     script.write_text(CLUSTER)
-    env = {**os.environ, "COMETAPI_BASE_URL": shared.base_url, "COMETAPI_KEY": "sandbox", "PYTHONPATH": HOME}
-    # Dask's profiler can stop a worker's interpreter for ever: https://github.com/python/cpython/issues/106883
-    env["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"
-    pipe = subprocess.PIPE
+    pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(
-        [sys.executable, str(script)], env=env, cwd=folder, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+        [sys.executable, str(script)],
+        env=environment(shared),
+        cwd=folder,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=quiet,
     ) as process:
         assert process.stdout is not None
         address, pids = json.loads(process.stdout.readline())
         yield address, pids
         process.communicate(timeout=60)
+
+
+def environment(shared: Endpoint) -> dict[str, str]:
+    """Of a worker: it finds key and base URL there."""
+    found = {
+        **os.environ,
+        "COMETAPI_BASE_URL": shared.base_url,
+        "COMETAPI_KEY": "sandbox",
+        "PYTHONPATH": HOME,
+    }
+    # Dask's profiler can stop a worker's interpreter for ever: https://github.com/python/cpython/issues/106883
+    return {**found, "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
+
+
+@contextmanager
+def one_elsewhere(address: str, shared: Endpoint, folder: Path) -> Iterator[None]:
+    """One more worker, for whom a folder of this machine is on another disk."""
+    alone = [shutil.which("unshare") or "", "--map-root-user", "--mount", "sh", "-c", ELSEWHERE, str(folder)]
+    if not alone[0] or subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("a mount namespace is not permitted here")
+    options = [
+        "--name",
+        "elsewhere",
+        "--no-nanny",
+        "--no-dashboard",
+        "--local-directory",
+        str(folder / "its"),
+    ]
+    command = [*alone, sys.executable, "-m", "distributed.cli.dask_worker", address, *options]
+    with (
+        distributed.Client(address, set_as_default=False) as client,
+        subprocess.Popen(command, env=environment(shared), stderr=subprocess.DEVNULL) as process,
+    ):
+        try:
+            assert until(lambda: "elsewhere" in map(itemgetter("name"), known(client)))
+            yield
+        finally:
+            process.terminate()
+        assert until(lambda: "elsewhere" not in map(itemgetter("name"), known(client)))
+
+
+def known(client: Any) -> list[dict[str, Any]]:
+    """The workers that a scheduler knows."""
+    return [*client.scheduler_info(n_workers=-1)["workers"].values()]
 
 
 @pytest.fixture
@@ -322,13 +422,29 @@ def test_workers_without_a_key_stop_the_run_before_anything_is_sent(
 def test_a_worker_that_cannot_make_pictures_stops_the_run(
     workers: Workers, fresh: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask, "perform_on_worker", operator.index)  # it fails where it runs
+    monkeypatch.setattr(dask, "perform_on_worker", index)  # it fails where it runs
 
     with pytest.raises(ConfigurationError, match=r"the workers cannot make pictures \(TypeError"):
         generate_dataset(rows_of(20), tmp_path / "set", cluster=workers[0], **settings(fresh))
 
     assert fresh.asked == []
     assert open_dataset(tmp_path / "set").counts["open"] == 20
+
+
+def test_a_worker_that_does_not_see_the_folder_stops_the_run_before_anything_is_sent(
+    workers: Workers, fresh: Endpoint, tmp_path: Path
+) -> None:
+    out, options = tmp_path / "set", settings(fresh) | {"cluster": workers[0]}
+    with (
+        one_elsewhere(workers[0], fresh, tmp_path),
+        pytest.raises(ConfigurationError, match="does not see the folder") as caught,
+    ):
+        generate_dataset(rows_of(20), out, **options)
+
+    assert str(caught.value) == f"the worker on {platform.node()} does not see the folder {out} of this run"
+    assert "give `out` a folder that all of them see" in caught.value.hint
+    assert (fresh.asked, Archive(out).history(), [*out.glob("owners/*")]) == ([], [], [])
+    assert generate_dataset(rows_of(2), out, **options).counts["done"] == fresh.paid == 2
 
 
 def test_a_server_that_refuses_the_workers_is_given_time_by_the_driver(
