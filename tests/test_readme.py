@@ -8,7 +8,6 @@ import inspect
 import re
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 import comet_magic as cm
@@ -69,8 +68,7 @@ def test_every_flag_and_magic_that_is_named_exists() -> None:
 
 @pytest.mark.parametrize("block", re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
 def test_the_python_that_is_shown_runs_as_it_stands(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = pd.DataFrame({"caption": ["a boat", "a fox"]})
-    names = {"frame": frame, "prompts": ["a boat", "a fox"], "cm": cm}
+    names = {"cm": cm}
     with cm.start_sandbox() as sandbox:
         monkeypatch.setenv("COMETAPI_KEY", "sandbox")
         monkeypatch.setenv("COMETAPI_BASE_URL", sandbox.base_url)
@@ -80,7 +78,7 @@ def test_the_python_that_is_shown_runs_as_it_stands(block: str, monkeypatch: pyt
             asyncio.run(running)
         cm.client.close_shared_client()
     assert [len(images) for images in names.get("pictures", [])] in ([], [1, 1])
-    assert "report" not in names or names["report"].counts["done"] == 2
+    assert "report" not in names or names["report"].counts["done"] == 4
 
 
 def test_the_first_page_is_short() -> None:

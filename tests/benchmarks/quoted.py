@@ -1,24 +1,26 @@
-"""The figures of the first pages that are quoted from a run: in cells of their tables, before "ms" or "MB"."""
+"""The figures of the first pages that are quoted from a run: in cells of their tables, before "ms", "MB" or "×"."""
 
 import re
 from collections.abc import Iterator
 
 from tests.benchmarks.harness import OPENAI, ROOT, US, US_ARCHIVED
-from tests.benchmarks.sections import display, load, same_work
+from tests.benchmarks.sections import display, load, resume, same_work
 
 PAGES = (ROOT / "README.md", ROOT / "README.zh.md")
-FIGURE = re.compile(r"[\d.]+(?= (?:ms|MB))")
+FIGURE = re.compile(r"[\d.]+(?= (?:ms|MB|×))")
 
 
 def figures(results: str) -> list[str]:
     """The figures that a page quotes, in its order, from the text of RESULTS.md."""
     loaded, shown = measured(results, load.LOAD), measured(results, display.PNG)
     saved = measured(results, same_work.JPEG)
+    paid = measured(results, resume.WORK)
     megabytes = [shown[who][-1].split()[-1] for who in (display.PIL, US.label)]
     return [
         *(f"{float(loaded[who][2].replace(',', '')):.0f}" for who in (OPENAI.label, US.label)),
         *(f"{float(amount):.1f}" for amount in megabytes),
         *(f"{float(saved[who][2]):.0f}" for who in (OPENAI.label, US_ARCHIVED.label)),
+        *(f"{float(paid[who][-1].split()[3].rstrip(',')):.2f}" for who in (resume.PEER, US.label)),
     ]
 
 

@@ -15,7 +15,7 @@ CELLS = [
     '%load_ext comet_magic\n%config CometMagics.quality = "low"',
     "%%cometimg --size 3:2 -o boats\nA paper boat floating on calm water at sunrise.",
     "%cometimg --edit -o night make it night",
-    "%%cometimg --size 3:2 --vary boat=paper|wooden --vary sky=sunny|stormy|starry\nA {boat} boat below a {sky} sky.",
+    "%%cometimg --size 3:2 --vary sky=sunny|stormy|starry --vary boat=paper|wooden\nA {boat} boat below a {sky} sky.",
     "%cometimg_panel",
 ]
 TITLES = ("One cell", "An edit of what came", "A grid of values, priced first", "The same as a form")
@@ -24,22 +24,23 @@ PROMPTS = (
     "A red balloon over a city at night",
     "Mountains behind a lake in autumn",
 )
-WIDTH = 760
+PROMPTS = (*PROMPTS, "A fox in a winter forest")
+NARROW, WIDE = {"width": 760, "height": 2400}, {"width": 1360, "height": 2400}
 PAGE = """<!doctype html><style>
-body {{ margin: 0; padding: 28px; width: 1540px; background: #fff; color: #333 }}
-main {{ display: grid; grid-template-columns: 1fr 1fr; gap: 28px }}
-figure {{ margin: 0; border: 1px solid #ddd; border-radius: 10px; overflow: hidden }}
-figure {{ display: flex; flex-direction: column }}
+body {{ margin: 0; padding: 28px; width: 1640px; background: #fff; color: #333 }}
+main {{ display: grid; grid-template-columns: repeat(3, 1fr); gap: 24px; align-items: start }}
+figure {{ margin: 0; border: 1px solid #ddd; border-radius: 10px; overflow: hidden; height: 100% }}
+figure:last-child {{ grid-column: 1 / -1 }}
 figcaption {{ padding: 12px 18px; background: #f5f5f7; border-bottom: 1px solid #ddd }}
-figcaption {{ font: 500 22px "DejaVu Sans", sans-serif }}
-img {{ width: 100%; display: block; margin: auto 0 }}
+figcaption {{ font: 500 20px "DejaVu Sans", sans-serif }}
+img {{ width: 100%; display: block; margin-top: 8px }}
 </style><main>{}</main>"""
 
 
 def _cells(browser: Browser, server: Server) -> list[str]:
     """A photograph of each cell and what it shows, as base64."""
     server.write("strip.ipynb", CELLS)
-    page = browser.new_page(viewport={"width": WIDTH, "height": 2400}, device_scale_factor=2)
+    page = browser.new_page(viewport=NARROW, device_scale_factor=2)
     notebook = Notebook(page, server, "strip.ipynb")
     page.evaluate("() => jupyterapp.shell.collapseLeft()")
     notebook.run_all()
@@ -51,7 +52,10 @@ def _cells(browser: Browser, server: Server) -> list[str]:
         panel.generate()
         panel.pictures.nth(number).locator("img[src]").wait_for()
     cells = page.locator(".jp-Notebook .jp-CodeCell")
-    return [base64.b64encode(cells.nth(number).screenshot()).decode() for number in range(1, len(CELLS))]
+    shots = [cells.nth(number).screenshot() for number in range(1, len(CELLS) - 1)]
+    page.set_viewport_size(WIDE)
+    shots.append(panel.root.screenshot())
+    return [base64.b64encode(shot).decode() for shot in shots]
 
 
 def main(path: Path) -> None:
@@ -66,10 +70,10 @@ def main(path: Path) -> None:
             f"<figure><figcaption>{title}</figcaption><img src='data:image/png;base64,{shot}'></figure>"
             for title, shot in zip(TITLES, shots, strict=True)
         )
-        page = browser.new_page(viewport={"width": 1600, "height": 900})
+        page = browser.new_page(viewport={"width": 1700, "height": 900})
         page.set_content(PAGE.format(figures))
-        page.locator("body").screenshot(path=path)
+        page.locator("body").screenshot(path=path, type="jpeg", quality=88)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "strip.png"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "strip.jpg"))

@@ -8,7 +8,8 @@ from tests.benchmarks.harness import ROOT, US, Aim, Bench, Result, has
 
 WORK = "a table killed in the middle, and run again"
 AIMS = (Aim(WORK, "paid per picture", 1.04),)
-MODULES = {US.label: "comet_magic", "Data Designer": "data_designer"}
+PEER = "Data Designer"
+MODULES = {US.label: "comet_magic", PEER: "data_designer"}
 DELAY = 0.1  # seconds until an answer
 
 
