@@ -115,7 +115,10 @@ def edits(
     edge = 707 if prepared else 816  # 2 MB
     made = partial(noise, edge, transparent=prepared)
     edit = contender.edit_prepared if prepared else contender.edit
-    return each(edit, made(0), [made(time.time_ns() if fresh_pictures else 0) for _ in range(count)])
+    first = made(0)
+    return each(
+        edit, first, [made(time.time_ns()) for _ in range(count)] if fresh_pictures else [first] * count
+    )
 
 
 def each(act: Callable[[bytes], object], first: bytes, others: list[bytes]) -> dict[str, Sample]:
