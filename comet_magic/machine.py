@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .errors import CometError, ConfigurationError
-from .text import clean
 
 if sys.platform != "win32":
     import resource
@@ -64,6 +63,7 @@ def ask_patiently(what: str, question: Callable[[], T | None]) -> Answer[T]:
             break
     if future.done():
         return _outcome(what, future)
+
     return Answer(problem=f"{what} was left out: it gave no answer in time")
 
 
@@ -93,6 +93,8 @@ def _outcome(what: str, future: Future[T | None]) -> Answer[T]:
         reason = str(fault)
     else:
         reason = getattr(fault, "strerror", None) or f"{type(fault).__name__} {fault}".strip()
+    from .text import clean
+
     return Answer(problem=f"{what} was left out: {clean(reason, limit=120)}")
 
 
@@ -166,6 +168,8 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         pass
+    from .text import clean
+
     raise ConfigurationError(
         f"{clean(path)} begins with ~, and this user has no home folder", hint="Write the whole path."
     )

@@ -18,9 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from .. import text
 from ..errors import InvalidRequestError
-from ..explanations import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +71,8 @@ class Flag:
             return self.help
         import comet_magic
 
+        from ..explanations import quoted
+
         return quoted(getattr(comet_magic, self.quotes), self.name.removeprefix("no_"), self.help)
 
 
@@ -89,12 +89,16 @@ class UsageError(InvalidRequestError):
 
 def usage_error(message: str) -> UsageError:
     """The error for wrong usage, in one clean line."""
-    return UsageError(" ".join(text.clean(message).split()))
+    from ..text import clean
+
+    return UsageError(" ".join(clean(message).split()))
 
 
 def refuse_key(*texts: str) -> None:
     """Refuse text that contains a key, without repeating it."""
-    if any(text.looks_like_key(each) for each in texts):
+    from ..text import looks_like_key
+
+    if any(looks_like_key(each) for each in texts):
         raise usage_error(KEY_ADVICE)
 
 
