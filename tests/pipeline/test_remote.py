@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from comet_magic import generate_one
+from comet_magic import generate_one, start_sandbox
 from comet_magic.archive import Archive
 from comet_magic.errors import AmbiguousError, ContentPolicyError, InvalidRequestError
 from comet_magic.request import ImageRequest
 from tests.pipeline.endpoint import PICTURE, Endpoint
 from tests.pipeline.maker import begin_and_die
+from tests.processes import HOME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,3 +156,40 @@ def test_a_mapping_and_its_request_are_the_same_picture(
 
     assert first == again
     assert endpoint.paid == 1
+
+
+ON_RAY = """
+import json, sys
+import ray
+import comet_magic as cm
+rows = [{"prompt": f"boat {number}", "quality": "low"} for number in range(9)]
+max_cost, price_of_one = 2.0, 0.25
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1", _temp_dir=sys.argv[1])
+RECIPE
+print(json.dumps(made))
+"""
+
+
+@pytest.mark.judge
+def test_the_recipe_for_ray_makes_each_row_once_within_the_budget(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is in no extra: pip install ray")
+    printed = re.search(r"On Ray.*?:\n\n(.*?)\n\nOn Spark", inspect.getdoc(generate_one) or "", re.DOTALL)
+    assert printed is not None
+    recipe = textwrap.dedent(printed[1])
+    assert len(recipe.splitlines()) <= 10
+    script = ON_RAY.replace("RECIPE", recipe.replace("/shared/boats", str(tmp_path)))
+    with start_sandbox() as sandbox, tempfile.TemporaryDirectory(prefix="ray") as short:
+        env = {
+            **os.environ,
+            "COMETAPI_BASE_URL": sandbox.base_url,
+            "COMETAPI_KEY": "sandbox",
+            "PYTHONPATH": HOME,
+        }
+        command = [sys.executable, "-c", script, short]
+        ended = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=100)
+        posts = [entry.status for entry in sandbox.log if entry.method == "POST"]
+
+    assert ended.returncode == 0, ended.stderr
+    made = json.loads(ended.stdout.splitlines()[-1])
+    assert all((tmp_path / one["path"]).stat().st_size == one["size"] for one in made)
+    assert (len({one["path"] for one in made}), posts) == (8, [200] * 8)
