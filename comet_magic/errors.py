@@ -110,6 +110,11 @@ class CometError(Exception):
         """What Python's own traceback prints below the message, and so a script: the further lines, and added notes."""
         return [*self.lines()[1:], *self.added_notes]
 
+    @__notes__.setter
+    def __notes__(self, notes: Sequence[str]) -> None:  # Dask's pickles set them
+        ours = self.lines()
+        self.added_notes = tuple(note for note in notes if note not in ours)
+
     def add_note(self, note: str, /) -> None:
         """Add a note, as to any exception."""
         self.added_notes = (*self.added_notes, note)
@@ -120,7 +125,7 @@ class CometError(Exception):
         return self.with_traceback(None)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self.args, self.__dict__.copy()
+        return type(self), self.args, {**self.__dict__, "added_notes": self.added_notes}
 
     def lines(self) -> list[str]:
         """The lines that a person reads: what happened, what to do, whether it is billed, and the ids."""

@@ -247,8 +247,8 @@ def test_what_rows_share_costs_once(make: Make) -> None:
 class NamesEachRequest(Endpoint):
     """Refuses every prompt, with ids in its words that differ from call to call."""
 
-    async def _generate(self, head: object, body: dict[str, str], writer: asyncio.StreamWriter) -> None:
-        number = len(self.asked) + int(body["prompt"].split()[1])
+    async def _generate(self, head: object, body: bytes, writer: asyncio.StreamWriter) -> None:
+        number = len(self.asked) + int(json.loads(body)["prompt"].split()[1])
         ids = f"(request id: 20261126054524{number:06}Ab3dE, req_{number:08x}, ray 8f2c3d4e5a6b{number:04x})"
         words = f"size 512x512 is not taken by gpt-image-2 {ids}, see https://help.example/{number}"
         _reply(writer, json.dumps({"error": {"message": words, "code": "invalid_value"}}).encode(), 400)
