@@ -106,7 +106,7 @@ class CometError(Exception):
         return self
 
     @property
-    def __notes__(self) -> list[str]:  # type: ignore[override]  # made of the attributes, whenever they are set
+    def __notes__(self) -> list[str]:  # made of the attributes, whenever they are set
         """What Python's own traceback prints below the message, and so a script: the further lines, and added notes."""
         return [*self.lines()[1:], *self.added_notes]
 
