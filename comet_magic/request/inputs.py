@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 import tempfile
 import threading
 import weakref
@@ -44,7 +45,7 @@ class _SpoolFile:
 
     def read(self, start: int, count: int) -> bytes:
         """Bytes from a place in it; a forked child shares the file, but no position in it."""
-        if hasattr(os, "pread"):
+        if sys.platform != "win32":
             return os.pread(self._file.fileno(), count, start)
         with _lock:  # pragma: no cover - Windows
             self._file.seek(start)
