@@ -116,10 +116,19 @@ class Connection:
         if sign is not None:
             sign(request)
         if self._proxy is None:
-            answer = await (await self._connected(url, server_name)).handle_async_request(request)
+            answer = await self._straight(request, server_name)
         else:
             answer = await self._through(self._proxy, request, progress)
         return Response(answer.status, _texts(answer.headers), answer)
+
+    async def _straight(self, request: httpcore.Request, server_name: str | None) -> httpcore.Response:
+        connection = await self._connected(request.url, server_name)
+        try:
+            return await connection.handle_async_request(request)
+        except BaseException:  # a call that is stopped before its first byte leaves too
+            with anyio.CancelScope(shield=True):
+                await connection.aclose()
+            raise
 
     async def _connected(self, url: httpcore.URL, server_name: str | None) -> httpcore.AsyncHTTP11Connection:
         host = url.host.decode("ascii")

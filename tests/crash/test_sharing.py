@@ -89,15 +89,17 @@ def test_a_clock_that_jumps_ends_no_call_early_or_late(
     client.archive.close()
 
 
-def test_nothing_is_sent_for_a_client_that_was_closed_at_once(stage: Stage) -> None:
-    client = stage.asked.client()
+def test_what_a_client_has_not_sent_when_it_is_closed_is_never_sent(stage: Stage) -> None:
+    client = replace(stage.asked, settings={"max_in_flight": 1}).client()
     jobs = [client.submit(f"never {n}", n=2) for n in range(5)]
     client.close()
     errors = [job.exception(30) for job in jobs]
 
-    assert all(isinstance(error, CometError) and error.outcome == "not_sent" for error in errors)
-    assert sum(stage.server.counts(f"never {n}").posts for n in range(5)) == 0
-    assert client.archive.uncertain() == client.archive.open_calls() == []
+    sent = [stage.server.counts(f"never {n}").posts for n in range(5)]
+    assert sum(sent) <= 1  # the one that could leave before
+    for error, posts in zip(errors, sent, strict=True):
+        assert posts or (isinstance(error, CometError) and error.outcome == "not_sent")
+    assert len(client.archive.uncertain()) + len(client.archive.open_calls()) <= sum(sent)
     client.archive.close()
 
 
