@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -14,6 +15,7 @@ import pytest
 
 from comet_magic.client.loop_thread import WorkerThreads
 from comet_magic.client.sockets import BUFFERED, Socket, connect
+from comet_magic.client.transport import Connection
 from tests.loopback import until
 
 if TYPE_CHECKING:
@@ -157,3 +159,33 @@ def test_a_cancellation_waits_for_work_that_runs() -> None:
         return done.is_set()
 
     assert asyncio.run(work())
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_a_request_that_is_stopped_at_any_turn_of_the_loop_leaves_no_connection_open(
+    listener: socket.socket, turns: int
+) -> None:
+    port = listener.getsockname()[1]
+
+    async def stopped() -> None:
+        url = httpcore.URL(f"http://127.0.0.1:{port}/v1")
+        sending = asyncio.create_task(
+            Connection("http://127.0.0.1", None, 20).send("POST", url, {}, content=b"")
+        )
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+
+    asyncio.run(stopped())
+    listener.settimeout(0)
+    try:
+        theirs, _ = listener.accept()
+    except BlockingIOError:
+        return  # stopped before it connected
+    with theirs:
+        theirs.settimeout(20)
+        with suppress(ConnectionResetError):
+            while theirs.recv(4096):
+                pass
