@@ -60,6 +60,15 @@ def total(amounts: Iterable[int | None]) -> int | None:
     return None if None in known else sum(filter(None, known))
 
 
+def sum_in_words(amounts: Iterable[int | None]) -> str:
+    """The sum of the amounts: "$0.03"; "at least $0.03" if some are unknown, "cost unknown" if nothing is known."""
+    known = list(amounts)
+    some = sum(filter(None, known))
+    if None not in known:
+        return dollars(some)
+    return f"at least {dollars(some)}" if some else "cost unknown"
+
+
 @overload
 def usd(micro: int) -> float: ...
 @overload

@@ -155,9 +155,15 @@ class GridRun:
             self._jobs.append(job)
 
     @property
+    def started(self) -> list[tuple[PlannedCell, Job]]:
+        """The cells whose calls were started, and their calls."""
+        pairs = zip(self.plan.cells, self._jobs, strict=False)
+        return [(cell, job) for cell, job in pairs if not isinstance(job, CometError)]
+
+    @property
     def calls(self) -> list[Job]:
         """The calls that were started."""
-        return [job for job in self._jobs if not isinstance(job, CometError)]
+        return [job for _, job in self.started]
 
     def interrupted(self) -> CallAbandoned:
         """Stop what was not sent, and say what runs on."""

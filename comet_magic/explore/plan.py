@@ -13,6 +13,7 @@ from ..errors import InvalidRequestError
 from ..images import input_rules, prepare_inputs
 from ..money import Price
 from ..outputs import duration
+from ..preset_files import with_preset
 from ..request import INPUT_OPTIONS
 from ..request.checks import check_names, check_no_key, shown
 from ..text import clean, counted
@@ -193,6 +194,21 @@ def plan_grid(
     )
 
 
+def plan_call(client: Client, prompt: str, options: Mapping[str, Any]) -> GridPlan:
+    """A call as a grid of one cell, just as `generate` makes it: nothing varies, nothing is changed, no time is told.
+
+    Raises:
+        InvalidRequestError: a parameter breaks a rule.
+        ConfigurationError: a file of presets, or the limit of time, cannot be used.
+        BudgetExceededError: it could cost more than its limit.
+    """
+    core = client._core  # noqa: SLF001 - our own
+    text, given = with_preset(prompt, options)
+    plan = core.plan(text, given)
+    cell = PlannedCell({}, ((),), text, given, (), plan)
+    return GridPlan(prompt, (), (cell,), (), {}, plan.price, None, SLOWEST)
+
+
 def _check(prompt: Any, words: Any, options: Mapping[str, Any], sample: Any) -> None:
     check_names(options, OPTIONS)
     check_no_key("prompt", prompt)
@@ -287,6 +303,11 @@ class _Builder:
 
 
 # --- time
+
+
+def usual_seconds(client: Client, plan: GridPlan) -> float | None:
+    """Seconds that the calls of a plan may take, by what the archive knows of their models, or None."""
+    return _time(client._core, plan.cells)[0]  # noqa: SLF001 - our own
 
 
 def _time(core: Core, cells: Sequence[PlannedCell]) -> tuple[float | None, float]:

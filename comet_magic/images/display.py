@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BadImageError
-from ..money import dollars, total
+from ..money import sum_in_words, total
 from ..text import clean
 from .picture import (
     EDGE,
@@ -172,14 +172,22 @@ def cost_of(images: Iterable[Image], facts: Facts) -> int | None:
 
     Args:
         images: each is counted once; the user's own cost nothing.
-        facts: of the call whose pictures they are; its cost is taken if all of its pictures are here.
+        facts: of the call whose pictures they are.
     """
-    origins = [
-        origin for image in {id(image): image for image in images}.values() if (origin := origin_of(image))
-    ]
-    own = [origin.picture.cost_micro for origin in origins if origin.facts == facts]
-    others = [origin.picture.cost_micro for origin in origins if origin.facts != facts]
-    return total([facts.cost_micro if len(own) == facts.pictures else total(own), *others])
+    return total(_costs(images, facts))
+
+
+def _costs(images: Iterable[Image], facts: Facts) -> list[int | None]:
+    """The cost of each call whose pictures these are: all of it if all of its pictures are here, else theirs."""
+    calls: list[tuple[Facts, list[int | None]]] = [(facts, [])]
+    for image in {id(image): image for image in images}.values():
+        if (origin := origin_of(image)) is None:
+            continue
+        costs = next((costs for known, costs in calls if known == origin.facts), None)
+        if costs is None:
+            calls.append((origin.facts, costs := []))
+        costs.append(origin.picture.cost_micro)
+    return [known.cost_micro if len(costs) == known.pictures else total(costs) for known, costs in calls]
 
 
 def _as_png(image: Image) -> Picture:
@@ -320,13 +328,11 @@ def _on_screen(width: int, height: int) -> tuple[int, int]:
 
 
 def price_words(images: Sequence[Image], facts: Facts) -> str:
-    """The cost in words: dollars, "cost unknown", or "reused (free)"; "" for a part of a call without a cost."""
+    """The cost in words: dollars, "at least" some, "cost unknown", "reused (free)"; "" for a part without a cost."""
     if images and all(described(image).reused for image in images):
         return "reused (free)"
-    cost = cost_of(images, facts)
-    if cost is None:
-        return "cost unknown" if len(images) >= facts.pictures else ""
-    return dollars(cost)
+    costs = _costs(images, facts)
+    return "" if None in costs and len(images) < facts.pictures else sum_in_words(costs)
 
 
 def contact_sheet(images: Sequence[Image], *, columns: int, width: int) -> Image:

@@ -16,7 +16,7 @@ from .session import session
 if TYPE_CHECKING:
     from ..archive import Archive
     from ..client import Client
-    from .panel.items import Order
+    from .panel.form import Order
     from .session import Service
 
 NO_KEY = (
@@ -34,12 +34,6 @@ def client_settings() -> dict[str, Any]:
     """What `%config CometMagics` says about the client."""
     loaded = magics()
     return dict(loaded.client_settings()) if loaded is not None else {}
-
-
-def price_per_image() -> float | None:
-    """What a picture costs where the catalog does not know, USD, or None."""
-    each: float | None = client_settings().get("price_per_image")
-    return each
 
 
 def reading_client() -> Client:
@@ -98,17 +92,16 @@ def question(service: Service, order: Order, shown: str | None, *, always: bool 
 
     Args:
         service: where it goes.
-        order: what would be sent.
+        order: what its client would send now.
         shown: the price that the person saw; None if that does not matter.
         always: ask about any amount.
     """
     if not service.destination:
         return ""
-    client = service.client
-    plan = order.plan(client)
+    plan = order.plan
     if not plan.requests:
         return ""
-    where = f"Send to {client.base_url}: {purchase(plan)}, in real money."
+    where = f"Send to {service.client.base_url}: {purchase(plan)}, in real money."
     if always or not session.confirmed_click:
         return where
     if shown is not None and shown != order.price_text:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -29,28 +28,35 @@ from ...catalog import (
 from ...client import generate
 from ...errors import BudgetExceededError, CometError, ConfigurationError, InvalidRequestError
 from ...explanations import quoted
+from ...explore.grid_display import layout_of
+from ...explore.plan import named, plan_call, plan_grid
 from ...images import prepare_inputs
-from ...money import Price, dollars, optional_dollars, parse_dollars
-from ...preset_files import presets, with_preset
-from ...request import requests_of
-from ...request.checks import check_value
-from ...text import clean, looks_like_key
-from ..account import reading_client
-from .items import BLANK, Order, SourcePicture, grid_notes, grid_plan
+from ...money import MILLION, dollars, parse_dollars
+from ...preset_files import presets
+from ...request import ImageRequest
+from ...text import clean, counted, looks_like_key
+from ..account import client_settings, reading_client
+from ..arguments import Flag, read_value
+from ..as_code import call_texts
+from ..flags import flags_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ...catalog import Model, Rule
-    from ...explore import GridPlan
-    from ...request import Inputs
+    from ...client import Client
+    from ...explore import GridPlan, PlannedCell
+    from ...money import Price
+    from .items import SourcePicture
 
 FIRST = ("size", "quality", "n", "style", "preset")  # the others are behind "More options"
 CALL = ("preset", "timeout", "max_cost", "reuse", "extra")
 NAMES = (*(name for name in WIRE_PARAMETERS if name != "stream"), *CALL)
 COMPARED = ("model", "size", "quality", "style", "preset", "background")  # these take several values: a grid
+MOST_COMPARED = 60  # pictures in one grid
 MOST_NOTES = 4  # on what a grid leaves out or changes
 FILLED = frozenset({*NAMES, "stream"}) - {"prompt"}  # what a form can be filled with, beside its prompt
+BLANK = "-"  # stands for a prompt where only the parameters are asked about
 LABELS = {
     "n": "Pictures",
     "output_format": "Format",
@@ -64,12 +70,147 @@ LABELS = {
     "reuse": "Reuse earlier results (free)",
     "extra": "Further parameters, as JSON",
 }
-HINTS = {"timeout": "600", "max_cost": "none", "extra": '{"seed": 7}', "output_compression": "100"}
+HINTS = {
+    "output_compression": "100",
+    "timeout": "600",
+    "max_cost": "none",
+    "extra": '{"seed": 7}',
+    "preset": "None",
+}
+KINDS = {"reuse": "switch", "extra": "long"}
 KEY_REMOVED = (
     "That looked like an API key, so it was taken out of the form. Give a key to %cometimg_login; "
     "if this notebook was saved meanwhile, rotate the key."
 )
-_WHOLE = re.compile(r"[0-9]{1,9}")
+PLACES = {"image": "inputs", "mask": "inputs", "markup": "inputs", "stream": "partial_images"}
+
+
+# --- what one click sends
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one click sends: checked, and priced with what is known.
+
+    Attributes:
+        prompt: as it is typed.
+        options: as `generate` takes them; several values of one make a grid.
+        plan: the calls that come of it; an ordinary request is a grid of one cell.
+        sources: the pictures that go in, as the form had them.
+    """
+
+    prompt: str
+    options: Mapping[str, Any]
+    plan: GridPlan
+    sources: tuple[SourcePicture, ...] = ()
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether something varies."""
+        return bool(self.plan.axes)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures it asks for, made and reused."""
+        return self.plan.pictures + self.plan.reused
+
+    @property
+    def price_text(self) -> str:
+        """The price of all of it, as the panel shows it."""
+        return str(self.plan.price) if self.plan.price.known else "price unknown"
+
+    @property
+    def summary(self) -> str:
+        """The request in a few words: "2 pictures · 2 requests", "2 models × 2 qualities = 4 pictures"."""
+        pictures = counted(self.plan.pictures, "picture")
+        reused = f" · {self.plan.reused} reused (free)" if self.plan.reused else ""
+        if not self.is_grid:
+            return f"{pictures} · {counted(len(self.plan.requests), 'request')}{reused}"
+        axes = []
+        for axis in self.plan.varying:
+            plural = ("quality", "qualities") if axis.name == "quality" else (axis.name,)
+            axes.append(counted(len(axis.values), *(plural if axis.kind == "option" else ("word",))))
+        each = [f"{n} each"] if (n := self.options.get("n") or 1) > 1 else []
+        return f"{' × '.join([*axes, *each])} = {pictures}{reused}"
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The same as a cell, as Python and as the bodies of requests."""
+        requests = self.plan.requests or [cell.plan.first for cell in self.plan.cells]
+        return call_texts(self.prompt, self.options, requests)
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What to know of it: of a grid, what it leaves out, changes, or makes once for several combinations."""
+        plan = self.plan
+        yield from (f"left out: {reason}" for reason in plan.left_out)
+        for cell in plan.cells:
+            yield from (f"{plan.name(cell)}: {note}" for note in cell.notes)
+            yield from () if self.is_grid else cell.plan.first.notices
+            for place in cell.places[1:]:
+                labels = {axis.name: axis.labels[at] for axis, at in zip(plan.axes, place, strict=True)}
+                yield f"{named(labels, plan.varying)} is the same as {plan.name(cell)}"
+
+    def again(self, client: Client) -> Order:
+        """The same as this client would send it now; raises what `plan_of` does."""
+        return replace(self, plan=plan_of(client, self.prompt, self.options))
+
+    def place_of(self, cell: PlannedCell) -> list[str]:
+        """Row, column and block of a cell, as texts; without a table, its name is the column; [] without a grid."""
+        if not self.is_grid:
+            return []
+        plan, layout = self.plan, layout_of(self.plan)
+        if layout is None:
+            return ["", clean(plan.name(cell), limit=80), ""]
+        table = ([layout.rows], [layout.columns], layout.blocks)
+        return [clean(named(cell.labels, [plan.axes[at] for at in axes]), limit=80) for axes in table]
+
+
+def plan_of(client: Client, prompt: str, options: Mapping[str, Any]) -> GridPlan:
+    """The plan of a call, or of the grid that several values of an option make; nothing is sent.
+
+    Raises:
+        InvalidRequestError: it cannot be sent, or makes too many pictures.
+        BudgetExceededError: all of it could cost more than the limit.
+    """
+    prompt = prompt if prompt.strip() else BLANK
+    several = [options[name] for name in COMPARED if isinstance(options.get(name), list)]
+    if not several:
+        return plan_call(client, prompt, options)
+    given = dict(options)
+    call = {name: given.pop(name, None) for name in ("n", "timeout", "reuse")}
+    max_cost = given.pop("max_cost", None)
+    _check_pictures(math.prod(map(len, several)) * (call["n"] or 1))
+    if "image" in given:
+        given["image"] = [given["image"]]  # all of them go into each picture
+    plan = plan_grid(client, prompt, None, given, call=call, max_cost=max_cost)
+    _check_pictures(plan.pictures)  # a prompt with {red|blue} makes more
+    return plan
+
+
+def _check_pictures(count: int) -> None:
+    if count > MOST_COMPARED:
+        said = f"these values make {count:,} pictures; one grid has up to {MOST_COMPARED}"
+        raise InvalidRequestError(said, hint="Choose fewer values.")
+
+
+# --- what is typed
+
+
+class FormField(Flag):
+    """A flag of a cell as a field of the form, which messages call by its plain name."""
+
+    @property
+    def spelling(self) -> str:
+        """The name of the option."""
+        return self.name
+
+
+NUMBERS = {
+    flag.name: FormField(flag.name, "", flag.kind)
+    for flag in flags_of("cometimg")
+    if flag.name in NAMES and flag.kind in ("integer", "number")
+}
 
 
 class Form:
@@ -88,8 +229,8 @@ class Form:
         self.by = ""
         self.rev = 0
         self.note = ""
-        self._prepared: tuple[Any, Inputs | None] = (None, None)
-        self._planned: tuple[Any, GridPlan | None] = (None, None)
+        self._inputs: tuple[Any, Any] = (None, None)  # what was prepared, and for what
+        self._checked: tuple[Any, tuple[Order | None, dict[str, str]]] = (None, (None, {}))
         self.fill({"model": DEFAULT_MODEL, **defaults})
 
     def fill(self, options: Mapping[str, Any], prompt: str | None = None) -> None:
@@ -131,104 +272,84 @@ class Form:
         return list(dict.fromkeys(filter(None, map(str.strip, several))))
 
     @property
-    def varies(self) -> bool:
-        """Whether a field has several values, so that it asks for a grid."""
-        return any(len(self.chosen(name)) > 1 for name in COMPARED)
-
-    @property
     def models(self) -> list[Model]:
         """The models that are chosen or typed."""
         return [find(name) for name in self.chosen("model") or [DEFAULT_MODEL]]
 
-    @property
-    def model(self) -> Model:
-        """The first of them."""
-        return self.models[0]
+    def has_other_words(self, seen: Mapping[str, Any]) -> bool:
+        """Whether an ordinary request differs from what was seen in the words of its prompt, and in nothing else."""
+        now, then = ({name: text for name, text in each.items() if text} for each in (self.values, seen))
+        words = now.pop("prompt", ""), then.pop("prompt", "")
+        return (
+            now == then and words[0] != words[1] and not any(len(self.chosen(name)) > 1 for name in COMPARED)
+        )
 
-    def with_pictures(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options with the pictures that go in."""
-        if not self.sources:
-            return dict(options)
-        given = {**options, "image": [source.picture for source in self.sources]}
-        return given if self.sources[0].mask is None else {**given, "mask": self.sources[0].mask}
+    # --- what can be sent
 
-    def check(self, each: float | None = None) -> tuple[Order | None, dict[str, str]]:
+    def check(self, held: int = 0) -> tuple[Order | None, dict[str, str]]:
         """What a click would send, None if it cannot be sent; and what is wrong, by field.
 
         Args:
-            each: USD of a picture whose price the catalog does not know.
+            held: changes with what the archive holds, as earlier pictures may be reused.
         """
-        options, problems = self._options()
-        prompt = self.values["prompt"].strip("\n")
-        if problems:
-            return None, problems
-        try:
-            if self.varies:
-                return self._grid(prompt, options, each), {}
-            inputs = self._inputs(options)
-            text, whole = with_preset(prompt if prompt.strip() else BLANK, options)
-            requests = requests_of(text, whole, inputs)
-            micro = optional_dollars(each, name="price_per_image")
-        except (InvalidRequestError, ConfigurationError, BudgetExceededError) as error:
-            return None, {_place(getattr(error, "param", None)): told(error)}
-        price = sum((request.estimate(micro) for request in requests), Price(0, 0))
-        return Order(prompt, self.with_pictures(options), requests, price, self._kept_sources()), {}
-
-    def _grid(self, prompt: str, options: Mapping[str, Any], each: float | None) -> Order:
-        """Every combination of the values; planned again only after a change.
-
-        Raises:
-            InvalidRequestError: no combination can be sent, or there are too many.
-            BudgetExceededError: together they could cost more than the limit.
-        """
-        options = self.with_pictures(options)
-        key = (self.rev, each, [(source.id, id(source.mask)) for source in self.sources])
-        if self._planned[0] != key or self._planned[1] is None:
-            self._planned = (key, grid_plan(reading_client(), prompt, options))
-        grid = self._planned[1]
-        assert grid is not None  # noqa: S101 - set above
-        return Order(prompt, options, grid.requests, grid.price, self._kept_sources(), grid)
-
-    def _kept_sources(self) -> tuple[SourcePicture, ...]:
-        return tuple(replace(source) for source in self.sources)
-
-    def _inputs(self, options: Mapping[str, Any]) -> Inputs:
-        """The pictures that go in, prepared once for each model."""
         masks = [(source.id, id(source.mask)) for source in self.sources]
-        key, kept = (self.model.id, masks), self._prepared
-        if kept[0] != key or kept[1] is None:
-            kept = self._prepared = (key, prepare_inputs(self.with_pictures({"model": options["model"]})))
-        inputs = kept[1]
-        assert inputs is not None  # noqa: S101 - set above
-        return inputs
+        key = (self.rev, held, client_settings(), masks)
+        if self._checked[0] != key:
+            self._checked = (key, self._check())
+        return self._checked[1]
+
+    def _check(self) -> tuple[Order | None, dict[str, str]]:
+        options, problems = self._options()
+        prompt, plan = self.values["prompt"].strip("\n"), None
+        while plan is None:  # one more problem each time, without the option that has it
+            try:
+                plan = plan_of(reading_client(), prompt, self._prepared(options))
+            except (InvalidRequestError, ConfigurationError, BudgetExceededError) as error:
+                param = getattr(error, "param", None) or ""
+                place = PLACES.get(param, param)
+                problems.setdefault(place if place in (*NAMES, "inputs") else "form", told(error))
+                if param == "model" or options.pop(param, None) is None:
+                    break
+        if plan is None or problems:
+            return None, problems
+        return Order(prompt, options, plan, tuple(self.sources)), {}
 
     def _options(self) -> tuple[dict[str, Any], dict[str, str]]:
-        """The values as options, and the sentence for each that cannot be read."""
-        specs, problems = self.models, {}
-        spec = specs[0]
-        options: dict[str, Any] = {"model": spec.id if len(specs) == 1 else [one.id for one in specs]}
+        """The values as options with the pictures that go in, and the sentence for each that cannot be read."""
+        models = [model.id for model in self.models]
+        options: dict[str, Any] = {"model": models if len(models) > 1 else models[0]}
+        problems: dict[str, str] = {}
         for name in NAMES:
             texts = self.chosen(name)
             if not texts or name in ("prompt", "model") or not self._spec_of(name):
                 continue
             try:
                 value = _read(name, texts[0]) if len(texts) == 1 else texts
-                one_value = (
-                    len(specs) == len(texts) == 1
-                )  # the plan of a grid tells what a model does not take
-                if name in WIRE_PARAMETERS and name != "n" and value != 0 and one_value:
-                    check_value(spec, name, resolve_size(spec, texts[0]) if name == "size" else value)
-            except CometError as error:
+            except InvalidRequestError as error:
                 problems[name] = told(error)
                 continue
-            if name == "partial_images":
-                options |= {"stream": True, **({name: value} if value else {})}
-            else:
+            options |= {"stream": True} if name == "partial_images" else {}
+            if name != "partial_images" or value:
                 options[name] = value
+        if self.sources:
+            options["image"] = [source.picture for source in self.sources]
+            options |= {} if self.sources[0].mask is None else {"mask": self.sources[0].mask}
         return options, problems
 
+    def _prepared(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options with their pictures prepared, once for each model and not for each word that is typed."""
+        if "image" not in options or isinstance(options["model"], list):
+            return options
+        key = (options["model"], [(source.id, id(source.mask)) for source in self.sources])
+        if self._inputs[0] != key:
+            self._inputs = (key, prepare_inputs(options))
+        return {**options, "image": self._inputs[1], "mask": None}
+
     def _spec_of(self, name: str) -> Model | None:
-        """The first of the models that has the parameter in this form."""
+        """The first of the models for which the parameter would do something now; one with a value stays."""
+        png = self.models[0].known and self.values.get("output_format") not in ("jpeg", "webp")
+        if name == "output_compression" and png and not self.values.get(name):
+            return None
         if name == "input_fidelity" and not self.sources:
             return None
         every = (one for one in self.models if name in CALL or not one.known or one.rule(name) is not None)
@@ -238,6 +359,8 @@ class Form:
 
     def facts(self, order: Order | None, problems: Mapping[str, str]) -> dict[str, Any]:
         """The form for the browser: values, fields, problems."""
+        inputs = self.models[0].inputs
+        notes = (clean(said, limit=160) for said in islice(order.notes, MOST_NOTES)) if order else ()
         return {
             "rev": self.rev,
             "by": self.by,
@@ -245,83 +368,60 @@ class Form:
             "models": [[model.id, self._model_label(model)] for model in MODELS],
             "fields": list(self._fields()),
             "problems": {name: clean(text, limit=400) for name, text in problems.items()},
-            "note": self.note or "; ".join(self._notices(order)),
-            "takes": self.model.inputs.most if self.model.inputs else 0,
-            "masks": bool(self.model.inputs and self.model.inputs.mask),
+            "note": self.note or "; ".join(notes),
+            "takes": inputs.most if inputs else 0,
+            "masks": bool(inputs and inputs.mask),
         }
-
-    def _notices(self, order: Order | None) -> tuple[str, ...]:
-        if order is not None and order.grid is not None:
-            return tuple(clean(said, limit=160) for said in islice(grid_notes(order.grid), MOST_NOTES))
-        try:
-            return tuple(clean(one) for one in requests_of(BLANK, {"model": self.model.id})[0].notices)
-        except InvalidRequestError:
-            return ()
 
     def _fields(self) -> Iterator[dict[str, Any]]:
         for name in (*(name for name in NAMES if name not in CALL), *CALL):
             spec = self._spec_of(name)
-            if name in ("prompt", "model") or spec is None or not self._applies(name):
+            if name in ("prompt", "model") or spec is None:
                 continue
             shown: dict[str, Any] = {
                 "name": name,
                 "label": LABELS.get(name, name.replace("_", " ").capitalize()),
                 "about": quoted(generate, name),
+                **({} if name in FIRST else {"more": True}),
+                **({"hint": HINTS[name]} if name in HINTS else {}),
+                **self._control(name, spec),
             }
-            shown |= {"more": True} if name not in FIRST else {}
-            shown |= {"hint": HINTS[name]} if name in HINTS else {}
-            control = self._control(name, spec)
-            if name in COMPARED and control["kind"] in ("choice", "size"):
-                shown["several"] = True
-            yield {**shown, **control}
-
-    def _applies(self, name: str) -> bool:
-        """Whether a control would do something now; one with a value stays."""
-        if name == "output_compression" and self.model.known:
-            return self.values.get("output_format") in ("jpeg", "webp") or bool(self.values.get(name))
-        return True
+            several = name in COMPARED and shown["kind"] in ("choice", "size")
+            yield {**shown, "several": True} if several else shown
 
     def _control(self, name: str, spec: Model) -> dict[str, Any]:
         """The kind of a control, and what it offers: of several models, what any of them takes."""
         rule = spec.rule(name)
-        if name == "reuse" or (rule is not None and rule.kind == "boolean"):
-            return {"kind": "switch"}
-        if name == "extra":
-            return {"kind": "long"}
+        if name in KINDS or (rule is not None and rule.kind == "boolean"):
+            return {"kind": KINDS.get(name, "switch")}
+        if isinstance(rule, Interval):
+            return self._number(name, rule)
+        offered: dict[str, str] = {}
         if name == "preset":
             with suppress(ConfigurationError):
-                return {
-                    "kind": "choice",
-                    "hint": "None",
-                    "options": [[each.name, each.name] for each in presets()],
-                }
-            return {"kind": "text"}
-        if name == "partial_images" and isinstance(rule, Interval):
-            return {"kind": "choice", "options": self._previews(min(rule.high, 3))}
-        if isinstance(rule, Interval):
-            low, high = (
-                (1, max(10, rule.high if rule.high < 100 else 0)) if name == "n" else (rule.low, rule.high)
-            )
-            return {"kind": "number", "min": low, "max": high}
-        offered: dict[str, str] = {}
+                offered = {each.name: each.name for each in presets()}
         for one in self.models if name in COMPARED else [spec]:
             for word in _words(one, one.rule(name)):
                 if word not in offered and (name != "size" or self._price(one, size=word) is not None):
                     offered[word] = self._label(name, word, one)
         if not offered:
             return {"kind": "text"}
-        return {
-            "kind": "size" if isinstance(rule, FreeSize) else "choice",
-            "options": [*map(list, offered.items())],
-        }
+        kind = "size" if isinstance(rule, FreeSize) else "choice"
+        return {"kind": kind, "options": [*map(list, offered.items())]}
 
-    def _previews(self, most: int) -> list[list[str]]:
-        each = self.model.price.partial if self.model.price else None
+    def _number(self, name: str, rule: Interval) -> dict[str, Any]:
+        if name == "n":  # a call is split into requests that the model takes
+            return {"kind": "number", "min": 1, "max": max(10, rule.high if rule.high < 100 else 0)}
+        if name != "partial_images":
+            return {"kind": "number", "min": rule.low, "max": rule.high}
+        price = self.models[0].price
+        each = price.partial if price else None
+        streamed = [["0", "0 · streamed"]] if self.values.get(name) == "0" else []
         words = [
             [str(count), f"{count} · +{dollars(count * each)}" if each else str(count)]
-            for count in range(1, most + 1)
+            for count in range(1, min(rule.high, 3) + 1)
         ]
-        return [["0", "0 · streamed"], *words] if self.values.get("partial_images") == "0" else words
+        return {"kind": "choice", "options": [*streamed, *words]}
 
     def _label(self, name: str, word: str, spec: Model) -> str:
         if name not in ("size", "quality") or len(self.models) > 1:  # its size and price differ by model
@@ -332,16 +432,14 @@ class Form:
 
     def _price(self, spec: Model, **change: str) -> Price | None:
         """The price of one picture if this were chosen; None if it cannot be."""
-        options = {"model": spec.id, **change}
+        options: dict[str, Any] = {**change}
         for name in ("size", "quality"):
             rule, text = spec.rule(name), next(iter(self.chosen(name)), "")
             if name not in options and text and rule is not None and (name == "size" or rule.admits(text)):
                 options[name] = text
         for attempt in (options, {**options, "size": change.get("size")}):
-            try:
-                return requests_of(BLANK, attempt)[0].picture_price()
-            except InvalidRequestError:  # the size that is typed is not one of this model's
-                continue
+            with suppress(InvalidRequestError):  # the size that is typed is not one of this model's
+                return ImageRequest(BLANK, model=spec.id, **attempt).picture_price()
         return None
 
     def _model_label(self, model: Model) -> str:
@@ -353,13 +451,6 @@ class Form:
 def told(error: CometError) -> str:
     """An error and what to do, in one sentence."""
     return clean(". ".join(filter(None, (str(error), error.hint))))
-
-
-def _place(param: str | None) -> str:
-    """The field at which a problem is told."""
-    places = {"image": "inputs", "mask": "inputs", "markup": "inputs", "stream": "partial_images"}
-    place = places.get(param or "", param or "")
-    return place if place in (*NAMES, "inputs") else "form"
 
 
 def _one_price(price: Price | None) -> str:
@@ -393,40 +484,17 @@ def _typed(value: Any) -> str:
 
 
 def _read(name: str, text: str) -> Any:
-    """The value of an option from its text.
+    """The value of an option from its text; what else it may be is checked with the request.
 
     Raises:
         InvalidRequestError: it cannot be read.
     """
-    if name in ("n", "partial_images", "output_compression"):
-        if _WHOLE.fullmatch(text):
-            return int(text)
-        raise InvalidRequestError(f"{name} is {text[:40]}; it must be a whole number", param=name)
-    if name == "timeout":
-        return _seconds(text)
     if name == "max_cost":
-        return parse_dollars(text) / 1_000_000
+        return parse_dollars(text) / MILLION
+    if name in NUMBERS:
+        return read_value(text, NUMBERS[name])
     if name == "extra":
-        return _json(text)
+        with suppress(ValueError, RecursionError):
+            return json.loads(text)
+        raise InvalidRequestError('extra is not JSON; write it as {"name": value}')
     return True if name == "reuse" else text
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise InvalidRequestError(f"timeout is {text[:40]}; it must be seconds above 0", param="timeout")
-    return number
-
-
-def _json(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        said = 'extra is not a JSON object; write it as {"name": value}'
-        raise InvalidRequestError(said, param="extra")
-    return found

@@ -10,6 +10,7 @@ import base64
 import re
 import time
 from concurrent import futures
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,23 +23,20 @@ from ...files import slug
 from ...images.strokes import draw_strokes
 from ...outputs import display_bundle, running_shell
 from ...text import clean
-from ..as_code import call_texts
 from ..worker import Worker
-from .form import FILLED, told
-from .items import Item, SourcePicture, drawable, zipped
+from .form import told
+from .items import downloaded
 from .sheet import Sheet
 from .work import MOST_ITEMS, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ...images import Images
-
-    Reply = tuple[dict[str, Any], list[bytes]]
+    from .items import Item, Reply, SourcePicture
 
 TOO_OLD = 5.0  # seconds after which a click buys nothing
 SPENDS = ("generate", "confirm", "more")
-FOUND = 24  # requests of the archive in one answer
 NO_WIDGETS = "Image panel: run this cell in a notebook to use it. The same as a cell:"
 _panels: dict[str, Panel] = {}  # by name
 
@@ -96,9 +94,8 @@ class FormHandle:
             ConfigurationError: the panel was closed.
         """
         work = self._panel.open_work()
-        with work.lock:
+        with work.change():
             work.form.fill({**(options or {}), **fields}, prompt)
-            work.changed()
 
 
 class Panel(anywidget.AnyWidget):
@@ -209,9 +206,8 @@ class Panel(anywidget.AnyWidget):
         if self._work is None or shown is None:
             return None
         data, metadata = dict(shown[0]), dict(shown[1])
-        order = self._work.form.check()[0]
-        cell = call_texts(order.prompt, order.options, order.requests)["cell"] if order else "%%cometimg"
-        data["text/plain"] = f"{NO_WIDGETS}\n\n{cell}"
+        order = self._work.check()[0]
+        data["text/plain"] = f"{NO_WIDGETS}\n\n{order.code['cell'] if order else '%%cometimg'}"
         if small := next((item.thumbnail for item in self._work.items if item.thumbnail), b""):
             data["image/jpeg"] = base64.b64encode(small).decode("ascii")
         return data, metadata
@@ -249,43 +245,45 @@ class Panel(anywidget.AnyWidget):
         # ipykernel 7.4 reads the next click on the subshell that last sent something, beside a cell that blocks the
         # kernel; the worker, which has no parent, leaves it at that.
         self.send({"kind": "here"})
-        task = partial(self._do, facts, [bytes(buffer) for buffer in buffers], again=again)
-        self._worker.do(task, later=facts.get("kind") == "thumbs")
+        facts = {**facts, "data": bytes(buffers[0]) if buffers else b""}
+        self._worker.do(partial(self._do, facts, again=again), later=facts.get("kind") == "thumbs")
 
-    def _do(self, facts: Mapping[str, Any], buffers: list[bytes], *, again: bool) -> None:
+    def _do(self, facts: Mapping[str, Any], *, again: bool) -> None:
         """Do a command, unless it was done, and tell its end; any fault becomes an error that the panel shows."""
-        work, name, error = self._work, facts["id"], ""
+        work, kind, error = self._work, str(facts.get("kind")), ""
         if work is None:
             return
+        tag = {"id": facts["id"]}
         try:
-            reply = None if again else _reply(work, facts, buffers)
+            reply = None if again else _reply(work, kind, facts)
             if reply is not None:
-                work.post({"id": name, **reply[0]}, reply[1])
+                work.post({"kind": kind, **tag, **reply[0]}, reply[1])
         except BaseException as fault:  # noqa: BLE001 - on this thread nobody else would see it
             error = told(fault) if isinstance(fault, CometError) else clean(fault) or type(fault).__name__
             if isinstance(fault, StaleClickError):
                 work.tell(str(fault))
             else:
                 work.fail(fault)
-        work.post({"kind": "ack", "id": name, "ok": not error, "error": error, "now": time.time() * 1000}, [])
+        work.post({"kind": "ack", **tag, "ok": not error, "error": error, "now": time.time() * 1000}, [])
 
 
 class StaleClickError(ConfigurationError):
     """A click that is too old to spend money on."""
 
 
-def _reply(work: Work, facts: Mapping[str, Any], buffers: list[bytes]) -> Reply | None:
-    """Do a command.
+def _reply(work: Work, kind: str, facts: Mapping[str, Any]) -> Reply | None:
+    """Do a command, each of its fields read as the kind that the command says.
 
     Raises:
         CometError: it cannot be done.
     """
-    kind = str(facts.get("kind"))
     if kind in SPENDS:
         _check_age(facts.get("t"))
-    if kind not in KINDS:
+    if kind not in COMMANDS:
         raise InvalidRequestError("the panel was made by another version; run this cell again")
-    reply: Reply | None = getattr(_Command(work, facts, buffers), kind)()
+    fields = COMMANDS[kind].__annotations__.items()
+    given = {name: READERS[wanted](work, facts.get(name)) for name, wanted in fields if name != "return"}
+    reply: Reply | None = COMMANDS[kind](_Commands(work), **given)
     return reply
 
 
@@ -305,170 +303,131 @@ def _cell() -> tuple[str, str]:
     return f"cell {cell}" if cell else "", str(parent.get("header", {}).get("msg_id", ""))
 
 
-class _Command:
-    """A command of the browser: the method of its kind does it, and may give a reply with pictures."""
+# What a field of a command becomes, by how the command annotates it. Nothing in a message is trusted.
+READERS: dict[str, Callable[[Work, Any], Any]] = {
+    "Item": lambda work, given: work.item(str(given)),
+    "SourcePicture": lambda work, given: work.source(str(given)),
+    "bool": lambda _, given: bool(given),
+    "bytes": lambda _, given: given,
+    "int": lambda _, given: max(0, int(given or 0)),
+    "list[Any]": lambda _, given: given if isinstance(given, list) else [],
+    "Mapping[str, Any]": lambda _, given: given if isinstance(given, dict) else {},
+    "str": lambda _, given: "" if given is None else str(given),
+}
 
-    def __init__(self, work: Work, facts: Mapping[str, Any], buffers: list[bytes]) -> None:
+
+class _Commands:
+    """What the browser asks for: the method of a kind does it, and may give a reply."""
+
+    def __init__(self, work: Work) -> None:
         self._work = work
-        self._get = facts.get
-        self._buffers = buffers
-
-    def _item(self) -> Item:
-        return self._work.item(str(self._get("item")))
-
-    def _source(self) -> SourcePicture:
-        return self._work.source(str(self._get("input")))
 
     def hello(self) -> None:
-        for run in self._work.runs:
-            run.seen.clear()
-            self._work.show_previews(run)
+        self._work.take_up()
 
-    def form(self) -> None:
-        values = self._get("values")
-        with self._work.lock:
-            self._work.form.type(
-                values if isinstance(values, dict) else {}, str(self._get("client", ""))[:40]
-            )
-            self._work.changed()
+    def form(self, values: Mapping[str, Any], client: str) -> None:
+        with self._work.change():
+            self._work.form.type(values, client[:40])
 
-    def generate(self) -> None:
-        seen = self._get("seen")
-        with self._work.lock:
-            self.form()
-            texts = (self._work.form.values, seen if isinstance(seen, dict) else {})
-        rest = [{name: text for name, text in each.items() if text and name != "prompt"} for each in texts]
+    def generate(self, values: Mapping[str, Any], client: str, price: str, seen: Mapping[str, Any]) -> None:
+        self.form(values, client)
         # Words that were typed since the price was shown cost a trifle more; all else is asked about.
-        longer = (
-            not self._work.form.varies
-            and rest[0] == rest[1]
-            and texts[0].get("prompt") != texts[1].get("prompt")
-        )
-        self._work.generate(None if longer else str(self._get("price")), confirmed=False)
+        shown = None if self._work.form.has_other_words(seen) else price
+        self._work.generate(shown, confirmed=False)
 
-    def thumbs(self) -> None:
-        for name in self._get("items", [])[:60]:
-            self._work.send_thumbnail(str(name))
-
-    def full(self) -> Reply:
-        facts, data = self._item().details()
-        return {"kind": "full", **facts}, [data]
-
-    def before(self) -> Reply:
-        sources = self._item().sources
-        if sources is None:
-            raise InvalidRequestError("no picture went into this one")
-        return {"kind": "before"}, [drawable(sources()[0].picture)]
-
-    def grid(self) -> Reply:
-        item = self._item()
-        data = self._work.grids.get(item.run)
-        if data is None:
-            raise InvalidRequestError("this picture is in no grid that could be drawn as one")
-        return {"kind": "grid", "name": f"{slug(item.prompt)}-grid.jpg", "mime": "image/jpeg"}, [data]
-
-    def prompts(self) -> Reply:
-        return {"kind": "prompts", "prompts": self._work.prompts()}, []
-
-    def download(self) -> Reply:
-        several = self._get("items")
-        items = (
-            [self._work.item(str(name)) for name in several[:MOST_ITEMS]] if isinstance(several, list) else []
-        )
-        name, mime, data = zipped(items) if items else self._item().file()
-        return {"kind": "download", "name": name, "mime": mime}, [data]
-
-    def save(self) -> None:
-        path = str(self._get("path", "")).strip() or "./"
-        saved = self._item().load().save(path)
-        self._work.tell(f"Saved as {saved[0]}")
-
-    def hide(self) -> None:
-        item = self._item()
-        with self._work.lock:
-            self._work.items = [other for other in self._work.items if other is not item]
-            self._work.tell("Hidden here; its file stays where it is.")
-
-    def reuse(self) -> None:
-        self._work.refill(self._work.form, self._item())
-        self._work.tell("The form holds the settings of this picture.")
-
-    def star(self) -> None:
-        item, on = self._item(), bool(self._get("on"))
-        item.load().star(on)
-        with self._work.lock:
-            item.starred = on
-            self._work.archive_changes += 1
-            self._work.changed()
-
-    def use(self) -> None:
-        item = self._item()
-        with self._work.lock:
-            if self._get("edit"):
-                self._work.form.sources.clear()
-            self._work.attach(item.load().data[0], " ".join(item.prompt.split())[:40] or "picture")
-
-    def attach(self) -> None:
-        self._work.attach(self._buffers[0] if self._buffers else b"", str(self._get("name", "picture")))
-
-    def detach(self) -> None:
-        with self._work.lock:
-            self._work.form.sources.remove(self._source())
-            self._work.changed()
-
-    def input(self) -> Reply:
-        source = self._source()
-        facts = {"width": source.width, "height": source.height, "strokes": source.strokes}
-        return {"kind": "input", "input": source.id, **facts}, [drawable(source.picture)]
-
-    def recipe(self) -> None:
-        source = self._source()
-        with self._work.lock:
-            known = {name: value for name, value in source.recipe.items() if name in FILLED}
-            self._work.form.fill(known, str(source.recipe.get("prompt", "")))
-            self._work.tell(f"The form holds the settings of {source.name}.")
-
-    def mask(self) -> None:
-        source, strokes = self._source(), self._get("strokes")
-        mask = draw_strokes(strokes, (source.width, source.height)) if strokes else None
-        with self._work.lock:
-            source.strokes, source.mask = (strokes, mask) if isinstance(strokes, list) else ([], None)
-            self._work.changed()
-
-    def find(self) -> Reply:
-        offset = max(0, int(self._get("offset", 0)))
-        words, model, day = (str(self._get(name, "")) for name in ("words", "model", "day"))
-        starred = bool(self._get("starred"))
-        items, more = self._work.find(
-            words, model=model, day=day, starred=starred, offset=offset, limit=FOUND
-        )
-        facts = [item.facts() for item in items]
-        return {"kind": "found", "items": facts, "more": more, "offset": offset, "next": offset + FOUND}, []
-
-    def code(self) -> Reply:
-        with self._work.lock:
-            order, problems = self._work.form.check()
-        texts = (
-            call_texts(order.prompt, order.options, order.requests)
-            if order
-            else dict.fromkeys(("cell", "python", "request"), "; ".join(problems.values()))
-        )
-        return {"kind": "code", **texts}, []
-
-    def confirm(self) -> None:
-        self._work.confirm(str(self._get("ask")))
+    def confirm(self, ask: str) -> None:
+        self._work.confirm(ask)
 
     def cancel(self) -> None:
-        self._work.withdraw()
+        with self._work.change():
+            self._work.ask, self._work.said = None, "Not sent."
 
-    def dismiss(self) -> None:
-        self._work.dismiss()
-
-    def more(self) -> None:
-        self._work.more(self._item())
+    def more(self, item: Item) -> None:
+        self._work.more(item)
 
     def stop(self) -> None:
         """Done already, where it was read."""
 
+    def dismiss(self) -> None:
+        with self._work.change():
+            self._work.error = None
 
-KINDS = frozenset(name for name in vars(_Command) if not name.startswith("_"))
+    def code(self) -> Reply:
+        order, problems = self._work.check()
+        missing = dict.fromkeys(("cell", "python", "request"), "; ".join(problems.values()))
+        return (order.code if order else missing), []
+
+    # --- pictures that go in
+
+    def attach(self, data: bytes, name: str) -> None:
+        self._work.attach(data, name or "picture")
+
+    def use(self, item: Item, edit: bool) -> None:  # noqa: FBT001 - a field of the message
+        self._work.attach(item.load().data[0], " ".join(item.prompt.split())[:40] or "picture", alone=edit)
+
+    def detach(self, input: SourcePicture) -> None:  # noqa: A002 - a field of the message
+        self._work.replace_source(input)
+
+    def input(self, input: SourcePicture) -> Reply:  # noqa: A002
+        facts = {"input": input.id, "width": input.width, "height": input.height, "strokes": input.strokes}
+        return facts, [input.drawable()]
+
+    def mask(self, input: SourcePicture, strokes: list[Any]) -> None:  # noqa: A002
+        mask = draw_strokes(strokes, (input.width, input.height)) if strokes else None
+        self._work.replace_source(input, replace(input, strokes=strokes, mask=mask))
+
+    def recipe(self, input: SourcePicture) -> None:  # noqa: A002
+        self._work.refill(input.recipe, str(input.recipe.get("prompt", "")))
+        self._work.tell(f"The form holds the settings of {input.name}.")
+
+    # --- pictures that can be looked at
+
+    def thumbs(self, items: list[Any]) -> None:
+        for name in items[:MOST_ITEMS]:
+            self._work.post({"kind": "thumb", "item": str(name)}, [self._work.item(str(name)).draw()])
+
+    def full(self, item: Item) -> Reply:
+        return item.details()
+
+    def before(self, item: Item) -> Reply:
+        if item.sources is None:
+            raise InvalidRequestError("no picture went into this one")
+        return {}, [item.sources()[0].drawable()]
+
+    def grid(self, item: Item) -> Reply:
+        data = self._work.grids.get(item.run)
+        if data is None:
+            raise InvalidRequestError("this picture is in no grid that could be drawn as one")
+        return {"name": f"{slug(item.prompt)}-grid.jpg", "mime": "image/jpeg"}, [data]
+
+    def download(self, item: str, items: list[Any]) -> Reply:
+        wanted = [self._work.item(str(name)) for name in items[:MOST_ITEMS] or [item]]
+        return downloaded(wanted, together=bool(items))
+
+    def save(self, item: Item, path: str) -> None:
+        self._work.tell(f"Saved as {item.load().save(path.strip() or './')[0]}")
+
+    def hide(self, item: Item) -> None:
+        with self._work.change():
+            self._work.items = [other for other in self._work.items if other is not item]
+            self._work.said = "Hidden here; its file stays where it is."
+
+    def reuse(self, item: Item) -> None:
+        self._work.refill(item.options or {}, item.typed, item.sources() if item.sources else [])
+        self._work.tell("The form holds the settings of this picture.")
+
+    def star(self, item: Item, on: bool) -> None:  # noqa: FBT001 - a field of the message
+        item.load().star(on)
+        with self._work.change():
+            item.starred = on
+            self._work.archive_changes += 1
+
+    def find(self, words: str, model: str, day: str, starred: bool, offset: int) -> Reply:  # noqa: FBT001
+        filters = {"model": model or None, "since": day or None, "starred": starred}
+        return self._work.find(words, offset, **filters)
+
+    def prompts(self) -> Reply:
+        return {"prompts": self._work.prompts()}, []
+
+
+COMMANDS = {name: act for name, act in vars(_Commands).items() if not name.startswith("_")}

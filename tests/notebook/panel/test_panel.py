@@ -145,11 +145,11 @@ def test_a_click_that_waited_or_came_before_buys_nothing(page: Page, sandbox: Sa
     ("name", "text", "said"),
     [
         ("size", "1001x", "size is 1001x; dall-e-2 takes"),
-        ("n", "two", "n is two; it must be a whole number"),
+        ("n", "two", "n is two; it takes a whole number"),
         ("quality", "hd", "quality is hd"),
-        ("timeout", "soon", "it must be seconds above 0"),
+        ("timeout", "soon", "timeout is soon; it takes a number above 0"),
         ("max_cost", "little", "it must be an amount in USD"),
-        ("extra", "seed: 7", "not a JSON object"),
+        ("extra", "seed: 7", "extra is not JSON"),
     ],
 )
 def test_what_cannot_be_read_stays_is_told_at_its_field_and_buys_nothing(
@@ -264,6 +264,17 @@ def test_a_refusal_becomes_an_error_that_can_be_dismissed(page: Page) -> None:
     assert "not in the panel any more" in page.state["error"]["title"]
     page.send("dismiss")
     assert page.state["error"] is None
+
+
+def test_after_a_refusal_the_status_says_that_no_picture_came(serve: Callable[..., Sandbox]) -> None:
+    serve(fail="400")
+    panel = Panel()
+    page = Page(panel)
+    buy(page)
+
+    assert page.state["said"] == "No picture came."
+    assert page.state["error"]["title"]
+    panel.close()
 
 
 def test_the_panel_of_a_name_is_taken_over_with_its_pictures_and_requests(
@@ -406,6 +417,45 @@ def test_words_in_the_prompt_are_compared_too_and_a_cell_of_the_grid_fills_the_f
     assert (values["model"], values["size"], values["prompt"]) == ("dall-e-2", "512x512", "a wooden boat")
 
 
+def test_a_grid_costs_what_its_pictures_cost_together(page: Page) -> None:
+    compare(page, model="dall-e-2", size="256x256,512x512")
+
+    assert page.panel.last is not None
+    assert page.panel.last.cost == 0.034
+    assert "2 pictures in" in page.state["said"]
+    assert page.state["said"].endswith(", $0.034.")
+
+
+def test_a_grid_with_an_unknown_cost_says_at_least(serve: Callable[..., Sandbox]) -> None:
+    serve(fail="500:1")
+    panel = Panel()
+    page = Page(panel)
+    compare(page, model="dall-e-2", size="256x256,512x512")
+
+    assert len(panel.images) == 1
+    assert re.search(r", at least \$0\.01[68]\. 2 were requested\.$", page.state["said"])
+    panel.close()
+
+
+def test_one_prompt_stands_for_all_pictures_of_a_grid_and_each_opens_with_its_own(page: Page) -> None:
+    compare(page, "a boat", model="dall-e-2", size="256x256", preset="ink,oil")
+    items = page.state["items"]
+    assert [(item["prompt"], item["place"][1]) for item in items] == [
+        ("a boat", "preset ink"),
+        ("a boat", "preset oil"),
+    ]
+
+    prompts = []
+    for item in items:
+        ack = page.send("full", item=item["id"])
+        prompts.append(dict(page.received("full", ack["id"])[0]["rows"])["Prompt"])
+    assert ["ink line drawing" in prompt for prompt in prompts] == [True, False]
+    assert ["oil painting" in prompt for prompt in prompts] == [False, True]
+    page.send("reuse", item=items[1]["id"])
+    values = page.state["form"]["values"]
+    assert (values["prompt"], values["preset"]) == ("a boat", "oil")
+
+
 def test_words_that_make_a_grid_larger_after_its_price_was_shown_are_asked_about(
     page: Page, sandbox: Sandbox
 ) -> None:
@@ -466,9 +516,9 @@ def test_the_form_as_code_asks_for_the_same(page: Page, values: dict[str, str], 
     call = "vary" if "," in cell else "generate"
     assert f"cm.{call}(" in texts["python"]
     compile(texts["python"], "python", "exec")
-    planned = page.panel.open_work().form.check()[0]
+    planned = page.panel.open_work().check()[0]
     assert planned is not None
-    assert all(request.prompt in texts["request"] for request in planned.requests)
+    assert all(request.prompt in texts["request"] for request in planned.plan.requests)
 
 
 # --- an edit again
