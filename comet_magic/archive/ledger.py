@@ -27,7 +27,7 @@ from ..files import PART, make_private_folder, open_no_follow
 from ..machine import absolute
 from ..text import clean
 from .process_lock import ForkHooks, watch
-from .schema import ready_to_read, ready_to_write
+from .schema import ready_to_read, ready_to_write, refuse_false_money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -238,6 +238,7 @@ class Ledger(ForkHooks):
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._writes = False  # whether the connection may write
+        self._checked = False  # whether the amounts of the calls were looked at
         self._inode: int | None = None
         self.until = math.inf  # when what is asked now is given up
         watch(self)
@@ -269,7 +270,12 @@ class Ledger(ForkHooks):
             connection.execute("BEGIN IMMEDIATE")
             self.until = time.monotonic() + BUSY
             try:
+                before = connection.total_changes
                 yield connection
+                if (
+                    connection.total_changes != before
+                ):  # what changes nothing is not written, and waits for no disk
+                    connection.execute("REPLACE INTO stamp VALUES (1, ?)", (secrets.randbits(63),))
                 connection.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):  # a full disk has rolled back by itself
@@ -287,6 +293,9 @@ class Ledger(ForkHooks):
             connection = self._to_read()
             if connection is None:
                 return []
+            if not self._checked:
+                refuse_false_money(connection, clean(self.path))
+                self._checked = True
             most = self._most_rows()
             try:
                 found = connection.execute(query, values).fetchmany(most)
@@ -298,6 +307,21 @@ class Ledger(ForkHooks):
             if len(found) == most:
                 raise sqlite3.DataError("it has more rows than its size allows")
             return found
+
+    def stamp(self) -> int | None:
+        """A number that every change changes; None if there is no ledger, or one that has none yet.
+
+        It is asked for often, so no call is looked at.
+
+        Raises:
+            ConfigurationError: the ledger cannot be opened or read.
+        """
+        with self._lock, self._faults_told():
+            self.until = time.monotonic() + BUSY
+            connection = self._to_read()
+            query = "SELECT value FROM stamp WHERE one = 1"
+            found = None if connection is None else connection.execute(query).fetchone()
+            return found[0] if found else None
 
     def _most_rows(self) -> int:
         """More rows than the file can hold: pages that lead to each other, as a stranger writes them, have no end."""
@@ -361,7 +385,7 @@ class Ledger(ForkHooks):
         return inode
 
     def _keep(self, connection: sqlite3.Connection, *, writes: bool) -> None:
-        self._connection, self._writes = connection, writes
+        self._connection, self._writes, self._checked = connection, writes, writes
         self._inode = self.path.stat().st_ino if self.path else None
         connection.row_factory = sqlite3.Row
         connection.create_function("holds", 2, _holds, deterministic=True)

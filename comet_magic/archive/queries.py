@@ -77,6 +77,10 @@ class Reader:
         self.folder = None if folder is None else absolute(native(Path(folder)))
         self._ledger = Ledger(self.folder / "ledger.sqlite" if self.folder else None)
 
+    def stamp(self) -> int | None:
+        """A number that every change of the ledger changes: an answer holds while it does. None if it has none."""
+        return self._ledger.stamp()
+
     # --- pictures
 
     def stored(self, key: str) -> list[StoredPicture]:

@@ -88,6 +88,10 @@ _DECISIONS = """CREATE TABLE decisions (    -- of curation; the one with the hig
     made REAL NOT NULL,
     PRIMARY KEY (key, copy, number)
 ) WITHOUT ROWID"""
+_STAMP = """CREATE TABLE stamp (        -- one row, with another value after every change
+    one INTEGER PRIMARY KEY,
+    value INTEGER NOT NULL
+)"""
 _OPEN = "CREATE INDEX calls_open ON calls (state) WHERE state IN ('claimed', 'received', 'unknown')"
 _OF_CALL = "CREATE INDEX pictures_call ON pictures (call, position)"
 
@@ -109,6 +113,9 @@ _AS_IF_NEW = (
     "CREATE TEMP VIEW pictures AS SELECT *, NULL AS unpasted, NULL AS starred FROM main.pictures",
     "CREATE TEMP VIEW decisions AS SELECT '' AS key, 0 AS copy, 0 AS number, '' AS decision, '' AS reason WHERE 0",
 )
+_NO_STAMP = (
+    "CREATE TEMP VIEW stamp AS SELECT 1 AS one, NULL AS value"  # nothing that was counted is known to hold
+)
 
 
 def _fingerprint(statements: Iterable[tuple[str, str, str]]) -> str:
@@ -118,15 +125,19 @@ def _fingerprint(statements: Iterable[tuple[str, str, str]]) -> str:
 
 _TABLES = {"calls": _CALLS, "pictures": _PICTURES, "money": _MONEY, "decisions": _DECISIONS}
 _INDEXES = {"calls_open": _OPEN, "pictures_call": _OF_CALL}
-# By version, the fingerprint of what is in the file: a stranger's view, trigger, column or check would be run.
+_DEFINED = [
+    (kind, name, statement)
+    for kind, statements in (("table", _TABLES), ("index", _INDEXES))
+    for name, statement in statements.items()
+]
+# By version, the fingerprints of what is in the file: a stranger's view, trigger, column or check would be run.
 _OURS = {
-    0: _fingerprint(()),
-    1: "626d994ee0ed024c832842f4571d0ce740477fed24f7d6788a1e16c332e7487a",
-    2: _fingerprint(
-        (kind, name, statement)
-        for kind, statements in (("table", _TABLES), ("index", _INDEXES))
-        for name, statement in statements.items()
-    ),
+    0: (_fingerprint(()),),
+    1: ("626d994ee0ed024c832842f4571d0ce740477fed24f7d6788a1e16c332e7487a",),
+    2: (
+        _fingerprint(_DEFINED),
+        _fingerprint([*_DEFINED, ("table", "stamp", _STAMP)]),
+    ),  # at first it had no stamp
 }
 
 # --- rows that may be a stranger's
@@ -183,6 +194,8 @@ _SUMS = f"SELECT vendor, day, session, {SUMS} FROM calls GROUP BY vendor, day, s
 def ready_to_read(connection: sqlite3.Connection, path: str) -> bool:
     """Prepare a connection for questions: version 1 looks like version 2; False if there are no tables yet.
 
+    The money of its calls is not looked at: `refuse_false_money` does that.
+
     Raises:
         ConfigurationError: the ledger is newer than this, or not one of ours.
     """
@@ -192,7 +205,8 @@ def ready_to_read(connection: sqlite3.Connection, path: str) -> bool:
         for statement in _AS_IF_NEW:
             connection.execute(statement)
     if version:
-        _refuse_false_money(connection, path)
+        if not _has_stamp(connection):
+            connection.execute(_NO_STAMP)
         connection.execute(f"CREATE TEMP VIEW money AS {_SUMS}")
         _make_views(connection)
     return version > 0
@@ -217,7 +231,7 @@ def ready_to_write(connection: sqlite3.Connection, path: str) -> None:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-    _refuse_false_money(connection, path)
+    refuse_false_money(connection, path)
     _count_again(connection)
     _make_views(connection)
 
@@ -235,13 +249,21 @@ def _checked_version(connection: sqlite3.Connection, path: str) -> int:
             f"the archive {path} was written by a newer comet_magic",
             hint="Upgrade with: pip install -U comet-magic; or name another folder for the archive.",
         )
-    if found != _OURS.get(version):
+    if found not in _OURS.get(version, ()):
         raise ConfigurationError(f"{path} is not a ledger of comet_magic", hint="Name another folder.")
     return version
 
 
-def _refuse_false_money(connection: sqlite3.Connection, path: str) -> None:
-    """Refuse amounts that are none, such as -1, 1e300 or a text: a limit that counts them would hold nothing."""
+def _has_stamp(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'stamp'").fetchone() is not None
+
+
+def refuse_false_money(connection: sqlite3.Connection, path: str) -> None:
+    """Refuse amounts that are none, such as -1, 1e300 or a text: a limit that counts them would hold nothing.
+
+    Raises:
+        ConfigurationError: there are some.
+    """
     bad = connection.execute(f"SELECT 1 FROM calls WHERE NOT ({_IS_COUNTED}) LIMIT 1").fetchone()  # noqa: S608 - our own
     if bad:
         raise ConfigurationError(
@@ -251,10 +273,12 @@ def _refuse_false_money(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _count_again(connection: sqlite3.Connection) -> None:
-    """Make the sums those of the calls; what is kept of them is believed only from here on."""
+    """Make the sums those of the calls, and a place for the stamp; both are believed only from here on."""
     kept = "SELECT vendor, day, session, spent, reserved, uncertain, calls, unpriced FROM money"
     connection.execute("BEGIN IMMEDIATE")
     try:
+        if not _has_stamp(connection):
+            connection.execute(_STAMP)
         if set(connection.execute(kept)) != set(connection.execute(_SUMS)):
             connection.execute("DELETE FROM money")
             connection.execute(f"INSERT INTO money {_SUMS}")

@@ -87,7 +87,7 @@ class Changeover:
         gone = [] if keep or job.replace else index.leaving(self._number)
         if gone and (self._shared or not job.source.whole):
             standing = index.standing()
-            keep = standing is not None and too_many(len(gone), standing.read)
+            keep = standing is not None and too_many(len(gone), index.count(standing.number))
             stay = f"{counted(len(gone), 'row')} of the folder are not in this table; they stay in it"
             self.notices.append(stay if keep else leaving_message(len(gone)))
         self._number = index.replace_former(self._number, keep=keep)

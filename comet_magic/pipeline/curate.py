@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from ..archive import Archive
+from ..archive import Archive, Reader
 from ..errors import InvalidRequestError, SaveError
 from ..text import clean
 from .choice import chosen_rows
 from .rows import write_metadata
+from .summary import keep_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +89,7 @@ class Curated:
         from .retry import reroll_rows
 
         reroll_rows(self.folder, {**self._settings, **settings}, cluster=cluster, progress=progress)
-        _write_again(self.folder)
+        _tell_again(Reader(self.folder), self.folder)
         return self
 
     def undo(self) -> Self:
@@ -101,11 +102,12 @@ class Curated:
         archive = Archive(self.folder)
         try:
             taken = archive.take_back()
+            if taken:
+                _tell_again(archive, self.folder)
         finally:
             archive.close()
         if not taken:
             raise InvalidRequestError("there is no decision to take back", param="undo")
-        _write_again(self.folder)
         return self
 
     def _decide(self, decision: Literal["reject", "keep"], which: Which, reason: str) -> Self:
@@ -118,13 +120,15 @@ class Curated:
             archive = Archive(self.folder)
             try:
                 archive.decide(decision, places)
+                _tell_again(archive, self.folder)
             finally:
                 archive.close()
-            _write_again(self.folder)
         return self
 
 
-def _write_again(folder: Path) -> None:
+def _tell_again(archive: Reader, folder: Path) -> None:
+    """Write what is told of the rows anew: their counts and the metadata."""
+    keep_summary(archive, folder)
     try:
         write_metadata(folder)
     except OSError as error:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, starmap
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from ..archive import Archive, Reader, Spend
@@ -18,8 +17,18 @@ from ..text import clean, counted
 from .curate import Curated
 from .publish import Published
 from .row_index import RowIndex
-from .rows import COLUMNS, ROW_STATUSES, LazyImage, in_words, kinds_of, read_records, record_at, time_columns
-from .summary import Breakdown, Group, breakdown, groups_of, stamp
+from .rows import (
+    COLUMNS,
+    ROW_STATUSES,
+    LazyImage,
+    in_words,
+    kinds_of,
+    pictures_of,
+    read_records,
+    record_at,
+    time_columns,
+)
+from .summary import Breakdown, Group, breakdown, ends_of, keep_summary, kept_summary, stamp
 from .values import Times
 
 if TYPE_CHECKING:
@@ -35,15 +44,6 @@ if TYPE_CHECKING:
     from .rows import Kinds
 
 MOST_ON_A_SHEET = 64
-# What differs from call to call: addresses, uuids, hexadecimal and long mixed ids, times, ids after a word for one.
-_IDS = re.compile(
-    r"\bhttps?://[^\s<>'\")]+"
-    r"|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
-    r"|\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b|\b(?=[a-z]*\d)[0-9a-z]{16,}\b|\d{6,}"
-    r"|\b\d{4}-\d\d-\d\d[t ]\d\d:\d\d(:\d\d(\.\d+)?)?(z|[+-]\d\d:?\d\d)?"
-    r"|\b(req|request|trace|task|ray|call|run|resp|img|gen|chatcmpl|cmpl|id|rid)[-_](?=[\w-]*\d)[\w-]{4,}",
-    re.IGNORECASE,
-)
 
 
 def dataset_folder(out: str | os.PathLike[str]) -> Path:
@@ -124,9 +124,11 @@ class Dataset(Curated, Published):
         return type(self), (self.folder,)
 
     def __len__(self) -> int:
+        if (kept := kept_summary(self._archive, self.folder)) is not None:
+            return kept.rows
         with RowIndex(self.folder) as index:
             run = index.standing()
-        return run.read if run else 0
+            return index.count(run.number) if run else 0
 
     @property
     def complete(self) -> bool:
@@ -154,7 +156,8 @@ class Dataset(Curated, Published):
         now = stamp(self.folder)
         if self._kinds is None or self._kinds[0] != now:
             self._kinds = now, kinds_of(self.folder)
-        return _with_image(self.folder, record_at(self._archive, self.folder, place, self._kinds[1]))
+        record = record_at(self._archive, self.folder, place, size, self._kinds[1])
+        return _with_image(self.folder, record)
 
     def images(self) -> Iterator[Image]:
         """The pictures of the rows that have one, each read and decoded when it is asked for.
@@ -163,7 +166,7 @@ class Dataset(Curated, Published):
             SaveError: the file of one cannot be read.
             BadImageError: one is damaged.
         """
-        return (record["image"].open() for record in self if record["image"] is not None)
+        return (image.open() for image, _ in pictures_of(self._archive, self.folder))
 
     def to_hf(self) -> Any:
         """A `datasets.Dataset` with the pictures as an `Image` column, read from the files when they are used.
@@ -193,10 +196,12 @@ class Dataset(Curated, Published):
         return {name: found[name] for name in ROW_STATUSES}
 
     def _groups(self) -> list[Group]:
-        """The rows that are alike, counted anew if the files of the dataset have changed."""
+        """The rows that are alike, as they were counted last; or counted anew if the dataset has changed since."""
+        if (kept := kept_summary(self._archive, self.folder)) is not None:
+            return kept.ends.groups()
         now = stamp(self.folder)
         if self._counted is None or self._counted[0] != now:
-            self._counted = now, groups_of(self._archive, self.folder)
+            self._counted = now, ends_of(self._archive, self.folder).groups()
         return self._counted[1]
 
     def by(self, column: str) -> Breakdown:
@@ -210,7 +215,8 @@ class Dataset(Curated, Published):
     @property
     def spend(self) -> Spend:
         """The money of all runs."""
-        return self._archive.spend()
+        kept = kept_summary(self._archive, self.folder)
+        return self._archive.spend() if kept is None else kept.spend
 
     @property
     def cost(self) -> float:
@@ -237,7 +243,7 @@ class Dataset(Curated, Published):
         for group in self._groups():
             if group.error:
                 code = f" {group.code}" if group.code else ""
-                reasons[f"{group.error}{code}: {_IDS.sub('…', group.message or '')}"] += group.rows
+                reasons[f"{group.error}{code}: {group.message or ''}"] += group.rows
         return dict(reasons.most_common())
 
     def verify(self, *, decode: bool = False) -> Verification:
@@ -255,6 +261,8 @@ class Dataset(Curated, Published):
         archive, problem = Archive(self.folder), ""
         try:
             missing, damaged = archive.verify()
+            if missing or damaged:
+                keep_summary(archive, self.folder)
         except OSError as error:
             problem = f"{clean(error.filename)} cannot be read: {error.strerror}"
         else:
@@ -417,6 +425,9 @@ class Dataset(Curated, Published):
 
     def _uncertain(self) -> Iterator[str]:
         """What calls without an answer may have cost, and what becomes of their rows."""
+        kept = kept_summary(self._archive, self.folder)
+        if kept is not None and not kept.unsettled:
+            return
         calls = self._archive.doubtful()
         lost = [call.bound_micro for call in calls if call.state == "unknown"]
         cut = [call.bound_micro for call in calls if call.state != "unknown"]
@@ -431,9 +442,9 @@ class Dataset(Curated, Published):
     def _repr_html_(self) -> str:
         from .views import STRIP, notebook_html, thumbnail
 
-        shown = islice((row for row in self if row["image"]), STRIP)
-        strip = "".join(thumbnail(row["image"], row["prompt"]) for row in shown)
-        return notebook_html(str(self), self.counts, strip)
+        counts = self.counts
+        shown = islice(pictures_of(self._archive, self.folder), min(STRIP, counts["done"]))
+        return notebook_html(str(self), counts, "".join(starmap(thumbnail, shown)))
 
     def __repr__(self) -> str:
         return f"<Dataset {clean(from_here(self.folder))}>"

@@ -46,7 +46,7 @@ def retry_rows(
                 for row in batch:
                     yield SourceRow({"row": row}, f"row {row.position}")
 
-    job = _job(folder, run, Source(rows, size=run.read), {**options, "redo": status})
+    job = _job(folder, run, Source(rows, size=_count(folder, run)), {**options, "redo": status})
     warn_of_billing_twice(job)
     return DatasetRun(job, cluster=cluster, progress=progress).report()
 
@@ -126,6 +126,11 @@ def _standing(folder: Path) -> Run:
             f"{clean(folder)} has no rows", hint="generate_dataset(source, out) gives it some."
         )
     return run
+
+
+def _count(folder: Path, run: Run) -> int:
+    with RowIndex(folder) as index:
+        return index.count(run.number)
 
 
 def _job(folder: Path, run: Run, source: Source, options: Mapping[str, Any]) -> DatasetJob:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import secrets
 import sqlite3
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
-from urllib.parse import quote
 
-from ..archive.ledger import BUSY, has_locks, open_to_read, open_to_write, refuse_code
+from ..archive.ledger import BUSY, open_to_read, open_to_write, refuse_code
 from ..errors import ConfigurationError
 from ..text import clean
 from .indexed_row import IndexedRow, is_place, is_sound, parsed
@@ -63,35 +63,36 @@ CREATE TABLE IF NOT EXISTS inputs (key TEXT PRIMARY KEY, facts TEXT NOT NULL);  
 CREATE TABLE IF NOT EXISTS times (name TEXT PRIMARY KEY);  -- columns of sources that held dates with times
 -- Names and types of the index of a frame, as JSON.
 CREATE TABLE IF NOT EXISTS frames (run INTEGER PRIMARY KEY, names TEXT NOT NULL, types TEXT NOT NULL);
+-- Another value after every change of runs or rows, and what was counted when index and ledger had these stamps.
+CREATE TABLE IF NOT EXISTS stamp (one INTEGER PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS summary (one INTEGER PRIMARY KEY, index_stamp TEXT, ledger_stamp INTEGER, facts TEXT);
 """
 _ROWS = """SELECT position, key, copy, prompt, model, parameters, columns, error, message,
     (SELECT facts FROM inputs i WHERE i.key = rows.key) FROM rows"""
-_NO_LEDGER = """
-CREATE TABLE ledger.pictures (key, copy, call, path);
-CREATE TABLE ledger.calls (number, state, error, code, message, cost, seconds);
-"""
-_NO_DECISIONS = "CREATE TEMP TABLE decisions (key, copy, number, decision, reason)"  # of 0.1.0
-_RUNS = "SELECT number, started, vendor, size, state, (SELECT COUNT(*) FROM rows WHERE run = number) AS read FROM runs"
+_RUNS = "SELECT number, started, vendor, size, state FROM runs"
+_HAS_ROWS = "EXISTS (SELECT 1 FROM rows WHERE run = number)"
 _WHOLE = "(number IN (SELECT run FROM whole) OR state = 'complete')"  # 0.1.0 kept no table `whole`
 # The run whose rows the dataset has: a whole one, or else the oldest that has any; a newer one removes it when it
 # takes its place.
-_STANDING = f"{_RUNS} ORDER BY {_WHOLE} DESC, read > 0 DESC, number LIMIT 1"
+_STANDING = f"{_RUNS} ORDER BY {_WHOLE} DESC, {_HAS_ROWS} DESC, number LIMIT 1"
 # Another run's rows that a run finds when its source is read to its end; what a living run still reads is its own.
 _FORMER = f"""SELECT number, {_WHOLE} FROM runs WHERE number != ? AND ({_WHOLE} OR state != 'running' AND
     EXISTS (SELECT 1 FROM rows WHERE run = number)) ORDER BY 2 DESC, number DESC LIMIT 1"""  # noqa: S608 - our own
+_COUNT = "SELECT COUNT(*) FROM rows WHERE run = ?"
+# 0.1.0 leaves the stamp as it is, but each run that it begins has a number of its own.
+_STAMP = "(SELECT value || ' ' || (SELECT MAX(number) FROM runs) FROM stamp WHERE one = 1)"
 _SAME = "key != '' AND (key, copy) IN (SELECT key, copy FROM rows WHERE run = :other)"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run: how many rows its source has, how many it has read, its state."""
+    """A run: when it began, whom it sends to, how many rows its source has (None if unknown), its state."""
 
     number: int
     started: float
     vendor: str
     size: int | None
     state: RunState
-    read: int
 
 
 class RowIndex:
@@ -116,12 +117,12 @@ class RowIndex:
             self._connection = None
 
     def make(self) -> None:
-        """Make the file of the index, without rows.
+        """Make the file of the index, without rows; one of an earlier version gets what is new.
 
         Raises:
             ConfigurationError: the index is not a file of its own or cannot be used.
         """
-        with self._opened(write=True):
+        with self._changing():
             pass
 
     def begin(
@@ -138,7 +139,7 @@ class RowIndex:
         Raises:
             ConfigurationError: the index is not a file of its own or cannot be used.
         """
-        with self._opened(write=True) as connection:
+        with self._changing() as connection:
             if alone:
                 connection.execute("UPDATE runs SET state = 'stopped' WHERE state = 'running'")
             connection.execute("DELETE FROM ends")
@@ -159,14 +160,14 @@ class RowIndex:
         inputs = [(row.key, json.dumps(row.inputs)) for row in rows if row.inputs]
         cells = (cell for row in rows for cell in row.columns.items())
         times = {name for name, value in cells if type(value) is DatetimeText}
-        with self._opened(write=True) as connection:
+        with self._changing() as connection:
             connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             connection.executemany("REPLACE INTO inputs VALUES (?, ?)", inputs)
             connection.executemany("INSERT OR IGNORE INTO times VALUES (?)", [(name,) for name in times])
 
     def leaving(self, run: int) -> list[tuple[str, int]]:
         """Key and copy of the rows that stand and that a run, whose source was read to its end, does not have."""
-        with self._opened() as connection:
+        with self.opened() as connection:
             former, _ = connection.execute(_FORMER, (run,)).fetchone() or (None, 0)
             return connection.execute(
                 """SELECT key, copy FROM rows WHERE run = ? AND key != ''
@@ -184,7 +185,7 @@ class RowIndex:
         Returns:
             The number of the run whose rows the dataset has now, and that this one goes on as.
         """
-        with self._opened(write=True) as connection:
+        with self._changing() as connection:
             former, whole = connection.execute(_FORMER, (run,)).fetchone() or (run, 0)
             if former != run and (keep or (whole and former > run)):  # a newer one is not replaced
                 _join(connection, run, former)
@@ -199,19 +200,21 @@ class RowIndex:
         A run whose source was not read to its end takes the place of another such run if it got at least as far;
         otherwise its rows are removed.
         """
-        with self._opened(write=True) as connection:
+        with self._changing() as connection:
             connection.execute("UPDATE runs SET state = ? WHERE number = ?", (state, run))
             connection.execute("DELETE FROM ends")
             connection.execute("INSERT INTO ends VALUES (?, ?)", (run, why))
             standing = Run(*connection.execute(_STANDING).fetchone())
             if standing.number >= run or standing.state == "running":
                 return
-            read = connection.execute("SELECT COUNT(*) FROM rows WHERE run = ?", (run,)).fetchone()[0]
+            read, former = (
+                connection.execute(_COUNT, (one,)).fetchone()[0] for one in (run, standing.number)
+            )
             (whole,) = connection.execute(
                 f"SELECT {_WHOLE} FROM runs WHERE number = ?",  # noqa: S608 - our own
                 (standing.number,),
             ).fetchone()
-            if whole or read < standing.read:
+            if whole or read < former:
                 connection.execute("DELETE FROM rows WHERE run = ?", (run,))
             else:
                 _remove_others(connection, run)
@@ -228,7 +231,7 @@ class RowIndex:
         """The words of the error that ended the latest run that has ended, or ""."""
         if not self.path.exists():
             return ""
-        with self._opened() as connection:
+        with self.opened() as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ends'").fetchone():
                 return ""
             (why,) = connection.execute("SELECT why FROM ends").fetchone() or ("",)
@@ -237,7 +240,7 @@ class RowIndex:
     def _run(self, query: str) -> Run | None:
         if not self.path.exists():
             return None
-        with self._opened() as connection:
+        with self.opened() as connection:
             found = connection.execute(query).fetchone()
         return Run(*found) if found else None
 
@@ -245,7 +248,7 @@ class RowIndex:
         """The rows of a run in their order, some at a time."""
         last = -1
         while True:
-            with self._opened() as connection:
+            with self.opened() as connection:
                 found = connection.execute(
                     f"{_ROWS} WHERE run = ? AND position > ? ORDER BY position LIMIT ?",
                     (run, last, BATCH),
@@ -269,7 +272,7 @@ class RowIndex:
         last = -1
         query = f"SELECT position, {names} FROM rows WHERE run = ? AND position > ? AND {condition}"  # noqa: S608
         while True:
-            with self._opened() as connection:
+            with self.opened() as connection:
                 found = connection.execute(
                     f"{query} ORDER BY position LIMIT ?", (run, last, 10 * BATCH)
                 ).fetchall()
@@ -279,13 +282,16 @@ class RowIndex:
                 yield tuple(values)
             last = found[-1][0]
 
-    def row(self, run: int, place: int) -> IndexedRow | None:
-        """A row of a run by its place; None if there is none, or it is not made as ours."""
-        with self._opened() as connection:
-            first, last, count = connection.execute(
-                "SELECT MIN(position), MAX(position), COUNT(*) FROM rows WHERE run = ?", (run,)
+    def row(self, run: int, place: int, count: int) -> IndexedRow | None:
+        """A row of a run, which has so many, by its place; None if there is none, or it is not made as ours."""
+        with self.opened() as connection:
+            # each end by itself is looked up; both in one question would be sought in all rows
+            first, last = connection.execute(
+                """SELECT (SELECT MIN(position) FROM rows WHERE run = :run),
+                    (SELECT MAX(position) FROM rows WHERE run = :run)""",
+                {"run": run},
             ).fetchone()
-            gaps = count == 0 or last - first + 1 != count
+            gaps = first is None or last - first + 1 != count
             where = "ORDER BY position LIMIT 1 OFFSET ?" if gaps else "AND position = ?"
             found = connection.execute(
                 f"{_ROWS} WHERE run = ? {where}",
@@ -300,12 +306,12 @@ class RowIndex:
             (*place, json.dumps({**old.get(place, {}), "check_error": None, **facts}))
             for place, facts in found.items()
         ]
-        with self._opened(write=True) as connection:
+        with self.opened(write=True) as connection:
             connection.executemany("REPLACE INTO scores VALUES (?, ?, ?)", rows)
 
     def scores(self, keys: Iterable[str] | None = None) -> dict[tuple[str, int], dict[str, Any]]:
         """What checks found in the pictures of these keys, or in all, by key and copy."""
-        with self._opened() as connection:
+        with self.opened() as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'scores'").fetchone():
                 return {}
             which = "" if keys is None else "WHERE key IN (SELECT value FROM json_each(?))"
@@ -316,21 +322,21 @@ class RowIndex:
 
     def input_columns(self, run: int) -> set[str]:
         """The columns that hold pictures that go in."""
-        with self._opened() as connection:
+        with self.opened() as connection:
             query = """SELECT DISTINCT json_extract(one.value, '$.column')
                 FROM rows JOIN inputs USING (key), json_each(inputs.facts) AS one WHERE run = ?"""
             return {name for (name,) in connection.execute(query, (run,)) if isinstance(name, str)}
 
     def time_columns(self) -> set[str]:
         """The columns of sources that held dates with times."""
-        with self._opened() as connection:
+        with self.opened() as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'times'").fetchone():
                 return set()  # of an earlier version
             return {name for (name,) in connection.execute("SELECT name FROM times") if isinstance(name, str)}
 
     def frame_index(self, run: Run) -> tuple[list[Any], list[str], list[Any]] | None:
         """Of the frame that a run read: names and types of its index, and the label of each row; or None."""
-        with self._opened() as connection:
+        with self.opened() as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'frames'").fetchone():
                 return None  # of 0.1.0
             found = connection.execute(
@@ -342,29 +348,51 @@ class RowIndex:
             return None
         return (*map(json.loads, found), [json.loads(label) for label in labels])
 
-    @contextlib.contextmanager
-    def joined(self, ledger: Path) -> Iterator[sqlite3.Connection]:
-        """A connection that reads the index and, as `ledger`, the tables of a ledger, which was checked before.
+    def count(self, run: int) -> int:
+        """How many rows of a run were read."""
+        with self.opened() as connection:
+            return int(connection.execute(_COUNT, (run,)).fetchone()[0])
+
+    def stamp(self) -> str | None:
+        """A text that every change of runs or rows changes; None if there is none yet."""
+        if not self.path.exists():
+            return None
+        with self.opened() as connection:
+            found: tuple[str | None] = connection.execute(f"SELECT {_STAMP}").fetchone()
+        return found[0]
+
+    def keep_summary(self, stamp: str, ledger_stamp: int, facts: str) -> None:
+        """Keep what was counted when index and ledger had these stamps.
 
         Raises:
-            ConfigurationError: the index or the ledger cannot be read.
+            ConfigurationError: the index cannot be written.
         """
-        with self._opened() as connection:
-            connection.commit()  # nothing is attached inside of a transaction
-            _attach(connection, ledger)
-            try:
-                if not connection.execute(
-                    "SELECT 1 FROM ledger.sqlite_master WHERE name = 'decisions'"
-                ).fetchone():
-                    connection.executescript(_NO_DECISIONS)
-                yield connection
-            finally:
-                connection.execute("DROP TABLE IF EXISTS temp.decisions")
-                connection.commit()
-                connection.execute("DETACH DATABASE ledger")
+        with self.opened(write=True) as connection:
+            connection.execute("REPLACE INTO summary VALUES (1, ?, ?, ?)", (stamp, ledger_stamp, facts))
+
+    def summary(self, ledger_stamp: int | None) -> object:
+        """What was counted at this stamp of the ledger, if no row has changed since; otherwise None."""
+        if ledger_stamp is None or not self.path.exists():
+            return None
+        query = f"SELECT facts FROM summary WHERE one = 1 AND ledger_stamp = ? AND index_stamp = {_STAMP}"  # noqa: S608
+        with self.opened() as connection:
+            found = connection.execute(query, (ledger_stamp,)).fetchone()
+        return found[0] if found else None
 
     @contextlib.contextmanager
-    def _opened(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that changes runs or rows, and therefore the stamp."""
+        with self.opened(write=True) as connection:
+            connection.execute("REPLACE INTO stamp VALUES (1, ?)", (secrets.randbits(63),))
+            yield connection
+
+    @contextlib.contextmanager
+    def opened(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+        """A connection and one transaction, which nobody else writes into; for reading unless `write`.
+
+        Raises:
+            ConfigurationError: the index is not a file of its own or cannot be used.
+        """
         with self._lock:
             try:
                 if self._connection is None or (write and not self._writes):
@@ -411,29 +439,10 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
         connection.execute("CREATE TEMP TABLE whole (run INTEGER)")  # of 0.1.0
     if not write and not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'inputs'").fetchone():
         connection.execute("CREATE TEMP TABLE inputs (key TEXT, facts TEXT)")  # of an earlier version
+    if not write and not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'summary'").fetchone():
+        connection.execute("CREATE TEMP TABLE stamp (one, value)")  # of an earlier version
+        connection.execute("CREATE TEMP TABLE summary (one, index_stamp, ledger_stamp, facts)")
     return connection
-
-
-def _attach(connection: sqlite3.Connection, ledger: Path) -> None:
-    """Attach a ledger to read it, also where nothing can be written or locked; empty tables if there is none."""
-    address = f"file:{quote(str(ledger.absolute()))}?mode=ro"
-    has_log = ledger.with_name(f"{ledger.name}-wal").exists()
-    places = [address, f"{address}&immutable=1"] if ledger.exists() else [":memory:"]
-    if not has_log and not has_locks(ledger.parent):  # a lock would be waited for
-        del places[:-1]
-    for place in places:
-        try:
-            connection.execute("ATTACH DATABASE ? AS ledger", (place,))
-            found = connection.execute("SELECT 1 FROM ledger.sqlite_master WHERE name = 'calls'").fetchone()
-        except sqlite3.OperationalError:
-            if any(name == "ledger" for _, name, _ in connection.execute("PRAGMA database_list")):
-                connection.execute("DETACH DATABASE ledger")
-            if has_log or place == places[-1]:
-                raise
-        else:
-            if not found:
-                connection.executescript(_NO_LEDGER)
-            return
 
 
 def _join(connection: sqlite3.Connection, run: int, former: int) -> None:

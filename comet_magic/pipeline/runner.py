@@ -35,6 +35,7 @@ from .rows import (
     write_metadata,
 )
 from .source import BATCH, source_error
+from .summary import keep_summary
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -157,6 +158,7 @@ class Runner:
         why = str(self.error) if isinstance(self.error, CometError) else ""
         self._rows.end("complete" if self._state == "running" else self._state, why)
         self._write_metadata()
+        keep_summary(self._maker.archive, self.job.folder)
 
     def _write_metadata(self) -> None:
         try:

@@ -31,19 +31,22 @@ PICTURE_CALL, OPENED = (
 )
 TABLES = {PLAN: "O(n)", RESUME: "O(n)", AGAIN: "O(n)"}
 QUESTIONS = {
+    "`len(report)`": "O(1)",
+    "`report.counts`, the first time": "O(1)",
+    "`report.counts`, again": "O(1)",
+    "`str(report)`, the first time": "O(1)",
+    "what a notebook shows of the report, the first time": "O(n)",
+    "`report[n // 2]`, the first time": "O(n)",
+    "`report[n // 2]`, again": "O(1)",
+    "the first row of an iteration": "O(n)",
+    "`report.to_frame()`, and its first row": "O(n)",
     CALL: "O(log n)",
     PICTURE_CALL: "O(log n)",
+    "`report.counts`, the first time after a call": "O(n)",
     OPENED: "O(n)",
     "the newest 20 calls of the history": "O(1)",
     "the money that is spent": "O(1)",
     "a word in the history": "O(n)",
-    "`len(report)`": "O(1)",
-    "`report.counts`, the first time": "O(n)",
-    "`report.counts`, again": "O(1)",
-    "`report[n // 2]`, the first time": "O(n)",
-    "`report[n // 2]`, again: the rows are counted": "O(n)",
-    "the first row of an iteration": "O(n)",
-    "`report.to_frame()`, and its first row": "O(n)",
 }
 MOST = f"{Scale().rows[-1]:,} rows"
 AIMS = (
@@ -142,19 +145,22 @@ def questions(folder: str, *, rows: int, times: int) -> dict[str, Sample]:
     with closing(Archive(folder)) as archive:
         report = open_dataset(folder)
         ways: tuple[Callable[[], object], ...] = (
-            lambda: one_call(archive, picture=False),
-            lambda: one_call(archive, picture=True),
-            lambda: opened(folder),
-            archive.history,
-            archive.spend,
-            lambda: archive.history("nowhere"),
             lambda: len(report),
             lambda: open_dataset(folder).counts,
             lambda: report.counts,
+            lambda: str(open_dataset(folder)),
+            lambda: open_dataset(folder)._repr_html_(),
             lambda: open_dataset(folder)[rows // 2],
             lambda: report[rows // 2],
             lambda: next(iter(report)),
             lambda: report.to_frame().iloc[0],
+            lambda: one_call(archive, picture=False),
+            lambda: one_call(archive, picture=True),
+            lambda: open_dataset(folder).counts,
+            lambda: opened(folder),
+            archive.history,
+            archive.spend,
+            lambda: archive.history("nowhere"),
         )
         results = [timed(work, way, times) for work, way in zip(QUESTIONS, ways, strict=True)]
     columns = ("wall ms", "CPU ms")
