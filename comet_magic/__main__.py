@@ -7,8 +7,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .console import tell
 from .errors import CometError
+from .outputs import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

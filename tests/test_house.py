@@ -26,7 +26,6 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 # What each module or package may import of ours, and nothing else, so there are no circles.
 FLOORS: dict[str, set[str]] = {
     "errors": set(),
-    "console": set(),
     "text": {"errors"},
     "money": {"errors"},
     "catalog": {"errors", "money"},
@@ -65,11 +64,11 @@ FLOORS: dict[str, set[str]] = {
         "preset_files",
         "machine",
         *("errors", "text", "catalog", "addresses", "files", "settings", "request", "protocol", "images"),
-        *("archive", "money", "formats", "console", "sandbox"),
+        *("archive", "money", "formats", "outputs", "sandbox"),
     },
     "explore": {
         *("client", "archive", "images", "request", "catalog", "settings", "files", "text", "errors"),
-        *("money", "frames", "extras", "fonts", "outputs", "console", "tables", "preset_files"),
+        *("money", "frames", "extras", "fonts", "outputs", "tables", "preset_files"),
     },
     "history_table": {
         *(
@@ -99,13 +98,13 @@ FLOORS: dict[str, set[str]] = {
         "preset_files",
         "machine",
         *("dask", "client", "archive", "request", "files", "errors", "images", "text", "settings"),
-        *("protocol", "catalog", "money", "frames", "extras", "console", "formats"),
+        *("protocol", "catalog", "money", "frames", "extras", "formats"),
     },
     "notebook": {
         "preset_files",
         *("machine", "key_sources", "outputs", "explore", "explanations"),
         *("client", "sandbox", "images", "request", "catalog", "settings", "text", "errors"),
-        *("archive", "files", "formats", "protocol", "money", "console", "tables", ""),
+        *("archive", "files", "formats", "protocol", "money", "tables", ""),
         *("history_table", "lineage", "recipes", "machine"),
     },
     "pandas": {"pipeline"},
@@ -113,7 +112,7 @@ FLOORS: dict[str, set[str]] = {
         *("machine", "key_sources", "files", "client", "archive", "settings", "errors", "text"),
         "addresses",
     },
-    "__main__": {"sandbox", "pipeline", "doctor", "errors", "console"},
+    "__main__": {"sandbox", "pipeline", "doctor", "errors", "outputs"},
 }
 HOSTS = {  # packages that only some modules may import
     "httpx": {"client"},

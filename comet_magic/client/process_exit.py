@@ -18,8 +18,8 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Self
 
-from ..console import tell
 from ..money import dollars, total
+from ..outputs import tell
 from ..text import clean, counted
 from .loop_thread import EXIT_TIMEOUT
 

@@ -11,11 +11,10 @@ import time
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..console import quietly, tell
 from ..errors import BadImageError
 from ..images import contact_sheet, fitting
 from ..money import dollars
-from ..outputs import CellValue, can_update, data_url, display_bundle, duration, file_address
+from ..outputs import CellValue, can_update, data_url, display_bundle, duration, file_address, quietly, tell
 from ..tables import table
 from ..text import clean, counted, html
 from .grid import Grid, best_cells, seconds_in_words

@@ -15,7 +15,7 @@ from ..request import INPUT_OPTIONS, requests_of
 from ..request.prompt_template import alternatives_in
 from .arguments import refuse_key, usage_error
 from .cell_call import parse_cell
-from .cell_inputs import input_options
+from .cell_names import input_options
 from .flags import wire_flags
 
 if TYPE_CHECKING:

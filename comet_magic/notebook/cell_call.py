@@ -16,10 +16,9 @@ from ..request import NO_INPUTS, has_pictures, requests_of
 from ..text import clean
 from . import flags
 from .arguments import read_flags, refuse_key, usage_error
-from .cell_inputs import input_options
+from .cell_names import fill, input_options
 from .cell_output import CellOutput, print_notices
 from .confirm import never_asks, refusal
-from .prompt import fill
 from .session import session
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..client.job import Arrived, Preview, Progress
-from ..console import quietly
 from ..errors import CometError
-from ..outputs import CellValue, can_update, data_url, display_bundle, duration, file_address
+from ..outputs import CellValue, can_update, data_url, display_bundle, duration, file_address, quietly
 from ..text import clean, html
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from .cell_call import (
     refuse_unconfirmed,
     typed_prompt,
 )
-from .cell_inputs import BOX, found_picture, input_options
+from .cell_names import BOX, found_picture, input_options
 from .cell_output import print_notices
 from .confirm import never_asks
 from .session import session

@@ -6,10 +6,10 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..client import generate
-from ..console import tell
 from ..errors import CallAbandoned, ConfigurationError, InvalidRequestError
 from ..explanations import quoted
 from ..money import parse_dollars
+from ..outputs import tell
 from ..request import WireOptions
 from ..settings import Settings
 from ..text import clean

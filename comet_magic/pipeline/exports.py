@@ -15,9 +15,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from ..archive.known_folders import locked
-from ..console import tell
 from ..errors import ConfigurationError, SaveError
 from ..extras import load_extra
+from ..outputs import tell
 from ..text import clean, counted
 from .card import configs_text
 from .export_manifest import ExportedFile, Manifest, dataset_id, read_manifest

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..console import quietly, tell
 from ..money import dollars
+from ..outputs import quietly, tell
 from ..text import counted
 from .rows import in_words
 

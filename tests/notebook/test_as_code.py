@@ -14,7 +14,7 @@ from comet_magic.errors import InvalidRequestError
 from comet_magic.notebook.arguments import UsageError
 from comet_magic.notebook.as_code import request_code
 from comet_magic.notebook.cell_call import parse_cell
-from comet_magic.notebook.prompt import fill
+from comet_magic.notebook.cell_names import fill
 from comet_magic.request import ImageRequest, requests_of
 
 PRINTABLE = st.characters(exclude_categories=["C", "Zl", "Zp"])

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from comet_magic.notebook.arguments import UsageError, read_flags
-from comet_magic.notebook.cell_inputs import input_options
+from comet_magic.notebook.cell_names import input_options
 from comet_magic.notebook.flags import flags_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comet_magic.notebook.prompt import fill
+from comet_magic.notebook.cell_names import fill
 
 NAMES = {
     "color": "red",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from comet_magic.client.process_exit import EndSignals
-from comet_magic.console import quietly
+from comet_magic.outputs import quietly
 from comet_magic.pipeline import generate_dataset, open_dataset, progress
 from tests.crash import actor
 from tests.pipeline import maker

@@ -11,8 +11,7 @@ import os
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from ...console import quietly
-from ...outputs import can_update, display_bundle
+from ...outputs import can_update, display_bundle, quietly
 from ...text import clean, counted
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
-"""Fills the `{names}` of a prompt in from the notebook.
+"""The names of the notebook in a cell: `{names}` in its prompt, and the pictures that its flags name.
 
-Only a name that exists is replaced, with its attributes and indexes. Every other brace stays as it was typed, so
-JSON, LaTeX and `$5` pass. Nothing is evaluated, and no function is called by this module.
+Nothing is evaluated, and no function is called by this module.
 """
 
 from __future__ import annotations
@@ -11,8 +10,13 @@ from collections import ChainMap
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..machine import expanded
+from .arguments import usage_error
+
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Mapping, Sequence
+
+    from ..images import Images
 
 _NAME = r"[^\W\d]\w*"
 _STEP = rf"\.(?!__){_NAME}|\[-?\d+\]|\[(?:'[^'\]]*'|\"[^\"\]]*\"|{_NAME})\]"
@@ -24,6 +28,13 @@ _BRACES = re.compile(
 )
 # A conversion or a format code, as in {price!r} and {price:.2f}; {a: 1} is no format code.
 _FORMAT = re.compile(rf"(?:{_STEP})*(?:![rsa](?::.*)?|:[^\s\"'].*)")
+_PICTURE = re.compile(rf"({_NAME})((?:\[-?\d{{1,9}}\])*)")
+_INDEX = re.compile(r"\[(-?\d+)\]")
+BOX = re.compile(r"\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?){3}")
+_MISSING = object()
+
+# --- in the prompt: only a name that exists is replaced, with its attributes and indexes; every other brace stays as
+# it was typed, so JSON, LaTeX and `$5` pass
 
 
 class Filled(NamedTuple):
@@ -108,3 +119,68 @@ def _item(value: Any, index: str) -> Any:
         except KeyError:  # a mapping whose keys are written in digits
             return value[index]
     return value[index.strip("'\"")]
+
+
+# --- pictures: variables, with or without an index, or paths
+
+
+def input_options(
+    values: Mapping[str, Any], namespaces: Sequence[Mapping[str, Any]], newest: Images | None
+) -> dict[str, Any]:
+    """The options `image`, `mask`, `markup`, `resize` and `paste_back` as `generate` takes them.
+
+    Args:
+        values: the value of each flag of the cell.
+        namespaces: where variables are looked up, in this order.
+        newest: what the last cell made, for `--edit`.
+
+    Raises:
+        UsageError: a name or a path leads to nothing.
+    """
+    options: dict[str, Any] = {}
+    named = [found_picture(text, "--image", namespaces) for text in values["image"] or ()]
+    if values["edit"]:
+        named = [_newest(newest, others=bool(named))]
+    if named:
+        options["image"] = named
+    if values["mask"] is not None:
+        box = BOX.fullmatch(values["mask"].strip())
+        sides = tuple(float(side) for side in values["mask"].split(",")) if box else ()
+        options["mask"] = sides or found_picture(values["mask"], "--mask", namespaces)
+    if values["markup"] is not None:
+        options["markup"] = found_picture(values["markup"], "--markup", namespaces)
+    if values["no_resize"]:
+        options["resize"] = False
+    if values["no_paste_back"]:
+        options["paste_back"] = False
+    return options
+
+
+def _newest(newest: Images | None, *, others: bool) -> Images:
+    if others:
+        raise usage_error("--edit takes the last picture; with --image, leave --edit out")
+    if newest is None or not newest:
+        raise usage_error(
+            "there is no picture to edit yet; make one, or name one: --image boats[0], --image boat.png"
+        )
+    if len(newest) > 1:
+        raise usage_error(
+            f"the last cell made {len(newest)} pictures; name the one to edit: --image boats[1]"
+        )
+    return newest
+
+
+def found_picture(text: str, flag: str, namespaces: Sequence[Mapping[str, Any]]) -> Any:
+    """The variable of this name, an element of it, or the path."""
+    match = _PICTURE.fullmatch(text.strip())
+    value: Any = next((space[match[1]] for space in namespaces if match and match[1] in space), _MISSING)
+    if match and value is not _MISSING:
+        for index in _INDEX.findall(match[2]):
+            try:
+                value = value[int(index)]
+            except (LookupError, TypeError):
+                raise usage_error(f"{flag} is {text}; {match[1]} has no element [{index}]") from None
+        return value
+    if match and not expanded(text).exists():
+        raise usage_error(f"{flag} is {text}; there is no variable and no file of this name")
+    return text
