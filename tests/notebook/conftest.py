@@ -26,6 +26,8 @@ EXECUTABLES = [sys.executable, *filter(None, os.environ.get("COMET_TEST_KERNELS"
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = Path(comet_magic.__file__).parent.parent
 KEY = "sk-" + "kernelTESTKEY0123456789abcdef"
+# `%reset` collects garbage twice: what was imported is left out of that, which is most of the time of a short test.
+FREEZE = "import gc; gc.freeze()"
 
 
 @dataclass
@@ -99,6 +101,7 @@ class Kernel:
         self.client.wait_for_ready(timeout=60)
         if coverage.Coverage.current() is not None:
             self.run("import coverage; coverage.process_startup()")
+        self.run(FREEZE)
 
     def close(self) -> None:
         self.client.stop_channels()
@@ -181,7 +184,20 @@ def _collect(ran: Ran, kind: str, content: dict[str, Any]) -> None:
                 old.data, old.metadata = output.data, output.metadata
 
 
-@pytest.fixture(scope="session", params=EXECUTABLES, ids=lambda path: Path(path).parent.parent.name)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give tests the newest kernel; those of `every_kernel` the lowest supported one too.
+
+    The mark is for what IPython and ipykernel do, each version in its way: loading, what a cell becomes before it
+    runs, displays, tracebacks, interrupts, completion, input. What the package makes of it needs one kernel.
+    """
+    used = EXECUTABLES if metafunc.definition.get_closest_marker("every_kernel") else EXECUTABLES[:1]
+    for name in {"running_kernel", "fresh_kernel"}.intersection(metafunc.fixturenames):
+        scope = "session" if name == "running_kernel" else "function"
+        ids = [Path(path).parent.parent.name for path in used]
+        metafunc.parametrize(name, used, ids=ids, indirect=True, scope=scope)
+
+
+@pytest.fixture(scope="session")
 def running_kernel(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Kernel]:
@@ -190,7 +206,7 @@ def running_kernel(
     kernel.close()
 
 
-@pytest.fixture(params=EXECUTABLES, ids=lambda path: Path(path).parent.parent.name)
+@pytest.fixture
 def fresh_kernel(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Kernel]:
@@ -217,6 +233,7 @@ def bare_kernel(running_kernel: Kernel, tmp_path: Path) -> Iterator[Kernel]:
         "for name in [name for name in os.environ if name.startswith('COMET')]: del os.environ[name]\n"
         "get_ipython().config.pop('CometMagics', None)\n"
         "if 'comet_magic.settings' in sys.modules: sys.modules['comet_magic.settings'].logout()\n"
+        f"{FREEZE}\n"
     )
 
 

@@ -20,6 +20,7 @@ Connect = Callable[[Sandbox], Kernel]
 SMALL = "-m dall-e-2 --size 256x256"
 
 
+@pytest.mark.every_kernel
 def test_loading_imports_nothing_heavy_and_creates_nothing(fresh_kernel: Kernel, tmp_path: Path) -> None:
     names = "('httpx', 'anyio', 'PIL', 'ipywidgets')"
     heavy = f"{{name for name in __import__('sys').modules if name.split('.')[0] in {names}}}"
@@ -32,6 +33,7 @@ def test_loading_imports_nothing_heavy_and_creates_nothing(fresh_kernel: Kernel,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize(
     "code",
     [
@@ -66,6 +68,7 @@ finally:
 """
 
 
+@pytest.mark.every_kernel
 def test_a_display_that_fails_costs_no_picture(connect: Connect) -> None:
     with start_sandbox(delay=0.4) as sandbox:  # long enough that progress is to be shown too
         kernel = connect(sandbox)
@@ -75,6 +78,7 @@ def test_a_display_that_fails_costs_no_picture(connect: Connect) -> None:
         assert kernel.value("boat.image.size") == (256, 256)
 
 
+@pytest.mark.every_kernel
 def test_a_timed_cell_shows_its_picture_once(kernel: Kernel) -> None:
     ran = kernel.run(f"%%time\n%cometimg {SMALL} a hat")
 
@@ -83,6 +87,7 @@ def test_a_timed_cell_shows_its_picture_once(kernel: Kernel) -> None:
     assert "Wall time" in ran.stdout
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize(("flags", "links"), [("", 1), ("-n 3", 3)], ids=["one", "several"])
 def test_below_a_picture_stands_what_it_cost_where_it_is_and_that_it_is_no_real_one(
     kernel: Kernel, flags: str, links: int
@@ -102,12 +107,14 @@ def test_below_a_picture_stands_what_it_cost_where_it_is_and_that_it_is_no_real_
     )
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize("flags", ["-q", "--inline none"])
 def test_where_no_picture_is_shown_no_caption_stands_below_it(kernel: Kernel, flags: str) -> None:
     ran = kernel.run(f"%cometimg {SMALL} {flags} a boat")
     assert (ran.captions, "cometimg/" in ran.stdout) == ([], False)
 
 
+@pytest.mark.every_kernel
 def test_the_value_is_bound_as_the_underscore_and_in_out(kernel: Kernel) -> None:
     ran = kernel.run(f"%%cometimg {SMALL}\na boat")
     count = ran.reply["execution_count"]
@@ -119,6 +126,7 @@ def test_the_value_is_bound_as_the_underscore_and_in_out(kernel: Kernel) -> None
     )
 
 
+@pytest.mark.every_kernel
 def test_what_was_shown_by_its_own_cell_shows_itself_again_in_the_next(kernel: Kernel) -> None:
     kernel.run(f"x = %cometimg {SMALL} a boat")
 
@@ -127,6 +135,7 @@ def test_what_was_shown_by_its_own_cell_shows_itself_again_in_the_next(kernel: K
     assert [(output.kind, output.pictures) for output in ran.shown] == [("execute_result", ["image/png"])]
 
 
+@pytest.mark.every_kernel
 def test_out_names_the_pictures_and_shows_them(kernel: Kernel) -> None:
     ran = kernel.run(f"%%cometimg {SMALL} -o boats -n 2\na boat")
 
@@ -134,6 +143,7 @@ def test_out_names_the_pictures_and_shows_them(kernel: Kernel) -> None:
     assert kernel.value("(len(boats), boats is _, boats.prompt)") == (2, True, "a boat")
 
 
+@pytest.mark.every_kernel
 def test_quiet_shows_nothing_and_returns_the_pictures(kernel: Kernel) -> None:
     ran = kernel.run(f"%%cometimg {SMALL} -q -o boats\na boat")
 
@@ -141,6 +151,7 @@ def test_quiet_shows_nothing_and_returns_the_pictures(kernel: Kernel) -> None:
     assert kernel.value("boats is _") is True
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize(("flags", "shown"), [("-q", 1), ("", 2)])
 def test_what_display_is_given_is_shown_also_in_the_cell_that_made_it(
     kernel: Kernel, flags: str, shown: int
@@ -151,12 +162,14 @@ def test_what_display_is_given_is_shown_also_in_the_cell_that_made_it(
     assert [output.pictures for output in ran.shown] == [["image/png"]] * shown
 
 
+@pytest.mark.every_kernel
 def test_a_loop_shows_each_picture_once(kernel: Kernel) -> None:
     ran = kernel.run(f"for color in ('red', 'blue'):\n    %cometimg {SMALL} a {{color}} boat")
 
     assert [output.metadata["image/png"]["alt"] for output in ran.shown] == ["a red boat", "a blue boat"]
 
 
+@pytest.mark.every_kernel
 def test_capture_records_one_picture_and_no_progress(kernel: Kernel) -> None:
     kernel.run(f"%%capture caught\n%cometimg {SMALL} a boat")
 
@@ -195,6 +208,7 @@ def test_a_real_key_uses_its_address_and_stands_in_no_message(connect: Connect, 
     assert KEY[3:15] not in str(ran.messages) + str(status.messages)
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize(
     "prompt",
     [
@@ -222,6 +236,7 @@ def test_a_prompt_of_32000_characters_is_sent_whole(connect: Connect, sandbox: S
     assert [len(entry.prompt or "") for entry in sandbox.log if entry.charged] == [32_000]
 
 
+@pytest.mark.every_kernel
 def test_names_of_the_notebook_and_of_a_function_are_filled_in(connect: Connect, sandbox: Sandbox) -> None:
     kernel = connect(sandbox)
     kernel.run("color = 'red'")
@@ -278,6 +293,7 @@ def test_a_dry_run_names_the_setting_that_is_no_price(connect: Connect, sandbox:
     assert "price_per_image is -1" in kernel.run("%cometimg --dry-run a boat").traceback[0]
 
 
+@pytest.mark.every_kernel
 def test_streaming_ends_in_one_output_that_is_the_picture(connect: Connect, sandbox: Sandbox) -> None:
     seen: list[str] = []
     kernel = connect(sandbox)
@@ -293,6 +309,7 @@ def test_streaming_ends_in_one_output_that_is_the_picture(connect: Connect, sand
     assert seen
 
 
+@pytest.mark.every_kernel
 def test_previews_of_a_stream_are_shown_small_while_it_runs(connect: Connect) -> None:
     from comet_magic.sandbox import start_sandbox
 
@@ -312,6 +329,7 @@ def test_previews_of_a_stream_are_shown_small_while_it_runs(connect: Connect) ->
             assert max(small.size) <= 512
 
 
+@pytest.mark.every_kernel
 def test_a_wait_shows_that_it_lives_before_the_picture_comes(connect: Connect) -> None:
     from comet_magic.sandbox import start_sandbox
 

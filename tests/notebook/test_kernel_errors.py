@@ -66,6 +66,7 @@ def test_wrong_usage_is_one_line_with_the_fix_and_sends_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["there.png"]
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize(
     "code",
     [
@@ -89,6 +90,7 @@ def test_a_key_in_a_cell_is_refused_with_advice_and_not_repeated(
     assert sandbox.log == []
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize("fault", ["401", "403", "500", "quota", "moderation", "drop", "empty"])
 def test_a_refusal_fails_the_cell_in_at_most_six_lines(connect: Connect, fault: str) -> None:
     with start_sandbox(fail=fault) as sandbox:
@@ -103,6 +105,7 @@ def test_a_refusal_fails_the_cell_in_at_most_six_lines(connect: Connect, fault: 
     assert "image/png" not in str(ran.outputs)
 
 
+@pytest.mark.every_kernel
 def test_the_debug_setting_brings_the_whole_traceback_back(connect: Connect) -> None:
     with start_sandbox(fail="401") as sandbox:
         ran = connect(sandbox).run(f"%config CometMagics.debug = True\n%cometimg {SMALL} a boat")
@@ -124,6 +127,7 @@ def test_a_base_url_of_a_setting_never_gets_the_key_of_the_environment(
         assert (other.log, sandbox.log) == ([], [])
 
 
+@pytest.mark.every_kernel
 def test_pictures_that_exist_are_shown_and_bound_before_the_cell_fails(connect: Connect) -> None:
     with start_sandbox(fail="400:1") as sandbox:
         kernel = connect(sandbox)
@@ -135,6 +139,7 @@ def test_pictures_that_exist_are_shown_and_bound_before_the_cell_fails(connect: 
         assert kernel.value("(len(boats), _ is boats)") == (1, True)
 
 
+@pytest.mark.every_kernel
 def test_pictures_of_a_cell_that_fails_under_capture_are_recorded(connect: Connect) -> None:
     with start_sandbox(fail="400:1") as sandbox:
         kernel = connect(sandbox)
@@ -174,6 +179,7 @@ def start_and_interrupt(kernel: Kernel, sandbox: Sandbox, code: str) -> tuple[An
     return ran, time.monotonic() - begun
 
 
+@pytest.mark.every_kernel
 def test_an_interrupt_frees_the_cell_and_says_that_the_call_is_billed(
     connect: Connect, slow_sandbox: Sandbox
 ) -> None:
@@ -191,6 +197,7 @@ def test_an_interrupt_frees_the_cell_and_says_that_the_call_is_billed(
     assert len([entry for entry in slow_sandbox.log if entry.method == "POST"]) == 1
 
 
+@pytest.mark.every_kernel
 def test_what_arrived_before_an_interrupt_is_shown_and_bound(connect: Connect) -> None:
     with start_sandbox(delay=1) as sandbox:
         kernel = connect(sandbox)
@@ -213,6 +220,7 @@ def no_jobs_left(kernel: Kernel) -> None:
         assert time.monotonic() < deadline
 
 
+@pytest.mark.every_kernel
 def test_an_interrupted_call_is_in_the_status_until_it_is_cancelled(
     connect: Connect, slow_sandbox: Sandbox
 ) -> None:
@@ -231,6 +239,7 @@ def test_an_interrupted_call_is_in_the_status_until_it_is_cancelled(
     assert any("uncertain since" in output.data["text/plain"] for output in after.outputs)
 
 
+@pytest.mark.every_kernel
 def test_an_interrupted_call_lands_in_the_archive(connect: Connect, tmp_path: Path) -> None:
     with start_sandbox(delay=2) as sandbox:
         kernel = connect(sandbox)
@@ -243,6 +252,7 @@ def test_an_interrupted_call_lands_in_the_archive(connect: Connect, tmp_path: Pa
     assert len(list(tmp_path.glob("cometimg/images/*/*.png"))) == 1
 
 
+@pytest.mark.every_kernel
 def test_an_interrupted_cell_that_is_run_again_with_reuse_is_paid_once_and_says_that_it_waits(
     connect: Connect,
 ) -> None:

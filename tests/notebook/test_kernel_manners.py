@@ -27,12 +27,14 @@ def prompts(sandbox: Sandbox) -> list[str | None]:
 # --- help and question marks
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize("cell", ["%%cometimg --help", "\n%%cometimg --help\n\n", "%cometimg --help"])
 def test_help_needs_no_body(kernel: Kernel, cell: str) -> None:
     ran = kernel.run(cell)
     assert (ran.status, "--quality" in ran.stdout) == ("ok", True)
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize(
     ("cell", "prompt"),
     [
@@ -53,6 +55,7 @@ def test_a_prompt_that_ends_in_a_question_mark_is_a_prompt(
     assert [output.pictures for output in ran.shown] == [["image/png"]]
 
 
+@pytest.mark.every_kernel
 def test_questions_about_names_and_texts_with_our_magic_in_them_stay_as_they_are(
     kernel: Kernel, tmp_path: Path
 ) -> None:
@@ -69,6 +72,7 @@ def test_questions_about_names_and_texts_with_our_magic_in_them_stay_as_they_are
 # --- IPython's %time and %%capture parse what they ran
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize("cell", TIMED)
 def test_a_timed_or_captured_prompt_may_have_an_apostrophe(
     connect: Connect, sandbox: Sandbox, cell: str
@@ -129,6 +133,7 @@ def test_what_only_looks_like_a_flag_stays_in_the_prompt(
 # --- shown exactly once
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize(
     ("cell", "times"),
     [
@@ -155,6 +160,7 @@ def test_pictures_are_shown_once_in_their_own_cell(
     assert [output.pictures for output in ran.shown] == [["image/png"]] * times
 
 
+@pytest.mark.every_kernel
 def test_a_later_cell_of_a_client_without_history_shows_them_again(kernel: Kernel) -> None:
     kernel.finish(kernel.start(f"%cometimg -o x {SMALL} a boat", store_history=False))
     again = kernel.finish(kernel.start("x", store_history=False))

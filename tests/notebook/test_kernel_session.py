@@ -37,6 +37,7 @@ def text_of(ran: Any) -> str:
     return "\n".join(output.data["text/plain"] for output in ran.outputs) + ran.stdout
 
 
+@pytest.mark.every_kernel
 def test_loading_and_unloading_twenty_times_leaves_nothing_behind(bare_kernel: Kernel) -> None:
     before = bare_kernel.value(LEFT)
 
@@ -48,6 +49,7 @@ def test_loading_and_unloading_twenty_times_leaves_nothing_behind(bare_kernel: K
     assert bare_kernel.value(LEFT) == before
 
 
+@pytest.mark.every_kernel
 def test_unloading_stops_the_sandbox_and_every_thread_that_a_call_started(bare_kernel: Kernel) -> None:
     before = bare_kernel.value(LEFT)
     for _ in range(2):
@@ -61,6 +63,7 @@ def test_unloading_stops_the_sandbox_and_every_thread_that_a_call_started(bare_k
     assert bare_kernel.value(LEFT) == before
 
 
+@pytest.mark.every_kernel
 def test_unloading_gives_tracebacks_back_to_whom_they_belong(bare_kernel: Kernel) -> None:
     bare_kernel.run("%load_ext comet_magic\n%config CometMagics.debug = True")
     assert bare_kernel.value("__import__('comet_magic').CometError.full_traceback") is True
@@ -70,6 +73,7 @@ def test_unloading_gives_tracebacks_back_to_whom_they_belong(bare_kernel: Kernel
     assert bare_kernel.value("__import__('comet_magic').CometError.full_traceback") is False
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize("name", ["%cometimg", "%%cometimg"])
 def test_the_question_mark_and_help_show_the_same_text(kernel: Kernel, name: str) -> None:
     asked = kernel.run(f"{name}?").reply["payload"][0]["data"]["text/plain"]
@@ -86,6 +90,7 @@ def test_each_small_magic_helps(kernel: Kernel, magic: str) -> None:
     assert kernel.run(f"%cometimg_{magic} --help").stdout.startswith(f"::\n\n  %cometimg_{magic}")
 
 
+@pytest.mark.every_kernel
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [("%%cometimg --qual", ["--quality"]), ("x = %cometimg -m dall-e-3 --quality ", ["standard", "hd"])],
@@ -120,6 +125,7 @@ def test_a_limit_on_money_refuses_the_call_before_it_is_sent(connect: Connect, s
 # --- the key
 
 
+@pytest.mark.every_kernel
 def test_login_asks_unseen_and_leaves_the_key_nowhere(connect: Connect, sandbox: Sandbox) -> None:
     kernel = connect(sandbox)
     message_id = kernel.start("%cometimg_login", allow_stdin=True)
@@ -146,6 +152,7 @@ def test_a_login_that_is_no_key_is_refused_without_being_repeated(kernel: Kernel
     assert "two words" not in str(ran.messages)
 
 
+@pytest.mark.every_kernel
 def test_login_where_nobody_can_type_names_the_environment_variable(kernel: Kernel) -> None:
     ran = kernel.finish(kernel.start("%cometimg_login", allow_stdin=False))
 

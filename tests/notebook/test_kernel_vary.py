@@ -58,6 +58,7 @@ def test_three_models_and_two_qualities_of_which_one_lacks_a_quality(connect: Co
         assert kernel.value("grid.best(by='cost').model, grid.best(by='cost').upgrade('low').model")
 
 
+@pytest.mark.every_kernel
 def test_a_grid_grows_with_few_updates_and_a_refused_cell_says_why(connect: Connect) -> None:
     with start_sandbox(delay=0.5, fail="moderation:1") as sandbox:
         kernel = connect(sandbox)
@@ -81,6 +82,7 @@ def test_a_grid_grows_with_few_updates_and_a_refused_cell_says_why(connect: Conn
         assert (paid(sandbox), kernel.value("len(grid.errors)")) == (6, 0)
 
 
+@pytest.mark.every_kernel
 def test_an_interrupt_keeps_what_came_and_the_next_run_pays_for_the_rest(connect: Connect) -> None:
     with start_sandbox(delay=0.7) as sandbox:
         kernel = connect(sandbox)
@@ -189,6 +191,7 @@ def test_a_grid_above_the_amount_needs_a_yes_and_python_code_does_not(kernel: Ke
     assert over.error["ename"] == "BudgetExceededError"
 
 
+@pytest.mark.every_kernel
 def test_a_grid_is_shown_once_as_the_value_of_its_cell(kernel: Kernel) -> None:
     code = (
         "import os; os.environ['COMETAPI_KEY'] = 'sandbox'\nimport comet_magic as cm\n"

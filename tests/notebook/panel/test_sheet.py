@@ -80,6 +80,7 @@ def test_a_thumbnail_that_cannot_be_opened_raises_nothing(kernel: Kernel) -> Non
     assert (ran.status, ran.stderr, ran.updates) == ("ok", "", [])
 
 
+@pytest.mark.every_kernel
 def test_it_is_updated_in_its_own_cell_from_a_thread_while_another_cell_runs(kernel: Kernel) -> None:
     kernel.run("from comet_magic.notebook.panel.sheet import Sheet\nsheet = Sheet()")
     first = kernel.run("sheet.show(get_ipython());").outputs
