@@ -128,11 +128,11 @@ export function painted(pixels) {
  */
 
 /**
- * An element with properties, attributes and children; texts are texts.
+ * An element with properties and children; texts are texts.
  *
  * @template {string} T
  * @param {T} tag with classes behind dots, without their prefix: "div.row"
- * @param {Record<string, unknown>} [properties] names with a dash, and `role`, are attributes
+ * @param {Record<string, unknown> | Node | string} [properties] may be left out before children
  * @param {(Node | string)[]} children
  * @returns {T extends `${infer N}.${string}` ? ElementOf<N> : ElementOf<T>}
  */
@@ -141,13 +141,27 @@ export function h(tag, properties = {}, ...children) {
   /** @type {any} */
   const made = document.createElement(name);
   made.className = classes.map((one) => `c-${one}`).join(" ");
-  for (const [key, value] of Object.entries(properties)) {
-    if (key.includes("-") || key === "role") made.setAttribute(key, String(value));
-    else made[key] = value;
-  }
+  if (typeof properties === "string" || properties instanceof Node) children.unshift(properties);
+  else Object.assign(made, properties);
   made.append(...children);
   return made;
 }
+
+/**
+ * A button that does something when it is pressed.
+ *
+ * @param {string} text
+ * @param {() => void} act
+ * @param {Record<string, unknown>} [properties]
+ * @param {string} [classes] ".icon"
+ */
+export function button(text, act, properties = {}, classes = "") {
+  const made = h(`button${classes}`, { type: "button", textContent: text, onclick: act, ...properties });
+  return /** @type {HTMLButtonElement} */ (made);
+}
+
+/** Give an element the shape of a picture. @param {HTMLElement} el @param {number} ratio width over height */
+export const shape = (el, ratio) => el.style.setProperty("--ratio", String(ratio));
 
 /**
  * A picture to paint a mask on, with its tools. Everything can be done by pointer or by keys.
@@ -174,24 +188,21 @@ export function maskBrush({ image, width, height, strokes = [], signal }) {
     height: Math.max(1, Math.round(height * scale)),
     tabIndex: 0,
     role: "application",
-    "aria-label": "Mask",
-    "aria-description": "Arrow keys move the brush; Space begins and ends a stroke; [ and ] change the size.",
+    ariaLabel: "Mask",
+    ariaDescription: "Arrow keys move the brush; Space begins and ends a stroke; [ and ] change the size.",
   });
   const context = /** @type {CanvasRenderingContext2D} */ (
     canvas.getContext("2d", { willReadFrequently: true })
   );
-  const cursor = h("div.brush-cursor", { "aria-hidden": "true" });
-  const frame = h("div.brush-frame", { hidden: true, "aria-hidden": "true" });
+  const cursor = h("div.brush-cursor", { ariaHidden: "true" });
+  const frame = h("div.brush-frame", { hidden: true, ariaHidden: "true" });
   const picture = h("img.over", { src: image, alt: "", draggable: false });
-  const stage = h("div.brush-stage", {}, picture, canvas, cursor, frame);
-  stage.style.aspectRatio = `${width} / ${height}`;
-  const size = h("input", { type: "range", min: "1", max: "100", value: "30", "aria-label": "Brush size" });
+  const stage = h("div.brush-stage", picture, canvas, cursor, frame);
+  const size = h("input", { type: "range", min: "1", max: "100", value: "30", ariaLabel: "Brush size" });
   const said = h("span.brush-said", { role: "status" });
   /** In thousandths of the picture's longest edge, so that it looks alike on every picture. */
   const diameter = () => Math.max(1, Math.round((Number(size.value) / 250) * Math.max(width, height)));
 
-  /** @param {string} name @param {() => void} act */
-  const button = (name, act) => h("button", { type: "button", textContent: name, onclick: act });
   const tools = /** @type {const} */ (["brush", "erase", "box"]).map((name) => {
     const made = button(name[0].toUpperCase() + name.slice(1), () => choose(name));
     return { name, made };
@@ -199,7 +210,7 @@ export function maskBrush({ image, width, height, strokes = [], signal }) {
   /** @param {"brush" | "erase" | "box"} name */
   const choose = (name) => {
     tool = name;
-    for (const each of tools) each.made.setAttribute("aria-pressed", String(each.name === name));
+    for (const each of tools) each.made.ariaPressed = String(each.name === name);
     point();
   };
 
@@ -212,10 +223,10 @@ export function maskBrush({ image, width, height, strokes = [], signal }) {
   };
   /** @param {HTMLElement} what @param {Frame} where */
   const place = (what, where) => {
-    what.style.left = `${(100 * where.left) / width}%`;
-    what.style.top = `${(100 * where.top) / height}%`;
-    what.style.width = `${(100 * where.width) / width}%`;
-    what.style.height = `${(100 * where.height) / height}%`;
+    for (const [name, pixels] of Object.entries(where)) {
+      const most = name === "left" || name === "width" ? width : height;
+      what.style.setProperty(name, `${(100 * pixels) / most}%`);
+    }
   };
   /** @param {Stroke[]} list */
   const paint = (list) => {
@@ -287,20 +298,20 @@ export function maskBrush({ image, width, height, strokes = [], signal }) {
       extend();
     }
   };
-  canvas.addEventListener("pointerdown", (event) => {
+  canvas.onpointerdown = (event) => {
     if (event.button !== 0 || !event.isPrimary) return;
     canvas.setPointerCapture(event.pointerId);
     open = null;
     move(event);
     begin();
-  });
-  canvas.addEventListener("pointermove", (event) => {
+  };
+  canvas.onpointermove = (event) => {
     if (event.isPrimary) move(event);
-  });
-  canvas.addEventListener("pointerup", (event) => {
+  };
+  canvas.onpointerup = (event) => {
     if (event.isPrimary) end();
-  });
-  canvas.addEventListener("pointercancel", cancel);
+  };
+  canvas.onpointercancel = cancel;
 
   /** @type {Record<string, [number, number]>} */
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -324,27 +335,24 @@ export function maskBrush({ image, width, height, strokes = [], signal }) {
     else return false;
     return true;
   };
-  canvas.addEventListener("keydown", (event) => {
+  canvas.onkeydown = (event) => {
     if (press(event)) event.preventDefault();
-  });
-  size.addEventListener("input", point);
+  };
+  size.oninput = point;
 
   const undo = button("Undo", back);
-  const el = h(
-    "div.brush",
-    {},
-    h(
-      "div.brush-tools",
-      { role: "group", "aria-label": "Mask tools" },
-      ...tools.map((each) => each.made),
-      h("label.check", {}, "Size ", size),
-      undo,
-      button("Invert", () => add({ tool: "invert" })),
-      button("Clear", () => add({ tool: "clear" })),
-      said,
-    ),
-    stage,
+  const bar = h(
+    "div.brush-tools",
+    { role: "group", ariaLabel: "Mask tools" },
+    ...tools.map((each) => each.made),
+    h("label.check", "Size ", size),
+    undo,
+    button("Invert", () => add({ tool: "invert" })),
+    button("Clear", () => add({ tool: "clear" })),
+    said,
   );
+  const el = h("div.brush", bar, stage);
+  shape(el, width / height);
   signal.addEventListener("abort", () => el.remove());
   choose("brush");
   repaint();
@@ -362,17 +370,17 @@ export function maskBrush({ image, width, height, strokes = [], signal }) {
  * @returns {HTMLElement}
  */
 export function compareSlider({ before, after, width, height }) {
-  const range = h("input", { type: "range", min: "0", max: "100", value: "50" });
-  range.setAttribute("aria-label", "Before and after");
-  const over = h("img.over", { src: after, alt: "After", draggable: false });
-  const line = h("div.compare-line", { "aria-hidden": "true" });
-  const under = h("img.over", { src: before, alt: "Before", draggable: false });
-  const stage = h("div.compare-stage", {}, under, over, line);
-  stage.style.aspectRatio = `${width} / ${height}`;
+  const range = h("input", { type: "range", value: "50", ariaLabel: "Before and after" });
+  /** @param {string} alt @param {string} src */
+  const layer = (alt, src) =>
+    h(`div.over.${alt.toLowerCase()}`, h("img.over", { src, alt, draggable: false }), h("span.chip", alt));
+  const over = layer("After", after);
+  const line = h("div.compare-line", { ariaHidden: "true" });
+  const stage = h("div.compare-stage", layer("Before", before), over, line);
   const show = () => {
     over.style.clipPath = `inset(0 0 0 ${range.value}%)`;
     line.style.left = `${range.value}%`;
-    range.setAttribute("aria-valuetext", `${range.value} % before, ${100 - Number(range.value)} % after`);
+    range.ariaValueText = `${range.value} % before, ${100 - Number(range.value)} % after`;
   };
   /** @param {PointerEvent} event */
   const drag = (event) => {
@@ -380,13 +388,15 @@ export function compareSlider({ before, after, width, height }) {
     range.value = String(toPicture(stage.getBoundingClientRect(), 100, 100, event.clientX, event.clientY)[0]);
     show();
   };
-  stage.addEventListener("pointerdown", (event) => {
+  stage.onpointerdown = (event) => {
     if (event.button !== 0) return;
     stage.setPointerCapture(event.pointerId);
     drag(event);
-  });
-  stage.addEventListener("pointermove", drag);
-  range.addEventListener("input", show);
+  };
+  stage.onpointermove = drag;
+  range.oninput = show;
   show();
-  return h("figure.compare", {}, stage, range);
+  const el = h("figure.compare", stage, range);
+  shape(el, width / height);
+  return el;
 }

@@ -70,16 +70,14 @@ export function watchKernel(model, el, { signal, changed }) {
     for (const each of signals) each?.disconnect(check);
   });
   check();
+  const isGone = () => {
+    gone ||= ended();
+    return gone;
+  };
   return {
-    gone: () => {
-      gone ||= ended();
-      return gone;
-    },
+    gone: isGone,
     offline: () => offline,
-    reason: () => {
-      gone ||= ended();
-      return gone || offline ? "The kernel is gone: run this cell again" : "";
-    },
+    reason: () => (isGone() || offline ? "The kernel is gone: run this cell again" : ""),
   };
 }
 

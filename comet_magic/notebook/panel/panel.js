@@ -29,7 +29,7 @@
  * Browser to Python: {kind, id, t, client, ...}; id is new for each command, t is ms of the kernel's clock (`now` of an
  * ack tells it), client names the page. A command that spends is refused when it is older than 5 s, and done once.
  *   hello                           answered by ack and the previews of what runs
- *   form {values}                   the form as typed; answered by a new state
+ *   form {values}                   what was typed, by field; answered by a new state
  *   generate {values, price, seen}  price: the text that was shown; seen: the values that it was for
  *   confirm {ask} · cancel · stop {run} · dismiss
  *   thumbs {items} · full {item} · before {item} · grid {item} · download {item | items} · save {item, path} · hide {item} · reuse {item}
@@ -59,21 +59,24 @@
  *   searchbox "Search" · combobox "Filter by model" · checkbox "Starred only" · textbox "From day" · button "Show more"
  *   dialog "Picture": button "Close", "Previous picture", "Next picture", "Zoom", "Download", "Save", "Star",
  *   "Reuse settings", "Edit this", "Use as source", "More like this", "Compare", "Hide"; textbox "Save as"
- *   button "View grid", "Download all"; dialog "Grid": button "Download"; dialog "Compare": slider "Before and after"; dialog "Draw mask": what brush.js has, button "Use mask", "Cancel"
+ *   button "View grid", "Download all"; button "Select" (pressed: options are chosen), button "Download N"; dialog "Grid": button "Download"; dialog "Compare": slider "Before and after"; dialog "Draw mask": what brush.js has, button "Use mask", "Cancel"
  *   invalid field: aria-invalid="true", aria-describedby its sentence
  */
 
-import { compareSlider, h, isCombined, maskBrush } from "./brush.js";
+import { button, compareSlider, h, isCombined, maskBrush, shape } from "./brush.js";
 import { keepKeys, post, watchKernel } from "./host.js";
 
 /** @typedef {import("@anywidget/types").AnyModel<any>} Model */
 /** @typedef {Record<string, any>} Facts */
 /** @typedef {{ ok: boolean, error: string, reply: Facts, buffers: DataView[] }} Answer */
+/** @typedef {{ text: string, known: boolean }} Typed */
+/** @typedef {{ kind: string, typed: Typed[], sent: number, done: (answer: Answer) => void, reply: Facts, buffers: DataView[] }} Command */
 
 const VERSION = 1;
 const SLOW = 2000; // ms without an answer, after which the kernel is told to be busy
 const DOUBLE_CLICK = 600; // ms in which a second click sends nothing
 const TYPED = 120; // ms after a key before the form is sent
+const MOST_CHOSEN = 60; // pictures in one file; Python takes no more
 
 /** Seconds in words: "8 s", "2 min 5 s". @param {number} seconds */
 export function inWords(seconds) {
@@ -157,11 +160,13 @@ class Shared {
     this.state = {};
     /** @type {Facts} */
     this.values = {};
+    /** @type {Map<string, Typed>} */
+    this.typed = new Map(); // texts that no state has shown yet; known: Python has read it
     /** @type {Map<string, string>} */
     this.pictures = new Map(); // addresses: thumbnails by item, previews by run and part
     /** @type {Map<string, number>} */
     this.numbers = new Map(); // which preview a part shows; -1 for the finished picture
-    /** @type {Map<string, { kind: string, sent: number, done: (answer: Answer) => void, reply: Facts, buffers: DataView[] }>} */
+    /** @type {Map<string, Command>} */
     this.open = new Map();
     /** @type {Set<() => void>} */
     this.views = new Set();
@@ -185,14 +190,23 @@ class Shared {
     const state = this.model.get("state") ?? {};
     if ((state.rev ?? 0) < (this.state.rev ?? 0)) return;
     this.state = state;
-    if (state.form && state.form.rev !== this.formRev) {
-      this.formRev = state.form.rev;
-      if (state.form.by !== this.client) {
-        this.values = { ...state.form.values };
-        this.comparing = this.severalNames().length > 0;
-      }
-    }
+    if (state.form && state.form.rev !== this.formRev) this.acceptForm(state.form);
     this.tell();
+  }
+
+  /**
+   * Take the form of a state. What is typed here meanwhile stays until Python has read it: a command that has no
+   * answer is not in the state yet, as one thread does the commands and sends the states.
+   *
+   * @param {Facts} form
+   */
+  acceptForm({ rev, by, values }) {
+    this.formRev = rev;
+    for (const [name, { text, known }] of this.typed)
+      if (known && (by !== this.client || (values[name] ?? "") === text)) this.typed.delete(name);
+    this.values = { ...values };
+    for (const [name, { text }] of this.typed) this.values[name] = text;
+    if (by !== this.client) this.comparing = this.severalNames().length > 0;
   }
 
   /** Fields with more than one value. @returns {string[]} */
@@ -207,8 +221,7 @@ class Shared {
   compareValues() {
     this.comparing = !this.comparing;
     const names = this.comparing ? [] : this.severalNames();
-    for (const name of names) this.values[name] = this.values[name].split(",")[0];
-    if (names.length) this.sendForm();
+    for (const name of names) this.type(name, this.values[name].split(",")[0]);
     this.tell();
   }
 
@@ -233,7 +246,8 @@ class Shared {
     this.count += 1;
     const id = `${this.client}-${this.count}`;
     return new Promise((done) => {
-      this.open.set(id, { kind, sent: Date.now(), done, reply: {}, buffers: [] });
+      const typed = fields.values ? [...this.typed.values()] : [];
+      this.open.set(id, { kind, typed, sent: Date.now(), done, reply: {}, buffers: [] });
       setTimeout(() => this.tell(), SLOW + 50);
       const message = { ...fields, kind, id, t: this.now(), client: this.client };
       if (!post(this.model, message, buffers)) {
@@ -249,6 +263,7 @@ class Shared {
       const asked = this.open.get(message.id);
       if (!asked) return;
       this.open.delete(message.id);
+      for (const one of asked.typed) one.known = true;
       const took = Date.now() - asked.sent;
       if (this.ahead === null || took < 1000) this.ahead = message.now - (Date.now() - took / 2);
       asked.done({ ok: message.ok, error: message.error, reply: asked.reply, buffers: asked.buffers });
@@ -267,8 +282,7 @@ class Shared {
 
   /** Keep a small picture under a name, and show it. @param {string} key @param {DataView | undefined} data */
   keep(key, data) {
-    const old = this.pictures.get(key);
-    if (old) URL.revokeObjectURL(old);
+    forget(this.pictures.get(key));
     this.pictures.set(key, data?.byteLength ? addressOf(data) : "");
     this.tell();
   }
@@ -283,15 +297,15 @@ class Shared {
   /** @param {string} name @param {string} text */
   type(name, text) {
     this.values[name] = text;
+    this.typed.set(name, { text, known: false });
     clearTimeout(this.typing);
     this.typing = setTimeout(() => this.sendForm(), TYPED);
     this.tell();
   }
 
   sendForm() {
-    clearTimeout(this.typing);
-    this.typing = 0;
-    this.ask("form", { values: this.values });
+    const values = Object.fromEntries([...this.typed].map(([name, { text }]) => [name, text]));
+    this.ask("form", { values });
   }
 
   /** Whether a command of a kind has no answer yet. @param {string[]} kinds */
@@ -305,7 +319,7 @@ class Shared {
   }
 
   close() {
-    for (const address of this.pictures.values()) if (address) URL.revokeObjectURL(address);
+    for (const address of this.pictures.values()) forget(address);
     clearTimeout(this.typing);
   }
 }
@@ -318,22 +332,28 @@ function addressOf(data, type = "") {
   return URL.createObjectURL(new Blob([/** @type {DataView<ArrayBuffer>} */ (data)], { type }));
 }
 
-/** @param {string} text @param {() => void} act @param {Facts} [more] */
-function button(text, act, more = {}) {
-  return h("button", { type: "button", textContent: text, onclick: act, ...more });
-}
+/** Give an address back; "" is none. @param {string | undefined} address */
+const forget = (address) => URL.revokeObjectURL(address ?? "");
 
 /** Set a property only where it changes, so that nothing is read aloud twice. @param {any} what @param {Facts} facts */
 function set(what, facts) {
   for (const [name, value] of Object.entries(facts)) {
-    if (name.includes("-")) {
-      if (what.getAttribute(name) !== String(value)) what.setAttribute(name, String(value));
-    } else if (what[name] !== value) what[name] = value;
+    if (String(what[name]) !== String(value)) what[name] = value;
   }
 }
 
 /** Show a text. @param {Element} where @param {string} text */
 const put = (where, text) => set(where, { textContent: text });
+
+/** Show a text, and nothing where there is none. @param {Element} where @param {string} text */
+const tell = (where, text) => set(where, { textContent: text, hidden: !text });
+
+/** Offer these to be chosen. @param {HTMLSelectElement} list @param {string[][]} options value and label of each */
+const offer = (list, options) =>
+  list.replaceChildren(...options.map(([value, textContent]) => h("option", { value, textContent })));
+
+/** Facts by their id, as `patch` takes them. @param {Facts[]} list @returns {[string, Facts][]} */
+const byId = (list) => list.map((one) => [one.id, one]);
 
 /** @param {Element} what @param {boolean} hidden */
 const hide = (what, hidden) => set(what, { hidden });
@@ -367,7 +387,7 @@ function patch(parent, kept, wanted, make) {
 }
 
 /** @param {Element} where @param {boolean} on */
-const showStar = (where, on) => set(where, { "aria-pressed": on, textContent: on ? "★ Starred" : "☆ Star" });
+const showStar = (where, on) => set(where, { ariaPressed: on, textContent: on ? "★ Starred" : "☆ Star" });
 
 /** What tells a picture from the others of its grid. @param {Facts} item */
 function labelOf(item) {
@@ -376,7 +396,7 @@ function labelOf(item) {
 
 /** A head of a table of pictures. */
 function headCell() {
-  const el = h("div.tablehead", { "aria-hidden": "true" });
+  const el = h("div.tablehead", { ariaHidden: "true" });
   return { el, update: (/** @type {Facts} */ { head }) => set(el, { textContent: head, title: head }) };
 }
 
@@ -399,15 +419,15 @@ class Field {
     this.control = this.make(field);
     this.control.id = names.id;
     this.custom = h("input", { type: "text", hidden: true, placeholder: "1536x1024", spellcheck: false });
-    set(this.custom, { "aria-label": `Custom ${label.toLowerCase()}`, "aria-describedby": names.said });
+    this.custom.ariaLabel = `Custom ${label.toLowerCase()}`;
     this.custom.oninput = () => typed(this.custom.value);
-    this.choices = h("div.choices", { role: "group", "aria-label": label, hidden: true });
+    this.choices = h("div.choices", { role: "group", ariaLabel: label, hidden: true });
     this.said = h("p.problem", { id: names.said, hidden: true });
-    set(this.control, { "aria-describedby": names.said });
+    for (const one of [this.control, this.custom]) one.setAttribute("aria-describedby", names.said);
     const title = h("label", { htmlFor: names.id, textContent: label, title: about ?? "" });
     const parts =
       kind === "switch" ? [this.control, title] : [title, this.control, this.custom, this.choices];
-    this.el = h(`div.field.${kind}.${name}`, {}, ...parts, this.said);
+    this.el = h(`div.field.${kind}.${name}`, ...parts, this.said);
   }
 
   /** @param {Facts} field */
@@ -464,8 +484,8 @@ class Field {
     for (const box of this.boxes) set(box, { checked: chosen.includes(box.value) });
   }
 
-  /** @param {Facts} field @param {string} text @param {string} problem @param {boolean} [several] */
-  update({ options = [], min, max, kind, hint }, text, problem, several = false) {
+  /** @param {Facts} field @param {string} text @param {string} [problem] @param {boolean} [several] */
+  update({ options = [], min, max, kind, hint }, text = "", problem = "", several = false) {
     const control = /** @type {any} */ (this.control);
     [this.least, this.most] = [min, max];
     hide(this.choices, !several);
@@ -480,7 +500,7 @@ class Field {
       const all = [...unset, ...other, ...options, ...custom];
       if (JSON.stringify(all) !== this.offered) {
         this.offered = JSON.stringify(all);
-        control.replaceChildren(...all.map(([value, label]) => h("option", { value, textContent: label })));
+        offer(control, all);
       }
       const asks = open && !several && (this.asks || (Boolean(text) && !listed));
       if (listed) this.asks = false;
@@ -491,10 +511,10 @@ class Field {
       set(control, { checked: text === "true" });
     } else {
       set(control, { value: text });
-      if (kind === "number") set(control, { "aria-valuenow": Number.parseInt(text, 10) || min || 0 });
+      if (kind === "number") set(control, { ariaValueNow: Number.parseInt(text, 10) || min || 0 });
     }
-    set(this.said, { textContent: problem, hidden: !problem });
-    for (const one of [control, this.custom]) set(one, { "aria-invalid": Boolean(problem) });
+    tell(this.said, problem);
+    for (const one of [control, this.custom]) set(one, { ariaInvalid: Boolean(problem) });
   }
 }
 
@@ -536,6 +556,8 @@ class View {
   /** @type {any} */ starred;
   /** @type {any} */ day;
   /** @type {any} */ filters;
+  /** @type {any} */ choice;
+  /** @type {any} */ fetchChosen;
   /** @type {any} */ gallery;
   /** @type {any} */ empty;
   /** @type {any} */ further;
@@ -550,20 +572,16 @@ class View {
     this.more = false;
     this.seenArchive = -1;
     this.selected = "";
-    /** @type {Map<string, Field>} */
-    this.fields = new Map();
-    this.rows = { inputs: new Map(), queue: new Map(), runs: new Map() };
+    this.rows = { fields: new Map(), more: new Map(), inputs: new Map(), queue: new Map(), runs: new Map() };
     /** @type {Facts[] | null} */
     this.comparing = null;
+    /** @type {Set<string> | null} */
+    this.chosen = null; // pictures for one file, while they are chosen
     /** @type {string[]} */
     this.prompts = [];
     this.promptAt = -1;
-    this.root = h("div", {
-      className: "comet-panel",
-      role: "region",
-      "aria-label": "Image panel",
-      tabIndex: -1,
-    });
+    this.root = h("div", { role: "region", ariaLabel: "Image panel", tabIndex: -1 });
+    this.root.className = "comet-panel";
     this.build();
     el.append(this.root);
     keepKeys(this.root, signal);
@@ -581,101 +599,76 @@ class View {
   }
 
   build() {
-    this.account = h("div.account", { role: "group", "aria-label": "Account" });
+    this.account = h("div.account", { role: "group", ariaLabel: "Account" });
     this.setKey = button("Set key", () => this.showKey());
     this.headPrice = h("div.next");
-    const name = h("span.name", {}, "Comet Magic");
-    const head = h("header.head", {}, name, this.account, this.setKey, this.headPrice);
-    this.band = h("div.band", { role: "status", "aria-label": "Kernel", hidden: true });
+    const name = h("span.name", "Comet Magic");
+    const head = h("header.head", name, this.account, this.setKey, this.headPrice);
+    this.band = h("div.band", { role: "status", ariaLabel: "Kernel", hidden: true });
     this.key = h("div.key", { hidden: true });
     this.form = h("fieldset.form");
     this.buildForm();
-    const view = h("section.view", { "aria-label": "Pictures" });
+    const view = h("section.view", { ariaLabel: "Pictures" });
     this.buildView(view);
-    const body = h("div.body", {}, this.form, view);
+    const body = h("div.body", this.form, view);
     this.root.append(head, this.band, this.key, body);
   }
 
   buildForm() {
-    this.prompt = new Field({ name: "prompt", label: "Prompt", kind: "long" }, (text) =>
-      this.type("prompt", text),
-    );
-    set(this.prompt.control, {
-      rows: 4,
-      placeholder: "A paper boat on calm water at sunrise",
-      spellcheck: true,
-    });
-    this.prompt.el.classList.add("c-prompt");
-    this.inputs = h("ul.inputs", { "aria-label": "Pictures in" });
-    const accept = "image/*";
-    this.file = h("input", { type: "file", multiple: true, accept, hidden: true, tabIndex: -1 });
+    this.prompt = this.field({ name: "prompt", label: "Prompt", kind: "long" });
+    const example = "A paper boat on calm water at sunrise";
+    set(this.prompt.control, { rows: 4, placeholder: example, spellcheck: true });
+    this.inputs = h("ul.inputs", { ariaLabel: "Pictures in" });
+    this.file = h("input", { type: "file", multiple: true, accept: "image/*", hidden: true, tabIndex: -1 });
     this.file.onchange = () => {
       this.attach([...(this.file.files ?? [])]);
       this.file.value = "";
     };
-    this.add = button("Add pictures", () => this.file.click(), {
-      className: "c-add",
-      title: "Or drop or paste them",
-    });
-    this.compareSwitch = button("Compare values", () => this.shared.compareValues(), { className: "c-add" });
-    this.compareHint = h("p.note", {
-      textContent: "Tick several values: every combination becomes a picture.",
-    });
+    const title = "Or drop or paste them";
+    this.add = button("Add pictures", () => this.file.click(), { title }, ".add");
+    this.compareSwitch = button("Compare values", () => this.shared.compareValues(), {}, ".add");
+    this.compareHint = h("p.note", "Tick several values: every combination becomes a picture.");
     this.inputsSaid = h("p.problem", { hidden: true });
-    const sources = h(
-      "div.sources",
-      {},
-      this.inputs,
-      h("div.row", {}, this.add, this.compareSwitch),
-      this.compareHint,
-      this.file,
-      this.inputsSaid,
-    );
-    this.model = new Field({ name: "model", label: "Model", kind: "model" }, (text) =>
-      this.type("model", text),
-    );
+    const adding = h("div.row", this.add, this.compareSwitch);
+    const sources = h("div.sources", this.inputs, adding, this.compareHint, this.file, this.inputsSaid);
+    this.model = this.field({ name: "model", label: "Model", kind: "model" });
     this.grid = h("div.grid");
-    this.moreGrid = h("div.grid", { role: "group", "aria-label": "More options" });
-    const summary = h("summary", {}, "More options");
-    this.moreBox = h("details.more", {}, summary, this.moreGrid);
+    this.moreGrid = h("div.grid", { role: "group", ariaLabel: "More options" });
+    const summary = h("summary", "More options");
+    this.moreBox = h("details.more", summary, this.moreGrid);
     this.note = h("p.note", { hidden: true });
-    this.code = h("details.more.code", {}, h("summary", {}, "As code"));
+    this.code = h("details.more.code", h("summary", "As code"));
     this.codes = ["Cell", "Python", "Request"].map((label) => this.codeBox(label));
     this.code.append(...this.codes.map((/** @type {Facts} */ one) => one.el));
     this.code.ontoggle = () => this.fetchCode();
     this.price = h("span.price");
     this.detail = h("span.detail");
-    this.go = button("Generate", () => this.generate(), { className: "c-generate", title: "Ctrl+Enter" });
-    this.ask = h("div.ask", { role: "group", "aria-label": "Confirm", tabIndex: -1, hidden: true });
+    this.go = button("Generate", () => this.generate(), { title: "Ctrl+Enter" }, ".generate");
+    this.ask = h("div.ask", { role: "group", ariaLabel: "Confirm", tabIndex: -1, hidden: true });
     this.asked = h("p");
-    this.yes = button("Send", () => this.spend("confirm", { ask: this.shared.state.ask?.id }), {
-      className: "c-generate",
-    });
+    const confirm = () => this.spend("confirm", { ask: this.shared.state.ask?.id });
+    this.yes = button("Send", confirm, {}, ".generate");
     this.no = button("Do not send", () => this.shared.ask("cancel"));
-    this.ask.append(this.asked, h("div.row", {}, this.yes, this.no));
+    this.ask.append(this.asked, h("div.row", this.yes, this.no));
     this.error = h("div.error", { role: "alert", hidden: true });
-    this.said = h("p.said", { role: "status", "aria-label": "Progress" });
-    const buy = h("div.buy", {}, this.go, h("div", {}, this.price, this.detail));
+    this.said = h("p.said", { role: "status", ariaLabel: "Progress" });
+    const buy = h("div.buy", this.go, h("div", this.price, this.detail));
     this.form.append(this.prompt.el, sources, this.model.el, this.grid, this.moreBox, this.code, this.note);
     this.form.append(buy, this.ask, this.error, this.said);
   }
 
   /** @param {string} label */
   codeBox(label) {
-    const text = h("pre", { tabIndex: 0, "aria-label": label });
+    const text = h("pre", { tabIndex: 0, ariaLabel: label });
     const copy = button("Copy", () => copyText(text.textContent ?? "", copy));
-    set(copy, { "aria-label": `Copy ${label}` });
-    const head = h("div.row", {}, h("span", {}, label), copy);
-    return {
-      el: h("div.snippet", {}, head, text),
-      text,
-      name: label.toLowerCase(),
-    };
+    copy.ariaLabel = `Copy ${label}`;
+    const head = h("div.row", h("span", label), copy);
+    return { el: h("div.snippet", head, text), text, name: label.toLowerCase() };
   }
 
   /** @param {HTMLElement} view */
   buildView(view) {
-    this.queue = h("ul.queue", { "aria-label": "Requests" });
+    this.queue = h("ul.queue", { ariaLabel: "Requests" });
     this.tabs = ["session", "archive"].map((name) => {
       const text = name === "session" ? "This session" : "Archive";
       return { name, el: button(text, () => this.show(name), { role: "tab" }) };
@@ -687,18 +680,21 @@ class View {
       clearTimeout(timer);
       timer = setTimeout(find, 250);
     };
-    this.words = h("input", { type: "search", placeholder: "Search", "aria-label": "Search", oninput: soon });
-    this.byModel = h("select", { "aria-label": "Filter by model", onchange: find });
+    this.words = h("input", { type: "search", placeholder: "Search", ariaLabel: "Search", oninput: soon });
+    this.byModel = h("select", { ariaLabel: "Filter by model", onchange: find });
     this.starred = h("input", { type: "checkbox", onchange: find });
-    this.day = h("input", { type: "text", placeholder: "From day", "aria-label": "From day", oninput: soon });
-    set(this.day, { title: "Such as 2026-11-22" });
-    const stars = h("label.check", {}, this.starred, "Starred only");
+    this.day = h("input", { type: "text", placeholder: "From day", ariaLabel: "From day", oninput: soon });
+    this.day.title = "Such as 2026-11-22";
+    const stars = h("label.check", this.starred, "Starred only");
     const filters = [this.words, this.byModel, this.day, stars];
     this.filters = h("div.filters", { hidden: true }, ...filters);
-    this.gallery = h("div.gallery", { role: "listbox", "aria-label": "Gallery", tabIndex: -1 });
+    this.gallery = h("div.gallery", { role: "listbox", ariaLabel: "Gallery", tabIndex: -1 });
     this.empty = h("div.empty");
-    this.further = button("Show more", () => this.find(this.next), { className: "c-further", hidden: true });
-    view.append(h("div.bar", {}, tabs, this.filters), this.queue, this.gallery, this.empty, this.further);
+    this.further = button("Show more", () => this.find(this.next), { hidden: true }, ".further");
+    this.choice = button("Select", () => this.choose());
+    this.fetchChosen = button("", () => this.download({ items: [...(this.chosen ?? [])] }));
+    const bar = h("div.bar", tabs, this.filters, h("div.row", this.fetchChosen, this.choice));
+    view.append(bar, this.queue, this.gallery, this.empty, this.further);
   }
 
   listen() {
@@ -725,13 +721,15 @@ class View {
         };
   }
 
-  // --- what a person does
-
-  /** @param {string} name @param {string} text */
-  type(name, text) {
-    this.promptAt = name === "prompt" ? -1 : this.promptAt;
-    this.shared.type(name, text);
+  /** A field of the form. @param {Facts} facts */
+  field(facts) {
+    return new Field(facts, (text) => {
+      if (facts.name === "prompt") this.promptAt = -1;
+      this.shared.type(facts.name, text);
+    });
   }
+
+  // --- what a person does
 
   /** @param {KeyboardEvent} event */
   press(event) {
@@ -789,10 +787,10 @@ class View {
   showKey() {
     const line = "%cometimg_login";
     const copy = button("Copy", () => copyText(line, copy));
-    const code = h("code", {}, line);
+    const code = h("code", line);
     const text =
       "Run this line in a cell. It prompts for the key without showing it; the header follows by itself.";
-    this.key.replaceChildren(h("p", {}, text), h("div.row", {}, code, copy));
+    this.key.replaceChildren(h("p", text), h("div.row", code, copy));
     this.key.hidden = !this.key.hidden;
     copy.focus();
   }
@@ -813,15 +811,9 @@ class View {
   /** @param {number} [offset] */
   async find(offset = 0) {
     const { words, byModel, starred, day } = this;
-    const facts = {
-      words: words.value,
-      model: byModel.value,
-      starred: starred.checked,
-      day: day.value,
-      offset,
-    };
+    const from = { words: words.value, model: byModel.value, day: day.value };
     this.seenArchive = this.shared.state.archive;
-    const { ok, reply } = await this.shared.ask("find", facts);
+    const { ok, reply } = await this.shared.ask("find", { ...from, starred: starred.checked, offset });
     if (!ok || this.signal.aborted) return;
     this.found = offset ? [...this.found, ...reply.items] : reply.items;
     [this.more, this.next] = [reply.more, reply.next];
@@ -830,15 +822,21 @@ class View {
 
   // --- what is shown
 
+  /** @returns {Facts[]} */
   items() {
     return this.tab === "archive" ? this.found : (this.shared.state.items ?? []);
+  }
+
+  /** @param {string} id */
+  item(id) {
+    return this.items().find((one) => one.id === id) ?? {};
   }
 
   update() {
     const { shared } = this;
     const { state } = shared;
     if (state.v !== VERSION) {
-      this.setBand("Run this cell again: the panel was made by another version.");
+      tell(this.band, "Run this cell again: the panel was made by another version.");
       this.form.disabled = true;
       return;
     }
@@ -847,27 +845,17 @@ class View {
     const waiting = shared.awaits("generate", "confirm")
       ? " A click that waits longer than 5 s sends nothing."
       : "";
-    this.setBand(lost || (busy ? `Waiting for the running cell.${waiting}` : ""));
+    tell(this.band, lost || (busy ? `Waiting for the running cell.${waiting}` : ""));
     set(this.band, { className: lost ? "c-band c-lost" : "c-band" });
     set(this.form, { disabled: Boolean(lost) });
     this.root.classList.toggle("c-gone", Boolean(lost));
     this.updateHead(state);
     this.updateForm(state);
     this.updateBuy(state, Boolean(lost));
-    patch(
-      this.queue,
-      this.rows.queue,
-      state.queue.map((/** @type {Facts} */ run) => [run.id, run]),
-      (run) => this.queueRow(run),
-    );
+    patch(this.queue, this.rows.queue, byId(state.queue), (run) => this.queueRow(run));
     this.updateGallery();
     this.tick();
     if (this.tab === "archive" && this.seenArchive !== state.archive) this.find();
-  }
-
-  /** @param {string} text */
-  setBand(text) {
-    set(this.band, { textContent: text, hidden: !text });
   }
 
   /** @param {Facts} state */
@@ -884,52 +872,41 @@ class View {
 
   /** @param {Facts} state */
   updateForm({ form, inputs }) {
-    const { values } = this.shared;
-    const problem = (/** @type {string} */ name) => form.problems[name] ?? "";
-    this.prompt.update({ kind: "long" }, values.prompt ?? "", problem("prompt"));
-    const { comparing } = this.shared;
-    set(this.compareSwitch, { "aria-pressed": comparing });
+    const { values, comparing } = this.shared;
+    const { problems, models } = form;
+    this.prompt.update({ kind: "long" }, values.prompt, problems.prompt);
+    set(this.compareSwitch, { ariaPressed: comparing });
     hide(this.compareHint, !comparing);
     this.root.classList.toggle("c-comparing", comparing);
-    this.model.update(
-      { kind: "model", options: form.models },
-      values.model ?? "",
-      problem("model"),
-      comparing,
-    );
-    const shown = new Set(form.fields.map((/** @type {Facts} */ field) => field.name));
-    for (const [name, field] of this.fields) {
-      if (!shown.has(name)) {
-        field.el.remove();
-        this.fields.delete(name);
-      }
+    this.model.update({ kind: "model", options: models }, values.model, problems.model, comparing);
+    for (const more of [false, true]) {
+      const fields = form.fields.filter((/** @type {Facts} */ one) => Boolean(one.more) === more);
+      const [grid, rows] = more ? [this.moreGrid, this.rows.more] : [this.grid, this.rows.fields];
+      patch(
+        grid,
+        rows,
+        fields.map((/** @type {Facts} */ one) => [`${one.name}/${one.kind}`, one]),
+        (one) => this.optionRow(one),
+      );
+      if (more && fields.some((/** @type {Facts} */ one) => problems[one.name])) this.moreBox.open = true;
     }
-    const places = [0, 0];
-    for (const facts of form.fields) {
-      let field = this.fields.get(facts.name);
-      if (!field || field.kind !== facts.kind) {
-        field?.el.remove();
-        field = new Field(facts, (text) => this.type(facts.name, text));
-        this.fields.set(facts.name, field);
-      }
-      field.update(facts, values[facts.name] ?? "", problem(facts.name), comparing && facts.several);
-      const grid = facts.more ? this.moreGrid : this.grid;
-      const place = grid.children[places[facts.more ? 1 : 0]++];
-      if (place !== field.el) grid.insertBefore(field.el, place ?? null);
-      if (facts.more && problem(facts.name)) this.moreBox.open = true;
-    }
-    const note = [form.note, problem("form")].filter(Boolean).join(" ");
-    set(this.note, { textContent: note, hidden: !note });
-    set(this.inputsSaid, { textContent: problem("inputs"), hidden: !problem("inputs") });
+    tell(this.note, [form.note, problems.form].filter(Boolean).join(" "));
+    tell(this.inputsSaid, problems.inputs ?? "");
     hide(this.add, !form.takes && !inputs.length);
-    patch(
-      this.inputs,
-      this.rows.inputs,
-      inputs.map((/** @type {Facts} */ one) => [one.id, one]),
-      (one) => this.inputRow(one),
-    );
+    patch(this.inputs, this.rows.inputs, byId(inputs), (one) => this.inputRow(one));
     if (this.code.open && this.codeRev !== form.rev) this.fetchCode();
     this.codeRev = form.rev;
+  }
+
+  /** @param {Facts} one */
+  optionRow(one) {
+    const { shared } = this;
+    const field = this.field(one);
+    const update = (/** @type {Facts} */ facts) => {
+      const { name, several } = facts;
+      field.update(facts, shared.values[name], shared.state.form.problems[name], shared.comparing && several);
+    };
+    return { el: field.el, update };
   }
 
   /** @param {Facts} state @param {boolean} lost */
@@ -946,11 +923,17 @@ class View {
     const appears = Boolean(ask) && this.ask.hidden;
     put(this.asked, ask?.text ?? "");
     hide(this.ask, !ask);
-    if (appears && this.root.contains(/** @type {Document} */ (this.root.getRootNode()).activeElement))
-      this.ask.focus();
+    if (appears && this.root.contains(this.focused())) this.ask.focus();
     if ((error?.id ?? "") !== (this.errorId ?? "")) this.showError(error);
     const line = queue.length ? [said, `${queue[0].line}.`].filter(Boolean).join(" ") : said;
     put(this.said, line);
+  }
+
+  /** The element with the focus. */
+  focused() {
+    return /** @type {HTMLElement | null} */ (
+      /** @type {Document} */ (this.root.getRootNode()).activeElement
+    );
   }
 
   /** @param {Facts | null} error */
@@ -958,7 +941,7 @@ class View {
     this.errorId = error?.id ?? "";
     this.error.hidden = !error;
     if (!error) return this.error.replaceChildren();
-    const lines = error.lines.map((/** @type {string} */ line) => h("p", {}, line));
+    const lines = error.lines.map((/** @type {string} */ line) => h("p", line));
     const title = h("strong", { textContent: error.title, title: error.name });
     const dismiss = button("Dismiss", () => this.shared.ask("dismiss"));
     return this.error.replaceChildren(title, ...lines, dismiss);
@@ -968,25 +951,21 @@ class View {
   inputRow(one) {
     const { shared } = this;
     const picture = h("img", { alt: "" });
-    const name = h("span.input-name", {});
+    const name = h("span.input-name");
     const mask = button("Draw mask", () => this.drawMask(one.id));
     const recipe = button("Use its settings", () => shared.ask("recipe", { input: one.id }));
-    const remove = button("×", () => shared.ask("detach", { input: one.id }), { className: "c-icon" });
-    set(remove, { "aria-label": `Remove ${one.name}`, title: "Remove" });
+    const named = { ariaLabel: `Remove ${one.name}`, title: "Remove" };
+    const remove = button("×", () => shared.ask("detach", { input: one.id }), named, ".icon");
     shared.ask("input", { input: one.id }).then(({ buffers }) => {
       if (buffers[0]) picture.src = addressOf(buffers[0]);
     });
-    const words = h("div", {}, name, h("div.row", {}, mask, recipe));
-    const el = h("li", {}, picture, words, remove);
+    const words = h("div", name, h("div.row", mask, recipe));
+    const el = h("li", picture, words, remove);
     const update = (/** @type {Facts} */ facts) => {
-      const first = shared.state.inputs[0]?.id === facts.id;
-      set(name, {
-        textContent: `${facts.name} · ${facts.width} × ${facts.height}${facts.mask ? " · masked" : ""}`,
-      });
-      set(mask, {
-        hidden: !first || !shared.state.form.masks,
-        textContent: facts.mask ? "Change mask" : "Draw mask",
-      });
+      const { inputs, form } = shared.state;
+      put(name, dots(facts.name, `${facts.width} × ${facts.height}`, facts.mask && "masked"));
+      put(mask, facts.mask ? "Change mask" : "Draw mask");
+      hide(mask, inputs[0]?.id !== facts.id || !form.masks);
       hide(recipe, !facts.recipe);
     };
     return { el, update };
@@ -996,13 +975,13 @@ class View {
   queueRow(run) {
     const title = h("span.caption");
     const line = h("span.facts");
-    const clock = h("span.facts", { "aria-hidden": "true" });
-    const bar = h("progress", { max: 1, "aria-hidden": "true" });
+    const clock = h("span.facts", { ariaHidden: "true" });
+    const bar = h("progress", { max: 1, ariaHidden: "true" });
     const stop = button("Stop", () => this.shared.ask("stop", { run: run.id }));
     const tiles = h("div.tiles");
     const parts = new Map();
-    const words = h("div.words", {}, title, h("span", {}, line, clock));
-    const el = h("li.run", {}, tiles, h("div.row", {}, words, stop), bar);
+    const words = h("div.words", title, h("span", line, clock));
+    const el = h("li.run", tiles, h("div.row", words, stop), bar);
     const update = (/** @type {Facts} */ facts) => {
       const stopping = facts.phase === "stopping";
       put(title, facts.prompt);
@@ -1011,7 +990,7 @@ class View {
         textContent: stopping ? "Cancel" : "Stop",
         title: stopping ? "It may be billed all the same" : "",
       });
-      tiles.style.setProperty("--ratio", String(ratioOf(facts.size)));
+      shape(tiles, ratioOf(facts.size));
       tiles.dataset.count = facts.parts.length;
       const all = facts.parts.map((/** @type {Facts} */ part, /** @type {number} */ at) => ({
         key: `${facts.id}/${at}`,
@@ -1048,7 +1027,7 @@ class View {
   partTile() {
     const picture = h("img", { alt: "" });
     const words = h("span");
-    const el = h("div.tile.part", {}, picture, words);
+    const el = h("div.tile.part", picture, words);
     const update = (/** @type {Facts} */ { part, at, facts }) => {
       const key = `${facts.id}/${at}`;
       const [address, number] = [this.shared.pictures.get(key) ?? "", this.shared.numbers.get(key) ?? 0];
@@ -1080,21 +1059,14 @@ class View {
     const { state } = this.shared;
     const items = this.items();
     for (const { name, el } of this.tabs)
-      set(el, { "aria-selected": name === this.tab, tabIndex: name === this.tab ? 0 : -1 });
+      set(el, { ariaSelected: name === this.tab, tabIndex: name === this.tab ? 0 : -1 });
     const archive = this.tab === "archive";
     hide(this.filters, !archive);
-    if (archive && this.byModel.options.length !== state.form.models.length + 1) {
-      const models = [
-        ["", "All models"],
-        ...state.form.models.map((/** @type {string[]} */ [id]) => [id, id]),
-      ];
-      this.byModel.replaceChildren(
-        ...models.map(([value, textContent]) => h("option", { value, textContent })),
-      );
-    }
+    const { models } = state.form;
+    if (archive && this.byModel.options.length !== models.length + 1)
+      offer(this.byModel, [["", "All models"], ...models.map((/** @type {string[]} */ [id]) => [id, id])]);
     this.shared.want(items);
-    if (!items.some((/** @type {Facts} */ item) => item.id === this.selected))
-      this.selected = items[0]?.id ?? "";
+    if (!items.some((item) => item.id === this.selected)) this.selected = items[0]?.id ?? "";
     const runs = inRuns(items).map(
       (run) => /** @type {[string, any]} */ ([`${this.tab}/${run[0].run}/${run[0].id}`, run]),
     );
@@ -1104,9 +1076,13 @@ class View {
     const empty = !items.length && (archive || !state.queue.length);
     hide(this.empty, !empty);
     if (empty && this.empty.textContent !== nothing + hint) {
-      this.empty.replaceChildren(h("strong", {}, nothing), h("span", {}, hint));
+      this.empty.replaceChildren(h("strong", nothing), h("span", hint));
     }
     hide(this.further, !archive || !this.more);
+    const count = this.chosen?.size;
+    set(this.choice, { ariaPressed: Boolean(this.chosen), hidden: !items.length && !this.chosen });
+    set(this.gallery, { ariaMultiSelectable: Boolean(this.chosen) });
+    tell(this.fetchChosen, count ? `Download ${count}` : "");
   }
 
   runRow() {
@@ -1116,20 +1092,18 @@ class View {
     /** @type {Facts[]} */
     let shown = [];
     const grid = button("View grid", () => this.viewGrid(shown[0]));
-    const save = button("Download all", () =>
-      this.download({ items: shown.map(({ id }) => id) }, (text) => put(this.said, text)),
-    );
-    const words = h("div.words", { "aria-hidden": "true" }, title, line);
-    const el = h("div.run", { role: "group" }, tiles, h("div.row", {}, words, grid, save));
+    const save = button("Download all", () => this.download({ items: shown.map(({ id }) => id) }));
+    const words = h("div.words", { ariaHidden: "true" }, title, line);
+    const el = h("div.run", { role: "group" }, tiles, h("div.row", words, grid, save));
     const kept = new Map();
     const update = (/** @type {Facts[]} */ run) => {
-      set(el, { "aria-label": run[0].prompt });
+      set(el, { ariaLabel: run[0].prompt });
       set(title, { textContent: run[0].prompt, title: run[0].prompt });
       shown = run;
       put(line, dots(run[0].group ?? run[0].facts, run[0].notice));
       hide(grid, !run[0].group);
       hide(save, run.length < 2);
-      tiles.style.setProperty("--ratio", String(run[0].width / run[0].height));
+      shape(tiles, run[0].width / run[0].height);
       tiles.dataset.count = String(run.length);
       const all = run.map((item, at) => ({
         key: item.id,
@@ -1145,13 +1119,10 @@ class View {
   tile(id) {
     const picture = h("img", { alt: "", draggable: false });
     const option = h("div.option", { role: "option", draggable: true }, picture);
-    const star = h("span.star", { textContent: "★", "aria-hidden": "true" });
-    const use = button("Use as source", () => this.shared.ask("use", { item: id }), {
-      tabIndex: -1,
-      "aria-hidden": "true",
-    });
-    use.className = "c-use";
-    const chip = h("span.chip", { "aria-hidden": "true" });
+    const star = h("span.star", { textContent: "★", ariaHidden: "true" });
+    const unheard = { tabIndex: -1, ariaHidden: "true" };
+    const use = button("Use as source", () => this.shared.ask("use", { item: id }), unheard, ".use");
+    const chip = h("span.chip", { ariaHidden: "true" });
     option.onclick = () => this.pick(id);
     option.onfocus = () => this.select(id);
     option.ondragstart = (event) => event.dataTransfer?.setData("text/x-comet-item", id);
@@ -1163,9 +1134,10 @@ class View {
       const label = labelOf(item);
       const count = of > 1 ? `${at + 1} of ${of}` : "";
       const more = [label, count].filter(Boolean).join(", ");
-      set(option, { "aria-label": more ? `${item.prompt} (${more})` : item.prompt });
+      set(option, { ariaLabel: more ? `${item.prompt} (${more})` : item.prompt });
       put(chip, dots(!item.place?.[0] && label, item.price));
-      set(option, { "aria-selected": id === this.selected, tabIndex: id === this.selected ? 0 : -1 });
+      const current = id === this.selected;
+      set(option, { ariaSelected: this.chosen?.has(id) ?? current, tabIndex: current ? 0 : -1 });
       hide(star, !item.starred);
     };
     return { el, update };
@@ -1182,13 +1154,26 @@ class View {
 
   /** Open a picture, or compare it with the one that waits for it. @param {string} id */
   pick(id) {
-    const item = this.items().find((/** @type {Facts} */ one) => one.id === id);
+    const item = this.item(id);
     this.select(id);
+    if (this.chosen) {
+      if (!this.chosen.has(id) && this.chosen.size >= MOST_CHOSEN)
+        put(this.said, `One file takes up to ${MOST_CHOSEN} pictures.`);
+      else if (!this.chosen.delete(id)) this.chosen.add(id);
+      return this.updateGallery();
+    }
     const other = this.comparing?.[0];
     this.comparing = null;
     this.root.classList.remove("c-picking");
-    if (other && other.id !== id) this.compare(other, item);
-    else this.lightbox(id);
+    if (other && other.id !== id) return this.compare(other, item);
+    return this.lightbox(id);
+  }
+
+  /** Begin to choose pictures that are downloaded together, or end it. */
+  choose() {
+    this.chosen = this.chosen ? null : new Set();
+    this.root.classList.toggle("c-picking", Boolean(this.chosen));
+    this.updateGallery();
   }
 
   /** @param {KeyboardEvent} event */
@@ -1219,11 +1204,9 @@ class View {
    * @param {() => void} [closed]
    */
   dialog(label, parts, closed) {
-    const close = button("×", () => dialog.close(), { className: "c-icon c-close", "aria-label": "Close" });
-    const dialog = h("dialog.dialog", { "aria-label": label }, ...parts, close);
-    const before = /** @type {HTMLElement | null} */ (
-      /** @type {Document} */ (this.root.getRootNode()).activeElement
-    );
+    const close = button("×", () => dialog.close(), { ariaLabel: "Close" }, ".icon.close");
+    const dialog = h("dialog.dialog", { ariaLabel: label }, ...parts, close);
+    const before = this.focused();
     dialog.onclose = () => {
       dialog.remove();
       closed?.();
@@ -1240,21 +1223,20 @@ class View {
     const { shared } = this;
     let [now, zoomed, address] = [id, false, ""];
     const picture = h("img", { alt: "" });
-    const stage = h("div.stage", {}, picture);
+    const stage = h("div.stage", picture);
     const caption = h("p.caption");
     const line = h("p.facts", { role: "status" });
     const rows = h("dl.rows");
-    const path = h("input", { type: "text", placeholder: "boat.png, or a folder/", "aria-label": "Save as" });
-    const item = () => this.items().find((/** @type {Facts} */ one) => one.id === now) ?? {};
+    const path = h("input", { type: "text", placeholder: "boat.png, or a folder/", ariaLabel: "Save as" });
     const say = (/** @type {string} */ text) => put(line, text);
     const zoom = (/** @type {boolean} */ on) => {
       zoomed = on;
       set(stage, { className: on ? "c-stage c-zoomed" : "c-stage" });
-      set(tools.Zoom, { "aria-pressed": on });
+      set(tools.Zoom, { ariaPressed: on });
     };
     const step = (/** @type {number} */ by) => {
       const items = this.items();
-      const at = items.findIndex((/** @type {Facts} */ one) => one.id === now) + by;
+      const at = items.findIndex((one) => one.id === now) + by;
       if (items[at]) load(items[at].id);
     };
     /** Do it and say what came of it. @param {string} kind @param {Facts} [more] @param {boolean} [leave] */
@@ -1269,9 +1251,9 @@ class View {
       now = next;
       this.select(next);
       zoom(false);
-      const facts = item();
+      const facts = this.item(next);
       set(picture, { src: shared.pictures.get(next) ?? "", alt: facts.prompt });
-      picture.style.setProperty("--ratio", String(facts.width / facts.height));
+      shape(picture, facts.width / facts.height);
       picture.style.setProperty("--wide", `${facts.width}px`);
       put(caption, facts.prompt);
       say(dots(labelOf(facts), facts.facts, facts.notice));
@@ -1282,12 +1264,12 @@ class View {
       const { ok, error, reply, buffers } = await shared.ask("full", { item: next });
       if (now !== next || !dialog.open) return;
       if (!ok) return say(error);
-      if (address) URL.revokeObjectURL(address);
+      forget(address);
       address = addressOf(buffers[0], reply.mime);
       set(picture, { src: address });
       const pairs = reply.rows.flatMap((/** @type {string[]} */ [name, text]) => [
-        h("dt", {}, name),
-        h("dd", {}, text),
+        h("dt", name),
+        h("dd", text),
       ]);
       rows.replaceChildren(...pairs);
     };
@@ -1295,7 +1277,7 @@ class View {
     const acts = {
       Zoom: () => zoom(!zoomed),
       Star: () => this.star(now, tools.Star, say),
-      Compare: () => this.beginCompare(item(), dialog),
+      Compare: () => this.beginCompare(this.item(now), dialog),
       "Edit this": () => act("use", { edit: true }, true),
       "Use as source": () => act("use", {}, true),
       "Reuse settings": () => act("reuse", {}, true),
@@ -1304,21 +1286,14 @@ class View {
       Hide: () => act("hide", {}, true),
     };
     const tools = Object.fromEntries(Object.entries(acts).map(([name, run]) => [name, button(name, run)]));
-    set(tools.Star, { "aria-label": "Star" });
+    tools.Star.ariaLabel = "Star";
     const save = button("Save", () => act("save", { path: path.value }));
-    const back = button("‹", () => step(-1), {
-      className: "c-icon c-back",
-      "aria-label": "Previous picture",
-    });
-    const forth = button("›", () => step(1), { className: "c-icon c-forth", "aria-label": "Next picture" });
-    const bar = h("div.tools", {}, ...Object.values(tools), path, save);
-    const about = h("details", {}, h("summary", {}, "Details"), rows);
-    const foot = h("div.foot", {}, caption, line, bar, about);
-    const dialog = this.dialog(
-      "Picture",
-      [stage, back, forth, foot],
-      () => address && URL.revokeObjectURL(address),
-    );
+    const back = button("‹", () => step(-1), { ariaLabel: "Previous picture" }, ".icon.back");
+    const forth = button("›", () => step(1), { ariaLabel: "Next picture" }, ".icon.forth");
+    const bar = h("div.tools", ...Object.values(tools), path, save);
+    const about = h("details", h("summary", "Details"), rows);
+    const foot = h("div.foot", caption, line, bar, about);
+    const dialog = this.dialog("Picture", [stage, back, forth, foot], () => forget(address));
     stage.onclick = () => zoom(!zoomed);
     dialog.addEventListener("keydown", (event) => {
       if (event.composedPath()[0] === path || isCombined(event)) return;
@@ -1333,7 +1308,7 @@ class View {
 
   /** @param {string} item @param {HTMLElement} where @param {(text: string) => void} say */
   async star(item, where, say) {
-    const on = where.getAttribute("aria-pressed") !== "true";
+    const on = where.ariaPressed !== "true";
     const { ok, error } = await this.shared.ask("star", { item, on });
     if (!ok) return say(error);
     for (const one of [...this.found, ...this.shared.state.items]) if (one.id === item) one.starred = on;
@@ -1341,13 +1316,13 @@ class View {
     return this.updateGallery();
   }
 
-  /** Several pictures come as one zip. @param {Facts} which @param {(text: string) => void} say */
-  async download(which, say) {
+  /** Several pictures come as one zip. @param {Facts} which @param {(text: string) => void} [say] */
+  async download(which, say = (text) => put(this.said, text)) {
     const { ok, error, reply, buffers } = await this.shared.ask("download", which);
     if (!ok) return say(error);
     const href = addressOf(buffers[0], reply.mime);
     this.downloadFrom(href, reply.name);
-    setTimeout(() => URL.revokeObjectURL(href), 60000);
+    setTimeout(() => forget(href), 60000);
     return say(`Downloaded ${reply.name}, with its recipe.`);
   }
 
@@ -1365,13 +1340,11 @@ class View {
     if (!ok || this.signal.aborted) return;
     const address = addressOf(buffers[0], reply.mime);
     const picture = h("img", { src: address, alt: `${item.prompt}: ${item.group}` });
-    const stage = h("div.stage.sheet", {}, picture);
+    const stage = h("div.stage.sheet", picture);
     const download = button("Download", () => this.downloadFrom(address, reply.name));
-    const caption = h("p.caption", {}, item.prompt);
-    const line = h("p.facts", {}, item.group);
-    const bar = h("div.tools", {}, download);
-    const foot = h("div.foot", {}, caption, line, bar);
-    this.dialog("Grid", [stage, foot], () => URL.revokeObjectURL(address));
+    const words = [h("p.caption", item.prompt), h("p.facts", item.group)];
+    const foot = h("div.foot", ...words, h("div.tools", download));
+    this.dialog("Grid", [stage, foot], () => forget(address));
     download.focus();
   }
 
@@ -1397,11 +1370,9 @@ class View {
     const addresses = [addressOf(before), addressOf(second.buffers[0])];
     const { width, height } = other;
     const slider = compareSlider({ before: addresses[0], after: addresses[1], width, height });
-    slider.style.setProperty("--ratio", String(width / height));
-    const closed = () => {
-      for (const address of addresses) URL.revokeObjectURL(address);
-    };
-    this.dialog("Compare", [slider], closed);
+    this.dialog("Compare", [slider], () => {
+      for (const address of addresses) forget(address);
+    });
   }
 
   /** @param {string} input */
@@ -1412,18 +1383,17 @@ class View {
     const { width, height, strokes } = reply;
     const end = new AbortController();
     const brush = maskBrush({ image, width, height, strokes, signal: end.signal });
-    brush.el.style.setProperty("--ratio", String(width / height));
-    const use = button("Use mask", () => {
+    const finish = () => {
       this.shared.ask("mask", { input, strokes: brush.strokes() });
       dialog.close();
-    });
-    use.className = "c-generate";
+    };
+    const use = button("Use mask", finish, {}, ".generate");
     const cancel = button("Cancel", () => dialog.close());
-    const hint = h("p.facts", {}, "What you mark may change; the rest stays.");
-    const foot = h("div.row", {}, hint, cancel, use);
+    const hint = h("p.facts", "What you mark may change; the rest stays.");
+    const foot = h("div.row", hint, cancel, use);
     const dialog = this.dialog("Draw mask", [brush.el, foot], () => {
       end.abort();
-      URL.revokeObjectURL(image);
+      forget(image);
     });
     brush.focus();
   }
@@ -1444,8 +1414,8 @@ async function copyText(text, said) {
   setTimeout(() => set(said, { textContent: "Copy" }), 1500);
 }
 
-/** @param {Model} model */
-function sharedOf(model) {
+/** What the views of a model share. @param {Model} model */
+export function sharedOf(model) {
   // A view's model is another object in some front ends; both lead to the same one by its state.
   const found = known.get(model) ?? new Shared(model);
   known.set(model, found);
