@@ -1,8 +1,9 @@
-"""One JupyterLab and one Chromium for all tests of a session; a page and a notebook for each."""
+"""One JupyterLab, one Chromium and one notebook for all tests of a session that need no kernel of their own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -65,7 +66,8 @@ def voila(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport=SCREEN, accept_downloads=True)
+    # What moves is painted again with each frame, for as long as a request waits.
+    context = browser.new_context(viewport=SCREEN, accept_downloads=True, reduced_motion="reduce")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     yield context
     context.close()
@@ -76,25 +78,57 @@ def page(lab: Server, context: BrowserContext) -> Page:
     """The one page of JupyterLab, in which the tests open their notebooks: a page of its own takes five seconds."""
     page = context.new_page()
     page.goto(f"{lab.url}/lab?reset", timeout=120_000)
-    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget", timeout=120_000)
+    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget", timeout=120_000, polling=50)
     page.evaluate("() => jupyterapp.shell.collapseLeft()")
     return page
 
 
+@dataclass
+class Shared:
+    """The notebook whose kernel serves one test after the other; None before the first, and after one that failed."""
+
+    notebook: Notebook | None = None
+    failures: int = 0
+
+
+@pytest.fixture(scope="session")
+def shared() -> Shared:
+    return Shared()
+
+
 @pytest.fixture
 def open_notebook(
-    lab: Server, page: Page, context: BrowserContext, request: pytest.FixtureRequest
+    lab: Server, page: Page, context: BrowserContext, shared: Shared, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Notebook]]:
-    """Open a notebook with these cells, in JupyterLab or with place="notebooks" in Notebook 7."""
+    """Show these cells in a notebook.
+
+    It is the one of the tests before, with a kernel that they have used, unless the test asks for one of its own:
+    with alone=True, with the name of a kernel, or with place="notebooks" in Notebook 7.
+    """
     from tests.browser.lab import Notebook
 
     opened: list[Notebook] = []
+    if shared.notebook is not None and shared.failures != request.session.testsfailed:
+        shared.notebook.activate()
+        shared.notebook.close()
+        shared.notebook = None
+    shared.failures = request.session.testsfailed
 
-    def open_notebook(*cells: str, kernel: str = "python3", place: str = "") -> Notebook:
+    def open_notebook(*cells: str, kernel: str = "python3", place: str = "", alone: bool = False) -> Notebook:
+        alone = alone or bool(place) or kernel != "python3"
+        if not alone and shared.notebook is not None:
+            shared.notebook.become(cells)
+            return shared.notebook
+        if not place and shared.notebook is not None:
+            shared.notebook.become(())  # else the page has its panel, too, behind this one
         name = f"{request.node.originalname}-{len(opened)}{place}.ipynb"
         lab.write(name, cells, kernel=kernel)
-        opened.append(Notebook(context.new_page() if place else page, lab, name, place=place))
-        return opened[-1]
+        notebook = Notebook(context.new_page() if place else page, lab, name, place=place)
+        if alone:
+            opened.append(notebook)
+        else:
+            shared.notebook = notebook
+        return notebook
 
     yield open_notebook
     for notebook in opened:
@@ -102,17 +136,20 @@ def open_notebook(
         if notebook.page is not page:
             notebook.page.close()
     page.set_viewport_size(SCREEN)
-    page.emulate_media(forced_colors="none", reduced_motion="no-preference")
+    page.emulate_media(forced_colors="none", reduced_motion="reduce")
 
 
 def settings(sandbox: Sandbox | None, folder: str) -> str:
-    """The first cell: an archive of the test's own, and where the kernel's requests go."""
+    """The first cell: an archive of the test's own, where the kernel's requests go, and nothing of an earlier test."""
     where = f"COMETAPI_KEY={KEY!r}, COMETAPI_BASE_URL={sandbox.base_url!r}" if sandbox else ""
     return (
         f"import os; os.makedirs({folder!r}, exist_ok=True); os.chdir({folder!r})\n"
         "for name in [name for name in os.environ if name.startswith('COMET')]: del os.environ[name]\n"
         f"os.environ.update({where})\n"
-        "%load_ext comet_magic"
+        "%load_ext comet_magic\n"
+        "from comet_magic.notebook.session import session\n"
+        "if 'panel' in globals(): panel.close(stop=True)\n"
+        "session.close(); session.confirmed_click = False"
     )
 
 
@@ -120,7 +157,7 @@ def settings(sandbox: Sandbox | None, folder: str) -> str:
 def open_panel(open_notebook: Callable[..., Notebook], tmp_path: Path) -> Callable[..., Notebook]:
     """Show a new panel, before a sandbox or, with None, without a key."""
 
-    def open_panel(sandbox: Sandbox | None, **options: str) -> Notebook:
+    def open_panel(sandbox: Sandbox | None, **options: Any) -> Notebook:
         notebook = open_notebook(
             settings(sandbox, str(tmp_path)), "panel = %cometimg_panel\npanel", **options
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -66,6 +67,11 @@ class Server:
         (settings / "overrides.json").write_text(json.dumps(OVERRIDES))
         # Else each page that is opened starts node, which asks whether extensions must be built.
         (settings / "page_config.json").write_text('{"buildCheck": false, "buildAvailable": false}')
+        # What is imported with each start and serves neither cells nor widgets.
+        unused = {"jupyter_lsp": False, "jupyter_server_terminals": False}
+        (folder / "config").mkdir()
+        server_config = {"ServerApp": {"jpserver_extensions": unused}}
+        (folder / "config" / "jupyter_server_config.json").write_text(json.dumps(server_config))
         self.kernels = _install_kernels(folder / "data" / "kernels")
         self.port = _free_port()
         self._log = (folder / "server.log").open("w")
@@ -149,9 +155,12 @@ def _install_kernels(folder: Path) -> list[str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that the system gives to others until the server listens."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -185,6 +194,11 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def wait_for(page: Page, condition: str, *, arg: object = None) -> None:
+    """Wait until a condition of a page holds, and look at most twenty times a second: by default each frame would."""
+    page.wait_for_function(condition, arg=arg, timeout=2 * TIMEOUT, polling=50)
+
+
 class Notebook:
     """A notebook that is open in JupyterLab or Notebook 7, with a kernel that is ready.
 
@@ -194,14 +208,18 @@ class Notebook:
     """
 
     def __init__(self, page: Page, server: Server, name: str, *, place: str = "lab/tree") -> None:
-        self.page = page
+        self.page, self.name = page, name
         page.set_default_timeout(TIMEOUT)
         if place:
             page.goto(f"{server.url}/{place}/{name}?reset", timeout=2 * TIMEOUT)
         else:
-            page.evaluate("path => { jupyterapp.commands.execute('docmanager:open', {path}) }", name)
-            page.wait_for_function("path => jupyterapp.shell.currentWidget?.context?.path === path", arg=name)
+            self.activate()
         self.ready()
+
+    def activate(self) -> None:
+        """Open it in JupyterLab, or come back to it."""
+        self.page.evaluate("path => { jupyterapp.commands.execute('docmanager:open', {path}) }", self.name)
+        wait_for(self.page, "path => jupyterapp.shell.currentWidget?.context?.path === path", arg=self.name)
 
     def close(self) -> None:
         """End the kernel, and close the notebook without saving it."""
@@ -239,13 +257,26 @@ class Notebook:
 
     def ready(self) -> None:
         """Wait until there is a kernel and it has nothing to do."""
-        self.page.wait_for_function(READY, timeout=2 * TIMEOUT)
+        wait_for(self.page, READY)
 
     def theme(self, *, dark: bool) -> None:
         """Change the colours, and wait until they have changed."""
         name = "JupyterLab Dark" if dark else "JupyterLab Light"
         self.page.evaluate("theme => { jupyterapp.commands.execute('apputils:change-theme', {theme}) }", name)
         self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for(state="attached")
+
+    def become(self, cells: Sequence[str]) -> None:
+        """Have these cells instead of the others; the kernel stays."""
+        self.activate()
+        self.page.evaluate(
+            """sources => {
+                const model = jupyterapp.shell.currentWidget.content.model.sharedModel;
+                const count = model.cells.length;
+                model.insertCells(count, sources.map(source => ({cell_type: 'code', source})));
+                model.deleteCellRange(0, count);
+            }""",
+            list(cells),
+        )
 
     def run_all(self) -> None:
         """Run every cell; returns when the last one has its number."""
@@ -280,15 +311,15 @@ class Notebook:
             )
         )
 
-    def finished(self, index: int, timeout: float = 2 * TIMEOUT) -> None:
+    def finished(self, index: int) -> None:
         """Wait until a cell has run."""
-        self.page.wait_for_function(
+        wait_for(
+            self.page,
             """index => {
                 const cell = jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel;
                 return cell.execution_count !== null && cell.executionState !== 'running';
             }""",
             arg=index,
-            timeout=timeout,
         )
 
     def running(self, index: int) -> bool:
@@ -323,7 +354,8 @@ class Notebook:
 
     def wait_for_sheet(self, alternative: str) -> None:
         """Wait until the panel's cell keeps a picture with this alternative text."""
-        self.page.wait_for_function(
+        wait_for(
+            self.page,
             """alternative => jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.toJSON()
                 .some(output => output.metadata?.['image/jpeg']?.alt === alternative)""",
             arg=alternative,

@@ -34,7 +34,7 @@ BAND = "The kernel is gone: run this cell again"
 
 
 def test_a_kernel_that_ends_is_told_in_one_band(open_panel: Open, sandbox: Sandbox) -> None:
-    notebook = open_panel(sandbox)
+    notebook = open_panel(sandbox, alone=True)
     panel = notebook.panel.ask_for("a boat")
     panel.generate(asked=True)
     expect(panel.pictures).to_have_count(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,7 @@ def test_it_fits_a_narrow_window_and_respects_high_contrast_and_reduced_motion(o
         panel, page = notebook.panel.ask_for("a boat", model="gpt-image-2", size="1:1"), notebook.page
         panel.generate(asked=True)
         expect(panel.requests).to_have_count(1)
+        page.emulate_media(reduced_motion="no-preference")
         moves = "root => root.getAnimations({subtree: true}).length"
         page.wait_for_function(f"root => ({moves})(root) > 0", arg=panel.root.element_handle())
         page.emulate_media(reduced_motion="reduce")
@@ -145,7 +147,7 @@ def test_input_that_cannot_be_read_stays_and_buys_nothing(notebook: Notebook, sa
 
 
 def test_a_key_that_came_meanwhile_is_asked_about_before_it_pays(open_panel: Open, sandbox: Sandbox) -> None:
-    notebook = open_panel(None)
+    notebook = open_panel(None, alone=True)
     panel = notebook.panel.ask_for("a boat")
     expect(panel.group("Account")).to_contain_text("Sandbox")
     expect(panel.price).to_contain_text("play money")
@@ -293,7 +295,9 @@ def test_a_double_click_is_one_purchase_and_the_archive_is_searched(
     expect(panel.pictures).to_have_accessible_name("a boat")
 
 
-def test_a_picture_is_edited_where_the_brush_says(notebook: Notebook, sandbox: Sandbox) -> None:
+def test_a_picture_is_edited_where_the_brush_says_and_compared_also_from_the_archive(
+    notebook: Notebook, sandbox: Sandbox
+) -> None:
     panel = notebook.panel
     panel.list("Model").select_option("gpt-image-2")
     panel.list("Size").select_option("1:1")
@@ -320,10 +324,19 @@ def test_a_picture_is_edited_where_the_brush_says(notebook: Notebook, sandbox: S
     panel.generate()
     expect(panel.pictures).to_have_count(2)
     assert bought(sandbox) == ["a boat", "a red boat"]
-    panel.open("a red boat").get_by_role("button", name="Compare").click()
-    slider = panel.dialog("Compare").get_by_role("slider", name="Before and after")
-    slider.press("Home")
-    expect(slider).to_have_value("0")
+    for tab in ("This session", "Archive"):
+        panel.root.get_by_role("tab", name=tab).click()
+        panel.open("a red boat").get_by_role("button", name="Compare").click()
+        dialog = panel.dialog("Compare")
+        for side in ("Before", "After"):
+            expect(dialog.get_by_text(side, exact=True)).to_be_visible()
+            picture = dialog.get_by_role("img", name=side)
+            assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1024
+        slider = dialog.get_by_role("slider", name="Before and after")
+        slider.press("Home")
+        expect(slider).to_have_value("0")
+        notebook.page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
     mask = notebook.execute(
         "from PIL import Image; import numpy as np\n"
         "one, two = (np.asarray(images[0].convert('RGB')).astype(int) for images in panel.images)\n"
@@ -360,7 +373,7 @@ def test_pictures_come_in_by_drop_paste_and_choice(notebook: Notebook) -> None:
     expect(panel.button("Remove paste.png")).to_be_visible()
 
 
-def test_ticked_values_are_priced_together_and_become_a_labelled_grid(
+def test_ticked_values_are_priced_together_and_become_a_labelled_grid_of_which_some_are_downloaded(
     notebook: Notebook, sandbox: Sandbox
 ) -> None:
     panel = notebook.panel.ask_for("a boat")
@@ -376,6 +389,16 @@ def test_ticked_values_are_priced_together_and_become_a_labelled_grid(
     expect(panel.pictures).to_have_count(4)
     expect(panel.pictures.nth(3)).to_have_accessible_name(re.compile("size 256x256, preset pixel, 4 of 4"))
     assert len(bought(sandbox)) == 4
+    panel.button("Select").click()
+    for place in (1, 2, 3, 2):  # the third one is taken back
+        panel.pictures.nth(place).click()
+    with notebook.page.expect_download() as waiting:
+        panel.button("Download 2").click()
+    with zipfile.ZipFile(waiting.value.path()) as file:
+        assert len(file.namelist()) == 2
+    panel.button("Select").click()
+    expect(panel.button("Download 2")).to_have_count(0)
+
     panel.button("View grid").click()
     picture = panel.dialog("Grid").get_by_role("img")
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1600
