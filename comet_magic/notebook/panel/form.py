@@ -23,7 +23,6 @@ from ...catalog import (
     Interval,
     find,
     resolve_size,
-    suggest,
 )
 from ...client import generate
 from ...errors import BudgetExceededError, CometError, ConfigurationError, InvalidRequestError
@@ -34,6 +33,7 @@ from ...images import prepare_inputs
 from ...money import MILLION, dollars, parse_dollars
 from ...preset_files import presets
 from ...request import ImageRequest
+from ...request.checks import check_names
 from ...text import clean, counted, looks_like_key
 from ..account import client_settings, reading_client
 from ..arguments import Flag, read_value
@@ -243,11 +243,7 @@ class Form:
         Raises:
             InvalidRequestError: an option is not a field of the panel.
         """
-        for name in options:
-            if name not in FILLED:
-                meant, known = suggest(name, FILLED), ", ".join(sorted(FILLED))
-                said = f"{clean(name, limit=40)} is not a field of the panel; its fields are {known}"
-                raise InvalidRequestError(said, param=name, hint=f"Did you mean {meant}?" if meant else "")
+        check_names(options, FILLED)
         text = self.values.get("prompt", "") if prompt is None else prompt
         self.values = {name: _typed(options[name]) for name in NAMES if options.get(name) is not None}
         if options.get("stream") and "partial_images" not in self.values:
@@ -360,7 +356,7 @@ class Form:
     def facts(self, order: Order | None, problems: Mapping[str, str]) -> dict[str, Any]:
         """The form for the browser: values, fields, problems."""
         inputs = self.models[0].inputs
-        notes = (clean(said, limit=160) for said in islice(order.notes, MOST_NOTES)) if order else ()
+        notes = (clean(said, limit=200) for said in islice(order.notes, MOST_NOTES)) if order else ()
         return {
             "rev": self.rev,
             "by": self.by,
@@ -484,11 +480,7 @@ def _typed(value: Any) -> str:
 
 
 def _read(name: str, text: str) -> Any:
-    """The value of an option from its text; what else it may be is checked with the request.
-
-    Raises:
-        InvalidRequestError: it cannot be read.
-    """
+    """The value of an option from its text, refused if it cannot be read; the plan checks what it may be."""
     if name == "max_cost":
         return parse_dollars(text) / MILLION
     if name in NUMBERS:

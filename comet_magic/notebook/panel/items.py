@@ -81,11 +81,7 @@ class SourcePicture:
 
 
 def source_of(data: bytes, name: str, archive: Archive, source_id: str) -> SourcePicture:
-    """A picture that somebody gave, with the recipe that the archive or the file knows.
-
-    Raises:
-        InvalidRequestError: it cannot be read.
-    """
+    """A picture that somebody gave, with the recipe that archive or file know; refused if it cannot be read."""
     size = read_picture(data, "image").size
     source = SourcePicture(source_id, clean(name, limit=80), data, *size)
     with suppress(CometError):
@@ -94,11 +90,7 @@ def source_of(data: bytes, name: str, archive: Archive, source_id: str) -> Sourc
 
 
 def sources_of(request: ImageRequest) -> list[SourcePicture]:
-    """The pictures that went into a request of the archive, and its mask.
-
-    Raises:
-        InvalidRequestError: one is gone.
-    """
+    """The pictures that went into a request of the archive, and its mask; refused if one is gone."""
     options = options_of(request)
     paths = options["image"]
     sources = [SourcePicture("", path.name, path, *read_picture(path, "image").size) for path in paths]
@@ -203,13 +195,6 @@ def downloaded(items: Sequence[Item], *, together: bool) -> Reply:
     return {"name": f"{slug(items[0].prompt)}.zip", "mime": "application/zip"}, [out.getvalue()]
 
 
-def line_of(images: Images, share: str) -> str:
-    """Model, size, cost and kind of one picture; `share` is its part of what several cost together."""
-    picture = images.pictures[0]
-    parts = (images.model, f"{picture.width} × {picture.height}", cost_words(images) or share)
-    return clean(" · ".join((*parts, picture.mime.partition("/")[2].upper())), limit=160)
-
-
 def archived(archive: Archive, entry: Entry) -> list[Item]:
     """The pictures of a call of the archive."""
     request, items = entry.request, []
@@ -243,11 +228,13 @@ def made(run: QueuedRequest, cell: GridCell, new_id: Callable[[], str]) -> list[
     each = None if images.cost is None else dollars(round(images.cost * MILLION / len(images)))
     for one in (images[at : at + 1] for at in range(len(images))):
         picture = one.pictures[0]
+        size, kind = f"{picture.width} × {picture.height}", picture.mime.partition("/")[2].upper()
+        cost = cost_words(one) or each or "cost unknown"
         item = Item(
             id=new_id(),
             run=run.id,
             prompt=order.prompt if order.is_grid else one.prompt,
-            line=line_of(one, each or "cost unknown"),
+            line=clean(f"{one.model} · {size} · {cost} · {kind}", limit=160),
             width=picture.width,
             height=picture.height,
             options={**options, **asked},
@@ -266,11 +253,7 @@ def made(run: QueuedRequest, cell: GridCell, new_id: Callable[[], str]) -> list[
 
 
 def small(data: bytes, edge: int, most: int = MOST_PREVIEW) -> bytes:
-    """A JPEG, or a PNG if it is transparent, of about `most` bytes at most.
-
-    Raises:
-        CometError: the picture cannot be opened.
-    """
+    """A JPEG, or a PNG if it is transparent, of about `most` bytes at most; BadImageError if it is none."""
     return fitting(Image.open(io.BytesIO(preview(data, edge)[0])), most, edge=edge)[0]
 
 

@@ -138,11 +138,7 @@ class Panel(anywidget.AnyWidget):
         self._publish()
 
     def open_work(self) -> Work:
-        """The state.
-
-        Raises:
-            ConfigurationError: the panel was closed.
-        """
+        """The state; ConfigurationError after `close`."""
         if self._work is None:
             raise ConfigurationError(
                 "this panel was closed, so nothing was done",
@@ -272,11 +268,7 @@ class StaleClickError(ConfigurationError):
 
 
 def _reply(work: Work, kind: str, facts: Mapping[str, Any]) -> Reply | None:
-    """Do a command, each of its fields read as the kind that the command says.
-
-    Raises:
-        CometError: it cannot be done.
-    """
+    """Do a command, each of its fields read as the kind that its annotation says."""
     if kind in SPENDS:
         _check_age(facts.get("t"))
     if kind not in COMMANDS:
@@ -323,7 +315,7 @@ class _Commands:
         self._work = work
 
     def hello(self) -> None:
-        self._work.take_up()
+        self._work.show_runs()
 
     def form(self, values: Mapping[str, Any], client: str) -> None:
         with self._work.change():

@@ -105,24 +105,17 @@ class Work:
     # --- spending
 
     def generate(self, shown: str | None, *, confirmed: bool) -> None:
-        """Send what the form says, or ask first.
+        """Send what the form says, or ask first; a CometError says why nothing was sent.
 
         Args:
             shown: the price that the browser showed; None if it does not matter.
             confirmed: Python asked for it, so no person is asked.
-
-        Raises:
-            CometError: it cannot be sent; nothing was.
         """
         order, problems = self.check()
         self._offer(order, problems, shown, confirmed=confirmed)
 
     def more(self, item: Item) -> None:
-        """Send one more picture of the same request, or ask first.
-
-        Raises:
-            InvalidRequestError: the request is not known, or its model does not take it any more.
-        """
+        """Send one more picture of the same request, or ask first; refused if that cannot be made any more."""
         form = Form({})
         options = {**(item.options or {}), "n": 1, "reuse": False}
         self.refill(options, item.typed, item.sources() if item.sources else [], form)
@@ -142,12 +135,7 @@ class Work:
         self._ask_or_send(order, service, asked)
 
     def confirm(self, asked: str) -> None:
-        """Send what was asked about; ask again if it would go elsewhere now, or cost something else.
-
-        Raises:
-            ConfigurationError: the question was answered already.
-            CometError: it cannot be sent.
-        """
+        """Send what was asked about, once; ask again if it would go elsewhere now, or cost something else."""
         with self.lock:
             ask, self.ask = self.ask, None
         if ask is None or ask.id != asked:
@@ -278,11 +266,16 @@ class Work:
         self.post, self.changed, self.soon = _nobody, _nobody, _nobody
 
     def take_up(self) -> None:
-        """Show a new view the requests that run, and look after them."""
+        """Look after the requests of an earlier view."""
+        self.soon(self.show_runs)
+        for run in self.runs:
+            self.soon(partial(self._finish, run))
+
+    def show_runs(self) -> None:
+        """Send all that is there of the requests that run, to a page that is new."""
         for run in self.runs:
             run.seen.clear()
-            self.soon(partial(self._show_previews, run))
-            self.soon(partial(self._finish, run))
+            self._show_previews(run)
 
     # --- the form and the pictures that go in
 
@@ -301,21 +294,13 @@ class Work:
                 form.sources = [replace(source, id=self.new_id("in")) for source in sources]
 
     def attach(self, data: bytes, name: str, *, alone: bool = False) -> None:
-        """Take a picture as one that goes in; `alone` in place of the others.
-
-        Raises:
-            InvalidRequestError: it cannot be read.
-        """
+        """Take a picture as one that goes in, `alone` in place of the others; refused if it cannot be read."""
         source = source_of(data, name, archive_of_panel(), self.new_id("in"))
         with self.change():
             self.form.sources = [*([] if alone else self.form.sources), source]
 
     def source(self, source_id: str) -> SourcePicture:
-        """The picture that goes in and that the browser calls so.
-
-        Raises:
-            InvalidRequestError: there is none.
-        """
+        """The picture that goes in and that the browser calls so; refused if there is none."""
         found = next((source for source in self.form.sources if source.id == source_id), None)
         if found is None:
             raise InvalidRequestError("this picture is not among those that go in any more")
@@ -330,11 +315,7 @@ class Work:
     # --- pictures that can be looked at
 
     def item(self, item_id: str) -> Item:
-        """The picture that the browser calls so.
-
-        Raises:
-            InvalidRequestError: there is none.
-        """
+        """The picture to be looked at that the browser calls so; refused if there is none."""
         with self.lock:
             of_session = next((item for item in self.items if item.id == item_id), None)
             found = of_session or self._found.get(item_id)

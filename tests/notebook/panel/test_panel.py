@@ -297,7 +297,7 @@ def test_the_panel_of_a_name_is_taken_over_with_its_pictures_and_requests(
 
 def test_python_fills_known_fields_only_and_nothing_after_close(page: Page) -> None:
     panel = page.panel
-    with pytest.raises(InvalidRequestError, match="qualty is not a field of the panel"):
+    with pytest.raises(InvalidRequestError, match="qualty is not a parameter"):
         panel.form.fill({"qualty": "low"})
     panel.close()
     panel.close()
