@@ -165,6 +165,28 @@ def test_what_cannot_be_read_stays_is_told_at_its_field_and_buys_nothing(
     assert bought(sandbox) == []
 
 
+def test_all_problems_are_told_at_once_and_a_limit_below_the_price_before_the_click(page: Page) -> None:
+    page.send(
+        "form", values={"model": "dall-e-2", "size": "1001x", "quality": "hd", "n": "101", "timeout": "x"}
+    )
+    assert page.state["form"]["problems"].keys() == {"size", "quality", "n", "timeout"}
+
+    page.send("form", values={"size": "256x256", "n": "", "timeout": "", "max_cost": "0.001"})
+    assert "may cost $0.016; max_cost is $0.001" in page.state["form"]["problems"]["form"]
+    assert page.state["price"]["text"] == ""
+
+
+def test_what_is_reused_is_free_before_and_after(page: Page, sandbox: Sandbox) -> None:
+    buy(page)
+    page.send("form", values={"reuse": "true"})
+    assert page.state["price"] == {"text": "$0.00", "detail": "0 pictures · 0 requests · 1 reused (free)"}
+
+    buy(page, values={"reuse": "true"}, price="$0.00")
+    assert "1 picture in" in page.state["said"]
+    assert page.state["said"].endswith("reused (free).")
+    assert bought(sandbox) == ["a boat"]
+
+
 def test_a_key_in_the_form_is_taken_out_and_stays_out_of_the_state(page: Page, key: str) -> None:
     page.send("form", values={"prompt": key})
 
