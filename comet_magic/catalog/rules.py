@@ -17,6 +17,7 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from math import ceil, floor, log, sqrt
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
@@ -228,13 +229,12 @@ class FreeSize(Rule):
         asked = edges(value)
         if asked is None:
             return None
-        if self._fits(*asked):
-            return "{}x{}".format(*asked)
+        return "{}x{}".format(*(asked if self._fits(*asked) else _nearest_size(self, *asked)))
+
+    def near(self, height: int) -> Iterator[tuple[int, int]]:
+        """The legal sizes of each round width with the next heights below and above."""
         widths = range(self._step, self.edge + 1, self._step)
-        ways = (size for width in widths for size in self._around(width, asked[1]))
-        # of equally near sizes the larger one
-        best = min(ways, key=lambda size: (round(_distance(size, asked), 12), -size[0] * size[1]))
-        return "{}x{}".format(*best)
+        return (size for width in widths for size in self._around(width, height))
 
     @property
     def _step(self) -> int:
@@ -271,3 +271,10 @@ class FreeSize(Rule):
         grid = f" in multiples of {self.grid}" if self.grid > 1 else ""
         words = enumerate_words((*self.words, f"WIDTHxHEIGHT{grid}"))
         return f"{words} up to {self.edge}, at most {self.ratio}:1, {self.low} to {self.high} pixels"
+
+
+@lru_cache(maxsize=256)  # the panel prices every model at the same size again and again
+def _nearest_size(rule: FreeSize, width: int, height: int) -> tuple[int, int]:
+    """The legal size that needs the least stretching; of equally near ones the larger."""
+    asked = width, height
+    return min(rule.near(height), key=lambda size: (round(_distance(size, asked), 12), -size[0] * size[1]))
