@@ -32,7 +32,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 # The errors of link() on file systems without hard links: FAT and exFAT, some FUSE and network mounts.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-_is_junction = getattr(os.path, "isjunction", os.path.islink)  # Windows, from Python 3.12
+_is_link = os.path.islink
+_is_junction = getattr(os.path, "isjunction", frozenset[str]().__contains__)  # of Windows, from Python 3.12
 
 # https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin|conout|com\d|lpt\d)", re.IGNORECASE)
@@ -367,5 +368,9 @@ def read_inside(folder: Path, name: str) -> bytes:
 
 def is_linked(folder: Path, path: Path) -> bool:
     """Whether a link is on the way from the folder to a path under it, or the path is one."""
-    steps = [path, *path.parents[: len(path.parts) - len(folder.parts) - 1]]
-    return any(map(os.path.islink, steps)) or any(map(_is_junction, steps))
+    place = str(path)
+    for _ in range(len(path.parts) - len(folder.parts)):
+        if _is_link(place) or _is_junction(place):
+            return True
+        place = place.rpartition(os.sep)[0]
+    return False

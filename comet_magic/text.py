@@ -359,7 +359,9 @@ def hide_keys(text: str) -> str:
     """The text with every live key in it hidden, whatever its form; nothing else is changed."""
     secrets = _secrets()
     spans: list[tuple[int, int]] = []
-    for pattern in (_NOISE, _ESCAPES) if secrets else ():
+    # without a sign that an escape begins with, both look at the same
+    patterns = (_NOISE, _ESCAPES) if _ESCAPE_SIGN.search(text) else (_NOISE,)
+    for pattern in patterns if secrets else ():
         view, places = _view(text, pattern), list[tuple[int, int]]()
         for secret in secrets:
             for start, end in secret._find(view):  # noqa: SLF001 - our own type

@@ -20,6 +20,7 @@ import comet_magic as cm
 from comet_magic.errors import BudgetExceededError, ConfigurationError, InvalidRequestError
 from comet_magic.notebook.arguments import UsageError
 from comet_magic.notebook.as_code import request_code
+from comet_magic.request import InputPicture, Inputs
 from tests.images_made import noise
 from tests.loopback import Head, LoopbackServer, header_block, read_head, until
 
@@ -217,6 +218,17 @@ def test_an_edit_of_a_result_changes_it_and_knows_its_parent(client: cm.Client, 
     (entry, parent, first) = client.archive.history()
     assert (entry.prompt, parent.prompt, first.prompt) == ("make it fog", "make it night", boat.prompt)
     assert (boat.parents, night.parents, again.parents) == ((), (first.key,), (parent.key,))
+
+
+def test_a_picture_of_as_many_bytes_as_a_result_is_not_its_parent_unless_it_is_the_same(
+    client: cm.Client, boat: cm.Images
+) -> None:
+    (made,) = client.archive.history()
+    data, facts = boat.data[0], ("image/png", (1024, 1024), "0" * 64, None)
+    same, other = (InputPicture.of(given, *facts) for given in (data, bytes(len(data))))
+
+    assert client.archive.parents(Inputs((other,))) == ()
+    assert client.archive.parents(Inputs((other, same))) == (made.key,)
 
 
 def test_without_a_size_an_edit_keeps_the_shape_and_says_so_once(client: cm.Client) -> None:

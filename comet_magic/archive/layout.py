@@ -136,7 +136,7 @@ def put(folder: Path, name: str, data: bytes, sha256: str) -> str:
         ending = wanted.suffix if number == 1 else f"-{number}{wanted.suffix}"
         candidate = str(wanted.with_name(wanted.stem + ending))
         try:
-            write_whole(_to_write(folder, candidate), data)
+            write_whole(to_write(folder, candidate), data)
         except FileExistsError:
             if matches(folder, candidate, sha256):
                 return candidate
@@ -154,7 +154,7 @@ def keep_inputs(folder: Path, inputs: Inputs) -> None:
     for _, picture in inputs:
         if not is_there(folder, picture.name):
             with contextlib.suppress(FileExistsError):
-                write_whole(_to_write(folder, picture.name), picture.read())
+                write_whole(to_write(folder, picture.name), picture.read())
 
 
 def keep_unpasted(folder: Path, data: bytes) -> str:
@@ -162,7 +162,7 @@ def keep_unpasted(folder: Path, data: bytes) -> str:
     sha256 = digest_of(data)
     name = f"unpasted/{sha256[:2]}/{sha256}{SUFFIX.get(sniff(data) or '', '.png')}"
     with contextlib.suppress(FileExistsError):
-        write_whole(_to_write(folder, name), data)
+        write_whole(to_write(folder, name), data)
     return name
 
 
@@ -175,13 +175,20 @@ def unpasted_name(folder: Path, data: bytes) -> str | None:
     return next((name for name in names if is_there(folder, name)), names[0])
 
 
-def _to_write(folder: Path, name: str) -> Path:
-    """Where a new file of the archive is to be written; its own folder is made if it is the first one in it."""
-    wanted = PurePosixPath(name)
-    path = inside(folder, str(wanted.parent)) / wanted.name  # a link under the very name is not followed
-    must_be_there(folder)
-    make_folder(path.parent)
-    return path
+def to_write(folder: Path, name: str) -> Path:
+    """Where a new file of the archive is to be written; its own folder is made if it is the first one in it.
+
+    A link under the same name is for whoever opens it, who does not follow it.
+
+    Raises:
+        OSError: the archive's folder is gone, a link is on the way, and the like.
+    """
+    place, _, last = name.rpartition("/")
+    own = inside(folder, place)
+    if not own.is_dir():
+        must_be_there(folder)
+        make_folder(own)
+    return own / last
 
 
 def digest_of(data: bytes) -> str:
@@ -232,7 +239,6 @@ def append_receipt(folder: Path, receipt: Mapping[str, Any]) -> None:
     Raises:
         OSError: the disk is full, the folder is gone, and the like.
     """
-    must_be_there(folder)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)  # of a pipe nobody reads
     descriptor = open_no_follow(inside(folder, RECEIPTS), flags)
     try:
@@ -250,7 +256,7 @@ def write_receipt(folder: Path, receipt: Mapping[str, Any]) -> None:
     """
     key, copy = receipt["key"], receipt["pictures"][0]["copy"]
     try:
-        write_whole(_to_write(folder, receipt_name(key, copy)), json.dumps(receipt).encode())
+        write_whole(to_write(folder, receipt_name(key, copy)), json.dumps(receipt).encode())
     except FileExistsError:
         if find_receipt(folder, key, copy).get("id") != receipt["id"]:
             raise

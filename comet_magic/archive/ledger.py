@@ -239,6 +239,7 @@ class Ledger(ForkHooks):
         self._connection: sqlite3.Connection | None = None
         self._writes = False  # whether the connection may write
         self._checked = False  # whether the amounts of the calls were looked at
+        self._synced: bool | None = None  # whether each transaction is made durable now; not said yet: None
         self._inode: int | None = None
         self.until = math.inf  # when what is asked now is given up
         watch(self)
@@ -266,7 +267,9 @@ class Ledger(ForkHooks):
             if connection is None:
                 message = f"the ledger {clean(self.path)} is gone"
                 raise ConfigurationError(message, hint="Was its folder removed?")
-            connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            if synced != self._synced:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+                self._synced = synced
             connection.execute("BEGIN IMMEDIATE")
             self.until = time.monotonic() + BUSY
             try:
@@ -386,6 +389,7 @@ class Ledger(ForkHooks):
 
     def _keep(self, connection: sqlite3.Connection, *, writes: bool) -> None:
         self._connection, self._writes, self._checked = connection, writes, writes
+        self._synced = None
         self._inode = self.path.stat().st_ino if self.path else None
         connection.row_factory = sqlite3.Row
         connection.create_function("holds", 2, _holds, deterministic=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import CometError, ConfigurationError
-from ..files import inside, make_folder, make_private_folder, native
+from ..files import inside, make_private_folder, native
 from ..text import clean
 from . import claims, layout, queries
 from .curation import decide, take_back
@@ -77,6 +77,7 @@ class Archive(Reader, ForkHooks):
         redo: bool = False,
         call_id: str = "",
         timeout: float | None = None,
+        parents: Sequence[str] | None = None,
     ) -> Claim:
         """Claim a call, so that it may be sent: its row, copies and money are durable when this returns.
 
@@ -90,6 +91,7 @@ class Archive(Reader, ForkHooks):
             redo: also take named copies that are uncertain, or whose address is still known.
             call_id: the call's id if another process has given it one.
             timeout: seconds for which its answer is awaited.
+            parents: the keys of the calls whose pictures go in; None looks for them.
 
         Raises:
             CopyTaken: a named copy exists, is being made, or is uncertain.
@@ -101,6 +103,7 @@ class Archive(Reader, ForkHooks):
         owner = self._ready()
         if request.inputs.images:
             self._keep_inputs(request)
+            parents = self.parents(request.inputs) if parents is None else parents
         with self._ledger.transaction(create=True) as connection:
             claimed = claims.claim(
                 connection,
@@ -114,7 +117,7 @@ class Archive(Reader, ForkHooks):
                 call_id=call_id,
                 timeout=timeout,
                 owner=owner,
-                parents=self.parents(request.inputs) if request.inputs.images else (),
+                parents=parents or (),
                 store_prompts=self.store_prompts,
             )
         with self._lock:
@@ -137,9 +140,7 @@ class Archive(Reader, ForkHooks):
         if self.folder is None:
             return RawAnswer()
         try:
-            layout.must_be_there(self.folder)
-            make_folder(inside(self.folder, "spool"))
-            return RawAnswer(inside(self.folder, layout.raw_answer_name(call.id)))
+            return RawAnswer(layout.to_write(self.folder, layout.raw_answer_name(call.id)))
         except OSError:
             return RawAnswer()
 

@@ -377,6 +377,7 @@ class Core(ForkHooks):
                 redo=call.redo,
                 call_id=call.call_id,
                 timeout=job.timeout or self.settings.timeout,
+                parents=job.parents,
             )
         return InFlight(job, call, claim, self.archive.raw_answer(claim))
 

@@ -172,7 +172,7 @@ class Job(futures.Future[Images]):
         on_event: called with each event on the loop's thread; what it raises is logged and changes nothing.
         folder: the archive's, for messages; None where nothing is kept on disk.
         timeout: seconds for each request; None is the client's.
-        parents: the keys of the calls whose pictures go in.
+        parents: the keys of the calls whose pictures go in; None leaves it to the claim to look for them.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class Job(futures.Future[Images]):
         on_event: Callable[[Event], object] | None = None,
         folder: Path | None = None,
         timeout: float | None = None,
-        parents: tuple[str, ...] = (),
+        parents: tuple[str, ...] | None = None,
     ) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()
@@ -316,7 +316,7 @@ class Job(futures.Future[Images]):
             cost_micro=total(costs),
             notice="; ".join(dict.fromkeys(filter(None, (notice, *map(attrgetter("notice"), pictures))))),
             request=self.first,
-            parents=self.parents,
+            parents=self.parents or (),
             seconds=time.monotonic() - self.started if any(call.sent for call in self.calls) else None,
         )
         return _one_error(errors, images) if errors else images

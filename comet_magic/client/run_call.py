@@ -27,6 +27,7 @@ from ..protocol import (
     request_id_of,
 )
 from ..request import wire_request
+from ..request.image_request import EDITS
 from ..text import clean
 from .job import Preview
 from .transport import HTTPFault, SendProgress, announced, error_of, silent
@@ -196,12 +197,9 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
     flight.tell("sending")
     with anyio.CancelScope(deadline=attempts.deadline) as scope:
         try:
-            # input pictures may have to be read and encoded
-            wire = (
-                await core.in_thread(wire_request, request)
-                if request.inputs.images
-                else wire_request(request)
-            )
+            # in JSON, input pictures have to be read and encoded; a form's are read while they are sent
+            encoded = request.inputs.images and request.path != EDITS
+            wire = await core.in_thread(wire_request, request) if encoded else wire_request(request)
             response = await core.api.send(
                 wire,
                 accept="text/event-stream" if request.stream else "application/json",

@@ -23,8 +23,9 @@ from ..errors import CometError, ConfigurationError
 from ..protocol import decisions
 from ..text import clean
 from .form import form_of
+from .http11 import HTTPExchange
 from .proxy import SETTING, environment_proxy, parse_proxy
-from .sockets import connect
+from .sockets import Socket, connect
 from .tls import context_for_servers, tls_error, tls_fault
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Response:
 
     status_code: int
     headers: Mapping[str, str]
-    _answer: httpcore.Response
+    _answer: HTTPExchange | httpcore.Response
 
     def aiter_raw(self) -> AsyncIterator[bytes]:
         """The body as it arrives, not decoded."""
@@ -116,21 +117,19 @@ class Connection:
         if sign is not None:
             sign(request)
         if self._proxy is None:
-            answer = await self._straight(request, server_name)
+            answer: HTTPExchange | httpcore.Response
+            answer = HTTPExchange(await self._connected(request.url, server_name), silence)
+            try:
+                await answer.send(request, content, progress)
+            except BaseException:  # a call that is stopped before its first byte leaves too
+                with anyio.CancelScope(shield=True):
+                    await answer.aclose()
+                raise
         else:
             answer = await self._through(self._proxy, request, progress)
         return Response(answer.status, _texts(answer.headers), answer)
 
-    async def _straight(self, request: httpcore.Request, server_name: str | None) -> httpcore.Response:
-        connection = await self._connected(request.url, server_name)
-        try:
-            return await connection.handle_async_request(request)
-        except BaseException:  # a call that is stopped before its first byte leaves too
-            with anyio.CancelScope(shield=True):
-                await connection.aclose()
-            raise
-
-    async def _connected(self, url: httpcore.URL, server_name: str | None) -> httpcore.AsyncHTTP11Connection:
+    async def _connected(self, url: httpcore.URL, server_name: str | None) -> Socket:
         host = url.host.decode("ascii")
         stream = await connect(host, url.origin.port, self._connect_timeout)
         if url.scheme == b"https":
@@ -141,7 +140,7 @@ class Connection:
             except BaseException:
                 await stream.aclose()
                 raise
-        return httpcore.AsyncHTTP11Connection(url.origin, stream)
+        return stream
 
     async def _through(
         self, proxy: Proxy, request: httpcore.Request, progress: SendProgress
@@ -237,6 +236,14 @@ class SendProgress:
     patience: anyio.CancelScope | None = None
     to_proxy: Any = None
 
+    def begin(self) -> None:
+        """The first bytes may leave from here on."""
+        self.begun = True
+        # let go of it: the library keeps its request in a cycle, and this leads to the pictures
+        tell, self.on_begun = self.on_begun, None
+        if tell is not None:
+            tell()
+
     async def trace(self, name: str, info: dict[str, Any]) -> None:
         """Follow the library's documented trace events of the request itself, not of a proxy's CONNECT."""
         request: Any = info.get("request")
@@ -249,11 +256,7 @@ class SendProgress:
                 self.patience.deadline = math.inf
         if own and request.method == b"POST":
             if name.endswith("send_request_headers.started"):
-                self.begun = True
-                # let go of it: the library keeps its request in a cycle, and this leads to the pictures
-                tell, self.on_begun = self.on_begun, None
-                if tell is not None:
-                    tell()
+                self.begin()
         elif self.begun and name.endswith("send_request_body.complete"):
             self.whole = True
 

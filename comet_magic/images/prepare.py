@@ -9,7 +9,6 @@ import hashlib
 import io
 import math
 import sys
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -17,6 +16,7 @@ from ..catalog import DEFAULT_MODEL, find
 from ..errors import InvalidRequestError
 from ..request import NO_INPUTS, InputPicture, Inputs, has_pictures
 from .masks import as_markup, as_mask, selected
+from .picture import strips
 from .reading import GivenPicture, content_of, eight_bits, label_of, open_content, readable, see_through
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _LEAST_EDGE = 16  # pixels
 _MOST_KNOWN = 10_000  # files
-_SMALL = 4 << 20  # bytes
-_AT_ONCE = 4 << 20  # bytes of pixels that are hashed at once
 
 
 def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
@@ -135,7 +133,9 @@ class _SentAsItIs(NamedTuple):
     sha256: str
 
 
-_as_it_is: dict[tuple[str, _Fit], _SentAsItIs] = {}  # by the sha256 of the file, and what it was made to fit
+# By hash and length of the file, and what it was made to fit. Python keys its hash of bytes anew in each process, so
+# that nobody can make two files that share it; an object's own is worked out once.
+_as_it_is: dict[tuple[int, int, _Fit], _SentAsItIs] = {}
 
 
 @dataclass(frozen=True)
@@ -156,30 +156,29 @@ class _Fit:
         """The picture as it is sent."""
         label = label_of("image", number)
         found = content_of(value, label, "image")
-        source = _hash_of(found) if isinstance(found, bytes) else ""
-        known = _as_it_is.get((source, self))
-        if known is not None and isinstance(found, bytes):
-            return _Sent(InputPicture.of(found, known.mime, known.size, known.sha256, source), known.size)
+        file = found if isinstance(found, bytes) else b""
+        name = hash(file), len(file), self
+        known = _as_it_is.get(name)
+        if known is not None:
+            return _Sent(InputPicture.of(file, known.mime, known.size, known.sha256, None), known.size)
         most = self.rules.pixels if self.resize else math.inf
         given = open_content(found, label, "image", most_pixels=most)
-        whole = given.data is found
-        del found  # pixels take much more room than files
         width, height = given.size
         if min(width, height) < _LEAST_EDGE:
             said = f"{label} is {width}x{height}; it takes at least {_LEAST_EDGE} pixels a side"
             raise InvalidRequestError(said, param="image")
-        if readable(lambda: self._takes(given), label, "image"):
-            sent = readable(lambda: self._unchanged(given, source), label, "image")
-            if whole:
-                self._remember(source, sent.picture)
-            return sent
-        return readable(lambda: self._encoded(given, source), label, "image")
-
-    def _remember(self, source: str, picture: InputPicture) -> None:
-        if len(_as_it_is) >= _MOST_KNOWN:
-            _as_it_is.clear()
-        facts = picture.mime, (picture.width, picture.height), picture.sha256
-        _as_it_is[source, self] = _SentAsItIs(*facts)
+        takes = readable(lambda: self._takes(given), label, "image")
+        whole = takes and given.data is found
+        source = None if whole else hashlib.sha256(file).hexdigest() if file else ""
+        del found, file  # pixels take much more room than files
+        if not takes:
+            return readable(lambda: self._encoded(given, source or ""), label, "image")
+        sent = readable(lambda: self._unchanged(given, source), label, "image")
+        if whole:
+            if len(_as_it_is) >= _MOST_KNOWN:
+                _as_it_is.clear()
+            _as_it_is[name] = _SentAsItIs(given.mime, given.size, sent.picture.sha256)
+        return sent
 
     def _takes(self, given: GivenPicture) -> bool:
         """Whether a picture is sent in its own bytes."""
@@ -187,7 +186,7 @@ class _Fit:
         fits = data is not None and len(data) <= self.rules.largest and size == self._size(size)
         return fits and _is_plain(given, flatten=self.rules.flatten)
 
-    def _unchanged(self, given: GivenPicture, source: str) -> _Sent:
+    def _unchanged(self, given: GivenPicture, source: str | None) -> _Sent:
         data, image = cast("bytes", given.data), _opaque(given.load())
         picture = InputPicture.of(data, given.mime, given.size, pixel_hash(image), source)
         return _Sent(picture, given.size)
@@ -319,22 +318,6 @@ def png_of(image: Image) -> bytes:
 def pixel_hash(image: Image) -> str:
     """The sha256 of mode, size and pixels."""
     whole = hashlib.sha256(f"{image.mode} {image.width}x{image.height} ".encode())
-    rows = max(1, _AT_ONCE // (image.width * 4))  # all of a large picture would be here twice
-    for top in range(0, image.height, rows):
-        box = 0, top, image.width, min(top + rows, image.height)
-        whole.update((image if box[3] - top == image.height else image.crop(box)).tobytes())
+    for strip in strips(image):
+        whole.update(strip)
     return whole.hexdigest()
-
-
-_hashed: deque[tuple[bytes, str]] = deque(maxlen=4)  # files of the last calls
-
-
-def _hash_of(file: bytes) -> str:
-    """The sha256 of a file; of the same object again it is known."""
-    for known, sha256 in tuple(_hashed):
-        if known is file:
-            return sha256
-    sha256 = hashlib.sha256(file).hexdigest()
-    if len(file) <= _SMALL:  # it stays in memory
-        _hashed.append((file, sha256))
-    return sha256

@@ -150,7 +150,7 @@ class InputPicture:
         mime: `image/png`, `image/jpeg` or `image/webp`.
         width: in pixels.
         height: in pixels.
-        source: the sha256 of the bytes that it was given as, or "" if it was not given as bytes.
+        source: the sha256 of the bytes that it was given as; None if these are its own; "" if it was given as pixels.
         content: where the bytes are; None if only the ledger knows it.
     """
 
@@ -158,11 +158,11 @@ class InputPicture:
     mime: str
     width: int
     height: int
-    source: str = field(default="", compare=False, repr=False)
+    source: str | None = field(default="", compare=False, repr=False)
     content: _Held | _Spooled | Path | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, data: bytes, mime: str, size: tuple[int, int], sha256: str, source: str = "") -> Self:
+    def of(cls, data: bytes, mime: str, size: tuple[int, int], sha256: str, source: str | None = "") -> Self:
         """A picture with its bytes, which are kept on disk if they are many."""
         return cls(sha256, mime, *size, source, _kept(data))
 
@@ -175,6 +175,13 @@ class InputPicture:
     def in_memory(self) -> bytes | None:
         """Its bytes, if they are in memory anyway."""
         return self.content.data if isinstance(self.content, _Held) else None
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes it has; None if they are in an archive."""
+        if isinstance(self.content, _Held):
+            return len(self.content.data)
+        return self.content.length if isinstance(self.content, _Spooled) else None
 
     def open(self) -> BinaryIO:
         """Its bytes as a file.
