@@ -135,9 +135,19 @@ class Workers:
     def _check(self) -> None:
         folder, token = self._arguments["store"], self.archive.token
         self._arguments["token"] = token
-        for told in self._client.run(check_worker, folder, token, on_error="return").values():
-            if isinstance(told, dict):  # a worker that could not be asked fails in its first call
-                raise _error(told)
+        answers = self._client.run(check_worker, folder, token, on_error="return")
+        # a worker that could not be asked fails in its first call
+        blind = {address: told for address, told in answers.items() if isinstance(told, dict)}
+        if not blind:
+            return
+        error = _error(next(iter(blind.values())))
+        if len(blind) > 1:
+            names = clean(", ".join(map(str, blind)), limit=MESSAGE)
+            error = ConfigurationError(
+                f"{len(blind)} of {len(answers)} workers do not see the folder {clean(folder)} of this run: {names}",
+                hint=error.hint,
+            )
+        raise error
 
     async def send(self, claim: Claim) -> CometError | None:
         """Have a worker send a claimed request once; the error that it ended with, or None."""

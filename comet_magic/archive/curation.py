@@ -36,11 +36,6 @@ class Verdict(NamedTuple):
 _OF_KEYS = "key IN (SELECT value FROM json_each(?))"
 
 
-def any_decision(ledger: Ledger) -> bool:
-    """Whether anything was decided; most ledgers have nothing to look up."""
-    return bool(ledger.rows("SELECT 1 FROM decisions LIMIT 1"))
-
-
 def verdicts(ledger: Ledger, keys: Iterable[str]) -> dict[tuple[str, int], Verdict]:
     """What was decided on the pictures of these keys, by key and copy."""
     names = (json.dumps(list(keys)),)

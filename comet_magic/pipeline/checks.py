@@ -177,13 +177,13 @@ _NAMED = {"default": DEFAULT, **{check.name: (check,) for check in DEFAULT}}
 
 
 def checks_of(given: object) -> tuple[Check, ...]:
-    """The checks that an option `check` names; None names none.
+    """The checks that an option `check` names.
 
     Raises:
         InvalidRequestError: it names something else, or two checks of one name.
     """
     found: list[Check] = []
-    for one in given if isinstance(given, (list, tuple)) else () if given is None else (given,):
+    for one in given if isinstance(given, (list, tuple)) else (given,):
         if isinstance(one, str) and one in _NAMED:
             found += _NAMED[one]
         elif isinstance(one, Check):

@@ -41,14 +41,14 @@ class RowsToRedo:
         return status in self.statuses and (self.places is None or place in self.places)
 
 
-def rows_to_redo(given: object, folder: Path) -> RowsToRedo | None:
-    """The rows that an option `redo` means; None if it is None.
+def rows_to_redo(given: object, folder: Path) -> RowsToRedo:
+    """The rows that an option `redo` means.
 
     Raises:
         ConfigurationError: it names a status that is not sent again.
         InvalidRequestError: a place or a mask does not fit the rows of the folder.
     """
-    if given is None or isinstance(given, RowsToRedo):
+    if isinstance(given, RowsToRedo):
         return given
     words: list[Any] = (
         [given] if isinstance(given, str) else list(given) if isinstance(given, (list, tuple)) else []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, InvalidRequestError
 from ..extras import load_extra
+from ..text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +65,8 @@ def sample(n: int, *, sample_seed: int = 0, **columns: Any) -> Any:
         >>> len(table), list(table.columns)
         (100, ['animal', 'style'])
     """
+    if type(n) is not int:
+        raise InvalidRequestError(f"n is {clean(repr(n), limit=40)}; it must be a whole number", param="n")
     _check_size(n if columns else 0)
     random = Random(sample_seed)  # noqa: S311 - not for secrets
     drawn = {}
@@ -94,8 +97,8 @@ def _weights(name: str, given: Any) -> dict[Any, float]:
     return dict.fromkeys(words, 1.0)
 
 
-def _check_size(rows: object) -> None:
-    if type(rows) is not int or not 1 <= rows <= MOST_ROWS:
+def _check_size(rows: int) -> None:
+    if not 1 <= rows <= MOST_ROWS:
         raise InvalidRequestError(f"there would be {rows} rows; it must be 1 to {MOST_ROWS:,}", param="n")
 
 

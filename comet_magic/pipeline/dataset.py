@@ -38,7 +38,7 @@ from .failures import FailurePolicy
 from .prompts import Rewriter, column_of, has_braces
 from .read_source import read_source
 from .report import dataset_folder
-from .row_inputs import RowInputs
+from .row_inputs import ROLES, RowInputs
 from .source import Source, source_error
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def generate_dataset(
         >>> again.cost
         0.032
     """
-    checks = checks_of(check)
+    checks = () if check is None else checks_of(check)
     job = read_job(source, out, prompt, options)
     warn_of_billing_twice(job)
     report = DatasetRun(job, cluster=cluster, progress=progress).report()
@@ -241,7 +241,7 @@ async def agenerate_dataset(
 
     Cancelling the await is an interrupt: the calls in flight finish first.
     """
-    checks = checks_of(check)
+    checks = () if check is None else checks_of(check)
     job = await asyncio.to_thread(read_job, source, out, prompt, options)
     warn_of_billing_twice(job)
     run = DatasetRun(job, cluster=cluster, progress=progress)
@@ -285,7 +285,8 @@ def plan(
         InvalidRequestError: a parameter breaks a rule.
         SourceError: more rows would leave the folder than an edited table explains.
     """
-    checks_of(check)
+    if check is not None:
+        checks_of(check)
     job = read_job(source, out, prompt, options)
     return tally(job, shared=others_alive(job.folder))
 
@@ -371,12 +372,13 @@ def read_job(source: Any, out: str | os.PathLike[str], prompt: str, options: Map
     """
     reading, folder = _those(SourceOptions, options), dataset_folder(out)
     parameters = reading.pop("parameters", None)
-    inputs = RowInputs(_those(InputOptions, options), folder)
+    given = _those(InputOptions, options)
+    inputs = RowInputs(given, folder) if any(given.get(role) is not None for role in ROLES) else None
     make = partial(
         _expander,
         options,
         folder,
-        inputs=inputs if inputs.given else None,
+        inputs=inputs,
         prompt=prompt,
         parameters=parameters,
         dedupe=options.get("dedupe", False),
@@ -386,12 +388,12 @@ def read_job(source: Any, out: str | os.PathLike[str], prompt: str, options: Map
         source,
         prompt=column_of(prompt),
         needs_prompt=not has_braces(prompt),
-        pictures=inputs.names,
+        pictures=inputs.names if inputs else (),
         **reading,
     )
 
     def open_source() -> Source:
-        return dataclasses.replace(reads(), pictures=bool(inputs.given))
+        return dataclasses.replace(reads(), pictures=inputs is not None)
 
     return job_of(folder, open_source, make, options)
 
@@ -434,7 +436,9 @@ def job_of(
     check_names(options, (*DatasetOptions.__annotations__, "prompt", "cluster", "progress"))
     if "archive" in options:
         raise ConfigurationError("archive is not a setting of a dataset: its folder is its archive")
-    run = _those(RunSettings, options) | {"redo": rows_to_redo(options.get("redo"), folder)}
+    run = _those(RunSettings, options)
+    if run.get("redo") is not None:
+        run["redo"] = rows_to_redo(run["redo"], folder)
     RunSettings(**run)
     policy = FailurePolicy(**_those(FailurePolicy, options))
     client: Any = _those(ClientOptions, options)

@@ -51,6 +51,7 @@ class DatasetRun:
         self._progress = progress
         self._ended = False
         self._pause: Pause | None = None  # the latest that was shown
+        self._workers: Workers | None = None
         self._fetching: set[Future[Any]] = set()  # paid pictures still on their way when the run has ended
 
     def interrupt(self, number: int) -> None:
@@ -83,9 +84,9 @@ class DatasetRun:
             max_cost=self._job.max_cost,
             per_minute=self._job.max_per_minute,
         )
-        self._workers = _workers(self._core, folder, self._cluster)
-        self._runner = Runner(self._job, self._workers or self._core)
         try:
+            self._workers = _workers(self._core, folder, self._cluster)
+            self._runner = Runner(self._job, self._workers or self._core)
             self._runner.begin()
         except BaseException:
             self._let_go()

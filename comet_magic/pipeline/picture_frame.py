@@ -1,4 +1,4 @@
-"""A frame with pictures in cells: a notebook shows them small, and parquet holds their bytes."""
+"""A frame with pictures in cells: a notebook shows them small, Arrow and parquet hold their bytes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,23 @@ import re
 import secrets
 from typing import Any
 
+import pandas as pd
+
+from ..extras import load_extra
 from ..frames import Frame
 from .rows import LazyImage
 from .views import thumbnail
+
+
+class PictureSeries(pd.Series):
+    """A column of such a frame. Arrow gets the bytes of a picture and its name, as `datasets` writes them."""
+
+    @property
+    def _constructor(self) -> type[PictureSeries]:
+        return PictureSeries
+
+    def __arrow_array__(self, type: Any = None) -> Any:  # noqa: A002 - https://arrow.apache.org/docs/python/extending_types.html
+        return load_extra("pyarrow").array(pd.Series(self.map(_stored)), type=type, from_pandas=True)
 
 
 class PictureFrame(Frame):
@@ -17,6 +31,10 @@ class PictureFrame(Frame):
     @property
     def _constructor(self) -> type[PictureFrame]:
         return PictureFrame
+
+    @property
+    def _constructor_sliced(self) -> type[PictureSeries]:
+        return PictureSeries
 
     def _repr_html_(self) -> str | None:
         mark, images = secrets.token_hex(8), list[LazyImage]()  # no text of a server can know the mark

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..archive.layout import is_there, keep_inputs
 from ..errors import InvalidRequestError, SaveError
+from ..files import inside, read_inside, replaced
 from ..images.prepare import input_rules, prepare_inputs
 from ..images.reading import read_picture
 from ..request import InputPicture, Inputs
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from .source import SourceRow
 
-_ROLES = ("image", "mask", "markup")
+ROLES = ("image", "mask", "markup")
 _MOST_KNOWN = 10_000  # inputs whose hashes are remembered
 _NUMBER = r"\s*\d{1,9}(?:\.\d*)?\s*"
 _BOX = re.compile(rf"[\[(]?{_NUMBER}(?:,{_NUMBER}){{3}}[\])]?")
@@ -60,7 +61,7 @@ class RowInputs:
     """
 
     def __init__(self, given: Mapping[str, Any], folder: Path) -> None:
-        self.given = {role: _listed(given[role], role) for role in _ROLES if given.get(role) is not None}
+        self.given = {role: _listed(given[role], role) for role in ROLES if given.get(role) is not None}
         self._how = {name: given[name] for name in ("resize", "paste_back") if given.get(name) is not None}
         self._folder = folder
         self._columns: frozenset[str] = frozenset()
@@ -95,7 +96,7 @@ class RowInputs:
         """
         values = {role: list(values) if role == "image" else values[0] for role, values in self.given.items()}
         input_rules({**options, **values})
-        mask, markup = (_ANY if self.given.get(role) else None for role in _ROLES[1:])
+        mask, markup = (_ANY if self.given.get(role) else None for role in ROLES[1:])
         return Inputs((_ANY,) * len(self.given["image"]), mask, markup)
 
     def of(self, row: SourceRow, model: str, *, keep: bool) -> PreparedInputs:
@@ -123,7 +124,7 @@ class RowInputs:
                 if len(self._known) >= _MOST_KNOWN:
                     self._known.clear()
                 self._known[name] = inputs
-        columns = [column for role in _ROLES for _, column in found.get(role, ())]
+        columns = [column for role in ROLES for _, column in found.get(role, ())]
         facts = zip(inputs.to_list(), (*columns, None), strict=False)
         return PreparedInputs(inputs, tuple({**fact, "column": column} for fact, column in facts))
 
@@ -137,7 +138,10 @@ class RowInputs:
         problem = ""
         try:
             if keep:
+                there = [picture for _, picture in inputs if is_there(self._folder, picture.name)]
                 keep_inputs(self._folder, inputs)
+                for picture in there:
+                    _make_whole(self._folder, picture)
         except OSError as error:
             problem = error.strerror or type(error).__name__
         if problem:
@@ -173,6 +177,18 @@ def columns_of(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             stored = InputPicture(one["sha256"], one["mime"], one["width"], one["height"])
             found.setdefault(one["column"], []).append(stored.name)
     return {name: names[0] if len(names) == 1 else names for name, names in found.items()}
+
+
+def _make_whole(folder: Path, picture: InputPicture) -> None:
+    """Write a picture over a file of its name that holds other bytes: what is sent is read from there.
+
+    Raises:
+        OSError: a link is on the way to it, the disk is full, and the like.
+    """
+    data = picture.read()
+    if read_inside(folder, picture.name) != data:
+        with replaced(inside(folder, picture.name)) as file:
+            file.write(data)
 
 
 def _in_folder(folder: Path, picture: InputPicture) -> InputPicture:

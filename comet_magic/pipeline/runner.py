@@ -22,9 +22,8 @@ from ..errors import (
     RateLimitError,
     SaveError,
 )
-from .admission import Admission
 from .changeover import Changeover
-from .failures import is_outage
+from .failures import Admission, is_outage
 from .prompts import AT_ONCE
 from .rows import (
     should_send,
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
 
 REFRESH = 30.0  # seconds between two writings of the metadata
 LOOK = 0.5  # seconds between two looks at the source or at rows of other processes
-HEED = 0.05  # seconds until a stop that another thread asked for is noticed
 ToSend = tuple["Row", "Copy | None"]
 
 
@@ -90,6 +88,7 @@ class Runner:
         self._maker = maker
         self._rows = Changeover(job, maker.archive)
         self._state: RunState = "running"
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._claimed_by_others: list[Row] = []
         self._left: list[tuple[ToSend, int]] = []  # not begun by the server, each with the news until then
         self._drops_unsent = False
@@ -111,8 +110,7 @@ class Runner:
     def stop(self) -> None:
         """Begin no further call; what was sent is finished, what waits to be sent is not."""
         self._drops_unsent = True
-        if not self.halted:
-            self._state = "stopped"
+        self._halt()
 
     async def cancel(self) -> None:
         """Stop at once; calls that were sent become unknown."""
@@ -120,10 +118,19 @@ class Runner:
         if self._scope is not None:
             self._scope.cancel()
 
-    def _halt(self, error: BaseException) -> None:
+    def _halt(self, error: BaseException | None = None, state: RunState = "stopped") -> None:
         self.error = self.error or error
         if not self.halted:
-            self._state = "stopped"
+            self._state = state
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._let_nothing_begin)
+
+    def _let_nothing_begin(self) -> None:
+        """Once the run is halted nothing begins, and what is not sent yet may be dropped; on the engine's loop."""
+        if self.halted:
+            self.admission.close()
+        if self._drops_unsent:
+            self._maker.abandon()
 
     def begin(self) -> None:
         """Make the folder and begin the run in its index; waits for the disk.
@@ -135,13 +142,14 @@ class Runner:
 
     async def run(self) -> None:
         """Make what is to be made; the result is in `counts` and `error`, and on disk."""
+        self._loop = asyncio.get_running_loop()
+        self._let_nothing_begin()
         with self.job.expander:
             try:
                 with anyio.CancelScope() as self._scope:
                     await self._maker.recover()
                     async with anyio.create_task_group() as refreshing:
                         refreshing.start_soon(self._refresh)
-                        refreshing.start_soon(self._heed_stop)
                         await self._send_rows()
                         await self._await_others()
                         await self._try_again()
@@ -177,14 +185,6 @@ class Runner:
             began = anyio.current_time()
             await run_sync(self._write_metadata)
             await anyio.sleep(20 * (anyio.current_time() - began))
-
-    async def _heed_stop(self) -> None:
-        """Once the run is halted nothing begins, and what is not sent yet may be dropped; any thread may say so."""
-        while not self._drops_unsent:
-            await anyio.sleep(HEED)
-            if self.halted:
-                self.admission.close()
-        self._maker.abandon()
 
     # --- rows are read
 
@@ -341,8 +341,8 @@ class Runner:
         ending = self.admission.heard(error, epoch, own_models=own_models)
         if isinstance(error, CopyTaken):
             return _status_of(error.taken[0])
-        if isinstance(error, BudgetExceededError) and not self.halted:
-            self._state = "over_budget"
+        if isinstance(error, BudgetExceededError):
+            self._halt(state="over_budget")
         if (
             isinstance(error, RateLimitError) and self._drops_unsent
         ):  # it is not sent again because the run stops

@@ -1,7 +1,7 @@
 """A source: the rows of a table in their order, read in batches and never held whole.
 
 read_source     the source of whatever was given
-source_files    of files, addresses and open handles; source_frames: of what has columns
+source_files    of files, addresses and open handles
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from ..text import clean
 from .values import is_missing
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from .source_folder import SourceFolder
 
 BATCH = 500  # rows
@@ -147,3 +149,38 @@ def source_error(fault: BaseException) -> BaseException:
     error = SourceError(f"the source failed: {type(fault).__name__}: {clean(fault, limit=200)}")
     error.__cause__ = fault
     return error
+
+
+# --- Arrow's tables
+
+
+def without_bytes(schema: Any, pictures: Collection[str] = ()) -> list[str]:
+    """The columns that hold no bytes or are named: pictures are not read into memory only to be left out."""
+    return [field.name for field in schema if field.name in pictures or not _has_bytes(field.type)]
+
+
+def _has_bytes(kind: Any) -> bool:
+    if kind.num_fields:
+        return any(_has_bytes(kind.field(number).type) for number in range(kind.num_fields))
+    return "binary" in str(kind)
+
+
+def arrow_rows(
+    tables: Iterable[Any], place: str, schema: Any = None, pictures: Collection[str] = ()
+) -> Iterator[SourceRow]:
+    """The rows of tables or batches; columns of bytes, which are not kept, hold b"" in each.
+
+    Args:
+        tables: one after the other.
+        place: what a row is called.
+        schema: of all columns, where the tables have only some of them.
+        pictures: columns whose bytes are kept.
+    """
+    number, size = 0, FEW if pictures else BATCH
+    for table in tables:
+        names = without_bytes(table.schema, pictures)
+        others = {name: b"" for name in (schema or table.schema).names if name not in names}
+        for start in range(0, table.num_rows, size):
+            for record in table.slice(start, size).select(names).to_pylist():
+                yield SourceRow({**record, **others}, f"{place} {number}")
+                number += 1

@@ -27,9 +27,8 @@ from urllib.parse import urlsplit
 from ..errors import ConfigurationError, SourceError
 from ..extras import load_extra
 from ..text import clean, counted
-from .source import BATCH, FEW, Source, SourceRow, check_columns, read_row
+from .source import BATCH, FEW, Source, SourceRow, arrow_rows, check_columns, read_row, without_bytes
 from .source_folder import SourceFolder
-from .source_frames import arrow_rows, without_bytes
 
 FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "txt")
 _ENDINGS = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl"}

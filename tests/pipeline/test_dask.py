@@ -272,14 +272,14 @@ def environment(shared: Endpoint) -> dict[str, str]:
 
 
 @contextmanager
-def one_elsewhere(address: str, shared: Endpoint, folder: Path) -> Iterator[None]:
+def one_elsewhere(address: str, shared: Endpoint, folder: Path, name: str = "elsewhere") -> Iterator[None]:
     """One more worker, for whom a folder of this machine is on another disk."""
     alone = [shutil.which("unshare") or "", "--map-root-user", "--mount", "sh", "-c", ELSEWHERE, str(folder)]
     if not alone[0] or subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
         pytest.skip("a mount namespace is not permitted here")
     options = [
         "--name",
-        "elsewhere",
+        name,
         "--no-nanny",
         "--no-dashboard",
         "--local-directory",
@@ -291,11 +291,11 @@ def one_elsewhere(address: str, shared: Endpoint, folder: Path) -> Iterator[None
         subprocess.Popen(command, env=environment(shared), stderr=subprocess.DEVNULL) as process,
     ):
         try:
-            assert until(lambda: "elsewhere" in map(itemgetter("name"), known(client)))
+            assert until(lambda: name in map(itemgetter("name"), known(client)))
             yield
         finally:
             process.terminate()
-        assert until(lambda: "elsewhere" not in map(itemgetter("name"), known(client)))
+        assert until(lambda: name not in map(itemgetter("name"), known(client)))
 
 
 def known(client: Any) -> list[dict[str, Any]]:
@@ -445,6 +445,24 @@ def test_a_worker_that_does_not_see_the_folder_stops_the_run_before_anything_is_
     assert "give `out` a folder that all of them see" in caught.value.hint
     assert (fresh.asked, Archive(out).history(), [*out.glob("owners/*")]) == ([], [], [])
     assert generate_dataset(rows_of(2), out, **options).counts["done"] == fresh.paid == 2
+
+
+def test_each_of_several_workers_that_do_not_see_the_folder_is_named(
+    workers: Workers, fresh: Endpoint, tmp_path: Path
+) -> None:
+    with (
+        one_elsewhere(workers[0], fresh, tmp_path),
+        one_elsewhere(workers[0], fresh, tmp_path, "farther"),
+        distributed.Client(workers[0], set_as_default=False) as client,
+    ):
+        blind = client.scheduler_info(n_workers=-1)["workers"].items()
+        names = [address for address, worker in blind if worker["name"] in ("elsewhere", "farther")]
+        with pytest.raises(ConfigurationError, match=r"2 of \d workers do not see the folder") as caught:
+            generate_dataset(rows_of(20), tmp_path / "set", **settings(fresh), cluster=workers[0])
+
+    assert all(name in str(caught.value) for name in names)
+    assert "give `out` a folder that all of them see" in caught.value.hint
+    assert fresh.asked == []
 
 
 def test_a_server_that_refuses_the_workers_is_given_time_by_the_driver(

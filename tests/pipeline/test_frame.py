@@ -7,6 +7,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 import pandas
+import pyarrow
 import pytest
 
 from comet_magic.pipeline import open_dataset
@@ -44,6 +45,21 @@ def test_a_frame_goes_to_parquet_with_its_pictures(make: Make, tmp_path: Path) -
     assert again["image"][1] is None
     assert frame["image"][0].data == PICTURE
     assert list(again["prompt"]) == list(table()["prompt"])
+
+
+def test_a_frame_is_a_table_of_arrow_with_its_pictures(make: Make) -> None:
+    frame = make(table()).to_frame()
+    arrow = pyarrow.table(frame)
+
+    assert arrow.column_names[: len(frame.columns)] == list(frame.columns)  # and its index, as of any frame
+    assert arrow["image"][0].as_py() == {"bytes": PICTURE, "path": frame["image"][0].name}
+    assert arrow["image"][1].as_py() is None
+    assert arrow["prompt"].to_pylist() == list(table()["prompt"])
+    assert arrow["words"].type == pyarrow.table(table())["words"].type
+    assert pyarrow.table(frame[frame["image"].isna()])["image"].to_pylist() == [None]
+    assert pyarrow.array(frame["image"])[0].as_py()["bytes"] == PICTURE
+    assert frame.groupby("prompt").size().sum() == 3
+    assert frame["width"].sum() == 32
 
 
 def test_datetimes_stay_datetimes_in_a_frame(make: Make) -> None:

@@ -164,6 +164,22 @@ def test_one_picture_for_all_rows_is_given_by_itself_and_a_column_wins_over_a_fi
     assert not (tmp_path / "none").exists()
 
 
+def test_a_file_of_a_stranger_under_the_name_of_an_input_is_not_sent_in_its_place(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    source = table(tmp_path / "in", [("night", "pics/red.png", BOX)])
+    made(source, tmp_path / "first", options, image="photo")
+    (kept,) = (tmp_path / "first" / "inputs").glob("*/*")
+    place = tmp_path / "out" / kept.relative_to(tmp_path / "first")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(png("blue"))
+
+    (record,) = made(source, tmp_path / "out", options, image="photo")
+
+    assert record["outcome"] == "done"
+    assert place.read_bytes() == kept.read_bytes() == png("red")
+
+
 def test_pictures_of_a_table_at_an_address_come_from_there_and_from_nowhere_else(
     options: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -267,6 +267,7 @@ def test_product_has_every_combination_and_sample_draws_by_weight_and_seed() -> 
         lambda: cm.product(a=[]),
         lambda: cm.product(a=range(10_000), b=range(10_000)),
         lambda: cm.sample(0, a=["x"]),
+        lambda: cm.sample("4", a=["x"]),
         lambda: cm.sample(3),
         lambda: cm.sample(3, a={"x": -1}),
         lambda: cm.sample(3, a={"x": 0}),
