@@ -189,6 +189,7 @@ def _shoot(browser: Browser, server: Server, name: str, scene: Scene, path: Path
         if scene.window:
             page.screenshot(path=path)
         else:
+            page.evaluate("() => document.activeElement.blur()")
             notebook.panel.root.screenshot(path=path)
         context.close()
 

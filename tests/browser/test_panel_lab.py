@@ -13,6 +13,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.sync_api import expect
 
+from comet_magic.notebook.panel.panel import TOO_OLD
 from comet_magic.sandbox import Sandbox, start_sandbox
 from tests.browser.lab import TIMEOUT, Notebook
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     Open = Callable[..., Notebook]
 
 expect.set_options(timeout=TIMEOUT)
+
+
+# It ends only when the test has seen what it waits for: the test writes the file.
+BLOCK = "import os, time\nwhile not os.path.exists('stop'): time.sleep(0.05)"
 
 
 def bought(sandbox: Sandbox) -> list[str | None]:
@@ -177,9 +182,7 @@ def test_a_key_that_came_meanwhile_is_asked_about_before_it_pays(open_panel: Ope
 def test_stop_and_pictures_come_while_a_cell_blocks_the_kernel(open_panel: Open, tmp_path: Path) -> None:
     with start_sandbox(delay=8) as sandbox:
         notebook = open_panel(sandbox)
-        # It ends only when the test has seen what it waits for: the test writes the file.
-        stop = tmp_path / "stop"
-        block = notebook.append("import os, time\nwhile not os.path.exists('stop'): time.sleep(0.05)")
+        block = notebook.append(BLOCK)
         panel = notebook.panel.ask_for("a boat")
         panel.generate(asked=True)
         assert sandbox.until(bool, timeout=30)
@@ -190,7 +193,7 @@ def test_stop_and_pictures_come_while_a_cell_blocks_the_kernel(open_panel: Open,
         expect(panel.pictures).to_have_count(1)
 
         assert notebook.running(block)
-        stop.touch()
+        (tmp_path / "stop").touch()
         notebook.finished(block)
 
 
@@ -203,12 +206,14 @@ def test_a_click_that_waited_for_a_cell_on_an_old_kernel_buys_nothing(
     panel = notebook.panel.ask_for("a boat")
     panel.generate(asked=True)
     expect(panel.pictures).to_have_count(1)
-    block = notebook.append("import time; time.sleep(10)")
+    block = notebook.append(BLOCK)
     notebook.run(block)
 
     panel.generate()
     expect(panel.band).to_contain_text("Waiting for the running cell")
     expect(panel.button("Generate")).to_be_disabled()
+    notebook.page.wait_for_timeout(TOO_OLD * 1000)
+    (tmp_path / "stop").touch()
     notebook.finished(block)
 
     expect(panel.root.get_by_text("click again")).to_be_visible()
