@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,26 @@ def _a_session_of_its_own() -> None:
     from comet_magic.client.spending import spending_of
 
     spending_of.cache_clear()
+
+
+@pytest.fixture
+def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sandboxes of this process fill pictures with a colour: where nobody looks at one, painting costs the most.
+
+    Another prompt or another position gives other bytes, as it does with the painter.
+    """
+    from PIL import Image
+
+    from comet_magic.sandbox import painter
+
+    def fill(
+        prompt: str, *, width: int, height: int, position: int = 0, transparent: bool = False
+    ) -> Image.Image:
+        colour = sha256(f"{prompt} {position}".encode("utf-8", "surrogatepass")).digest()
+        mode, shade = ("RGBA", (*colour[:3], 9)) if transparent else ("RGB", tuple(colour[:3]))
+        return Image.new(mode, (width, height), shade)
+
+    monkeypatch.setattr(painter, "paint", fill)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from PIL import Image
 import comet_magic as cm
 from comet_magic.images import Images
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 
 def test_more_makes_new_pictures_of_the_same_request_in_any_case(tmp_path) -> None:
     with cm.start_sandbox() as sandbox, cm.Client(base_url=sandbox.base_url, api_key="sandbox") as client:

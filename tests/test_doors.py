@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     Door = Callable[..., cm.Images]
 
-SMALL = {"model": "dall-e-2", "size": "256x256"}  # painted in a few milliseconds
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
+SMALL = {"model": "dall-e-2", "size": "256x256"}
 
 
 def through_generate(sandbox: object) -> Door:

@@ -27,6 +27,8 @@ from tests.loopback import Head, LoopbackServer, header_block, read_head, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 LOW = {"quality": "low", "size": "1024x1024"}
 
 

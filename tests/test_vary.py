@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from comet_magic.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 SMALL: dict[str, Any] = {"model": "dall-e-2", "size": "256x256"}
 PAGE = re.compile(r'src="data:(image/\w+);base64,([^"]+)"')
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Connect = Callable[[Sandbox], Kernel]
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 SMALL = "-m dall-e-2 --size 256x256"
 MODELS = "--vary model=gpt-image-2,gpt-image-2.5-flare,dall-e-3 --vary quality=high,max --size 1024x1024"
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from comet_magic.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 
 def bought(sandbox: Sandbox) -> list[str | None]:
     return [entry.prompt for entry in sandbox.log if entry.charged]
