@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     Edit = Callable[[Path, Path], object]
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 BOAT = {"prompt": "a boat", "model": "dall-e-2", "size": "256x256"}
 OPEN = {**BOAT, "prompt": "a boat that never came"}
 HELD = {**BOAT, "prompt": "a boat whose answer is held"}

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 SMALL: dict[str, Any] = {"model": "dall-e-2", "size": "256x256"}
 TABLES = ("calls", "pictures", "money")
 VALUES: tuple[Any, ...] = (

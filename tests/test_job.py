@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 SMALL = {"model": "dall-e-2", "size": "256x256"}
 
 

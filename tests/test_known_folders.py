@@ -19,6 +19,8 @@ from tests.processes import start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from comet_magic.client import Job
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 SMALL: dict[str, Any] = {"model": "dall-e-2", "size": "256x256"}
 PRICE = 16_000  # micro-USD, for each of these
 TEN = 0.16  # USD

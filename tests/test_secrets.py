@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from comet_magic.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 KEY = "sk-" + "T3st+Qw9/eRt=Yu5IoP7zXc1VbN"
 BROKEN = KEY + "\nX-Evil: 1"
 SMALL: Any = {"model": "dall-e-2", "size": "256x256"}
