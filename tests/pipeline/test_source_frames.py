@@ -9,7 +9,6 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-import dask.dataframe
 import duckdb
 import pandas
 import polars
@@ -81,6 +80,8 @@ def _json_lines(rows: list[dict[str, Any]]) -> str:
 
 
 def _dask(rows: list[dict[str, Any]], folder: Path) -> Any:
+    import dask.dataframe
+
     parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "for_dask.parquet", row_group_size=7)
     return dask.dataframe.read_parquet(folder / "for_dask.parquet", split_row_groups=True)
 
@@ -250,6 +251,8 @@ def test_the_frame_of_a_dataset_has_the_index_of_its_source(kind: str, make: Cal
 def test_the_index_of_dask_is_kept_and_that_of_two_pictures_a_row_repeats(
     make: Callable[..., Dataset],
 ) -> None:
+    import dask.dataframe
+
     frame = pandas.DataFrame({"prompt": ["a", "b", "c"]}, index=[7, 3, 9])
 
     parts = make(dask.dataframe.from_pandas(frame, npartitions=2, sort=False))
