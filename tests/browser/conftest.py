@@ -79,6 +79,8 @@ def page(lab: Server, context: BrowserContext) -> Page:
     page = context.new_page()
     page.goto(f"{lab.url}/lab?reset", timeout=120_000)
     page.wait_for_function("() => window.jupyterapp?.shell.currentWidget", timeout=120_000, polling=50)
+    # Until then the layout may be replaced, and which kernels there are is not known.
+    page.evaluate("() => Promise.all([jupyterapp.restored, jupyterapp.serviceManager.ready]).then(() => {})")
     page.evaluate("() => jupyterapp.shell.collapseLeft()")
     return page
 

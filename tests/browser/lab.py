@@ -19,6 +19,7 @@ from urllib.error import URLError
 
 import nbformat
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 import comet_magic
 
@@ -44,6 +45,14 @@ READY = """() => {
     const panel = window.jupyterapp?.shell.currentWidget;
     const context = panel?.sessionContext;
     return Boolean(context?.isReady && context.session?.kernel?.status === 'idle' && panel.content.widgets.length);
+}"""
+
+# What a notebook whose kernel does not come says of itself, with the words of any dialog over it.
+STATE = """() => {
+    const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+    const {status, connectionStatus} = context?.session?.kernel ?? {};
+    const dialogs = [...document.querySelectorAll('.jp-Dialog')].map(dialog => dialog.textContent);
+    return JSON.stringify({ready: context?.isReady, status, connectionStatus, dialogs});
 }"""
 
 
@@ -257,7 +266,11 @@ class Notebook:
 
     def ready(self) -> None:
         """Wait until there is a kernel and it has nothing to do."""
-        wait_for(self.page, READY)
+        try:
+            wait_for(self.page, READY)
+        except PlaywrightTimeoutError as error:
+            error.add_note(f"{self.name} has no kernel that is ready: {self.page.evaluate(STATE)}")
+            raise
 
     def theme(self, *, dark: bool) -> None:
         """Change the colours, and wait until they have changed."""
