@@ -74,15 +74,15 @@ def test_a_run_that_is_terminated_at_any_moment_loses_no_picture_and_pays_none_t
 # --- who hears a signal
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def dispositions() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in END}
+    """Signals end a process, also where the tests were started by something that ignores one, such as `nohup`."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in END}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("dispositions")
 @pytest.mark.parametrize("theirs", [signal.SIG_IGN, lambda *_: None], ids=["ignored", "a handler"])
 def test_a_signal_that_is_ignored_or_has_a_handler_is_left_alone(theirs: Any) -> None:
     signal.signal(signal.SIGHUP, theirs)
@@ -93,7 +93,6 @@ def test_a_signal_that_is_ignored_or_has_a_handler_is_left_alone(theirs: Any) ->
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-@pytest.mark.usefixtures("dispositions")
 def test_a_handler_that_is_set_meanwhile_stays() -> None:
     with EndSignals(print):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -130,7 +129,6 @@ def test_a_forked_child_is_ended_by_a_signal_as_ever() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
 
 
-@pytest.mark.usefixtures("dispositions")
 def test_what_a_handler_raises_while_something_is_shown_is_raised() -> None:
     def leave(*_: object) -> None:
         sys.exit(5)
