@@ -23,7 +23,7 @@ from ..request import NO_INPUTS, Inputs
 from ..text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
@@ -41,7 +41,6 @@ RAISED = (
 _MOST_PIXELS = 64_000_000
 EDGE = 1024
 _SMALLEST_EDGE = 128
-_STRIP = 256 * 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -200,16 +199,6 @@ def _displayable(image: Image) -> Image:
         image = image.point(lambda value: value / 256).convert("L")
     mode = "RGBA" if image.has_transparency_data else "RGB"
     return image if image.mode == mode else image.convert(mode)
-
-
-def strips(image: Image) -> Iterator[bytes]:
-    """The pixels from top to bottom as `tobytes` gives them, about 256 KiB at once.
-
-    All at once they would take twice as long, because the process would get new memory for them each time.
-    """
-    rows = max(1, _STRIP // (image.width * 4))
-    for top in range(0, image.height, rows):
-        yield image.crop((0, top, image.width, min(top + rows, image.height))).tobytes()
 
 
 def smaller(image: Image, edge: int) -> Image:

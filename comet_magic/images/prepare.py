@@ -16,7 +16,6 @@ from ..catalog import DEFAULT_MODEL, find
 from ..errors import InvalidRequestError
 from ..request import NO_INPUTS, InputPicture, Inputs, has_pictures
 from .masks import as_markup, as_mask, selected
-from .picture import strips
 from .reading import GivenPicture, content_of, eight_bits, label_of, open_content, readable, see_through
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 _LEAST_EDGE = 16  # pixels
 _MOST_KNOWN = 10_000  # files
+_AT_ONCE = 4 << 20  # bytes of pixels that are hashed at once
 
 
 def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
@@ -318,6 +318,8 @@ def png_of(image: Image) -> bytes:
 def pixel_hash(image: Image) -> str:
     """The sha256 of mode, size and pixels."""
     whole = hashlib.sha256(f"{image.mode} {image.width}x{image.height} ".encode())
-    for strip in strips(image):
-        whole.update(strip)
+    rows = max(1, _AT_ONCE // (image.width * 4))  # all of a large picture would be here twice
+    for top in range(0, image.height, rows):
+        box = 0, top, image.width, min(top + rows, image.height)
+        whole.update((image if box[3] - top == image.height else image.crop(box)).tobytes())
     return whole.hexdigest()
