@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
-from nbconvert import HTMLExporter
 from PIL import Image, ImageChops, ImageStat
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
+from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
 from comet_magic.sandbox import Sandbox, start_sandbox
