@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ..errors import CometError
 from ..outputs import running_shell
@@ -68,7 +67,7 @@ def heading() -> dict[str, str]:
             "money": "none",
             "notice": clean(f"{error}. {error.hint}"),
         }
-    account = base.vendor if base.vendor != "sandbox" else urlsplit(base.url).netloc
+    account = base.vendor if base.vendor == "cometapi" else ""  # of another one the address says all
     notices = " ".join(f"{notice[:1].upper()}{notice[1:]}." for notice in key.notices)
     if offline:
         said = f"Pictures are painted on this machine and paid with play money. {notices}".strip()

@@ -69,6 +69,12 @@ def test_the_first_real_money_is_asked_for_in_place_and_sent_once(page: Page, sa
     assert bought(sandbox) == ["a boat", "another boat"]
 
 
+def test_the_header_names_the_address_of_an_unknown_host_once(page: Page, sandbox: Sandbox) -> None:
+    head = page.state["head"]
+
+    assert (head["account"], head["address"]) == ("", sandbox.base_url)
+
+
 def test_a_question_can_be_answered_with_no(page: Page, sandbox: Sandbox) -> None:
     page.generate()
     page.send("cancel")
@@ -118,6 +124,8 @@ def test_a_panel_without_a_key_asks_after_a_login_and_then_says_so(
     assert page.state["head"]["money"] == "play"
     assert page.generate()["ok"]
     assert (len(panel.images), bought(sandbox)) == (1, [])
+    assert panel.last is not None
+    assert panel.last.notice == "sandbox picture"
 
     settings.login(Secret(key), settings.resolve_base_url())
     try:
