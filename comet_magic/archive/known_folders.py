@@ -8,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from ..files import make_folder, replaced
-from .ledger import open_to_write
+from .ledger import DATABASE_FAULTS, open_to_write
 from .process_lock import file_lock
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def one_at_a_time() -> Iterator[None]:
     state = _state_folder()
     with contextlib.ExitStack() as stack:
         if state is not None:
-            with contextlib.suppress(OSError, ConfigurationError, sqlite3.Error):
+            with contextlib.suppress(ConfigurationError, *DATABASE_FAULTS):
                 make_folder(state)
                 lock = stack.enter_context(contextlib.closing(open_to_write(state / "reservation.sqlite")))
                 lock.execute("BEGIN IMMEDIATE")  # its end is the end of the connection, or of the process

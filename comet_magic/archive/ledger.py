@@ -37,6 +37,8 @@ BUSY = 30.0  # seconds to wait for another process's transaction
 _JOURNAL = bytes.fromhex("d9d505f920a163d7")
 _LONGEST = 64 << 20  # bytes of a value or of a query
 _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+# What using a database raises; the last one if a name in it, which an error quotes, is no text.
+DATABASE_FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
 
 def open_to_write(path: Path, busy: float = BUSY) -> sqlite3.Connection:
@@ -345,7 +347,7 @@ class Ledger(ForkHooks):
     def _faults_told(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+        except DATABASE_FAULTS as error:
             hint = "Is its disk full, or does another program hold it? Otherwise name another folder."
             message = f"the ledger {clean(self.path)} cannot be used: {clean(error)}"
             raise ConfigurationError(message, hint=hint) from error

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from ..images import Images
     from ..settings import BaseURL
 
-SANDBOX_PICTURE = "sandbox picture"
-SANDBOX_NOTICE = f"{SANDBOX_PICTURE}: set COMETAPI_KEY for real ones"
+SANDBOX_NOTICE = "sandbox picture: set COMETAPI_KEY for real ones"
 DISCARD_URL = "http://127.0.0.1:9/v1"  # the discard port, for a client that only reads the archive
 
 

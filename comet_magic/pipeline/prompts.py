@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import inspect
-import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..archive.ledger import open_to_read, open_to_write, refuse_code
+from ..archive.ledger import DATABASE_FAULTS, open_to_read, open_to_write, refuse_code
 from ..errors import CometError, ConfigurationError, InvalidRequestError, SourceError
 from ..request.prompt_template import alternatives_in, drawn, filled, names_in
 from ..text import clean, concealed
 from .values import HoldsPictureError, plain
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
@@ -244,7 +244,7 @@ def _opened(path: Path, open_it: Callable[[Path], sqlite3.Connection]) -> Any:
             refuse_code(connection, path)
             with connection:
                 yield connection
-    except (sqlite3.Error, OSError) as error:
+    except DATABASE_FAULTS as error:
         problem = clean(getattr(error, "strerror", None) or error)
     else:
         return

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from ..archive.ledger import BUSY, open_to_read, open_to_write, refuse_code
+from ..archive.ledger import BUSY, DATABASE_FAULTS, open_to_read, open_to_write, refuse_code
 from ..errors import ConfigurationError
 from ..text import clean
 from .indexed_row import IndexedRow, is_place, is_sound, parsed
@@ -404,9 +404,10 @@ class RowIndex:
                     ):  # before the first look, so that nobody writes between a look and what follows from it
                         self._connection.execute("BEGIN IMMEDIATE")
                     yield self._connection
-            except (sqlite3.Error, OSError) as error:
+            except DATABASE_FAULTS as error:
                 problem = clean(getattr(error, "strerror", None) or error)
-                damaged = getattr(error, "sqlite_errorcode", None) in _DAMAGED
+                code = getattr(error, "sqlite_errorcode", None)
+                damaged = code in _DAMAGED or isinstance(error, UnicodeDecodeError)
             else:
                 return
         made_again = "It may be removed: the next run makes it again, and nothing paid is lost."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import sys
@@ -19,6 +20,7 @@ from tests.pipeline.endpoint import PICTURE
 from tests.pipeline.maker import rows_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.pipeline.endpoint import Endpoint
@@ -175,10 +177,23 @@ def test_a_folder_without_a_dataset_is_told(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_index_that_is_damaged_is_told_and_made_again_once_it_is_removed(make: Make) -> None:
-    report = make(["a"])
-    for path in report.folder.glob("index.sqlite*"):
+def no_database(index: Path) -> None:
+    for path in index.parent.glob(f"{index.name}*"):
         path.write_bytes(b"this is no database at all" * 100)
+
+
+def name_that_is_no_text(index: Path) -> None:
+    with contextlib.closing(sqlite3.connect(index)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET name = CAST(x'72a2' AS TEXT), sql = 'CREATE'")
+
+
+@pytest.mark.parametrize("damage", [no_database, name_that_is_no_text])
+def test_an_index_that_is_damaged_is_told_and_made_again_once_it_is_removed(
+    damage: Callable[[Path], None], make: Make
+) -> None:
+    report = make(["a"])
+    damage(report.folder / "index.sqlite")
 
     with pytest.raises(ConfigurationError, match=r"the index .* cannot be used") as caught:
         len(report)

@@ -23,7 +23,7 @@ from ...images.picture import encoded
 from ...text import clean, counted
 from ..account import archive_of_panel, client_settings, defaults, heading, question
 from ..commands import cancelled_message
-from ..session import SANDBOX_PICTURE, session
+from ..session import session
 from .form import FILLED, Form
 from .items import PREVIEW, Item, Phase, QueuedRequest, archived, made, small, source_of
 
@@ -152,7 +152,7 @@ class Work:
     def _ask_or_send(self, order: Order, service: Service, asked: str) -> None:
         if not asked:
             # how to set a key is said above all pictures, once
-            self._send(order, service.client, "" if service.destination else SANDBOX_PICTURE)
+            self._send(order, service.client, "" if service.destination else "sandbox")
             return
         with self.change():
             self.ask = Ask(self.new_id("ask"), order, service.destination, asked)

@@ -125,7 +125,7 @@ def test_a_panel_without_a_key_asks_after_a_login_and_then_says_so(
     assert page.generate()["ok"]
     assert (len(panel.images), bought(sandbox)) == (1, [])
     assert panel.last is not None
-    assert panel.last.notice == "sandbox picture"
+    assert panel.last.notice == "sandbox"
 
     settings.login(Secret(key), settings.resolve_base_url())
     try:
