@@ -115,7 +115,8 @@ class Stranger:
         )
         for _ in range(self.dice.randint(1, 3)):
             way = self.dice.choice(ways)
-            with contextlib.suppress(sqlite3.Error, OSError, IndexError, ValueError, LookupError):
+            # what one change has left may be nothing that another one can change
+            with contextlib.suppress(sqlite3.Error, OSError, LookupError, ValueError, TypeError):
                 self.done.append(f"{way.__name__} {way()}")
 
     def value(self) -> Any:

@@ -87,7 +87,7 @@ def test_the_panel_says_that_it_is_the_sandbox_and_buys_there() -> None:
     assert panel.wait(60)
 
     assert served() == ["a boat"]
-    assert "sandbox picture" in panel.images[0].notice
+    assert panel.images[0].notice == "sandbox"
     panel.close()
     session.close()
 
