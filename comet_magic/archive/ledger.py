@@ -277,9 +277,8 @@ class Ledger(ForkHooks):
             try:
                 before = connection.total_changes
                 yield connection
-                if (
-                    connection.total_changes != before
-                ):  # what changes nothing is not written, and waits for no disk
+                # what changes nothing is not written, and waits for no disk
+                if connection.total_changes != before:
                     connection.execute("REPLACE INTO stamp VALUES (1, ?)", (secrets.randbits(63),))
                 connection.execute("COMMIT")
             except BaseException:

@@ -113,9 +113,8 @@ _AS_IF_NEW = (
     "CREATE TEMP VIEW pictures AS SELECT *, NULL AS unpasted, NULL AS starred FROM main.pictures",
     "CREATE TEMP VIEW decisions AS SELECT '' AS key, 0 AS copy, 0 AS number, '' AS decision, '' AS reason WHERE 0",
 )
-_NO_STAMP = (
-    "CREATE TEMP VIEW stamp AS SELECT 1 AS one, NULL AS value"  # nothing that was counted is known to hold
-)
+# nothing that was counted is known to hold
+_NO_STAMP = "CREATE TEMP VIEW stamp AS SELECT 1 AS one, NULL AS value"
 
 
 def _fingerprint(statements: Iterable[tuple[str, str, str]]) -> str:
@@ -134,10 +133,8 @@ _DEFINED = [
 _OURS = {
     0: (_fingerprint(()),),
     1: ("626d994ee0ed024c832842f4571d0ce740477fed24f7d6788a1e16c332e7487a",),
-    2: (
-        _fingerprint(_DEFINED),
-        _fingerprint([*_DEFINED, ("table", "stamp", _STAMP)]),
-    ),  # at first it had no stamp
+    # at first it had no stamp
+    2: (_fingerprint(_DEFINED), _fingerprint([*_DEFINED, ("table", "stamp", _STAMP)])),
 }
 
 # --- rows that may be a stranger's

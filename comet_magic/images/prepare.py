@@ -133,8 +133,8 @@ class _SentAsItIs(NamedTuple):
     sha256: str
 
 
-# By hash and length of the file, and what it was made to fit. Python keys its hash of bytes anew in each process, so
-# that nobody can make two files that share it; an object's own is worked out once.
+# By hash and length of the file, and what it was made to fit. Python keys its hash of bytes anew in each process
+# (unless PYTHONHASHSEED is set), so that nobody can make two files that share it; an object's own is worked out once.
 _as_it_is: dict[tuple[int, int, _Fit], _SentAsItIs] = {}
 
 

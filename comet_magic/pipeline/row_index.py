@@ -399,9 +399,8 @@ class RowIndex:
                     self._close()
                     self._connection, self._writes = _open(self.path, write=write), write
                 with self._connection:
-                    if (
-                        write
-                    ):  # before the first look, so that nobody writes between a look and what follows from it
+                    # before the first look, so that nobody writes between a look and what follows from it
+                    if write:
                         self._connection.execute("BEGIN IMMEDIATE")
                     yield self._connection
             except DATABASE_FAULTS as error:

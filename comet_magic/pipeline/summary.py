@@ -127,8 +127,11 @@ def ends_of(archive: Reader, folder: Path) -> Ends:
     Raises:
         ConfigurationError: the index or the ledger cannot be read.
     """
-    with _joined(archive, folder) as (connection, run):
-        return Ends(run.state, _by_end(connection, run)) if run else Ends("running", [])
+    with _joined(archive, folder) as joined:
+        if joined is None:
+            return Ends("running", [])
+        connection, run = joined
+        return Ends(run.state, _by_end(connection, run))
 
 
 def keep_summary(archive: Reader, folder: Path) -> None:
@@ -187,13 +190,16 @@ def _is_count(value: object) -> bool:
 
 
 @contextlib.contextmanager
-def _joined(archive: Reader, folder: Path) -> Iterator[tuple[sqlite3.Connection, Run | None]]:
-    """A connection that reads the index and, as `ledger`, the ledger, both as they are at one moment; and the run."""
+def _joined(archive: Reader, folder: Path) -> Iterator[tuple[sqlite3.Connection, Run] | None]:
+    """A connection that reads the index and, as `ledger`, the ledger, both as they are at one moment; and the run.
+
+    None if no run has begun.
+    """
     archive.copies(("",))  # a ledger that is not one of ours is refused here
     with RowIndex(folder) as index:
         run = index.standing()
         if run is None:
-            yield sqlite3.connect(":memory:"), None
+            yield None
             return
         with index.opened() as connection:
             connection.commit()  # nothing is attached inside of a transaction
@@ -372,8 +378,9 @@ def breakdown(archive: Reader, folder: Path, column: str) -> Breakdown:
         ConfigurationError: the index or the ledger cannot be read.
     """
     lines: dict[Any, list[Group]] = {}
-    with _joined(archive, folder) as (connection, run):
-        if run is not None:
+    with _joined(archive, folder) as joined:
+        if joined is not None:
+            connection, run = joined
             for found in connection.execute(*_by_value(connection, run, column)):
                 group = _group(found, run.state)
                 lines.setdefault(group.value, []).append(group)

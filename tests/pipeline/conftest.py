@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sqlite3
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -60,6 +62,13 @@ def impatient(
     job = read_job(source, out, "prompt", {name: options[name] for name in options if name != "progress"})
     job = replace(job, policy=replace(job.policy, pauses=pauses))
     return DatasetRun(job, cluster=cluster, progress=options.get("progress", False))
+
+
+def name_what_is_no_text(database: Path) -> None:
+    """Damage a database so that SQLite's error about it quotes bytes that are no UTF-8."""
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET name = CAST(x'72a2' AS TEXT), sql = 'CREATE'")
 
 
 def interrupt(run: DatasetRun, *, when: Callable[[], object]) -> None:

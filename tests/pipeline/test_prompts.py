@@ -12,7 +12,7 @@ import comet_magic as cm
 from comet_magic.errors import ConfigurationError, InvalidRequestError, SourceError
 from comet_magic.pipeline import open_dataset, plan
 from comet_magic.preset_files import save_preset
-from tests.pipeline.conftest import settings
+from tests.pipeline.conftest import name_what_is_no_text, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,6 +197,16 @@ def test_a_rewriting_that_fails_is_a_failed_row_and_is_asked_again_by_the_next_r
         make(["one"], rewrite=broken, store_prompts=False)
     with pytest.raises(ConfigurationError, match="must be a function"):
         make(["one"], rewrite="upper")
+
+
+def test_rewritten_prompts_whose_database_is_damaged_are_told(make: Make, endpoint: Endpoint) -> None:
+    report = make(["one"], rewrite=lambda prompts: [prompt.upper() for prompt in prompts])
+    name_what_is_no_text(report.folder / "rewrites.sqlite")
+
+    with pytest.raises(ConfigurationError, match=r"the rewritten prompts in .* cannot be used"):
+        make(["one", "two"], rewrite=lambda prompts: prompts, append=True)
+
+    assert asked(endpoint) == ["ONE"]
 
 
 def test_a_row_is_made_by_each_of_several_models_with_what_that_model_takes(

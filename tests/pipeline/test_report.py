@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 import sys
@@ -16,6 +15,7 @@ from comet_magic.errors import ConfigurationError, InvalidRequestError, SaveErro
 from comet_magic.pipeline import LazyImage, open_dataset, row_index
 from comet_magic.pipeline.row_index import RowIndex
 from comet_magic.pipeline.rows import COLUMNS
+from tests.pipeline.conftest import name_what_is_no_text
 from tests.pipeline.endpoint import PICTURE
 from tests.pipeline.maker import rows_of
 
@@ -182,13 +182,7 @@ def no_database(index: Path) -> None:
         path.write_bytes(b"this is no database at all" * 100)
 
 
-def name_that_is_no_text(index: Path) -> None:
-    with contextlib.closing(sqlite3.connect(index)) as connection, connection:
-        connection.execute("PRAGMA writable_schema = ON")
-        connection.execute("UPDATE sqlite_master SET name = CAST(x'72a2' AS TEXT), sql = 'CREATE'")
-
-
-@pytest.mark.parametrize("damage", [no_database, name_that_is_no_text])
+@pytest.mark.parametrize("damage", [no_database, name_what_is_no_text])
 def test_an_index_that_is_damaged_is_told_and_made_again_once_it_is_removed(
     damage: Callable[[Path], None], make: Make
 ) -> None:
