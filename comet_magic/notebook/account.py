@@ -8,9 +8,8 @@ from ..errors import CometError
 from ..outputs import running_shell
 from ..settings import KEY_PAGE, find_key, resolve_base_url
 from ..text import clean
-from .confirm import never_asks, purchase, purchase_to_confirm
 from .magic import CONFIRM_ABOVE
-from .session import session
+from .session import never_asks, purchase, purchase_to_confirm, session
 
 if TYPE_CHECKING:
     from ..archive import Archive

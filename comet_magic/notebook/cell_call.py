@@ -18,8 +18,7 @@ from . import flags
 from .arguments import read_flags, refuse_key, usage_error
 from .cell_names import fill, input_options
 from .cell_output import CellOutput, print_notices
-from .confirm import never_asks, refusal
-from .session import session
+from .session import never_asks, refusal, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence

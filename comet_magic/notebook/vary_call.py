@@ -25,8 +25,7 @@ from .cell_call import (
 )
 from .cell_names import BOX, found_picture, input_options
 from .cell_output import print_notices
-from .confirm import never_asks
-from .session import session
+from .session import never_asks, session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

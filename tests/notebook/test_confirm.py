@@ -9,7 +9,7 @@ import pytest
 from comet_magic.client import Plan
 from comet_magic.errors import InvalidRequestError
 from comet_magic.money import Price
-from comet_magic.notebook.confirm import never_asks, purchase_to_confirm, refusal
+from comet_magic.notebook.session import never_asks, purchase_to_confirm, refusal
 from comet_magic.request import requests_of
 
 from .conftest import KEY, Kernel
