@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageDraw
+from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageStat, PngImagePlugin
 
 from comet_magic.errors import InvalidRequestError
 from comet_magic.images import prepare_inputs
@@ -45,6 +45,22 @@ def prepared(value: object, model: str = "gpt-image-2", **options: object) -> Im
     image = Image.open(io.BytesIO(picture.read()))
     assert (picture.mime, picture.width, picture.height) == (Image.MIME[image.format or ""], *image.size)
     return image
+
+
+class GivesNoArray:
+    """Looks like an array, as a tensor on another device does, and cannot be made one."""
+
+    def __init__(self, what: BaseException | None) -> None:
+        self._what = what
+
+    def __array__(self, dtype: object = None, copy: object = None) -> None:
+        if self._what is not None:
+            raise self._what
+
+
+def closed_before_it_was_read() -> Image.Image:
+    with Image.open(io.BytesIO(file_of(scene()))) as image:
+        return image
 
 
 def refusal(**options: object) -> InvalidRequestError:
@@ -411,6 +427,12 @@ def test_pasting_back_makes_no_other_request() -> None:
         ([scene()] * 17, "image has 17 pictures; gpt-image-2 takes up to 16"),
         (file_of(scene())[:200], "image is not a picture that can be opened"),
         ("/dev/zero", "it is not a file"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "it is not a PNG, JPEG, WEBP, GIF, BMP or TIFF file"),
+        (b"", "it is not a PNG, JPEG, WEBP, GIF, BMP or TIFF file"),
+        (GivesNoArray(TypeError("the tensor is on cuda:0")), "the tensor is on cuda:0"),
+        (GivesNoArray(RuntimeError("the tensor requires grad")), "the tensor requires grad"),
+        (GivesNoArray(None), "not a picture that can be opened"),
+        (closed_before_it_was_read(), "its file was closed before its pixels were read"),
     ],
 )
 def test_what_is_no_picture_is_refused_in_one_sentence(value: object, words: str) -> None:
@@ -418,6 +440,56 @@ def test_what_is_no_picture_is_refused_in_one_sentence(value: object, words: str
 
     assert words in str(error)
     assert error.param == "image"
+    assert "object at 0x" not in str(error)
+
+
+def test_a_path_may_be_given_as_bytes_by_its_object(tmp_path: Path) -> None:
+    scene().save(tmp_path / "ü.png")
+
+    class Entry(os.PathLike[bytes]):
+        def __fspath__(self) -> bytes:
+            return os.fsencode(tmp_path / "ü.png")
+
+    assert prepared(Entry()).convert("RGB").tobytes() == scene().tobytes()
+
+
+def damaged_exif(kind: str) -> bytes:
+    return file_of(scene(), kind, exif=b"Exif\0\0neither II nor MM")
+
+
+def long_texts() -> bytes:
+    """A sound PNG with a text that Pillow refuses to unpack."""
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("workflow", "x" * 5_000_000, zip=True)
+    return file_of(scene(), pnginfo=texts)
+
+
+@pytest.mark.parametrize(
+    "file", [damaged_exif("PNG"), damaged_exif("WEBP"), damaged_exif("JPEG"), long_texts()]
+)
+def test_what_is_written_about_a_sound_picture_does_not_keep_it_from_being_sent(file: bytes) -> None:
+    sent = prepared(file).convert("RGB")
+
+    assert sent.size == scene().size
+    assert max(ImageStat.Stat(ImageChops.difference(sent, scene())).mean) < 6  # of a JPEG's loss
+
+
+def test_damaged_pixels_are_refused_also_where_exif_is_looked_for_behind_them() -> None:
+    broken = bytearray(file_of(Image.effect_noise((96, 64), 90).convert("RGB")))
+    broken[len(broken) // 2] ^= 255
+
+    for damaged in (bytes(broken), Image.open(io.BytesIO(broken))):
+        assert "not a picture that can be opened" in str(refusal(image=damaged))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L", "I"])
+def test_deep_grey_of_any_order_of_bytes_is_sent_and_selects(mode: str) -> None:
+    grey = Image.new(mode, (96, 64), 0x8123)
+    half = Image.new(mode, (96, 64), 0)
+    half.paste(0xFFFF, (0, 0, 48, 64))
+
+    assert prepared(grey).convert("L").getextrema() == (0x81, 0x81)
+    assert selected(half, (96, 64)).getbbox() == (0, 0, 48, 64)
 
 
 @pytest.mark.parametrize(
@@ -436,6 +508,15 @@ def test_what_is_no_picture_is_refused_in_one_sentence(value: object, words: str
             "takes one of them",
         ),
         ({"mask": (0, 0, 200, 9)}, "mask", "within 96x64"),
+        (
+            {"mask": (0.1, 0.1, 0.5, 0.5)},
+            "mask",
+            "the box 0.1,0.1,0.5,0.5; it takes left,top,right,bottom in pixels",
+        ),
+        ({"mask": np.eye(64, 96, dtype=np.uint8)}, "mask", "its brightest pixel is 1 of 255"),
+        ({"mask": "nothing", "image": scene()}, "mask", "mask nothing cannot be read"),
+        ({"mask": 7}, "mask", "it takes a box of left, top, right and bottom, a PIL picture"),
+        ({"mask": [scene("1"), scene("1")]}, "mask", "mask is of type list; it takes a box"),
         ({"mask": Image.new("L", (50, 50), 255)}, "mask", "mask is 50x50; the picture is 96x64"),
         ({"mask": Image.new("L", (96, 64))}, "mask", "selects nothing"),
         ({"mask": (0, 0, 96, 64)}, "mask", "selects the whole picture"),
@@ -472,6 +553,13 @@ def test_all_forms_of_a_mask_select_the_same(tmp_path: Path) -> None:
         array,
         tmp_path / "mask.png",
         file_of(clear),
+        [white],
+        ((array,),),
+        np.array(box),
+        np.array(box, np.float32),
+        tuple(np.array(box)),
+        white.convert("LA"),  # nothing in it is transparent, so white counts
+        file_of(white.convert("RGBA")),
     ]
 
     assert {selected(form, size).tobytes() for form in forms} == {white.tobytes()}

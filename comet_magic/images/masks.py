@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import InvalidRequestError
-from .reading import eight_bits, read_picture, see_through
+from .reading import eight_bits, is_deep, read_picture, see_through, shallow
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_WHITE = 128  # of 255: from here on a grey pixel is selected
 
 
 def selected(mask: Any, size: tuple[int, int]) -> Image:
@@ -16,55 +19,63 @@ def selected(mask: Any, size: tuple[int, int]) -> Image:
 
     Args:
         mask: a box `(left, top, right, bottom)` in pixels, or a boolean array or a picture in any form: white is to
-            change; of one with transparency, what is transparent.
+            change; of one with transparent pixels, those.
         size: of the picture that it lies on.
 
     Raises:
         InvalidRequestError: it has another size, selects nothing or everything, or cannot be read.
     """
-    if (
-        isinstance(mask, list | tuple)
-        and len(mask) == 4
-        and all(isinstance(side, int | float) for side in mask)
-    ):
-        selection = _box(tuple(mask), size)
-    else:
-        selection = _selection(read_picture(mask, "mask").image)
-    if selection.size != size:
-        width, height = selection.size
+    box = as_box(mask)
+    grey = _box(box, size) if box else _grey(read_picture(mask, "mask").image)
+    if grey.size != size:
+        width, height = grey.size
         said = f"mask is {width}x{height}; the picture is {size[0]}x{size[1]}; give them the same size"
         raise InvalidRequestError(said, param="mask")
-    lowest, highest = cast("tuple[int, int]", selection.getextrema())
-    if highest == 0:
-        raise InvalidRequestError(
-            "mask selects nothing; white, or transparent, is what changes", param="mask"
-        )
-    if lowest == 255:
+    darkest, brightest = cast("tuple[int, int]", grey.getextrema())
+    if brightest < _WHITE:  # arrays of 0 and 1 are common masks elsewhere
+        found = f": its brightest pixel is {brightest} of 255" if brightest else ""
+        said = f"mask selects nothing{found}; white, or transparent, is what changes"
+        hint = "Give mask > 0, a boolean array." if brightest else ""
+        raise InvalidRequestError(said, param="mask", hint=hint)
+    if darkest >= _WHITE:
         raise InvalidRequestError("mask selects the whole picture; leave it out", param="mask")
-    return selection
+    return grey.point(lambda value: 255 if value >= _WHITE else 0)
+
+
+def as_box(mask: Any) -> tuple[float, ...] | None:
+    """The four numbers of a box in a list, a tuple or an array; None if it is something else."""
+    sides = mask.tolist() if getattr(mask, "ndim", 0) == 1 else mask
+    if not isinstance(sides, list | tuple) or len(sides) != 4:
+        return None
+    if not all(isinstance(side, Real) for side in sides):
+        return None
+    return tuple(sides)
 
 
 def _box(box: tuple[float, ...], size: tuple[int, int]) -> Image:
     from PIL import Image
 
     left, top, right, bottom = box
-    if not (0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]):
+    inside = 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
+    if not inside or round(left) == round(right) or round(top) == round(bottom):
         sides = ",".join(f"{side:g}" for side in box)
-        said = f"mask is the box {sides}; it takes left,top,right,bottom within {size[0]}x{size[1]}"
+        said = f"mask is the box {sides}; it takes left,top,right,bottom in pixels within {size[0]}x{size[1]}"
         raise InvalidRequestError(said, param="mask")
     selection = Image.new("L", size, 0)
     selection.paste(255, tuple(round(side) for side in box))  # type: ignore[arg-type]
     return selection
 
 
-def _selection(image: Image) -> Image:
+def _grey(image: Image) -> Image:
+    """What a picture selects, from 0 to 255: what is transparent in it, or else what is white."""
     from PIL import ImageChops
 
     image.load()
-    if image.has_transparency_data:
-        grey = ImageChops.invert(image.convert("RGBA").getchannel("A"))
-    elif image.mode.startswith("I;16") or image.mode == "I":
-        grey = image.point(lambda value: value / 256).convert("L")
+    clear = image.convert("RGBA") if image.has_transparency_data else None
+    if clear and see_through(clear):
+        grey = ImageChops.invert(clear.getchannel("A"))
+    elif is_deep(image):
+        grey = shallow(image)
     elif image.mode in ("1", "L"):
         grey = image.convert("L")
     else:
@@ -73,7 +84,7 @@ def _selection(image: Image) -> Image:
             said = "mask is a picture in colour without transparency; white is what changes, black stays"
             raise InvalidRequestError(said, param="mask")
         grey = channels[0]
-    return grey.point(lambda value: 255 if value >= 128 else 0)
+    return grey
 
 
 def as_mask(selection: Image) -> Image:

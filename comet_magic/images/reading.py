@@ -31,7 +31,7 @@ _ORIENTATION = 0x0112  # of EXIF
 _PNG_DEPTH = 24  # where a PNG says how many bits a channel has
 _LARGEST_FILE = 512 * 1024 * 1024
 _KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # what Pillow may open
-_FORMS = "a PIL picture, a path, bytes, an array, Images, or a list of these"
+_FORMS = "a PIL picture, a path, bytes, an array, Images"
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,17 @@ class GivenPicture:
 
 
 def read_picture(value: Any, param: str, number: int = 0) -> GivenPicture:
-    """Open what was given, turned as its EXIF says."""
+    """Open what was given, turned as its EXIF says; a list of one picture is that picture."""
     label = label_of(param, number)
+    while isinstance(value, list | tuple) and len(value) == 1:
+        (value,) = value
     return open_content(content_of(value, label, param), label, param)
+
+
+def _forms(param: str) -> str:
+    """What an option takes, in words."""
+    box = "a box of left, top, right and bottom, " if param == "mask" else ""
+    return f"{box}{_FORMS}" + (", or a list of these" if param == "image" else "")
 
 
 def label_of(param: str, number: int) -> str:
@@ -73,9 +81,15 @@ def open_content(
     """Open what `content_of` gave; the bytes of a picture with more pixels than this are not kept."""
     if not isinstance(found, bytes):
         return GivenPicture(readable(lambda: _upright(found), label, param), label)
-    file = io.BytesIO(found)
-    image, mime = _decoder(file, label, param), sniff(found) or ""
+    file, mime = io.BytesIO(found), sniff(found) or ""
     bare = _without_metadata(found, mime)
+    try:
+        image = _decoder(file, label, param)
+    except InvalidRequestError:
+        if bare is None or bare is found:
+            raise
+        file = io.BytesIO(bare)  # Pillow refuses sound files with long texts
+        image = _decoder(file, label, param)
     if bare is not found:  # else it has no EXIF, which Pillow would decode the picture to look for
         whole, image = image, readable(lambda: _upright(image), label, param)
         bare = bare if image is whole else None
@@ -87,7 +101,11 @@ def open_content(
 def _upright(image: Image) -> Image:
     from PIL import ImageOps
 
-    turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    image.load()  # Pillow looks for EXIF behind the pixels too, and damaged pixels are told only once
+    try:
+        turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    except RAISED:  # damaged EXIF does not say how it is turned, and the pixels need none
+        turned = False
     return ImageOps.exif_transpose(image) if turned else image
 
 
@@ -117,11 +135,14 @@ def content_of(value: Any, label: str, param: str) -> bytes | Image:
         return content_of(value.get("bytes") or value["path"], label, param)
     if hasattr(value, "__array_interface__") or hasattr(value, "__array__"):
         return _from_array(value, label, param)
-    raise InvalidRequestError(f"{label} is of type {type(value).__name__}; it takes {_FORMS}", param=param)
+    raise InvalidRequestError(
+        f"{label} is of type {type(value).__name__}; it takes {_forms(param)}", param=param
+    )
 
 
 def _file(path: str | os.PathLike[str], label: str, param: str) -> bytes:
-    name = clean(os.fspath(path), limit=200)
+    path = os.fsdecode(path)
+    name = clean(path, limit=200)
     if name.lower().startswith(("http://", "https://", "data:")):
         said = f"{label} is an address; download the picture and give its path or its bytes"
         raise InvalidRequestError(said, param=param)
@@ -142,13 +163,14 @@ def _from_array(value: Any, label: str, param: str) -> Image:
     import numpy as np
     from PIL import Image
 
-    array = np.asarray(value)
+    array = readable(lambda: np.asarray(value), label, param)
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
     if array.dtype == np.uint8 and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         return readable(lambda: Image.fromarray(array), label, param)
     shape = "x".join(map(str, array.shape))
-    said = f"{label} is an array of {shape} {array.dtype}; it takes uint8 of HEIGHTxWIDTH, or with 3 or 4 channels"
+    takes = "uint8 or bool of HEIGHTxWIDTH, or with 3 or 4 channels"
+    said = f"{label} is an array of {shape} {array.dtype}; it takes {takes}"
     raise InvalidRequestError(said, param=param)
 
 
@@ -163,14 +185,21 @@ def _decoder(file: io.BytesIO, label: str, param: str) -> Image:
 
 def readable(work: Callable[[], T], label: str, param: str) -> T:
     """Do work with Pillow; what it raises is a sentence about the picture."""
+    from PIL import UnidentifiedImageError
     from PIL.Image import DecompressionBombError
 
     try:
         return work()
+    except UnidentifiedImageError:
+        reason = f"it is not a {', '.join(_KINDS[:-1])} or {_KINDS[-1]} file"
     except (*RAISED, DecompressionBombError) as error:
-        reason = clean(error, limit=120) or type(error).__name__
+        closed = "its file was closed before its pixels were read; call load() while it is open"
+        unnamed = closed if isinstance(error, AssertionError) else type(error).__name__  # as Pillow has it
+        reason = clean(error, limit=120) or unnamed
     raise InvalidRequestError(
-        f"{label} is not a picture that can be opened: {reason}", param=param, hint=f"It takes {_FORMS}."
+        f"{label} is not a picture that can be opened: {reason}",
+        param=param,
+        hint=f"It takes {_forms(param)}.",
     )
 
 
@@ -180,8 +209,8 @@ def readable(work: Callable[[], T], label: str, param: str) -> T:
 def eight_bits(image: Image) -> Image:
     """RGB or RGBA with 8 bits a channel."""
     image.load()
-    if image.mode.startswith("I;16") or image.mode == "I":
-        image = image.point(lambda value: value / 256).convert("L")  # Pillow's own conversion clips
+    if is_deep(image):
+        image = shallow(image)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers")
     mode = "RGBA" if image.has_transparency_data else "RGB"
@@ -190,6 +219,16 @@ def eight_bits(image: Image) -> Image:
     if image.mode == "CMYK" and image.info.get("icc_profile"):
         return image  # its profile says what the colours are
     return image.convert(mode)
+
+
+def is_deep(image: Image) -> bool:
+    """Whether it is grey of 16 or 32 bits."""
+    return image.mode.startswith("I")
+
+
+def shallow(image: Image) -> Image:
+    """Grey of 16 bits as grey of 8; Pillow's own conversion clips."""
+    return image.convert("I").point(lambda value: value / 256).convert("L")
 
 
 def see_through(image: Image) -> bool:

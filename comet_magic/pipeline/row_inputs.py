@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..archive.layout import is_there, keep_inputs
 from ..errors import InvalidRequestError, SaveError
 from ..files import inside, read_inside, replaced
+from ..images.masks import as_box
 from ..images.prepare import input_rules, prepare_inputs
 from ..images.reading import read_picture
 from ..request import InputPicture, Inputs
@@ -203,8 +204,7 @@ def _listed(value: Any, role: str) -> tuple[Any, ...]:
 
 
 def _is_box(value: Any, role: str) -> bool:
-    numbers = isinstance(value, list | tuple) and all(isinstance(side, int | float) for side in value)
-    return role == "mask" and numbers and len(value) == 4
+    return role == "mask" and as_box(value) is not None
 
 
 def _from_cell(value: Any) -> Any:
