@@ -41,6 +41,17 @@ log = logging.getLogger("comet_magic")
 CallState = Literal[
     "queued", "awaiting", "sending", "waiting", "retrying", "downloading", "decoding", "done", "failed"
 ]
+STATE_WORDS: dict[CallState, str] = {  # what a person reads of each
+    "queued": "waiting for its turn",
+    "awaiting": "waiting for the same request, which is still running",
+    "sending": "sending",
+    "waiting": "waiting for the model",
+    "retrying": "sending again",
+    "downloading": "downloading",
+    "decoding": "reading the answer",
+    "done": "done",
+    "failed": "failed",
+}
 
 
 @dataclass(frozen=True)
@@ -116,8 +127,10 @@ class RunningCall:
         reuse: pictures that other calls make for its copies are taken, and not bought.
         orphan: the paid call of a dead process that it finishes; it sends nothing.
         call_id: its id in the ledger, given by its claim or by another process.
+        note: what its newest step says beside its state, in words, or "".
         reserved: the most it may cost in micro-USD.
         scope: cancelling it ends the call.
+        arrived: the finished pictures in the order they came, also while others are still fetched.
         preview: the last streamed preview.
         settled: its end is in the ledger.
     """
@@ -130,11 +143,13 @@ class RunningCall:
     orphan: Orphan | None = None
     call_id: str = ""
     state: CallState = "queued"
+    note: str = ""
     sent: bool = False
     request_id: str | None = None
     reserved: int | None = None
     scope: CancelScope | None = None
     pictures: list[Picture] = field(default_factory=list)
+    arrived: list[Picture] = field(default_factory=list)
     errors: list[CometError] = field(default_factory=list)
     usage: dict[str, Any] | None = None
     created: int | None = None
@@ -205,13 +220,20 @@ class Job(futures.Future[Images]):
         self._waiting_threads = [threading.current_thread()]  # who makes it is about to wait for it
 
     def tell(self, event: Event) -> None:
-        """Hand an event to whoever listens."""
+        """Note an event, and hand it to whoever listens."""
+        call = self.calls[event.index]
+        match event:
+            case Progress(state=state, note=note):
+                call.state, call.note = state, note
+            case Preview(data=data):
+                call.preview = data
+            case Arrived(picture=picture):
+                call.arrived.append(picture)
         if self._on_event is not None:
             _call_listener(self._on_event, event)
 
     def progress(self, call: RunningCall, state: CallState, note: str = "") -> None:
         """Note a step of a call, and hand it to whoever listens."""
-        call.state = state
         self.tell(Progress(call.index, len(self.calls), state, time.monotonic() - self.started, note))
 
     def add_done_callback(self, fn: Callable[[futures.Future[Images]], object]) -> None:
@@ -320,6 +342,15 @@ class Job(futures.Future[Images]):
             seconds=time.monotonic() - self.started if any(call.sent for call in self.calls) else None,
         )
         return _one_error(errors, images) if errors else images
+
+
+def progress_words(calls: Sequence[RunningCall]) -> str:
+    """How far requests are, in words: "waiting for the model, 1 of 2 done"."""
+    running = [call for call in calls if not call.ended]
+    words = [STATE_WORDS[running[0].state if running else "decoding"]]
+    if len(calls) > 1:
+        words.append(f"{sum(call.state == 'done' for call in calls)} of {len(calls)} done")
+    return ", ".join([*words, *dict.fromkeys(call.note for call in running if call.note)])
 
 
 def _one_error(errors: Sequence[CometError], images: Images) -> CometError:

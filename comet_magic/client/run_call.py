@@ -121,7 +121,6 @@ class InFlight:
 
     def show_preview(self, data: bytes, number: int) -> None:
         """Keep a streamed preview, and hand it to whoever listens."""
-        self.call.preview = data
         self.job.tell(Preview(self.call.index, number, data, sniff(data) or "image/png"))
 
     def note(self, error: CometError) -> None:

@@ -36,12 +36,6 @@ ON_PAGE = 200  # pixels that a thumbnail takes on a page at most
 ROW = 450  # pixels of the pictures of a row, so that a table fits a narrow page
 NARROWEST = 96
 
-STATES = {
-    "queued": "waiting for its turn",
-    "awaiting": "the same request is running",
-    "retrying": "sending again",
-    "decoding": "reading the answer",
-}
 _LINE = "border:1px solid rgba(128,128,128,.35)"
 _CELL = f"{_LINE};padding:6px;text-align:left;vertical-align:top;background:none"
 _SIDE = f"{_CELL};max-width:170px;overflow-wrap:break-word"
@@ -177,7 +171,7 @@ def _flow(grid: Grid, drawn: Mapping[int, str]) -> str:
 
 def _cell_html(cell: GridCell, thumbnails: Thumbnails, *, cheapest: bool, fastest: bool) -> str:
     if cell.state:
-        return f'<div style="{_SOFT};min-width:96px">{html(STATES.get(cell.state, cell.state))}…</div>'
+        return f'<div style="{_SOFT};min-width:96px">{html(cell.state)}…</div>'
     parts = [thumbnails.markup(cell)] if cell.images else []
     if cell.error is not None:
         kind = html(type(cell.error).__name__)
@@ -250,7 +244,7 @@ def plain(grid: Grid) -> str:
     for cell in grid.cells:
         marks = [word for word, those in (("cheapest", cheapest), ("fastest", quickest)) if cell in those]
         price = "unknown" if cell.price_micro is None else dollars(cell.price_micro)
-        said = f"failed: {_reason(cell)}" if cell.error is not None else STATES.get(cell.state, cell.state)
+        said = f"failed: {_reason(cell)}" if cell.error is not None else cell.state
         facts = (price, seconds_in_words(cell.seconds)) if cell.images else ("", "")
         rows.append([cell.name, *facts, ", ".join(marks), "; ".join(filter(None, (said, *cell.notes)))])
     notes = [*(f"left out: {reason}" for reason in grid.plan.left_out), *_facts(grid)]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ..client import Progress, shared_client
+from ..client import shared_client
 from ..client.api import GenerateOptions, named
-from ..client.job import interrupted, wait_for_all
+from ..client.job import STATE_WORDS, interrupted, progress_words, wait_for_all
 from ..errors import CallAbandoned, CometError
 from ..images import Images
 from ..money import total
@@ -21,10 +20,9 @@ from .grid_display import GridOutput
 from .plan import plan_grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ..client import Client, Job
-    from ..client.job import Event
     from .plan import GridPlan, PlannedCell
 
 
@@ -141,15 +139,13 @@ class GridRun:
         self.plan = plan
         self._notice = notice
         self._jobs: list[Job | CometError] = []
-        self._states: dict[int, str] = {}
         self._ended: dict[int, GridCell] = {}
 
-    def start(self) -> None:
-        """Start a call for each cell; one limiter lets them run side by side."""
-        for number, cell in enumerate(self.plan.cells):
-            listener = partial(self._note, number, cell.options.get("on_event"))
+    def start(self, **call: Any) -> None:
+        """Start a call for each cell, with these further options; one limiter lets them run side by side."""
+        for cell in self.plan.cells:
             try:
-                job: Job | CometError = self._core.submit(cell.prompt, {**cell.options, "on_event": listener})
+                job: Job | CometError = self._core.submit(cell.prompt, {**cell.options, **call})
             except CometError as error:
                 job = error.bare()
             self._jobs.append(job)
@@ -182,12 +178,6 @@ class GridRun:
         if self.calls:
             wait_for_all(self.calls, lambda: output.tick(self))
 
-    def _note(self, number: int, listener: Callable[[Any], object] | None, event: Event) -> None:
-        if isinstance(event, Progress):
-            self._states[number] = event.state
-        if listener is not None:
-            listener(event)
-
     @property
     def ended(self) -> int:
         """How many cells have ended."""
@@ -204,7 +194,7 @@ class GridRun:
         cell = GridCell(planned, self.plan.name(planned))
         job = self._jobs[number] if number < len(self._jobs) else None
         if job is None:
-            return replace(cell, state="queued")
+            return replace(cell, state=STATE_WORDS["queued"])
         if isinstance(job, CometError):
             cell = replace(cell, error=job)
         elif job.done():
@@ -215,7 +205,7 @@ class GridRun:
             error = CometError(words, outcome="unknown" if sent else "not_sent")
             return replace(cell, error=error, cost_micro=None if sent else 0)
         else:
-            return replace(cell, state=self._states.get(number, "queued"))
+            return replace(cell, state=progress_words(job.calls))
         self._ended[number] = cell
         return cell
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..client import Client, Job, Plan
     from ..explore import Grid, GridPlan
-    from ..images import Images, Picture
+    from ..images import Images
     from ..request import ImageRequest
     from .magic import CometMagics
 
@@ -92,9 +92,9 @@ def run_plain(magics: CometMagics, typed: TypedCell, local_names: Mapping[str, A
     client, picture_notice = confirmed_client(magics, values, prompt, options)
     if values["edit"]:
         picture_notice = "; ".join(filter(None, (f"edit of {name_of(options['image'][0])}", picture_notice)))
-    job = client.submit(prompt, **options, on_event=output.progress.note)
+    job = client.submit(prompt, **options)
     session.track(job)
-    output.begin(call_title(job), picture_notice)
+    output.begin(job, call_title(job), picture_notice)
     try:
         images = wait(job, tick=output.tick).with_notice(picture_notice)
     except CometError as error:
@@ -309,7 +309,7 @@ def show_partial_result(
     error: CometError, job: Job, output: CellOutput, *, notice: str, out: str | None
 ) -> None:
     """Bind and show the pictures of a call that failed, if there are any, and put them into the error."""
-    found: Any = error.images or _images_of_stopped(job, output.progress.arrived)
+    found: Any = error.images or _images_of_stopped(job)
     if not found:
         output.stop("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
         return
@@ -319,11 +319,12 @@ def show_partial_result(
     output.show_of_failed_cell(images)
 
 
-def _images_of_stopped(job: Job, pictures: Sequence[Picture]) -> Any:
+def _images_of_stopped(job: Job) -> Any:
     """The pictures that arrived before the call was stopped, as `Images`; None if there are none."""
     from ..images import Images
     from ..money import total
 
+    pictures = [picture for call in job.calls for picture in call.arrived]
     if not pictures:
         return None
     cost = total(picture.cost_micro for picture in pictures)

@@ -1,7 +1,7 @@
 """What a cell shows: one output that is progress first, then previews, then the pictures.
 
-Events arrive on the engine's thread and are only recorded there. Everything is shown from the main thread, in
-`tick`: what another thread prints would appear in whichever cell runs at that time.
+The job notes on its own thread how far it is. Everything is shown from the main thread, in `tick`: what another thread
+prints would appear in whichever cell runs at that time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..client.job import Arrived, Preview, Progress
+from ..client.job import progress_words
 from ..errors import CometError
 from ..outputs import CellValue, can_update, data_url, display_bundle, duration, file_address, quietly
 from ..text import clean, html
@@ -19,25 +19,13 @@ from ..text import clean, html
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..client.job import Event
-    from ..images import Images, Picture
+    from ..client.job import Job
+    from ..images import Images
 
 FIRST_DRAW = 0.25  # seconds; a call that is refused sooner leaves no output behind
 REDRAW = 0.5  # seconds between two redraws
 LINK = 40  # characters of a link to a file
 PREVIEW_EDGE = 512  # longest edge of a preview, pixels
-
-STATE_WORDS = {
-    "queued": "waiting for its turn",
-    "awaiting": "waiting for the same request, which is still running",
-    "sending": "sending",
-    "waiting": "waiting for the model",
-    "retrying": "sending again",
-    "downloading": "downloading",
-    "decoding": "reading the answer",
-    "done": "done",
-    "failed": "failed",
-}
 
 # Where a picture belongs: the index of its request, and there 0 for the newest preview, 1, 2… for pictures.
 Position = tuple[int, int]
@@ -81,55 +69,15 @@ def _file_link(name: str, shown: str) -> str:
     return f'<a href="{address}" target="_blank" rel="noopener" title="{html(name)}">{html(shown)}</a>'
 
 
-class CallProgress:
-    """The latest events of a running call.
-
-    The engine's thread writes, the main thread reads. Readers copy whole dicts without a lock: an interrupt
-    could leave a lock held for ever.
-    """
-
-    def __init__(self) -> None:
-        self._states: dict[int, Progress] = {}
-        self._pictures: dict[Position, bytes] = {}
-        self._arrived: list[Picture] = []
-
-    def note(self, event: Event) -> None:
-        """Record an event; returns at once, as it runs on the engine's thread."""
-        match event:
-            case Progress(index=index):
-                self._states[index] = event
-            case Preview(index=index, data=data):
-                self._pictures[index, 0] = data
-            case Arrived(index=index, picture=picture):
-                self._pictures.pop((index, 0), None)
-                self._pictures[index, 1 + sum(key[0] == index for key in self._pictures)] = picture.data
-                self._arrived.append(picture)
-
-    @property
-    def states(self) -> dict[int, Progress]:
-        """The latest progress of each request, by its index."""
-        return dict(self._states)
-
-    @property
-    def pictures(self) -> dict[Position, bytes]:
-        """The pictures and previews so far, in the order of the requests; a picture replaces its preview."""
-        return dict(sorted(dict(self._pictures).items()))
-
-    @property
-    def arrived(self) -> tuple[Picture, ...]:
-        """The finished pictures, in the order they came."""
-        return tuple(self._arrived)
-
-    @property
-    def line(self) -> str:
-        """The state of the call in a few words, without the time."""
-        events = list(self.states.values())
-        running = [event for event in events if event.state not in ("done", "failed")]
-        words = [STATE_WORDS[running[0].state] if running else "starting"]
-        total = max((event.total for event in events), default=1)
-        if total > 1:
-            words.append(f"{sum(event.state == 'done' for event in events)} of {total} done")
-        return ", ".join([*words, *dict.fromkeys(event.note for event in running if event.note)])
+def _pictures(job: Job) -> dict[Position, bytes]:
+    """The pictures of each request so far, in the order they came; where there is none yet, its newest preview."""
+    found: dict[Position, bytes] = {}
+    for call in job.calls:
+        arrived = tuple(call.arrived)
+        found |= {(call.index, number): picture.data for number, picture in enumerate(arrived, 1)}
+        if call.preview and not arrived:
+            found[call.index, 0] = call.preview
+    return found
 
 
 class CellOutput:
@@ -152,12 +100,12 @@ class CellOutput:
         self._started = self._drawn_at = time.monotonic()
         self._drawn: tuple[Any, ...] = ()
         self._thumbnails: dict[Position, tuple[bytes, str]] = {}
-        self.progress = CallProgress()
+        self._job: Job | None = None
 
     @quietly
-    def begin(self, title: str, notice: str) -> None:
-        """Set the title of the call, and the sentence that everything it shows carries."""
-        self._title, self._notice = title, notice
+    def begin(self, job: Job, title: str, notice: str) -> None:
+        """Set the job to show, its title, and the sentence that everything it shows carries."""
+        self._job, self._title, self._notice = job, title, notice
         if not self._quiet and getattr(self.shell, "kernel", None) is None:
             print_notices([". ".join(filter(None, (title, notice)))])
 
@@ -166,9 +114,12 @@ class CellOutput:
         """Redraw if something changed or a second passed; the waiting main thread calls this often."""
         now = time.monotonic()
         elapsed = now - self._started
-        if not self._updates or elapsed < FIRST_DRAW or (self._drawn and now - self._drawn_at < REDRAW):
+        if self._job is None or not self._updates or elapsed < FIRST_DRAW:
             return
-        line, pictures = self.progress.line, self.progress.pictures
+        if self._drawn and now - self._drawn_at < REDRAW:
+            return
+        # Copied without a lock: an interrupt could leave a lock held for ever.
+        line, pictures = progress_words(self._job.calls), _pictures(self._job)
         seen = (math.floor(elapsed), line, *((position, id(data)) for position, data in pictures.items()))
         if seen != self._drawn:
             self._drawn, self._drawn_at = seen, now

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from ...client.job import STATE_WORDS, progress_words
 from ...errors import CometError, ConfigurationError
 from ...explore.grid_display import price_and_time
 from ...files import from_here, slug
@@ -26,7 +27,6 @@ from ...money import MILLION, dollars, sum_in_words, total
 from ...outputs import duration
 from ...recipes import find_recipe, options_of
 from ...text import clean, counted
-from ..cell_output import STATE_WORDS
 from ..history import images_of
 
 if TYPE_CHECKING:
@@ -278,7 +278,6 @@ class QueuedRequest:
         started: seconds since 1970.
         usual: seconds that this model usually takes; None if unknown.
         stops: how often somebody stopped it; the second stop closes the connections.
-        note: what the newest event says, in words.
         told: the worker will look at what happened.
         seen: the newest picture of each part that was sent to the browser, and how many were.
     """
@@ -289,7 +288,6 @@ class QueuedRequest:
     started: float = field(default_factory=time.time)
     usual: float | None = None
     stops: int = 0
-    note: str = ""
     told: bool = False
     seen: dict[int, bytes] = field(default_factory=dict)
     numbers: Counter[int] = field(default_factory=Counter)
@@ -314,12 +312,7 @@ class QueuedRequest:
         """How far it is, in words."""
         if self.stops:
             return "Sent before you stopped; its pictures will appear here"
-        states = [call.state for job in self.jobs for call in job.calls]
-        running = [state for state in states if state not in ("done", "failed")]
-        words = [STATE_WORDS[running[0]] if running else "reading the answer"]
-        words += [f"{states.count('done')} of {len(states)} done"] if len(states) > 1 else []
-        words += [self.note] if self.note else []
-        line = ", ".join(words)
+        line = progress_words([call for job in self.jobs for call in job.calls])
         return line[:1].upper() + line[1:]
 
     def parts(self) -> list[tuple[dict[str, Any], bytes | None]]:
@@ -328,7 +321,7 @@ class QueuedRequest:
         for cell, job in self.calls.started:
             place = {"place": self.order.place_of(cell)} if self.order.is_grid else {}
             for call in job.calls:
-                arrived = [picture.data for picture in tuple(call.pictures)]
+                arrived = [picture.data for picture in tuple(call.arrived)]
                 for at in range(call.request.n):
                     final = at < len(arrived)
                     data = arrived[at] if final else call.preview

@@ -14,7 +14,6 @@ from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from ...client.job import Progress
 from ...errors import CometError, ConfigurationError, InvalidRequestError
 from ...explore.grid_run import GridRun
 from ...explore.plan import usual_seconds
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ...client import Client
-    from ...client.job import Event
     from ...images import Images
     from ..session import Service
     from .form import Order
@@ -159,13 +157,11 @@ class Work:
 
     def _send(self, order: Order, client: Client, notice: str) -> None:
         run = QueuedRequest(self.new_id("run"), order)
-        listener = partial(self._note, run)
-        cells = [replace(cell, options={**cell.options, "on_event": listener}) for cell in order.plan.cells]
-        run.calls = GridRun(client, replace(order.plan, cells=tuple(cells)), notice)
-        run.calls.start()
+        run.calls = GridRun(client, order.plan, notice)
+        run.calls.start(on_event=lambda _: self._look(run))
         if not run.jobs:
             raise next(iter(run.calls.grid().errors.values()))
-        models = ", ".join(dict.fromkeys(cell.model for cell in cells))
+        models = ", ".join(dict.fromkeys(cell.model for cell in order.plan.cells))
         with self.change():
             self.ask, self.error = None, None
             self.runs.append(run)
@@ -175,10 +171,8 @@ class Work:
             job.add_done_callback(lambda _: self.soon(partial(self._finish, run)))
         self.soon(partial(self._estimate_time, run, client))
 
-    def _note(self, run: QueuedRequest, event: Event) -> None:
+    def _look(self, run: QueuedRequest) -> None:
         """Have the worker look at what happened; runs on the thread of all calls."""
-        if isinstance(event, Progress):
-            run.note = event.note
         if not run.told:
             run.told = True
             self.soon(partial(self._show_previews, run))
