@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,6 @@ from .request import ImageRequest, Inputs
 from .text import clean, looks_like_key
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping, Sequence
 
     from PIL.Image import Image
@@ -66,7 +66,7 @@ def recipe(
     files of Stable Diffusion web UI and InvokeAI, the prompt is taken.
 
     Args:
-        picture: a file, its bytes, or a PIL picture; of `Images`, the only one.
+        picture: a file, its bytes, a PIL picture, or `Images` of one call.
         archive: where it and its input pictures are looked up first.
 
     Returns:
@@ -209,18 +209,26 @@ def _given(picture: Any) -> _Given:
     Raises:
         InvalidRequestError: it is not a picture, or cannot be read.
     """
-    if isinstance(picture, list) and len(picture) == 1:
-        picture = picture[0]
-    if isinstance(picture, bytes):
-        return _of_bytes("the picture", picture)
+    if isinstance(picture, list | tuple) and picture:
+        found = [_given(one) for one in picture]
+        if len(found) > 1 and any(one.request is None or one.request != found[0].request for one in found):
+            said = f"picture is {len(found)} pictures, which are not of one call; give one of them"
+            raise InvalidRequestError(said, param="picture")
+        return found[0]
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return _of_bytes("the picture", bytes(picture))
     if hasattr(picture, "getpixel"):
         return _of_pil(picture)
+    if not isinstance(picture, str | os.PathLike):
+        kind = "an empty list" if picture == [] else f"of type {type(picture).__name__}"
+        said = f"picture is {kind}; it takes a file, its bytes, a PIL picture or Images"
+        raise InvalidRequestError(said, param="picture")
     name = clean(picture, limit=200)
     try:
         path = expanded(picture)
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         problem = clean(getattr(error, "strerror", None) or error, limit=120)
     else:
         if len(data) <= LARGEST:

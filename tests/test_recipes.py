@@ -230,10 +230,34 @@ def test_a_prompt_with_a_key_is_not_used() -> None:
         cm.recipe(strange(prompt="a boat sk-" + "abcDEF0123456789" * 2))
 
 
-@pytest.mark.parametrize("picture", ["missing.png", "", 5, None, b"", [], "\0"])
+@pytest.mark.parametrize("picture", ["missing.png", "", 5, None, b"", [], "\0", bytearray(b"\0"), {"a": 1}])
 def test_what_is_no_picture_is_refused_in_a_sentence(picture: Any) -> None:
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(InvalidRequestError) as caught:
         cm.recipe(picture)
+    assert "expected str, bytes" not in str(caught.value)
+
+
+def test_several_pictures_of_one_call_have_its_recipe_and_those_of_two_calls_have_none(
+    client: cm.Client,
+) -> None:
+    boats = client.generate("a boat", model="dall-e-2", size="256x256", n=2)
+    fox = client.generate("a fox", model="dall-e-2", size="256x256")
+
+    several = cm.recipe(boats)
+
+    assert (
+        several == cm.recipe(boats[1]) == {"prompt": "a boat", "model": "dall-e-2", "size": "256x256", "n": 2}
+    )
+    for mixed in ([*boats, *fox], [boats[0], Image.new("L", (9, 9))]):
+        with pytest.raises(InvalidRequestError):
+            cm.recipe(mixed)
+
+
+@pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
+def test_the_bytes_of_a_file_may_be_of_any_kind(client: cm.Client, form: Any, tmp_path: Path) -> None:
+    boat = client.generate("a boat", model="dall-e-2", size="256x256")
+
+    assert cm.recipe(form(boat.save(tmp_path / "boat.png")[0].read_bytes()))["prompt"] == "a boat"
 
 
 # --- files of other programs

@@ -83,7 +83,7 @@ def refusal(prompt="boat", **options):
         ({"n": 11}, "n is 11; gpt-image-2 takes 1 to 10"),
         ({"n": True}, "n is true; gpt-image-2 takes 1 to 10"),
         ({"n": 2.5}, "n is 2.5; gpt-image-2 takes 1 to 10"),
-        ({"n": "two"}, "n is two; gpt-image-2 takes 1 to 10"),
+        ({"n": "two"}, "n is the text two; gpt-image-2 takes 1 to 10"),
         ({"n": [2]}, "n is of type list; gpt-image-2 takes 1 to 10"),
         ({"quality": "ultra"}, "quality is ultra; gpt-image-2 takes low, medium, high or auto"),
         ({"quality": ""}, "quality is empty; gpt-image-2 takes low, medium, high or auto"),
@@ -91,7 +91,10 @@ def refusal(prompt="boat", **options):
         ({"model": "dall-e-2", "quality": "hd"}, "quality is hd; dall-e-2 takes standard"),
         ({"style": "vivid"}, "style is vivid; gpt-image-2 takes no style"),
         ({"stream": True, "model": "qwen-image"}, "stream is true; qwen-image takes no stream"),
-        ({"stream": "yes"}, "stream is yes; gpt-image-2 takes true or false"),
+        ({"stream": "yes"}, "stream is the text yes; gpt-image-2 takes true or false"),
+        ({"stream": "true"}, "stream is the text true; gpt-image-2 takes true or false"),
+        ({"n": "2"}, "n is the text 2; gpt-image-2 takes 1 to 10"),
+        ({"output_compression": "90"}, "output_compression is the text 90; gpt-image-2 takes 0 to 100"),
         ({"background": "blue"}, "background is blue; gpt-image-2 takes transparent, opaque or auto"),
         ({"moderation": "none"}, "moderation is none; gpt-image-2 takes low or auto"),
         (
@@ -560,7 +563,7 @@ def test_an_option_nobody_knows_is_refused_with_a_way_on(name, hint):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("reuse", "no", "reuse is no; it must be True or False"),
+        ("reuse", "no", "reuse is the text no; it must be True or False"),
         ("reuse", 1, "reuse is 1; it must be True or False"),
         ("on_event", "print", "on_event is print; it must be a function"),
     ],

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import SIZE_WORDS, WIRE_PARAMETERS, Model, Rule, find, suggest
+from ..catalog import SIZE_WORDS, WIRE_PARAMETERS, Boolean, Interval, Model, Rule, find, suggest
 from ..errors import InvalidRequestError
 from ..text import Withheld, holds_key
 
@@ -29,8 +29,13 @@ _NOT_TAKEN = {
 }
 
 
-def shown(value: object) -> str:
-    """A value as a message shows it: short and on one line; never raises."""
+def shown(value: object, *, text_expected: bool = True) -> str:
+    """A value as a message shows it: short and on one line; never raises.
+
+    A text where a number or True is expected is called one: "n is the text 2".
+    """
+    if isinstance(value, str) and value and not text_expected:
+        return f"the text {shown(value)}"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and value.bit_length() > 64:
@@ -68,7 +73,9 @@ def check_call(options: Mapping[str, Any]) -> None:
     """Check the kinds of the options about the call itself."""
     reuse, on_event = options.get("reuse"), options.get("on_event")
     if reuse is not None and not isinstance(reuse, bool):
-        raise InvalidRequestError(f"reuse is {shown(reuse)}; it must be True or False", param="reuse")
+        raise InvalidRequestError(
+            f"reuse is {shown(reuse, text_expected=False)}; it must be True or False", param="reuse"
+        )
     if on_event is not None and not callable(on_event):
         raise InvalidRequestError(f"on_event is {shown(on_event)}; it must be a function", param="on_event")
 
@@ -115,7 +122,8 @@ def check_value(spec: Model, name: str, value: object) -> None:
     openable = name != "output_format" or value not in ("gif", "svg")
     if rule is not None and openable and rule.admits(value):
         return
-    said, hint = f"{name} is {shown(value)}; {spec.id} takes {rule or f'no {name}'}", ""
+    found = shown(value, text_expected=not isinstance(rule, Interval | Boolean))
+    said, hint = f"{name} is {found}; {spec.id} takes {rule or f'no {name}'}", ""
     if rule is None:
         hint = _NOT_TAKEN.get(name, "")
     elif not openable:

@@ -41,7 +41,8 @@ def requests_of(
     check_names(given, (*WIRE_PARAMETERS, "extra"))
     count = given.pop("n", 1)
     if type(count) is not int or not 1 <= count <= MOST_PICTURES:
-        raise InvalidRequestError(f"n is {shown(count)}; a call takes 1 to {MOST_PICTURES}", param="n")
+        found = shown(count, text_expected=False)
+        raise InvalidRequestError(f"n is {found}; a call takes 1 to {MOST_PICTURES}", param="n")
     if isinstance(prompt, ImageRequest):
         one = replace(prompt, **{"n": 1, "inputs": inputs if inputs.images else prompt.inputs, **given})
     else:
