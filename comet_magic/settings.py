@@ -155,7 +155,9 @@ def check_number(name: str, value: object) -> None:
     if not number or not 0 < value <= sys.float_info.max:  # type: ignore[operator]  # it is a number
         units = {"timeout": "seconds", "delay": "seconds", "minute": "requests"}
         unit = units.get(name.rpartition("_")[2], "USD")
-        raise ConfigurationError(f"{name} is {_shown(value)}; it must be a number of {unit} above 0")
+        raise ConfigurationError(
+            f"{name} is {_shown(value)}; it must be a number of {unit} above 0", param=name
+        )
 
 
 def _shown(value: object) -> str:

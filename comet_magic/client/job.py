@@ -453,8 +453,10 @@ def interrupted(jobs: Sequence[Job]) -> CallAbandoned:
     requests = counted(sent, "request was", "requests were")
     runs_on = "runs on" if sent == 1 else "run on"
     bound = "" if most is None else f" (at most {dollars(most)})"
+    unsent = sum(one.cancelled for one in ends)
+    more = f", {counted(unsent, 'more was', 'more were')} cancelled unsent" if unsent else ""
     return CallAbandoned(
-        f"stopped after {seconds:.0f} s; {requests} sent and {runs_on} in the background{bound}",
+        f"stopped after {seconds:.0f} s; {requests} sent and {runs_on} in the background{bound}{more}",
         outcome="unknown",
         hint=f"The pictures will be in {where}; %cometimg_cancel cancels them.",
     )

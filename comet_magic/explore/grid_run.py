@@ -91,11 +91,9 @@ def vary(
     prompt, words = concealed(prompt), concealed(words)
     conceal_keys(options, GenerateOptions.__annotations__)
     where: Any = {name: options.pop(name) for name in ConnectionOptions.__annotations__ if name in options}
-    call = {"n": n, "reuse": reuse, **{name: options.pop(name, None) for name in ("timeout", "on_event")}}
     client = shared_client(**where)
-    plan = plan_grid(
-        client, prompt, words, options, call=call, sample=sample, seed=sample_seed, max_cost=max_cost
-    )
+    call = {"n": n, "reuse": reuse, "max_cost": max_cost}
+    plan = plan_grid(client, prompt, words, {**options, **call}, sample=sample, seed=sample_seed)
     if dry_run:
         return plan
     grid, error = make_grid(client, plan, GridOutput(running_shell()))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SLOWEST = 120  # seconds of a picture: https://developers.openai.com/api/docs/guides/image-generation
 MOST_LINES = 40  # cells that a plan prints
+OF_CALL = ("n", "timeout", "reuse", "on_event")  # options of every call, which do not vary
 REMEMBERED = 30  # calls of each model whose seconds are looked at
 
 
@@ -152,10 +153,8 @@ def plan_grid(
     words: Mapping[str, Any] | None,
     options: Mapping[str, Any],
     *,
-    call: Mapping[str, Any],
     sample: int | None = None,
     seed: int | None = None,
-    max_cost: float | None = None,
 ) -> GridPlan:
     """Check and price every combination; nothing is sent.
 
@@ -163,21 +162,21 @@ def plan_grid(
         client: whose archive, limits and vendor count.
         prompt: one, or a list.
         words: for `{names}` in it.
-        options: of the pictures; lists are alternatives.
-        call: the options of every call, `n` and `reuse` among them; None means not set.
+        options: as `generate` takes them, lists are alternatives; `max_cost` is of all together.
         sample: how many are drawn; None takes all.
         seed: of the drawing; None draws one too.
-        max_cost: USD, of all together.
 
     Raises:
         InvalidRequestError: no combination is taken, or an input picture cannot be read.
         BudgetExceededError: together they could cost more.
     """
-    _check(prompt, words, options, sample)
+    call = {name: options[name] for name in OF_CALL if options.get(name) is not None}
+    varied = {name: value for name, value in options.items() if name not in (*OF_CALL, "max_cost")}
+    _check(prompt, words, varied, sample)
     core = client._core  # noqa: SLF001 - our own
     prompt = prompt[0] if isinstance(prompt, list | tuple) and len(prompt) == 1 else prompt
     seed = secrets.randbelow(10_000) if seed is None else seed
-    axes = axes_of(prompt, words, with_presets(options))
+    axes = axes_of(prompt, words, with_presets(varied))
     template = is_template(prompt, words)
     builder = _Builder(core, call, sample)
     for one in combinations(prompt, axes, template=template, sample=sample, seed=seed):
@@ -186,7 +185,7 @@ def plan_grid(
         builder.add(one)
     cells = builder.in_order()
     price = sum((cell.plan.price for cell in cells), Price(0, 0))
-    core.check_cost(price, max_cost, f"the grid of {counted(len(cells), 'cell')}")
+    core.check_cost(price, options.get("max_cost"), f"the grid of {counted(len(cells), 'cell')}")
     seconds, longest = _time(core, cells)
     drawn = "" if sample is None else f"{len(cells)} of {count_of(axes):,} combinations, sample_seed={seed}"
     return GridPlan(
@@ -222,7 +221,7 @@ class _Builder:
 
     def __init__(self, core: Core, call: Mapping[str, Any], sample: int | None) -> None:
         self._core = core
-        self._call = {name: value for name, value in call.items() if value is not None}
+        self._call = call
         self._sample = sample
         self._cells: dict[str, PlannedCell] = {}
         self._inputs: dict[Any, Inputs] = {}

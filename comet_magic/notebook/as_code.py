@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from pathlib import Path
@@ -79,6 +80,19 @@ def _makes(cell: str, options: Mapping[str, Any]) -> bool:
         return False
 
 
+def typed(value: Any) -> str:
+    """A value as one types it in a cell, or in the form of the panel."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(typed, value))
+    if isinstance(value, bool):
+        return "true" if value else ""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    if isinstance(value, str | int | float):
+        return str(value)
+    return json.dumps(dict(value), ensure_ascii=False) if value else ""
+
+
 def _cell_of(options: Mapping[str, Any]) -> str:
     words = ["%%cometimg"]
     for flag in wire_flags():
@@ -144,10 +158,12 @@ def call_texts(prompt: str, options: Mapping[str, Any], requests: Sequence[Image
     head, _, body = _cell_of({**plain, **pictures, "prompt": prompt}).partition("\n")
     if varied and alternatives_in(prompt):
         head = head.replace(" --no-interpolate", "")
-    words = [word for name, values in varied.items() for word in ("--vary", f"{name}={','.join(values)}")]
+    words = [word for name, values in varied.items() for word in ("--vary", f"{name}={typed(values)}")]
     words += [f"--preset={plain['preset']}"] if "preset" in plain else []
     words += [
-        f"--{name.replace('_', '-')}={plain[name]:g}" for name in ("timeout", "max_cost") if name in plain
+        f"--{name.replace('_', '-')}={typed(plain[name])}"
+        for name in ("timeout", "max_cost")
+        if name in plain
     ]
     if varied:
         words += [] if plain.get("reuse") else ["--no-reuse"]

@@ -30,7 +30,6 @@ from .session import never_asks, session
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..client import Client
     from ..explore import Grid, GridPlan
     from .arguments import Flag
     from .cell_call import TypedCell
@@ -60,14 +59,15 @@ def run_vary(magics: CometMagics, typed: TypedCell, local_names: Mapping[str, An
     """
     values, output = typed.values, GridOutput(magics.shell, quiet=bool(typed.values["quiet"]))
     client, notice, settings = cell_client(magics, values)
-    plan, max_cost = _plan(client, magics, typed, local_names)
+    prompts, words, options = _asked(magics, typed, local_names)
+    plan = plan_grid(client, prompts, words, options, sample=values["sample"], seed=values["sample_seed"])
     print_notices(_notices(plan))
     if values["dry_run"]:
         print(f"{plan}\nnothing was sent")
         return None
     if values["save"] and (problem := obstacle(f"{values['save']}/", [])):
         raise usage_error(f"--save {values['save']}: {problem}")
-    if not values["yes"] and not never_asks(client.vendor, {**settings, "max_cost": max_cost}):
+    if not values["yes"] and not never_asks(client.vendor, {**settings, "max_cost": options.get("max_cost")}):
         refuse_unconfirmed(plan, magics.confirm_above)
     grid, error = make_grid(client, plan, output, notice=notice)
     _hand_over(magics, grid, values["out"])
@@ -81,14 +81,13 @@ def run_vary(magics: CometMagics, typed: TypedCell, local_names: Mapping[str, An
     return grid
 
 
-def _plan(
-    client: Client, magics: CometMagics, typed: TypedCell, local_names: Mapping[str, Any]
-) -> tuple[GridPlan, float | None]:
-    """The plan of a cell, and the limit that it names.
+def _asked(
+    magics: CometMagics, typed: TypedCell, local_names: Mapping[str, Any]
+) -> tuple[list[str], dict[str, list[str]], dict[str, Any]]:
+    """The prompts of a cell, the words for names in them, and its options; a list of values varies.
 
     Raises:
         UsageError, InvalidRequestError: what was typed cannot be used.
-        BudgetExceededError: the grid could cost more.
     """
     shell, values = magics.shell, typed.values
     namespaces = (local_names, shell.user_ns)
@@ -101,20 +100,8 @@ def _plan(
     options = call_options(typed, magics) | input_options(values, namespaces, session.newest)
     if "image" in options:
         options["image"] = [options["image"]]  # all at once in each cell
-    options = {name: value for name, value in options.items() if name not in varied.options} | varied.options
-    call = {name: options.pop(name, None) for name in ("n", "timeout", "reuse")}
-    max_cost = options.pop("max_cost", None)
-    plan = plan_grid(
-        client,
-        prompts,
-        varied.words,
-        options,
-        call={**call, "reuse": not values["no_reuse"]},
-        sample=values["sample"],
-        seed=values["sample_seed"],
-        max_cost=max_cost,
-    )
-    return plan, max_cost
+    options = {name: value for name, value in options.items() if name not in varied.options}
+    return prompts, varied.words, {**options, **varied.options, "reuse": not values["no_reuse"]}
 
 
 def _hand_over(magics: CometMagics, grid: Grid, name: str | None) -> None:

@@ -168,7 +168,8 @@ class Extra(Mapping[str, Any]):
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         if not isinstance(values, Mapping | None) or not all(isinstance(name, str) for name in values or ()):
-            raise InvalidRequestError("extra must be a mapping of names to JSON values", param="extra")
+            said, hint = "extra must be a mapping of names to JSON values", 'Write it as {"name": value}.'
+            raise InvalidRequestError(said, param="extra", hint=hint)
         self._text = canonical({**values} if values else {})
         self._values: dict[str, Any] = json.loads(self._text)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -30,18 +30,17 @@ from ...explanations import quoted
 from ...explore.grid_display import layout_of
 from ...explore.plan import named, plan_call, plan_grid
 from ...images import prepare_inputs
-from ...money import MILLION, dollars, parse_dollars
+from ...money import dollars
 from ...preset_files import presets
-from ...request import ImageRequest
+from ...request import WIRE_KINDS, ImageRequest
 from ...request.checks import check_names
 from ...text import clean, counted, looks_like_key
 from ..account import client_settings, reading_client
-from ..arguments import Flag, read_value
-from ..as_code import call_texts
-from ..flags import flags_of
+from ..as_code import call_texts, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from ...catalog import Model, Rule
     from ...client import Client
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
 FIRST = ("size", "quality", "n", "style", "preset")  # the others are behind "More options"
 CALL = ("preset", "timeout", "max_cost", "reuse", "extra")
 NAMES = (*(name for name in WIRE_PARAMETERS if name != "stream"), *CALL)
+READ = (*WIRE_KINDS, "timeout", "max_cost", "reuse")  # numbers, switches and JSON; the others are texts
 COMPARED = ("model", "size", "quality", "style", "preset", "background")  # these take several values: a grid
 MOST_COMPARED = 60  # pictures in one grid
 MOST_NOTES = 4  # on what a grid leaves out or changes
@@ -94,7 +94,7 @@ class Order:
 
     Attributes:
         prompt: as it is typed.
-        options: as `generate` takes them; several values of one make a grid.
+        options: as `generate` takes them, with their pictures prepared; several values of one make a grid.
         plan: the calls that come of it; an ordinary request is a grid of one cell.
         sources: the pictures that go in, as the form had them.
     """
@@ -177,13 +177,9 @@ def plan_of(client: Client, prompt: str, options: Mapping[str, Any]) -> GridPlan
     several = [options[name] for name in COMPARED if isinstance(options.get(name), list)]
     if not several:
         return plan_call(client, prompt, options)
-    given = dict(options)
-    call = {name: given.pop(name, None) for name in ("n", "timeout", "reuse")}
-    max_cost = given.pop("max_cost", None)
-    _check_pictures(math.prod(map(len, several)) * (call["n"] or 1))
-    if "image" in given:
-        given["image"] = [given["image"]]  # all of them go into each picture
-    plan = plan_grid(client, prompt, None, given, call=call, max_cost=max_cost)
+    _check_pictures(math.prod(map(len, several)) * (options.get("n") or 1))
+    together = {"image": [options["image"]]} if "image" in options else {}  # all of them go into each picture
+    plan = plan_grid(client, prompt, None, {**options, **together})
     _check_pictures(plan.pictures)  # a prompt with {red|blue} makes more
     return plan
 
@@ -197,34 +193,25 @@ def _check_pictures(count: int) -> None:
 # --- what is typed
 
 
-class FormField(Flag):
-    """A flag of a cell as a field of the form, which messages call by its plain name."""
-
-    @property
-    def spelling(self) -> str:
-        """The name of the option."""
-        return self.name
-
-
-NUMBERS = {
-    flag.name: FormField(flag.name, "", flag.kind)
-    for flag in flags_of("cometimg")
-    if flag.name in NAMES and flag.kind in ("integer", "number")
-}
-
-
 class Form:
-    """What is typed and which pictures go in; the caller holds the panel's lock.
+    """What is typed and which pictures go in.
+
+    Args:
+        defaults: options that it begins with.
+        change: entered for each change of the texts; who looks holds the panel's lock.
 
     Attributes:
-        values: the texts by name.
+        texts: what is typed, by name.
         sources: the pictures that go in, in order; the first one may have a mask.
         by: which page changed it last; "" for Python.
         rev: grows with each change of the values.
     """
 
-    def __init__(self, defaults: Mapping[str, Any]) -> None:
-        self.values: dict[str, str] = {}
+    def __init__(
+        self, defaults: Mapping[str, Any], change: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        self._change = change
+        self.texts: dict[str, str] = {}
         self.sources: list[SourcePicture] = []
         self.by = ""
         self.rev = 0
@@ -233,37 +220,47 @@ class Form:
         self._checked: tuple[Any, tuple[Order | None, dict[str, str]]] = (None, (None, {}))
         self.fill({"model": DEFAULT_MODEL, **defaults})
 
-    def fill(self, options: Mapping[str, Any], prompt: str | None = None) -> None:
+    @property
+    def values(self) -> dict[str, str]:
+        """What is typed, by name; a copy."""
+        return dict(self.texts)
+
+    def fill(
+        self, options: Mapping[str, Any] | None = None, prompt: str | None = None, **fields: Any
+    ) -> None:
         """Take these options and no others.
 
         Args:
             options: as `generate` takes them; what the model does not take stays, and is told.
             prompt: None leaves the prompt as it is.
+            **fields: more of the options.
 
         Raises:
             InvalidRequestError: an option is not a field of the panel.
         """
-        check_names(options, FILLED)
-        text = self.values.get("prompt", "") if prompt is None else prompt
-        self.values = {name: _typed(options[name]) for name in NAMES if options.get(name) is not None}
-        if options.get("stream") and "partial_images" not in self.values:
-            self.values["partial_images"] = "0"
-        self.values["prompt"] = text
-        self.values["model"] = self.values.get("model") or DEFAULT_MODEL
-        self.by, self.note, self.rev = "", "", self.rev + 1
+        given = {**(options or {}), **fields}
+        check_names(given, FILLED)
+        texts = {name: typed(given[name]) for name in NAMES if given.get(name) is not None}
+        if given.get("stream"):
+            texts.setdefault("partial_images", "0")
+        with self._change():
+            texts["prompt"] = self.texts.get("prompt", "") if prompt is None else prompt
+            self.texts = {**texts, "model": texts.get("model") or DEFAULT_MODEL}
+            self.by, self.note, self.rev = "", "", self.rev + 1
 
     def type(self, values: Mapping[str, Any], by: str) -> None:
         """Take what was typed in a page; what looks like a key is taken out at once."""
-        self.by, self.note, self.rev = by, "", self.rev + 1
-        for name in NAMES:
-            text = values.get(name, self.values.get(name, ""))
-            self.values[name] = text if isinstance(text, str) else ""
-            if looks_like_key(self.values[name]):
-                self.values[name], self.by, self.note = "", "", KEY_REMOVED
+        with self._change():
+            self.by, self.note, self.rev = by, "", self.rev + 1
+            for name in NAMES:
+                text = values.get(name, self.texts.get(name, ""))
+                self.texts[name] = text if isinstance(text, str) else ""
+                if looks_like_key(self.texts[name]):
+                    self.texts[name], self.by, self.note = "", "", KEY_REMOVED
 
     def chosen(self, name: str) -> list[str]:
         """The values of a field; only those that can be compared have several, with commas between."""
-        text = self.values.get(name, "")
+        text = self.texts.get(name, "")
         several = text.split(",") if name in COMPARED else [text]
         return list(dict.fromkeys(filter(None, map(str.strip, several))))
 
@@ -274,7 +271,7 @@ class Form:
 
     def has_other_words(self, seen: Mapping[str, Any]) -> bool:
         """Whether an ordinary request differs from what was seen in the words of its prompt, and in nothing else."""
-        now, then = ({name: text for name, text in each.items() if text} for each in (self.values, seen))
+        now, then = ({name: text for name, text in each.items() if text} for each in (self.texts, seen))
         words = now.pop("prompt", ""), then.pop("prompt", "")
         return (
             now == then and words[0] != words[1] and not any(len(self.chosen(name)) > 1 for name in COMPARED)
@@ -295,11 +292,12 @@ class Form:
         return self._checked[1]
 
     def _check(self) -> tuple[Order | None, dict[str, str]]:
-        options, problems = self._options()
-        prompt, plan = self.values["prompt"].strip("\n"), None
+        options, problems = self._options(), dict[str, str]()
+        prompt, plan = self.texts["prompt"].strip("\n"), None
         while plan is None:  # one more problem each time, without the option that has it
             try:
-                plan = plan_of(reading_client(), prompt, self._prepared(options))
+                prepared = self._prepared(options)
+                plan = plan_of(reading_client(), prompt, prepared)
             except (InvalidRequestError, ConfigurationError, BudgetExceededError) as error:
                 param = getattr(error, "param", None) or ""
                 place = PLACES.get(param, param)
@@ -308,29 +306,24 @@ class Form:
                     break
         if plan is None or problems:
             return None, problems
-        return Order(prompt, options, plan, tuple(self.sources)), {}
+        return Order(prompt, prepared, plan, tuple(self.sources)), {}
 
-    def _options(self) -> tuple[dict[str, Any], dict[str, str]]:
-        """The values as options with the pictures that go in, and the sentence for each that cannot be read."""
+    def _options(self) -> dict[str, Any]:
+        """The values as options, with the pictures that go in."""
         models = [model.id for model in self.models]
         options: dict[str, Any] = {"model": models if len(models) > 1 else models[0]}
-        problems: dict[str, str] = {}
         for name in NAMES:
             texts = self.chosen(name)
-            if not texts or name in ("prompt", "model") or not self._spec_of(name):
-                continue
-            try:
-                value = _read(name, texts[0]) if len(texts) == 1 else texts
-            except InvalidRequestError as error:
-                problems[name] = told(error)
-                continue
-            options |= {"stream": True} if name == "partial_images" else {}
-            if name != "partial_images" or value:
-                options[name] = value
+            if texts and name not in ("prompt", "model") and self._spec_of(name):
+                options[name] = texts if len(texts) > 1 else _read(name, texts[0])
+        if "partial_images" in options:
+            options["stream"] = True
+        if options.get("partial_images") == 0:
+            del options["partial_images"]
         if self.sources:
             options["image"] = [source.picture for source in self.sources]
             options |= {} if self.sources[0].mask is None else {"mask": self.sources[0].mask}
-        return options, problems
+        return options
 
     def _prepared(self, options: dict[str, Any]) -> dict[str, Any]:
         """The options with their pictures prepared, once for each model and not for each word that is typed."""
@@ -343,8 +336,8 @@ class Form:
 
     def _spec_of(self, name: str) -> Model | None:
         """The first of the models for which the parameter would do something now; one with a value stays."""
-        png = self.models[0].known and self.values.get("output_format") not in ("jpeg", "webp")
-        if name == "output_compression" and png and not self.values.get(name):
+        png = self.models[0].known and self.texts.get("output_format") not in ("jpeg", "webp")
+        if name == "output_compression" and png and not self.texts.get(name):
             return None
         if name == "input_fidelity" and not self.sources:
             return None
@@ -360,7 +353,7 @@ class Form:
         return {
             "rev": self.rev,
             "by": self.by,
-            "values": {name: text for name, text in self.values.items() if text},
+            "values": {name: text for name, text in self.texts.items() if text},
             "models": [[model.id, self._model_label(model)] for model in MODELS],
             "fields": list(self._fields()),
             "problems": {name: clean(text, limit=400) for name, text in problems.items()},
@@ -412,7 +405,7 @@ class Form:
             return {"kind": "number", "min": rule.low, "max": rule.high}
         price = self.models[0].price
         each = price.partial if price else None
-        streamed = [["0", "0 · streamed"]] if self.values.get(name) == "0" else []
+        streamed = [["0", "0 · streamed"]] if self.texts.get(name) == "0" else []
         words = [
             [str(count), f"{count} · +{dollars(count * each)}" if each else str(count)]
             for count in range(1, min(rule.high, 3) + 1)
@@ -466,27 +459,9 @@ def _words(spec: Model, rule: Rule | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, *RATIOS, *sizes)))
 
 
-def _typed(value: Any) -> str:
-    """A value as one would type it."""
-    if isinstance(value, list | tuple):
-        return ",".join(map(_typed, value))
-    if isinstance(value, bool):
-        return "true" if value else ""
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{value:.6f}".rstrip("0").rstrip(".")
-    if isinstance(value, str | int | float):
-        return str(value)
-    return json.dumps(dict(value), ensure_ascii=False) if value else ""
-
-
 def _read(name: str, text: str) -> Any:
-    """The value of an option from its text, refused if it cannot be read; the plan checks what it may be."""
-    if name == "max_cost":
-        return parse_dollars(text) / MILLION
-    if name in NUMBERS:
-        return read_value(text, NUMBERS[name])
-    if name == "extra":
+    """The value of an option from its text; one that cannot be read stays a text, which the plan refuses."""
+    for read in (int, float, json.loads) if name in READ else ():
         with suppress(ValueError, RecursionError):
-            return json.loads(text)
-        raise InvalidRequestError('extra is not JSON; write it as {"name": value}')
-    return True if name == "reuse" else text
+            return read(text)
+    return text

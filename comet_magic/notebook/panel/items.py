@@ -9,10 +9,9 @@ import zipfile
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
@@ -23,7 +22,7 @@ from ...files import from_here, slug
 from ...images import cost_words, fitting, preview
 from ...images.picture import displayable
 from ...images.reading import read_picture
-from ...money import MILLION, dollars, sum_in_words, total
+from ...money import MILLION, dollars, sum_in_words
 from ...outputs import duration
 from ...recipes import find_recipe, options_of
 from ...text import clean, counted
@@ -33,13 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ...archive import Archive, Entry
-    from ...client import Abandoned, Job
+    from ...client import Job
     from ...explore import GridCell
     from ...explore.grid_run import GridRun
     from ...images import Images
     from ...request import ImageRequest
     from .form import Order
 
+    Phase = Literal["idle", "running", "stopping"]
     Reply = tuple[dict[str, Any], list[bytes]]  # facts for the browser, and pictures
 
 THUMBNAIL, MOST_THUMBNAIL = 384, 30_000  # longest edge in pixels, bytes
@@ -260,14 +260,6 @@ def small(data: bytes, edge: int, most: int = MOST_PREVIEW) -> bytes:
 # --- on their way
 
 
-class Phase(Enum):
-    """Where a request, and the panel as a whole, stands."""
-
-    IDLE = "idle"
-    RUNNING = "running"
-    STOPPING = "stopping"
-
-
 @dataclass
 class QueuedRequest:
     """One request on its way, or one grid of them.
@@ -295,7 +287,7 @@ class QueuedRequest:
     @property
     def phase(self) -> Phase:
         """Whether it was stopped."""
-        return Phase.STOPPING if self.stops else Phase.RUNNING
+        return "stopping" if self.stops else "running"
 
     @property
     def jobs(self) -> list[Job]:
@@ -337,29 +329,13 @@ class QueuedRequest:
             "prompt": clean(self.order.prompt, limit=PROMPT_SHOWN),
             "model": self.order.summary if self.order.is_grid else first.model,
             "size": first.size or "",
-            "phase": self.phase.value,
+            "phase": self.phase,
             "line": self.line,
             "previews": first.partial_images or 0,
             "started": self.started,
             "usual": self.usual,
             "parts": [part for part, _ in self.parts()],
         }
-
-    def stop_message(self, stopped: Sequence[Abandoned]) -> str:
-        """What stopping did, and what it means for the money."""
-        sent, cancelled = sum(each.sent for each in stopped), sum(each.cancelled for each in stopped)
-        if not sent:
-            return f"Stopped after {self.seconds}. Nothing was sent and nothing is billed."
-        requests = counted(sent, "request was", "requests were")
-        most = total(each.bound_micro for each in stopped)
-        bound = "" if most is None else f" (at most {dollars(most)})"
-        runs_on = "runs on; its picture" if sent == 1 else "run on; their pictures"
-        before = "it was" if cancelled == 1 else "they were"
-        more = f" {cancelled} more cancelled before {before} sent." if cancelled else ""
-        return (
-            f"Stopped after {self.seconds}. {requests} already sent, may be billed{bound} and {runs_on} "
-            f"will appear in the gallery.{more}"
-        )
 
     def end_message(self, cells: Iterable[GridCell]) -> str:
         """What came of it, and what it cost."""

@@ -20,21 +20,24 @@ import traitlets
 
 from ...errors import CometError, ConfigurationError, InvalidRequestError
 from ...files import slug
+from ...history_table import find_calls
 from ...images.strokes import draw_strokes
 from ...outputs import display_bundle, running_shell
 from ...text import clean
-from ..worker import Worker
+from ..account import archive_of_panel
 from .form import told
-from .items import downloaded
-from .sheet import Sheet
+from .items import archived, downloaded, source_of
 from .work import MOST_ITEMS, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ...images import Images
+    from .form import Form
     from .items import Item, Reply, SourcePicture
 
+FOUND = 24  # requests of the archive in one answer
+MOST_PROMPTS = 50
 TOO_OLD = 5.0  # seconds after which a click buys nothing
 SPENDS = ("generate", "confirm", "more")
 NO_WIDGETS = "Image panel: run this cell in a notebook to use it. The same as a cell:"
@@ -69,35 +72,6 @@ def _without_blanks(found: re.Match[str]) -> str:
     return found[1] or found[2] or ("\n" if "\n" in found[0] else "")
 
 
-class FormHandle:
-    """The form of a panel, for Python.
-
-    Args:
-        panel: whose form it is.
-    """
-
-    def __init__(self, panel: Panel) -> None:
-        self._panel = panel
-
-    @property
-    def values(self) -> dict[str, str]:
-        """What is typed, by name; a copy."""
-        return dict(self._panel.open_work().form.values)
-
-    def fill(
-        self, options: Mapping[str, Any] | None = None, prompt: str | None = None, **fields: Any
-    ) -> None:
-        """Take these options and no others; None leaves the prompt as it is.
-
-        Raises:
-            InvalidRequestError: one is not a field of the panel.
-            ConfigurationError: the panel was closed.
-        """
-        work = self._panel.open_work()
-        with work.change():
-            work.form.fill({**(options or {}), **fields}, prompt)
-
-
 class Panel(anywidget.AnyWidget):
     """A form, a queue and a gallery in one widget; shows itself as often as it is displayed.
 
@@ -106,7 +80,7 @@ class Panel(anywidget.AnyWidget):
             running requests are this one's.
 
     Attributes:
-        form: `.fill(options, prompt)` and `.values`.
+        images: one `Images` per request, oldest first.
     """
 
     _esm = shipped("host.js", "brush.js", "panel.js")
@@ -121,21 +95,15 @@ class Panel(anywidget.AnyWidget):
         before = _panels.get(self._name) if self._name else None
         if before is not None and not name and before._cell_run == run:  # noqa: SLF001 - its own class
             before, self._name = None, ""  # two panels of one cell
-        self._work: Work | None = before.release() if before is not None else Work()
-        work = self.open_work()
+        work = before.release() if before is not None else Work()
+        self._work: Work | None = work
         if self._name:
             _panels[self._name] = self
-        self.form = FormHandle(self)
         self.images = work.images
-        self._sheet = Sheet()
         self._rev = 0
         self._asked: set[str] = set()  # ids of commands
-        self._worker = Worker(self._publish, work.fail)
-        work.post, work.changed = self.send, self._worker.wake
-        work.soon = self._worker.do
-        work.take_up()
         self.on_msg(self._receive)
-        self._publish()
+        work.show_in(self)
 
     def open_work(self) -> Work:
         """The state; ConfigurationError after `close`."""
@@ -148,6 +116,11 @@ class Panel(anywidget.AnyWidget):
         return self._work
 
     # --- for Python
+
+    @property
+    def form(self) -> Form:
+        """What is typed: `.fill(options, prompt)` and `.values`; ConfigurationError after `close`."""
+        return self.open_work().form
 
     @property
     def last(self) -> Images | None:
@@ -167,7 +140,7 @@ class Panel(anywidget.AnyWidget):
         end = None if timeout is None else time.monotonic() + timeout
         while (work := self._work) is not None:
             left = None if end is None else max(0.0, end - time.monotonic())
-            if not self._worker.wait(left):
+            if not work.worker.wait(left):
                 return False
             with work.lock:
                 jobs = [job for run in work.runs for job in run.jobs]
@@ -180,6 +153,8 @@ class Panel(anywidget.AnyWidget):
     def close(self, *, stop: bool = False) -> None:
         """Remove the panel; what it requested runs on, unless `stop` says otherwise."""
         work = self.release() if getattr(self, "_work", None) is not None else None
+        if work is not None:
+            work.worker.end()
         if work is not None and stop:
             work.stop()
         super().close()
@@ -190,8 +165,8 @@ class Panel(anywidget.AnyWidget):
         self._work = None
         if _panels.get(self._name) is self:
             del _panels[self._name]
-        self._worker.end()
-        work.let_go()
+        with work.lock:
+            work.view = None
         super().close()
         return work
 
@@ -213,36 +188,33 @@ class Panel(anywidget.AnyWidget):
         if shell is None or getattr(shell, "kernel", None) is None or shown is None:
             raise NotImplementedError  # IPython asks for the bundle
         display_bundle(*shown)
-        self._sheet.show(shell)
-        self._worker.wake()
+        work = self.open_work()
+        work.sheet.show(shell)
+        work.worker.wake()
 
-    def _publish(self) -> None:
-        """Send the state where it changed; on the worker, and once before anybody looks."""
-        if self._work is None:
-            return
-        snapshot = self._work.snapshot()
+    def show(self, snapshot: dict[str, Any]) -> None:
+        """Send the state if it changed."""
         if snapshot != {name: value for name, value in self.state.items() if name != "rev"}:
             self._rev += 1
             self.state = {**snapshot, "rev": self._rev}
-        self._sheet.update(self._work.kept())
 
     # --- commands
 
     def _receive(self, _: object, command: Any, buffers: list[Any]) -> None:
         """Take a command, on whatever thread the kernel reads it."""
-        facts = command if isinstance(command, dict) else {}
+        facts, work = command if isinstance(command, dict) else {}, self._work
         name = facts.get("id")
-        if not isinstance(name, str) or self._work is None:
+        if not isinstance(name, str) or work is None:
             return
         again = name in self._asked
         self._asked.add(name)
         if facts.get("kind") == "stop":  # at once, also while the worker reads a large picture
-            self._work.stop(str(facts.get("run")))
+            work.stop(str(facts.get("run")))
         # ipykernel 7.4 reads the next click on the subshell that last sent something, beside a cell that blocks the
         # kernel; the worker, which has no parent, leaves it at that.
         self.send({"kind": "here"})
         facts = {**facts, "data": bytes(buffers[0]) if buffers else b""}
-        self._worker.do(partial(self._do, facts, again=again), later=facts.get("kind") == "thumbs")
+        work.worker.do(partial(self._do, facts, again=again), later=facts.get("kind") == "thumbs")
 
     def _do(self, facts: Mapping[str, Any], *, again: bool) -> None:
         """Do a command, unless it was done, and tell its end; any fault becomes an error that the panel shows."""
@@ -318,8 +290,7 @@ class _Commands:
         self._work.show_runs()
 
     def form(self, values: Mapping[str, Any], client: str) -> None:
-        with self._work.change():
-            self._work.form.type(values, client[:40])
+        self._work.form.type(values, client[:40])
 
     def generate(self, values: Mapping[str, Any], client: str, price: str, seen: Mapping[str, Any]) -> None:
         self.form(values, client)
@@ -352,13 +323,24 @@ class _Commands:
     # --- pictures that go in
 
     def attach(self, data: bytes, name: str) -> None:
-        self._work.attach(data, name or "picture")
+        self._take(data, name, beside=self._work.form.sources)
 
     def use(self, item: Item, edit: bool) -> None:  # noqa: FBT001 - a field of the message
-        self._work.attach(item.load().data[0], " ".join(item.prompt.split())[:40] or "picture", alone=edit)
+        name = " ".join(item.prompt.split())[:40]
+        self._take(item.load().data[0], name, beside=[] if edit else self._work.form.sources)
+
+    def _take(self, data: bytes, name: str, beside: list[SourcePicture]) -> None:
+        source = source_of(data, name or "picture", archive_of_panel(), self._work.new_id("in"))
+        with self._work.change():
+            self._work.form.sources = [*beside, source]
 
     def detach(self, input: SourcePicture) -> None:  # noqa: A002 - a field of the message
-        self._work.replace_source(input)
+        self._replace(input)
+
+    def _replace(self, source: SourcePicture, *others: SourcePicture) -> None:
+        with self._work.change():
+            at = self._work.form.sources.index(source)
+            self._work.form.sources[at : at + 1] = others
 
     def input(self, input: SourcePicture) -> Reply:  # noqa: A002
         facts = {"input": input.id, "width": input.width, "height": input.height, "strokes": input.strokes}
@@ -366,7 +348,7 @@ class _Commands:
 
     def mask(self, input: SourcePicture, strokes: list[Any]) -> None:  # noqa: A002
         mask = draw_strokes(strokes, (input.width, input.height)) if strokes else None
-        self._work.replace_source(input, replace(input, strokes=strokes, mask=mask))
+        self._replace(input, replace(input, strokes=strokes, mask=mask))
 
     def recipe(self, input: SourcePicture) -> None:  # noqa: A002
         self._work.refill(input.recipe, str(input.recipe.get("prompt", "")))
@@ -415,11 +397,18 @@ class _Commands:
             self._work.archive_changes += 1
 
     def find(self, words: str, model: str, day: str, starred: bool, offset: int) -> Reply:  # noqa: FBT001
+        archive = archive_of_panel()
         filters = {"model": model or None, "since": day or None, "starred": starred}
-        return self._work.find(words, offset, **filters)
+        calls = find_calls(archive, words, others=False, limit=offset + FOUND + 1, **filters)
+        items = [item for entry in calls[offset : offset + FOUND] for item in archived(archive, entry)]
+        self._work.keep_found(items)
+        facts = {"items": [item.facts() for item in items], "more": len(calls) > offset + FOUND}
+        return {"kind": "found", **facts, "offset": offset, "next": offset + FOUND}, []
 
     def prompts(self) -> Reply:
-        return {"prompts": self._work.prompts()}, []
+        ours = [images.prompt for images in reversed(self._work.images)]
+        kept = [entry.prompt for entry in archive_of_panel().history(limit=MOST_PROMPTS) if entry.prompt]
+        return {"prompts": list(dict.fromkeys((*ours, *kept)))[:MOST_PROMPTS]}, []
 
 
 COMMANDS = {name: act for name, act in vars(_Commands).items() if not name.startswith("_")}

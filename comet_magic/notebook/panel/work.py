@@ -14,41 +14,41 @@ from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from ...client.job import interrupted
 from ...errors import CometError, ConfigurationError, InvalidRequestError
 from ...explore.grid_run import GridRun
 from ...explore.plan import usual_seconds
-from ...history_table import find_calls
 from ...images.picture import encoded
 from ...text import clean, counted
-from ..account import archive_of_panel, client_settings, defaults, heading, question
+from ..account import client_settings, defaults, heading, question
 from ..commands import cancelled_message
 from ..session import session
+from ..worker import Worker
 from .form import FILLED, Form
-from .items import PREVIEW, Item, Phase, QueuedRequest, archived, made, small, source_of
+from .items import PREVIEW, Item, QueuedRequest, made, small
+from .sheet import Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ...client import Client
     from ...images import Images
     from ..session import Service
     from .form import Order
-    from .items import Reply, SourcePicture
+    from .items import Phase, SourcePicture
+    from .panel import Panel
 
 MOST_ITEMS = 60  # pictures of the session that the browser knows; the archive has all
 MOST_FOUND = 2000  # pictures of the archive that a page may ask for
-FOUND = 24  # requests of the archive in one answer
-MOST_PROMPTS = 50
 GRID_WIDTH = 1600  # pixels of a grid as one picture
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A question before money is spent: what would be sent, where, at which price."""
+    """A question before money is spent; its text says what would be sent, where, at which price."""
 
     id: str
     order: Order
-    destination: str
     text: str
 
 
@@ -59,14 +59,12 @@ class Work:
         lock: held for every change and every look.
         images: one `Images` per request, oldest first.
         grids: each grid as one JPEG with labels, by its request.
-        post: sends a message with pictures to the browser; only called on the worker.
-        changed: called after a change, on any thread.
-        soon: has something done on the worker.
+        view: where it is shown; None until another panel takes over.
+        worker: does what takes time, and all that is sent.
     """
 
     def __init__(self) -> None:
         self.lock = RLock()
-        self.form = Form(defaults())
         self.images: list[Images] = []
         self.items: list[Item] = []
         self.grids: dict[str, bytes] = {}
@@ -77,23 +75,23 @@ class Work:
         self.archive_changes = 0
         self._found: OrderedDict[str, Item] = OrderedDict()
         self._numbers = count(1)
-        self.post: Callable[[dict[str, Any], list[bytes]], object]
-        self.changed: Callable[[], object]
-        self.soon: Callable[[Callable[[], object]], object]
-        self.let_go()
+        self.view: Panel | None = None
+        self.sheet = Sheet()
+        self.worker = Worker(self._update, self.fail)
+        self.form = Form(defaults(), self.change)
 
     @contextmanager
     def change(self) -> Iterator[None]:
         """Change something: nobody looks meanwhile, and the view is told."""
         with self.lock:
             yield
-        self.changed()
+        self.worker.wake()
 
     @property
     def phase(self) -> Phase:
         """Whether anything runs that was not stopped, or only what was."""
-        phases = {run.phase for run in self.runs}
-        return next((one for one in (Phase.RUNNING, Phase.STOPPING) if one in phases), Phase.IDLE)
+        phases = [run.phase for run in self.runs]
+        return "idle" if not phases else "running" if "running" in phases else "stopping"
 
     def check(self) -> tuple[Order | None, dict[str, str]]:
         """What a click would send, None if it cannot be sent; and what is wrong, by field."""
@@ -143,8 +141,8 @@ class Work:
         service = session.service(**client_settings())
         order = ask.order.again(service.client)
         text = question(service, order, None, always=True)
-        agreed = service.destination == ask.destination and ask.text.endswith(text)
-        session.confirmed_click |= agreed and service.destination != ""
+        agreed = text != "" and ask.text.endswith(text)  # nothing is asked about play money
+        session.confirmed_click |= agreed
         self._ask_or_send(order, service, "" if agreed else text)
 
     def _ask_or_send(self, order: Order, service: Service, asked: str) -> None:
@@ -153,7 +151,7 @@ class Work:
             self._send(order, service.client, "" if service.destination else "sandbox")
             return
         with self.change():
-            self.ask = Ask(self.new_id("ask"), order, service.destination, asked)
+            self.ask = Ask(self.new_id("ask"), order, asked)
 
     def _send(self, order: Order, client: Client, notice: str) -> None:
         run = QueuedRequest(self.new_id("run"), order)
@@ -168,14 +166,14 @@ class Work:
             self.said = f"Requested {counted(order.pictures, 'picture')} from {models}."
         for job in run.jobs:
             session.track(job)
-            job.add_done_callback(lambda _: self.soon(partial(self._finish, run)))
-        self.soon(partial(self._estimate_time, run, client))
+            job.add_done_callback(lambda _: self.worker.do(partial(self._finish, run)))
+        self.worker.do(partial(self._estimate_time, run, client))
 
     def _look(self, run: QueuedRequest) -> None:
         """Have the worker look at what happened; runs on the thread of all calls."""
         if not run.told:
             run.told = True
-            self.soon(partial(self._show_previews, run))
+            self.worker.do(partial(self._show_previews, run))
 
     def stop(self, run_id: str | None = None) -> None:
         """Cancel what was not sent; what was sent runs on. A second stop closes the connection."""
@@ -188,7 +186,9 @@ class Work:
             if open_jobs and run.stops > 1:
                 self.tell(cancelled_message([job.drop() for job in open_jobs]))
             elif open_jobs:
-                self.tell(run.stop_message([job.abandon() for job in open_jobs]))
+                stopped = interrupted(open_jobs)
+                said, unsent = str(stopped), stopped.outcome == "not_sent"
+                self.tell(f"{said[:1].upper()}{said[1:]}. {'Nothing is' if unsent else 'It may be'} billed.")
 
     def _finish(self, run: QueuedRequest) -> None:
         """Take what came of a request, once all of its calls have ended."""
@@ -232,7 +232,6 @@ class Work:
             facts = {"run": run.id, "part": place, "final": part["final"], "number": run.numbers[place]}
             with suppress(CometError):  # the picture itself is checked
                 self.post({"kind": "preview", **facts}, [small(data, PREVIEW)])
-        self.changed()
 
     # --- what a person is told
 
@@ -256,15 +255,24 @@ class Work:
 
     # --- the view
 
-    def let_go(self) -> None:
-        """Have no view until another one takes over."""
-        self.post, self.changed, self.soon = _nobody, _nobody, _nobody
+    def show_in(self, view: Panel) -> None:
+        """Be shown there from now on, with the requests that an earlier view saw begin."""
+        self.view = view
+        self.worker.do(self.show_runs)
+        self._update()
 
-    def take_up(self) -> None:
-        """Look after the requests of an earlier view."""
-        self.soon(self.show_runs)
-        for run in self.runs:
-            self.soon(partial(self._finish, run))
+    def post(self, message: dict[str, Any], pictures: list[bytes]) -> None:
+        """Send a message with pictures to the browser; only called on the worker."""
+        with self.lock:
+            if self.view is not None:
+                self.view.send(message, pictures)
+
+    def _update(self) -> None:
+        """Show what changed; on the worker, and once before anybody looks."""
+        with self.lock:
+            if self.view is not None:
+                self.view.show(self.snapshot())
+        self.sheet.update(self.kept())
 
     def show_runs(self) -> None:
         """Send all that is there of the requests that run, to a page that is new."""
@@ -288,24 +296,12 @@ class Work:
             if sources is not None:
                 form.sources = [replace(source, id=self.new_id("in")) for source in sources]
 
-    def attach(self, data: bytes, name: str, *, alone: bool = False) -> None:
-        """Take a picture as one that goes in, `alone` in place of the others; refused if it cannot be read."""
-        source = source_of(data, name, archive_of_panel(), self.new_id("in"))
-        with self.change():
-            self.form.sources = [*([] if alone else self.form.sources), source]
-
     def source(self, source_id: str) -> SourcePicture:
         """The picture that goes in and that the browser calls so; refused if there is none."""
         found = next((source for source in self.form.sources if source.id == source_id), None)
         if found is None:
             raise InvalidRequestError("this picture is not among those that go in any more")
         return found
-
-    def replace_source(self, source: SourcePicture, *others: SourcePicture) -> None:
-        """Put others, or nothing, in the place of a picture that goes in."""
-        with self.change():
-            at = self.form.sources.index(source)
-            self.form.sources[at : at + 1] = others
 
     # --- pictures that can be looked at
 
@@ -318,25 +314,14 @@ class Work:
             raise InvalidRequestError("this picture is not in the panel any more")
         return found
 
-    def find(self, words: str, offset: int, **filters: Any) -> Reply:
-        """Pictures of the archive, newest first; `history_table.find_calls` has the filters."""
-        archive = archive_of_panel()
-        calls = find_calls(archive, words, others=False, limit=offset + FOUND + 1, **filters)
-        items = [item for entry in calls[offset : offset + FOUND] for item in archived(archive, entry)]
+    def keep_found(self, items: Sequence[Item]) -> None:
+        """Remember pictures of the archive that a page may ask for; the oldest are forgotten."""
         with self.lock:
             for item in items:
                 self._found[item.id] = item
                 self._found.move_to_end(item.id)
             while len(self._found) > MOST_FOUND:
                 self._found.popitem(last=False)
-        facts = {"items": [item.facts() for item in items], "more": len(calls) > offset + FOUND}
-        return {"kind": "found", **facts, "offset": offset, "next": offset + FOUND}, []
-
-    def prompts(self) -> list[str]:
-        """Earlier prompts, the newest first, each once."""
-        ours = [images.prompt for images in reversed(self.images)]
-        kept = [entry.prompt for entry in archive_of_panel().history(limit=MOST_PROMPTS) if entry.prompt]
-        return list(dict.fromkeys((*ours, *kept)))[:MOST_PROMPTS]
 
     def kept(self) -> list[tuple[bytes, str, bool]]:
         """Picture and prompt of what the notebook's file keeps, newest first, and whether it is a grid of many."""
@@ -355,7 +340,7 @@ class Work:
             order, problems = self.check()
             return {
                 "v": 1,
-                "phase": self.phase.value,
+                "phase": self.phase,
                 "head": heading(),
                 "price": {
                     "text": order.price_text if order else "",
@@ -371,7 +356,3 @@ class Work:
                 "more_items": max(0, len(self.items) - MOST_ITEMS),
                 "archive": self.archive_changes,
             }
-
-
-def _nobody(*_: object) -> None:
-    """There is no view."""

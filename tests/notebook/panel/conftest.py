@@ -27,8 +27,9 @@ class Page:
         self.panel = panel
         self.messages: list[tuple[dict[str, Any], list[bytes]]] = []
         self._numbers = itertools.count()
-        work = panel.open_work()
-        work.post = lambda message, buffers: self.messages.append((message, [bytes(one) for one in buffers]))
+        panel.send = lambda message, buffers=(): self.messages.append(
+            (message, [bytes(one) for one in buffers])
+        )
 
     @property
     def state(self) -> dict[str, Any]:

@@ -155,11 +155,11 @@ def test_a_click_that_waited_or_came_before_buys_nothing(page: Page, sandbox: Sa
     ("name", "text", "said"),
     [
         ("size", "1001x", "size is 1001x; dall-e-2 takes"),
-        ("n", "two", "n is two; it takes a whole number"),
+        ("n", "two", "n is two; a call takes 1 to 100"),
         ("quality", "hd", "quality is hd"),
-        ("timeout", "soon", "timeout is soon; it takes a number above 0"),
+        ("timeout", "soon", "timeout is 'soon'; it must be a number of seconds above 0"),
         ("max_cost", "little", "it must be an amount in USD"),
-        ("extra", "seed: 7", "extra is not JSON"),
+        ("extra", "seed: 7", "extra must be a mapping of names to JSON values"),
     ],
 )
 def test_what_cannot_be_read_stays_is_told_at_its_field_and_buys_nothing(
@@ -243,6 +243,18 @@ def test_a_picture_goes_in_with_a_mask_of_strokes_and_comes_back_pasted(page: Pa
     assert images.pictures[0].unpasted is not None
     assert page.state["items"][0]["edited"]
     assert bought(sandbox) == ["make it night"]
+
+
+def test_a_picture_that_goes_in_is_prepared_once_for_its_price_and_its_request(page: Page) -> None:
+    page.send("attach", png(128, 96), name="photo.png")
+    page.send("form", values={"prompt": "make it night", "model": "gpt-image-2", "size": ""})
+    planned = page.panel.open_work().check()[0]
+    assert planned is not None
+
+    buy(page, "make it night", values={"model": "gpt-image-2", "size": ""})
+    assert page.panel.last is not None
+    assert page.panel.last.request is not None
+    assert page.panel.last.request.inputs.images is planned.options["image"].images
 
 
 def test_what_is_no_picture_is_told_and_not_kept(page: Page) -> None:
