@@ -219,6 +219,12 @@ def archived(archive: Archive, entry: Entry) -> list[Item]:
     return items
 
 
+def archived_item(archive: Archive, item_id: str) -> Item | None:
+    """The picture of the archive with this id; None if there is none."""
+    entry = archive.entry(item_id.partition(".")[0])
+    return next((item for item in archived(archive, entry) if item.id == item_id), None) if entry else None
+
+
 def made(run: QueuedRequest, cell: GridCell, new_id: Callable[[], str]) -> list[Item]:
     """The pictures that came of one cell of a request."""
     order, images, options = run.order, cell.images, cell.planned.options
@@ -295,11 +301,6 @@ class QueuedRequest:
         return self.calls.calls
 
     @property
-    def seconds(self) -> str:
-        """How long it takes already."""
-        return duration(time.time() - self.started)
-
-    @property
     def line(self) -> str:
         """How far it is, in words."""
         if self.stops:
@@ -347,4 +348,4 @@ class QueuedRequest:
         short = f" {self.order.pictures} were requested." if came < self.order.pictures else ""
         reused = all(cell.reused for cell in cells if cell.images)
         cost = "reused (free)" if reused else sum_in_words(cell.cost_micro for cell in cells)
-        return f"{late}{counted(came, 'picture')} in {self.seconds}, {cost}.{short}"
+        return f"{late}{counted(came, 'picture')} in {duration(time.time() - self.started)}, {cost}.{short}"

@@ -152,11 +152,11 @@ class Panel(anywidget.AnyWidget):
 
     def close(self, *, stop: bool = False) -> None:
         """Remove the panel; what it requested runs on, unless `stop` says otherwise."""
-        work = self.release() if getattr(self, "_work", None) is not None else None
-        if work is not None:
+        if getattr(self, "_work", None) is not None:
+            work = self.release()
             work.worker.end()
-        if work is not None and stop:
-            work.stop()
+            if stop:
+                work.stop()
         super().close()
 
     def release(self) -> Work:
@@ -401,7 +401,6 @@ class _Commands:
         filters = {"model": model or None, "since": day or None, "starred": starred}
         calls = find_calls(archive, words, others=False, limit=offset + FOUND + 1, **filters)
         items = [item for entry in calls[offset : offset + FOUND] for item in archived(archive, entry)]
-        self._work.keep_found(items)
         facts = {"items": [item.facts() for item in items], "more": len(calls) > offset + FOUND}
         return {"kind": "found", **facts, "offset": offset, "next": offset + FOUND}, []
 

@@ -6,7 +6,6 @@ thread. Nothing here knows a widget or a browser.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,12 +19,12 @@ from ...explore.grid_run import GridRun
 from ...explore.plan import usual_seconds
 from ...images.picture import encoded
 from ...text import clean, counted
-from ..account import client_settings, defaults, heading, question
+from ..account import archive_of_panel, client_settings, defaults, heading, question
 from ..commands import cancelled_message
 from ..session import session
 from ..worker import Worker
 from .form import FILLED, Form
-from .items import PREVIEW, Item, QueuedRequest, made, small
+from .items import PREVIEW, Item, QueuedRequest, archived_item, made, small
 from .sheet import Sheet
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from .panel import Panel
 
 MOST_ITEMS = 60  # pictures of the session that the browser knows; the archive has all
-MOST_FOUND = 2000  # pictures of the archive that a page may ask for
 GRID_WIDTH = 1600  # pixels of a grid as one picture
 
 
@@ -73,7 +71,6 @@ class Work:
         self.error: dict[str, Any] | None = None
         self.said = ""
         self.archive_changes = 0
-        self._found: OrderedDict[str, Item] = OrderedDict()
         self._numbers = count(1)
         self.view: Panel | None = None
         self.sheet = Sheet()
@@ -306,22 +303,13 @@ class Work:
     # --- pictures that can be looked at
 
     def item(self, item_id: str) -> Item:
-        """The picture to be looked at that the browser calls so; refused if there is none."""
+        """The picture of this session or of the archive that the browser calls so; refused if it is gone."""
         with self.lock:
-            of_session = next((item for item in self.items if item.id == item_id), None)
-            found = of_session or self._found.get(item_id)
+            found = next((item for item in self.items if item.id == item_id), None)
+        found = found or archived_item(archive_of_panel(), item_id)
         if found is None:
             raise InvalidRequestError("this picture is not in the panel any more")
         return found
-
-    def keep_found(self, items: Sequence[Item]) -> None:
-        """Remember pictures of the archive that a page may ask for; the oldest are forgotten."""
-        with self.lock:
-            for item in items:
-                self._found[item.id] = item
-                self._found.move_to_end(item.id)
-            while len(self._found) > MOST_FOUND:
-                self._found.popitem(last=False)
 
     def kept(self) -> list[tuple[bytes, str, bool]]:
         """Picture and prompt of what the notebook's file keeps, newest first, and whether it is a grid of many."""

@@ -155,7 +155,7 @@ def test_a_click_that_waited_or_came_before_buys_nothing(page: Page, sandbox: Sa
     ("name", "text", "said"),
     [
         ("size", "1001x", "size is 1001x; dall-e-2 takes"),
-        ("n", "two", "n is two; a call takes 1 to 100"),
+        ("n", "two", "two; a call takes 1 to 100"),
         ("quality", "hd", "quality is hd"),
         ("timeout", "soon", "timeout is 'soon'; it must be a number of seconds above 0"),
         ("max_cost", "little", "it must be an amount in USD"),
