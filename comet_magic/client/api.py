@@ -99,7 +99,7 @@ class _BaseClient:
             InvalidRequestError: a parameter breaks a rule; nothing was sent. All else is raised by `.result()`.
         """
         prompt = _concealed(prompt, options)
-        return self._core.submit(*_after_preset(prompt, options))
+        return self._core.submit(prompt, options)
 
     @named(Options)
     def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
@@ -112,7 +112,7 @@ class _BaseClient:
             InvalidRequestError: a parameter breaks a rule.
         """
         prompt = _concealed(prompt, options)
-        return self._core.plan(*_after_preset(prompt, options))
+        return self._core.plan(prompt, options)
 
     @property
     def archive(self) -> Archive:
@@ -169,7 +169,7 @@ class Client(_BaseClient):
         """Turn a prompt into pictures; takes, gives and raises what `comet_magic.generate` does."""
         prompt = _concealed(prompt, options)
         _warn_of_alternatives(prompt)
-        job = self._core.submit(*_after_preset(prompt, options))
+        job = self._core.submit(prompt, options)
         images = checked(wait(job), job)
         images.maker = self.generate
         return images
@@ -284,7 +284,9 @@ def _awaited_only(prompt: str, **options: Any) -> Images:  # noqa: ARG001 - as `
 
 def checked(images: Images, job: Job) -> Images:
     """The pictures; warns in the caller's own line if they are fewer than requested."""
-    asked = sum(request.n for request in job.requests) + len(job.reused)
+    asked = len(job.reused)
+    for call in job.calls:
+        asked += call.request.n
     if len(images) < asked:
         message = f"{asked} pictures were requested; the answer held {len(images)}"
         try:
@@ -306,15 +308,6 @@ def callers_level() -> int:
     while frame is not None and frame.f_code.co_filename.startswith(OURS):
         frame, level = frame.f_back, level + 1
     return level
-
-
-def _after_preset(prompt: Any, options: Any) -> tuple[Any, Any]:
-    """Prompt and options of a call after its `preset`, if it has one."""
-    if options.get("preset") is None:
-        return prompt, options
-    from ..preset_files import with_preset
-
-    return with_preset(prompt, options)
 
 
 def _concealed(prompt: str, options: Options) -> Any:
@@ -373,7 +366,9 @@ def _client_for(prompt: str, options: GenerateOptions) -> tuple[Client, Options]
         return shared_client(**where), given
     except ConfigurationError as error:
         problem = error.bare()
-    prompt, given = _after_preset(prompt, given)
+    from ..preset_files import with_preset
+
+    prompt, given = with_preset(prompt, given)
     requests_of(prompt, given, prepare_inputs(given))
     raise problem
 

@@ -138,6 +138,7 @@ class Core(ForkHooks):
         retry_budget: how many repeats all calls together may still make.
         results: reads, fetches, checks and stores pictures.
         takeover: finishes paid calls whose pictures are not all here.
+        in_thread: gives the result of what would stop the loop: reading, checking, writing to disk.
     """
 
     def __init__(
@@ -175,6 +176,7 @@ class Core(ForkHooks):
         self._begun: weakref.WeakSet[Job] = weakref.WeakSet()
         self._loop: LoopHandle | None = None
         self._workers = WorkerThreads(WORKERS)
+        self.in_thread = self._workers.run
         self.limiter = Limiter(_side_by_side(self.settings.max_in_flight), per_minute=self._per_minute)
         self.retry_budget = RetryBudget()
         self.results = ResultWriter(self)
@@ -200,6 +202,10 @@ class Core(ForkHooks):
             InvalidRequestError: a parameter breaks a rule.
             BudgetExceededError: the call could cost more than its own limit.
         """
+        if options.get("preset") is not None:
+            from ..preset_files import with_preset
+
+            prompt, options = with_preset(prompt, options)
         if options.get("timeout") is not None:
             check_number("timeout", options["timeout"])
         inputs = prepare_inputs(options) if has_pictures(options) else NO_INPUTS
@@ -222,7 +228,10 @@ class Core(ForkHooks):
         return Plan(first, requests, Price(price.low_micro, most.high_micro), reused, awaited, copies)
 
     def _price(self, requests: Sequence[ImageRequest]) -> Price:
-        return sum((request.estimate(self.price_per_image) for request in requests), FREE)
+        price = FREE
+        for request in requests:
+            price += request.estimate(self.price_per_image)
+        return price
 
     def _existing(
         self, key: str, wanted: int
@@ -270,16 +279,11 @@ class Core(ForkHooks):
         plan = self.plan(prompt, options)
         inputs = plan.first.inputs
         reused = [reused_picture(self.archive, stored, inputs) for stored in plan.reused]
-        numbers = iter(plan.copies or ())
-        calls = [
-            RunningCall(
-                index,
-                request,
-                copies=None if plan.copies is None else tuple(islice(numbers, request.n)),
-                reuse=plan.copies is not None,
-            )
-            for index, request in enumerate((*plan.awaited, *plan.requests))
-        ]
+        reuse, numbers = plan.copies is not None, iter(plan.copies or ())
+        calls = []
+        for index, request in enumerate((*plan.awaited, *plan.requests)):
+            copies = tuple(islice(numbers, request.n)) if reuse else None
+            calls.append(RunningCall(index, request, copies=copies, reuse=reuse))
         job = Job(
             calls,
             first=plan.first,
@@ -354,10 +358,6 @@ class Core(ForkHooks):
         if scope.cancelled_caught:
             call.errors.append(call.stopped("cancelled before it was answered"))
         call.end()
-
-    async def in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
-        """The result of what would stop the loop: reading, checking, writing to disk."""
-        return await self._workers.run(act, *arguments)
 
     def claim(self, job: Job, call: RunningCall) -> InFlight:
         """The call with its row, copies and money on disk: from here on it may be sent.

@@ -16,7 +16,7 @@ from ..errors import CallAbandoned, CometError, PartialResultError, SaveError
 from ..images import Images
 from ..money import Price, dollars, total, usd
 from ..text import counted
-from .process_exit import EndSignals
+from .process_exit import end_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -320,7 +320,7 @@ class Job(futures.Future[Images]):
         errors: list[CometError] = []
         usages: list[dict[str, Any]] = []
         costs: list[int | None] = []
-        notice = ""
+        notice, sent = "", False
         for call in self.calls:
             for one in call.pictures:
                 notice = notice or call.request.difference(one.mime, one.width, one.height)
@@ -329,6 +329,7 @@ class Job(futures.Future[Images]):
             usages += [call.usage] if call.usage else []
             costs.append(call.cost)
             created = call.created if created is None else created
+            sent = sent or call.sent
         images = Images(
             pictures,
             prompt=self.first.prompt,
@@ -339,7 +340,7 @@ class Job(futures.Future[Images]):
             notice="; ".join(dict.fromkeys(filter(None, (notice, *map(attrgetter("notice"), pictures))))),
             request=self.first,
             parents=self.parents or (),
-            seconds=time.monotonic() - self.started if any(call.sent for call in self.calls) else None,
+            seconds=time.monotonic() - self.started if sent else None,
         )
         return _one_error(errors, images) if errors else images
 
@@ -424,7 +425,7 @@ def wait_for_all(jobs: Sequence[Job], tick: Callable[[], object] | None = None) 
     signals: list[int] = []
     try:
         with ExitStack() as waiting:
-            waiting.enter_context(EndSignals(signals.append))
+            waiting.enter_context(end_signals(signals.append))
             for job in jobs:
                 waiting.enter_context(job.waited_for())
             while not signals:

@@ -1,6 +1,6 @@
 """The end of a process: signals that ask for it are heard, and what was sent is waited for.
 
-`EndSignals` hears `docker stop` or a closed terminal while a run or a wait lasts. The end of a script waits for the
+`end_signals` hears `docker stop` or a closed terminal while a run or a wait lasts. The end of a script waits for the
 calls that were sent and cancels those that were not: when the main thread has ended, before Python ends the threads
 that a call needs.
 """
@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ..money import dollars, total
 from ..outputs import tell
@@ -24,7 +24,7 @@ from ..text import clean, counted
 from .loop_thread import EXIT_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from .core import Core
@@ -35,45 +35,42 @@ BURST = 0.1  # seconds; a closed terminal and `timeout` send one request to end 
 MOST = 2  # requests to end that are heard; the next one ends the process as ever
 
 
-class EndSignals:
-    """Hands SIGTERM and SIGHUP to a function, in place of their default, which is to end the process at once.
+@contextlib.contextmanager
+def end_signals(hear: Callable[[int], object]) -> Iterator[None]:
+    """Hand SIGTERM and SIGHUP to a function for the block, in place of their default, which ends the process at once.
 
-    A context manager. It changes nothing outside the main thread, and nothing where a signal is ignored (`nohup`) or
-    has a handler of the user's; afterwards all is as before. A forked child is ended by them as ever.
+    It changes nothing outside the main thread, and nothing where a signal is ignored (`nohup`) or has a handler of the
+    user's; afterwards all is as before. A forked child is ended by them as ever.
 
     Args:
         hear: called with the number of the signal in the main thread; it must be quick and take no lock.
     """
+    process, heard, last = os.getpid(), 0, float("-inf")
 
-    def __init__(self, hear: Callable[[int], object]) -> None:
-        self._tell = hear
-        self._process = os.getpid()
-        self._count, self._last = 0, float("-inf")
-        self._ours: list[int] = []
+    def pass_on(number: int, _: FrameType | None) -> None:
+        nonlocal heard, last
+        now = time.monotonic()
+        same, last = now - last < BURST, now
+        heard += not same
+        if os.getpid() != process or heard > MOST:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        elif not same:
+            hear(number)
 
-    def __enter__(self) -> Self:
+    ours: list[int] = []
+    try:
         if threading.current_thread() is threading.main_thread():
             for name in NAMES:
                 number = getattr(signal, name, None)
                 if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-                    self._ours.append(number)
-                    signal.signal(number, self._hear)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number in self._ours:
-            if signal.getsignal(number) == self._hear:  # not if somebody has set another one meanwhile
+                    ours.append(number)
+                    signal.signal(number, pass_on)
+        yield
+    finally:
+        for number in ours:
+            if signal.getsignal(number) is pass_on:  # not if somebody has set another one meanwhile
                 signal.signal(number, signal.SIG_DFL)
-
-    def _hear(self, number: int, _: FrameType | None) -> None:
-        now = time.monotonic()
-        same, self._last = now - self._last < BURST, now
-        self._count += not same
-        if os.getpid() != self._process or self._count > MOST:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        elif not same:
-            self._tell(number)
 
 
 # --- the end of a script
@@ -106,7 +103,7 @@ def _at_exit() -> None:
     signals: list[int] = []
     jobs: Sequence[Job] = ()
     try:
-        with EndSignals(signals.append):  # the first changes nothing: what was sent is waited for
+        with end_signals(signals.append):  # the first changes nothing: what was sent is waited for
             while len(signals) < 2 and (jobs := _jobs()):
                 # a thread that Python itself waits for goes on with its own
                 left = [job for job in jobs if not (job.abandoned or job.has_waiter())]

@@ -50,10 +50,6 @@ class _Found:
     settled: bool = False
 
 
-def _usage(reply: Reply) -> dict[str, Any] | None:
-    return dict(reply.usage) if reply.usage else None
-
-
 class ResultWriter:
     """Reads, fetches, checks, stores and settles. Calls are written on the loop; threads give values back."""
 
@@ -77,7 +73,7 @@ class ResultWriter:
         """
         call = flight.call
         found = await self._core.in_thread(self._read, flight, answer)
-        call.created, call.usage, call.cost = found.reply.created, _usage(found.reply), found.cost
+        call.created, call.usage, call.cost = found.reply.created, found.reply.usage, found.cost
         call.settled = found.settled
         if found.fault is not None:
             self._note_disk_fault(flight, found.fault)
@@ -103,26 +99,24 @@ class ResultWriter:
                     flight.claim,
                     request_id=call.request_id,
                     urls=urls,
-                    usage=reply.usage or None,
+                    usage=reply.usage,
                     status=answer.status,
                 )
             except OSError as refused:
                 fault = refused
         found = _Found(reply, cost, fault)
-        return self._finished(flight, found) if len(reply.items) == 1 and not call.errors else found
+        came = len(reply.items) == 1 and not any(urls)
+        return self._finished(flight, found) if came and not call.errors else found
 
     def _finished(self, flight: InFlight, found: _Found) -> _Found:
-        """Store the only picture and settle the call; one with an address or a fault is left to `collect`."""
-        item = found.reply.items[0]
-        if item.url is not None:
-            return found
+        """Store the only picture and settle the call; one with a fault is left to `collect`."""
         try:
-            picture, fault = self._keep(flight, 0, item)
+            picture, fault = self._keep(flight, 0, found.reply.items[0])
         except CometError:
             return found
         if fault is not None:
             return replace(found, picture=picture, fault=fault)
-        fault = self._write_end(flight, "done", cost=found.cost, usage=_usage(found.reply))
+        fault = self._write_end(flight, "done", cost=found.cost, usage=found.reply.usage)
         return replace(found, picture=picture, fault=fault, settled=True)
 
     def _parsed(self, flight: InFlight, answer: Received) -> Reply:
@@ -169,7 +163,7 @@ class ResultWriter:
         async with self._places:
             try:
                 if item.url is not None:
-                    flight.tell("downloading")
+                    flight.job.progress(flight.call, "downloading")
                     item = replace(item, data=await download(self._core, item.url))
                 picture, fault = await self._core.in_thread(self._keep, flight, index, item)
             except CometError as error:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..errors import Outcome
     from ..settings import Settings
     from .core import Core
-    from .job import CallState, Job, RunningCall
+    from .job import Job, RunningCall
     from .transport import Response
 
 REFUSAL_BYTES = 256 * 1024  # of a refusal's body; the rest is of no use
@@ -67,7 +67,7 @@ async def run_call(core: Core, job: Job, call: RunningCall) -> None:
             attempts = Attempts(core, job.timeout or core.settings.timeout)
             while isinstance(answer := await exchange(core, flight, attempts), CometError):
                 await attempts.wait_after(answer, flight)  # raises what ends the call
-            flight.tell("decoding")
+            job.progress(call, "decoding")
             with anyio.CancelScope(shield=True):  # it is paid and nearly here
                 items = await core.results.read(flight, answer)
             if items:
@@ -98,7 +98,7 @@ async def settled(core: Core, flight: InFlight) -> AsyncIterator[None]:
     if stopped is not None:
         raise stopped
     if flight.call.pictures:
-        flight.tell("done")
+        flight.job.progress(flight.call, "done")
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,10 @@ class InFlight:
     claim: Claim
     raw: RawAnswer
 
-    def tell(self, state: CallState, note: str = "") -> None:
-        """Note a step, and hand it to whoever listens."""
-        self.job.progress(self.call, state, note)
-
     def first_byte_leaves(self) -> None:
         """From here on the server may have it."""
         self.call.sent = True
-        self.tell("waiting")
+        self.job.progress(self.call, "waiting")
 
     def show_preview(self, data: bytes, number: int) -> None:
         """Keep a streamed preview, and hand it to whoever listens."""
@@ -155,7 +151,8 @@ class Attempts:
         if verdict.delay is None or flight.job.abandoned:
             raise error.with_facts(attempts=self._retries.attempts, hint=verdict.hint or error.hint)
         flight.call.sent = False  # the last attempt did no work
-        flight.tell("retrying", f"{clean(error, limit=80)}; again in {verdict.delay:.1f} s")
+        note = f"{clean(error, limit=80)}; again in {verdict.delay:.1f} s"
+        flight.job.progress(flight.call, "retrying", note)
         # other calls' refusals may make the wait longer than this call has time
         with anyio.CancelScope(deadline=math.inf if verdict.free else self.deadline) as scope:
             await self._limiter.wait(verdict.delay, crowded=error.status_code == 429)
@@ -193,7 +190,7 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
     # the same on every attempt; the number tells the requests of one call apart
     name = f"{flight.claim.id}-{call.copies[0] if call.copies else call.index}"
     call.attempts, call.request_id = call.attempts + 1, None
-    flight.tell("sending")
+    flight.job.progress(call, "sending")
     with anyio.CancelScope(deadline=attempts.deadline) as scope:
         try:
             # in JSON, input pictures have to be read and encoded; a form's are read while they are sent

@@ -30,7 +30,7 @@ async def resume_call(core: Core, job: Job, call: RunningCall) -> None:
         flight = InFlight(job, call, orphan.call, raw)
         async with settled(core, flight):
             if orphan.raw_answer:
-                flight.tell("decoding")
+                job.progress(call, "decoding")
                 items = await core.results.read(flight, Received(200, {}, stream=False))
             await core.results.collect(flight, items)
     except OSError:

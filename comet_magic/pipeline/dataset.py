@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from ..archive import Reader
 from ..archive.process_lock import others_alive
 from ..client.api import callers_level
-from ..client.process_exit import EndSignals
+from ..client.process_exit import end_signals
 from ..errors import CometError, ConfigurationError, InvalidRequestError
 from ..money import dollars, optional_dollars, total
 from ..preset_files import find_preset
@@ -250,7 +250,7 @@ async def agenerate_dataset(
         context = contextvars.copy_context()  # in a kernel it says which cell the progress belongs to
         ended = asyncio.get_running_loop().run_in_executor(thread, context.run, run.report)
         cancelled = False
-        with EndSignals(run.interrupt):
+        with end_signals(run.interrupt):
             while not ended.done():
                 try:
                     await asyncio.wait({ended})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..client.batch import BatchCore
 from ..client.core import configure
 from ..client.loop_thread import LoopHandle, unwrapped
-from ..client.process_exit import EndSignals
+from ..client.process_exit import end_signals
 from ..errors import (
     CallAbandoned,
     CometError,
@@ -61,7 +61,7 @@ class DatasetRun:
 
     def report(self) -> Dataset:
         """Run to the end; gives the report, or raises what ended the run."""
-        with EndSignals(self.interrupt), self:
+        with end_signals(self.interrupt), self:
             while not (self._ended or self.interrupts):
                 if self._display is not None:
                     self._look(self._display)

@@ -51,11 +51,11 @@ _PENDING = frozenset(
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer; `usage` as sent, or None."""
+    """A whole answer; `usage` as sent, or None where it says nothing."""
 
     items: tuple[ReplyItem, ...]
     created: int | None = None
-    usage: Mapping[str, Any] | None = None
+    usage: dict[str, Any] | None = None
 
     @property
     def count(self) -> int:
@@ -158,25 +158,28 @@ class Content:
 
     items: tuple[ReplyItem, ...]
     created: int | None
-    usage: Mapping[str, Any] | None
+    usage: dict[str, Any] | None
 
 
 def content_of(documents: Sequence[Any], reader: DocumentReader) -> Content:
     """Pictures, time and usage; a picture that a second document repeats counts once."""
     items: list[ReplyItem] = []
+    created: int | None = None
+    usage: dict[str, Any] | None = None
     for document in documents:
         if not _is_preview(document):
             items += new_items(items, PictureFinder(reader).find(document))
-    # Facts of the whole answer stand in an object, or in one that it holds.
-    outer = [document for document in documents if isinstance(document, dict)]
-    facts = [part for one in outer for part in (one, *one.values()) if isinstance(part, dict)]
-    created = (part.get(name) for part in facts for name in ("created", "created_at"))
-    usage = [part["usage"] for part in facts if isinstance(part.get("usage"), dict)]
-    return Content(
-        tuple(items),
-        next((one for one in created if type(one) is int and abs(one) < 1 << 53), None),
-        without_keys(next((one for one in usage if is_work(one)), usage[0] if usage else None)),
-    )
+        # Facts of the whole answer stand in an object, or in one that it holds.
+        for part in (document, *document.values()) if isinstance(document, dict) else ():
+            if not isinstance(part, dict):
+                continue
+            for moment in (part.get("created"), part.get("created_at")):
+                if created is None and type(moment) is int and abs(moment) < 1 << 53:
+                    created = moment
+            count = part.get("usage")
+            if isinstance(count, dict) and count and (usage is None or is_work(count) > is_work(usage)):
+                usage = count
+    return Content(tuple(items), created, without_keys(usage) if usage else None)
 
 
 def new_items(known: Sequence[ReplyItem], found: Sequence[ReplyItem]) -> list[ReplyItem]:
@@ -327,7 +330,7 @@ class StreamCollector:
         self._items: list[ReplyItem] = []
         self._errors: list[CometError] = []
         self._created: int | None = None
-        self._usage: Mapping[str, Any] | None = None
+        self._usage: dict[str, Any] | None = None
         self._urls: tuple[str, ...] = ()
         self.begins: int | None = None
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from comet_magic.client.process_exit import EndSignals
+from comet_magic.client.process_exit import end_signals
 from comet_magic.outputs import quietly
 from comet_magic.pipeline import generate_dataset, open_dataset, progress
 from tests.crash import actor
@@ -86,7 +86,7 @@ def dispositions() -> Iterator[None]:
 @pytest.mark.parametrize("theirs", [signal.SIG_IGN, lambda *_: None], ids=["ignored", "a handler"])
 def test_a_signal_that_is_ignored_or_has_a_handler_is_left_alone(theirs: Any) -> None:
     signal.signal(signal.SIGHUP, theirs)
-    with EndSignals(print):
+    with end_signals(print):
         assert signal.getsignal(signal.SIGHUP) is theirs
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     assert signal.getsignal(signal.SIGHUP) is theirs
@@ -94,7 +94,7 @@ def test_a_signal_that_is_ignored_or_has_a_handler_is_left_alone(theirs: Any) ->
 
 
 def test_a_handler_that_is_set_meanwhile_stays() -> None:
-    with EndSignals(print):
+    with end_signals(print):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 
@@ -103,7 +103,7 @@ def test_no_handler_is_set_outside_the_main_thread() -> None:
     seen: list[Any] = []
 
     def look() -> None:
-        with EndSignals(print):
+        with end_signals(print):
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=look)
@@ -114,14 +114,14 @@ def test_no_handler_is_set_outside_the_main_thread() -> None:
 
 def test_a_burst_of_signals_is_one_request_to_end() -> None:
     heard: list[int] = []
-    with EndSignals(heard.append):
+    with end_signals(heard.append):
         for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
             signal.raise_signal(number)
     assert heard == [signal.SIGHUP]
 
 
 def test_a_forked_child_is_ended_by_a_signal_as_ever() -> None:
-    with EndSignals(print):
+    with end_signals(print):
         child = os.fork()
         if child == 0:
             signal.raise_signal(signal.SIGTERM)
