@@ -24,11 +24,11 @@ _BODILESS = (204, 304)  # whatever the headers say
 
 
 class HTTPExchange:
-    """A request that `send` sends, and its answer, whose body is still unread then.
+    """A request that `send` sends, and its answer, whose body is still unread then; whoever connected closes.
 
     Attributes:
         status: its status code.
-        headers: their names and values, in order.
+        headers: their names, in lower case, and values, in order.
     """
 
     def __init__(self, stream: Socket, silence: float | None) -> None:
@@ -51,7 +51,7 @@ class HTTPExchange:
             await self._write(request, content, progress)
         while not isinstance(head := await self._next(), h11.Response):
             pass  # 100 Continue and the like
-        self.status, self.headers = head.status_code, head.headers.raw_items()
+        self.status, self.headers = head.status_code, list(head.headers)
 
     async def _write(
         self, request: httpcore.Request, content: bytes | AsyncIterable[bytes] | None, progress: SendProgress
@@ -94,7 +94,7 @@ class HTTPExchange:
             httpcore.RemoteProtocolError: it is cut, or not framed as HTTP has it.
             httpcore.ReadError, httpcore.ReadTimeout: the connection broke; nothing came in time.
         """
-        framed = {name.lower(): value for name, value in self.headers}
+        framed = dict(self.headers)
         length = None if b"transfer-encoding" in framed else framed.get(b"content-length")
         if length is None or self.status in _BODILESS:  # in chunks, as long as the connection, or nothing
             while isinstance(event := await self._next(), h11.Data):
@@ -108,7 +108,3 @@ class HTTPExchange:
                 left -= min(left, len(piece))
             if left and not (piece := await self._stream.read(LONGEST_HEAD, self._silence)):
                 raise httpcore.RemoteProtocolError(f"the connection was closed, {left} bytes too early")
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._stream.aclose()

@@ -22,8 +22,12 @@ ATTEMPT = 0.25  # seconds until the next address of a host is tried beside the l
 FLUSH = 0.05  # seconds between two looks whether the system has taken what is sent
 
 
-async def connect(host: str, port: int, timeout: float) -> Socket:
-    """Connect to a host; of several addresses, the first one that answers.
+async def connect(
+    host: str, port: int, timeout: float, context: ssl.SSLContext | None = None, name: str = ""
+) -> Socket:
+    """Connect to a host; of several addresses, the first one that answers. With a `context`, it is encrypted.
+
+    `timeout` is for the connection, and again for the handshake; `name` is the one on the certificate.
 
     Raises:
         httpcore.ConnectTimeout, httpcore.ConnectError: no connection was made.
@@ -38,6 +42,12 @@ async def connect(host: str, port: int, timeout: float) -> Socket:
         raise httpcore.ConnectTimeout(str(fault)) from fault
     except (OSError, UnicodeError) as fault:  # the latter for a name that cannot be looked up
         raise httpcore.ConnectError(str(fault)) from fault
+    if context is not None:
+        try:
+            await made.start_tls(context, name, timeout)
+        except BaseException:
+            await made.aclose()
+            raise
     return made
 
 

@@ -12,7 +12,7 @@ import math
 import re
 import socket
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -25,12 +25,12 @@ from ..text import clean
 from .form import form_of
 from .http11 import HTTPExchange
 from .proxy import SETTING, environment_proxy, parse_proxy
-from .sockets import Socket, connect
+from .sockets import connect
 from .tls import context_for_servers, tls_error, tls_fault
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from ..addresses import PictureURL
     from ..request import WireRequest
@@ -60,19 +60,18 @@ for _name in ("connection", "http11", "proxy", "socks"):
 
 @dataclass(frozen=True)
 class Response:
-    """An answer, whose body is still unread; names of headers are in lower case."""
+    """An answer, whose body is still unread.
+
+    Attributes:
+        headers: names in lower case.
+        aiter_raw: gives the body as it arrives, not decoded.
+        aclose: closes the connection.
+    """
 
     status_code: int
     headers: Mapping[str, str]
-    _answer: HTTPExchange | httpcore.Response
-
-    def aiter_raw(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, not decoded."""
-        return self._answer.aiter_stream()
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._answer.aclose()
+    aiter_raw: Callable[[], AsyncIterator[bytes]]
+    aclose: Callable[[], Awaitable[None]]
 
 
 class Connection:
@@ -116,31 +115,20 @@ class Connection:
         request = httpcore.Request(method, url, headers=named, content=content, extensions=extensions)
         if sign is not None:
             sign(request)
-        if self._proxy is None:
-            answer: HTTPExchange | httpcore.Response
-            answer = HTTPExchange(await self._connected(request.url, server_name), silence)
-            try:
-                await answer.send(request, content, progress)
-            except BaseException:  # a call that is stopped before its first byte leaves too
-                with anyio.CancelScope(shield=True):
-                    await answer.aclose()
-                raise
-        else:
-            answer = await self._through(self._proxy, request, progress)
-        return Response(answer.status, _texts(answer.headers), answer)
-
-    async def _connected(self, url: httpcore.URL, server_name: str | None) -> Socket:
+        if self._proxy is not None:
+            led = await self._through(self._proxy, request, progress)
+            return Response(led.status, _texts(led.headers), led.aiter_stream, led.aclose)
         host = url.host.decode("ascii")
-        stream = await connect(host, url.origin.port, self._connect_timeout)
-        if url.scheme == b"https":
-            try:
-                await stream.start_tls(
-                    self._context or context_for_servers(), server_name or host, self._connect_timeout
-                )
-            except BaseException:
+        context = (self._context or context_for_servers()) if url.scheme == b"https" else None
+        stream = await connect(host, url.origin.port, self._connect_timeout, context, server_name or host)
+        answer = HTTPExchange(stream, silence)
+        try:
+            await answer.send(request, content, progress)
+        except BaseException:  # a call that is stopped before its first byte leaves too
+            with anyio.CancelScope(shield=True):
                 await stream.aclose()
-                raise
-        return stream
+            raise
+        return Response(answer.status, _texts(answer.headers), answer.aiter_stream, stream.aclose)
 
     async def _through(
         self, proxy: Proxy, request: httpcore.Request, progress: SendProgress
@@ -178,6 +166,7 @@ def _texts(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return texts
 
 
+@lru_cache(maxsize=64)  # every call goes to the same few
 def url_of(text: str) -> httpcore.URL:
     """An address in its parts; names of other scripts and unusual signs are encoded."""
     if _PLAIN.fullmatch(text):
@@ -284,7 +273,7 @@ class APITransport:
 
     def _sign(self, request: httpcore.Request, origin: str) -> None:
         """The one place where the key is revealed: to a request of its own origin, in no variable of ours."""
-        if _origin(request.url) != origin:
+        if str(request.url.origin) != origin:
             raise httpcore.UnsupportedProtocol("the key belongs to another origin")
         if self._base.auth == "api-key":
             request.headers.append((b"api-key", self._secret.reveal().encode("ascii")))
@@ -304,7 +293,7 @@ class APITransport:
             headers = {**headers, "Host": netloc(place)}
             host = await self._private_address(place.host.decode("ascii"))
             place = httpcore.URL(scheme=b"http", host=host, port=place.port, target=place.target)
-            origin = _origin(place)
+            origin = str(place.origin)
         sign = partial(self._sign, origin=origin) if with_key else None
         return await self._connection.send(method, place, headers, sign=sign, **more)
 
@@ -354,12 +343,6 @@ class APITransport:
             return response, await body_of(response, largest)
         finally:
             await response.aclose()
-
-
-def _origin(url: httpcore.URL) -> str:
-    """Scheme, host and port of an address, as a base URL has them."""
-    port = url.port or DEFAULT_PORTS[url.scheme.decode()]
-    return f"{url.scheme.decode()}://{url.host.decode()}:{port}"
 
 
 def proxy_to(base: BaseURL) -> Proxy | None:
