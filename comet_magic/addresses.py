@@ -140,7 +140,8 @@ def parse_picture_url(
     parsed = _parsed(url)
     named = (base_url, *origins) if named_by_base else origins
     for trusted in filter(None, map(_readable, named)):
-        if _same_origin(parsed, trusted):
+        same_host = parsed.host == trusted.host or {parsed.host, trusted.host} <= _ONE_HOST
+        if same_host and (parsed.scheme, parsed.port) == (trusted.scheme, trusted.port):
             return replace(parsed, trusted=trusted.host)
     own = _loopback(base_url)
     if parsed.scheme != "https" and (own is None or own.scheme != "http"):
@@ -176,11 +177,6 @@ def check_ip(ip: str, url: PictureURL) -> None:
 def is_inside(name: str) -> bool:
     """Whether a name means something inside a network only, whatever it resolves to."""
     return "." not in name or name in _METADATA or name.endswith(_INSIDE)
-
-
-def _same_origin(url: PictureURL, other: PictureURL) -> bool:
-    same_host = url.host == other.host or {url.host, other.host} <= _ONE_HOST
-    return same_host and (url.scheme, url.port) == (other.scheme, other.port)
 
 
 def _origin_hint(url: PictureURL, ip: IPAddress | None) -> str:
@@ -312,7 +308,12 @@ def _parsed(url: str) -> PictureURL:
 def _host(url: str, host: str) -> tuple[str, IPAddress | None]:
     """A host as a name in ASCII, or as an IP address."""
     bracketed = host.startswith("[")
-    name = host.strip("[]") if bracketed else _ascii_name(url, host)
+    if bracketed:
+        name = host.strip("[]")
+    else:
+        name = (host.lower() if host.isascii() else _in_ascii(host.lower())).removesuffix(".")
+        if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, name.split("."))):
+            raise _refused(url, "the host is not a valid name")
     ip = _address(name)
     numeric = bracketed or _NUMBER.fullmatch(name.rpartition(".")[2])
     if numeric and (ip is None or (ip.version == 6) != bracketed):
@@ -327,20 +328,15 @@ def _address(text: str) -> IPAddress | None:
         return None
 
 
-def _ascii_name(url: str, host: str) -> str:
-    name = host.lower()
-    if not name.isascii():
-        # Stricter than the codec of the standard library, which turns fullwidth digits into an address.
-        import idna
+def _in_ascii(name: str) -> str:
+    """A name of another script as it is looked up; "" if it cannot be."""
+    # Stricter than the codec of the standard library, which turns fullwidth digits into an address.
+    import idna
 
-        try:
-            name = ".".join(idna.alabel(label).decode("ascii") if label else "" for label in name.split("."))
-        except (UnicodeError, IndexError):
-            name = ""
-    name = name.removesuffix(".")
-    if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, name.split("."))):
-        raise _refused(url, "the host is not a valid name")
-    return name
+    try:
+        return ".".join(idna.alabel(label).decode("ascii") if label else "" for label in name.split("."))
+    except (UnicodeError, IndexError):
+        return ""
 
 
 def _refused(url: str, reason: str, hint: str = "") -> UnsafeURLError:

@@ -280,7 +280,9 @@ def slug(prompt: str, *, max_bytes: int = 60) -> str:
         mark = category[0] == "M" and bool(kept) and kept[-1] != "-"
         letter = (category[0] == "L" or category == "Nd") and character not in _UNSEEN
         kept.append(character if letter or mark else "-")
-    words = _shortened("-".join(filter(None, "".join(kept).split("-"))), max_bytes)
+    words = "-".join(filter(None, "".join(kept).split("-")))
+    if len(words.encode()) > max_bytes:
+        words = _shortened(words, max_bytes)
     if not words:
         return "image"
     return f"{words}-image" if _RESERVED.fullmatch(words) else words
@@ -295,10 +297,7 @@ def without_split_words(name: str) -> str:
 
 
 def _shortened(words: str, max_bytes: int) -> str:
-    raw = words.encode()
-    if len(raw) <= max_bytes:
-        return words
-    cut = raw[:max_bytes].decode(errors="ignore")
+    cut = words.encode()[:max_bytes].decode(errors="ignore")
     # A mark left out of the cut would change the letter it belongs to, so that letter goes too.
     if unicodedata.category(words[len(cut)])[0] == "M":
         cut = cut.rstrip("".join({c for c in cut if unicodedata.category(c)[0] == "M"}))[:-1]

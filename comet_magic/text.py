@@ -195,8 +195,7 @@ def clean(text: object, *, limit: int = 500) -> str:
 
 def clean_url(url: object) -> str:
     """The address without user info, query and fragment, printable and short."""
-    address = _printable(_plain(url)[:_LONGEST_ADDRESS]).partition("?")[0].partition("#")[0]
-    return clean(address)
+    return clean(_plain(url)[:_LONGEST_ADDRESS].partition("?")[0].partition("#")[0])
 
 
 def looks_like_key(text: str) -> bool:
@@ -204,13 +203,7 @@ def looks_like_key(text: str) -> bool:
     shown = _printable(text)
     if "-" in shown and _KEY_FORM.search(shown):
         return True
-    secrets = _secrets()
-    if not secrets:
-        return False
-    views = {_view(shown, _NOISE)}
-    if _ESCAPE_SIGN.search(shown):
-        views.add(_view(shown, _ESCAPES))
-    return any(secret._within(view) for secret in secrets for view in views)  # noqa: SLF001 - our own type
+    return any(secret._within(view) for secret, view, _ in _searches(shown))  # noqa: SLF001 - our own type
 
 
 def without_keys(data: bytes) -> bytes:
@@ -325,15 +318,22 @@ def _occurrences(view: str, parts: frozenset[str]) -> Iterator[tuple[int, int]]:
             at = view.find(part, at + 1)
 
 
-def _secrets() -> list[Secret]:
-    return [*filter(None, map(call, _live.valuerefs()))]
+def _searches(text: str) -> Iterator[tuple[Secret, str, re.Pattern[str]]]:
+    """Each live secret with each view of a text in which it is looked for, and the pattern that made the view.
 
-
-def _view(text: str, pattern: re.Pattern[str]) -> str:
-    """The text folded, without noise and escapes."""
-    if text.isascii() and text.isprintable() and not (pattern is _ESCAPES and _ESCAPE_SIGN.search(text)):
-        return _fold(text.replace(" ", ""))
-    return _fold(pattern.sub(_decoded, text))
+    A view is folded: one without noise; one with escapes read too, if the text has a sign that they begin with.
+    """
+    secrets = [*filter(None, map(call, _live.valuerefs()))]
+    if not secrets:
+        return
+    simple = text.isascii() and text.isprintable()
+    views = [(_NOISE, text.replace(" ", "") if simple else _NOISE.sub("", text))]
+    if _ESCAPE_SIGN.search(text):
+        views.append((_ESCAPES, _ESCAPES.sub(_decoded, text)))
+    for pattern, view in views:
+        folded = _fold(view)
+        for secret in secrets:
+            yield secret, folded, pattern
 
 
 def _places(text: str, pattern: re.Pattern[str]) -> list[tuple[int, int]]:
@@ -343,30 +343,25 @@ def _places(text: str, pattern: re.Pattern[str]) -> list[tuple[int, int]]:
     for match in pattern.finditer(text):
         places.extend((i, i + 1) for i in range(at, match.start()))
         at = match.end()
-        if _decoded(match):
+        if pattern is _ESCAPES and _decoded(match):
             places.append(match.span())
     places.extend((i, i + 1) for i in range(at, len(text)))
     return places
 
 
 def _decoded(match: re.Match[str]) -> str:
-    groups = match.groupdict()
-    code = int(groups["hex"], 16) if groups.get("hex") else int(groups.get("decimal") or 0)
+    code = int(match["hex"], 16) if match["hex"] else int(match["decimal"] or 0)
     return chr(code) if 0x21 <= code <= 0x7E else ""
 
 
 def hide_keys(text: str) -> str:
     """The text with every live key in it hidden, whatever its form; nothing else is changed."""
-    secrets = _secrets()
     spans: list[tuple[int, int]] = []
-    # without a sign that an escape begins with, both look at the same
-    patterns = (_NOISE, _ESCAPES) if _ESCAPE_SIGN.search(text) else (_NOISE,)
-    for pattern in patterns if secrets else ():
-        view, places = _view(text, pattern), list[tuple[int, int]]()
-        for secret in secrets:
-            for start, end in secret._find(view):  # noqa: SLF001 - our own type
-                places = places or _places(text, pattern)
-                spans.append((places[start][0], places[end - 1][1]))
+    for secret, view, pattern in _searches(text):
+        places: list[tuple[int, int]] = []
+        for start, end in secret._find(view):  # noqa: SLF001 - our own type
+            places = places or _places(text, pattern)
+            spans.append((places[start][0], places[end - 1][1]))
     return _hide(text, sorted(spans)) if spans else text
 
 

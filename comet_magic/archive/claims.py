@@ -60,8 +60,10 @@ def claim(
     account = (vendor, date.today().isoformat(), session)
     _must_fit(connection, account, budget=budget, reserve=reserve)
     claimed = Claim(call_id or secrets.token_hex(16), key, chosen, request, vendor, reserve)
-    facts = request.to_dict()
+    facts, asked = request.to_dict(), {**(request.asked or {})}
     prompt = facts.pop("prompt")
+    if not store_prompts:
+        asked.pop("prompt", None)
     row = {
         "id": claimed.id,
         "key": key,
@@ -79,7 +81,7 @@ def claim(
         "created": time.time(),
         "timeout": timeout,
         "reserved": reserve,
-        "asked": _asked(request, store_prompts=store_prompts),
+        "asked": json.dumps(asked) if asked else None,  # what a person gave, if it differs from what is sent
         "parents": json.dumps(parents) if parents else None,
         "inputs": json.dumps(request.inputs.to_list()) if request.inputs.images else None,
     }
@@ -87,12 +89,6 @@ def claim(
     for position, copy in enumerate(chosen):
         _take(connection, key, copy, number, position)
     return claimed
-
-
-def _asked(request: ImageRequest, *, store_prompts: bool) -> str | None:
-    """What a person gave, if it differs from what is sent; its words only if prompts are kept."""
-    kept = {name: value for name, value in (request.asked or {}).items() if store_prompts or name != "prompt"}
-    return json.dumps(kept) if kept else None
 
 
 def _take(connection: sqlite3.Connection, key: str, copy: int, number: int, position: int) -> None:

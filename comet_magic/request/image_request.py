@@ -99,7 +99,7 @@ class ImageRequest:
     def __post_init__(self) -> None:
         for name in (*WIRE_PARAMETERS, "extra"):
             value = getattr(self, name)
-            if value is not None:
+            if value is not None and value is not _NO_EXTRA:
                 check_no_key(name, value)
         check_model(self.model)
         check_prompt(self.spec, self.prompt, keys=False)
@@ -216,8 +216,8 @@ class ImageRequest:
         """The text that `key` hashes: everything that changes the pictures, in canonical form."""
         parameters = self.to_dict()
         extra = parameters.pop("extra", {})
-        facts = {"version": _KEY_VERSION, "vendor": vendor}
-        facts |= {name: parameters.pop(name) for name in ("model", "prompt")}
+        model, prompt = parameters.pop("model"), parameters.pop("prompt")
+        facts = {"version": _KEY_VERSION, "vendor": vendor, "model": model, "prompt": prompt}
         for name in _NOT_IN_KEY:
             parameters.pop(name, None)
             extra.pop(name, None)
