@@ -128,7 +128,9 @@ class RawAnswer:
         written = self.size - sum(map(len, self._held))
         try:
             while self._held:
-                self._append(self._held[0])
+                if self._file is None:
+                    self._file = self._opened()
+                write_all(self._file.fileno(), self._held[0])
                 written += len(self._held.pop(0))
         except OSError:  # go on in memory with what the disk already took
             self._in_memory = math.inf
@@ -136,15 +138,13 @@ class RawAnswer:
                 self._held.insert(0, b"".join(_read(self._file, 0))[:written])
             self.close()
 
-    def _append(self, piece: bytes) -> None:
-        if self._file is None:
-            if self.path is None:
-                folder = Path(tempfile.mkdtemp(prefix="cometimg-"))
-                self._temporary = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-                self.path = folder / "answer.body"
-            descriptor = open_no_follow(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-            self._file = os.fdopen(descriptor, "w+b", buffering=0)
-        write_all(self._file.fileno(), piece)
+    def _opened(self) -> BinaryIO:
+        if self.path is None:
+            folder = Path(tempfile.mkdtemp(prefix="cometimg-"))
+            self._temporary = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            self.path = folder / "answer.body"
+        descriptor = open_no_follow(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        return os.fdopen(descriptor, "w+b", buffering=0)
 
     def _redact(self, path: Path) -> None:
         if not 0 < self.size <= LARGEST_PAGE:

@@ -207,13 +207,13 @@ async def exchange(core: Core, flight: InFlight, attempts: Attempts) -> Received
             return error
         except HTTPFault as fault:
             return error_of(fault, progress, core.base.host)
-        headers = dict(response.headers.items())
-        call.request_id = request_id_of(headers)
+        call.request_id = request_id_of(response.headers)
         try:
             if 200 <= response.status_code < 300:
                 scope.deadline = math.inf  # what came until the deadline may hold pictures
-                return await _answer(response, headers, flight, attempts, core.settings)
-            return refusal_of(response.status_code, headers, await _beginning(response), now=time.time())
+                return await _answer(response, flight, attempts, core.settings)
+            beginning = await _beginning(response)
+            return refusal_of(response.status_code, response.headers, beginning, now=time.time())
         finally:
             await response.aclose()
     row = decisions.LATE if progress.whole else decisions.LATE_UNSENT
@@ -234,15 +234,11 @@ async def _beginning(response: Response) -> bytes:
 
 
 async def _answer(
-    response: Response,
-    headers: dict[str, str],
-    flight: InFlight,
-    attempts: Attempts,
-    settings: Settings,
+    response: Response, flight: InFlight, attempts: Attempts, settings: Settings
 ) -> Received | CometError:
-    stream = "event-stream" in headers.get("content-type", "")
+    stream = "event-stream" in response.headers.get("content-type", "")
     largest = settings.max_response_bytes * max(1, flight.call.request.n)
-    if announced(headers) > largest:
+    if announced(response.headers) > largest:
         return _too_large(largest)
     live = _LiveStream(flight, settings, largest) if stream else None
     cut: CometError | None = None
@@ -265,7 +261,7 @@ async def _answer(
     if cut is not None and not (live.collector.pictures if live else flight.raw.size):
         return cut
     begins = live.collector.begins if live else None
-    return Received(response.status_code, headers, stream, begins or 0, cut)
+    return Received(response.status_code, response.headers, stream, begins or 0, cut)
 
 
 def _keep(raw: RawAnswer, piece: bytes, largest: int) -> None:

@@ -372,6 +372,7 @@ class DownloadTransport:
     def __init__(self, *, proxy: str | None, connect_timeout: float) -> None:
         self._proxy = None if proxy is None else parse_proxy(proxy, SETTING)
         self._connect_timeout = connect_timeout
+        self._direct = Connection("", None, connect_timeout)
         self.far: set[str] = set()
 
     def proxy_for(self, url: PictureURL) -> Proxy | None:
@@ -397,7 +398,7 @@ class DownloadTransport:
             accept: the kinds of pictures.
             proxy: the proxy, if there is one.
         """
-        connection = Connection(f"{url.scheme}:", proxy, self._connect_timeout)
+        connection = Connection(url.scheme, proxy, self._connect_timeout) if proxy else self._direct
         place = httpcore.URL(scheme=url.scheme, host=host, port=url.port, target=url.target)
         named = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port)
         return await connection.send(

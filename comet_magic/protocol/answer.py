@@ -168,7 +168,8 @@ def content_of(documents: Sequence[Any], reader: DocumentReader) -> Content:
     usage: dict[str, Any] | None = None
     for document in documents:
         if not _is_preview(document):
-            items += new_items(items, PictureFinder(reader).find(document))
+            found = PictureFinder(reader).find(document)
+            items += new_items(items, found) if items else found
         # Facts of the whole answer stand in an object, or in one that it holds.
         for part in (document, *document.values()) if isinstance(document, dict) else ():
             if not isinstance(part, dict):
@@ -184,8 +185,6 @@ def content_of(documents: Sequence[Any], reader: DocumentReader) -> Content:
 
 def new_items(known: Sequence[ReplyItem], found: Sequence[ReplyItem]) -> list[ReplyItem]:
     """The items that are not among those that earlier documents gave."""
-    if not known:
-        return list(found)
     seen = {item.data or item.url for item in known} - {None}
     return [item for item in found if (item.data or item.url) not in seen]
 

@@ -65,14 +65,14 @@ class ReplyItem:
     revised_prompt: str | None = None
     error: CometError | None = None
 
-    @property
-    def rank(self) -> int:
-        """How good it is, the best lowest."""
-        if self.error is not None:
-            return DAMAGED
-        if self.url is not None:
-            return PLACE
-        return PICTURE if sniff(self.data or b"") else DAMAGED
+
+def _rank(item: ReplyItem) -> int:
+    """How good an item is, the best lowest."""
+    if item.error is not None:
+        return DAMAGED
+    if item.url is not None:
+        return PLACE
+    return PICTURE if sniff(item.data or b"") else DAMAGED
 
 
 class PictureFinder:
@@ -95,10 +95,10 @@ class PictureFinder:
 
     def _in_object(self, value: Mapping[str, Any], revised: str | None, depth: int) -> list[ReplyItem]:
         """Those of its best member, and of members that differ from that in a number only."""
-        own = (value.get(name) for name in _REVISED)
-        revised = next(
-            (hide_keys(one[:_LONGEST_REVISED]) for one in own if isinstance(one, str) and one), revised
-        )
+        for own in filter(None, map(value.get, _REVISED)):
+            if isinstance(own, str):
+                revised = hide_keys(own[:_LONGEST_REVISED])
+                break
         best: dict[str, list[ReplyItem]] = {}
         chosen = (DAMAGED + 1, 0)
         for name, part in list(value.items())[:MOST_ENTRIES]:
@@ -106,7 +106,7 @@ class PictureFinder:
             if _OTHERS.search(plain) or not part:
                 continue
             found = self.find(part, plain, revised, depth + 1)
-            order = (min(item.rank for item in found), _ORDER.get(plain, len(_ORDER))) if found else chosen
+            order = (min(map(_rank, found)), _ORDER.get(plain, len(_ORDER))) if found else chosen
             if found and order < chosen:
                 best, chosen = {}, order
             if found and order[0] == chosen[0]:
@@ -131,9 +131,8 @@ class PictureFinder:
         if sinks:
             items = (_item(sink, revised) for sink in sinks)
             return [item for item in items if item.error or item.data]
-        if _is_place(text, name):
-            return [_place(text, revised)]
-        return [_place(url, revised) for url in _MARKDOWN.findall(text[:_LONGEST_WORDS])]
+        urls = [text] if _is_place(text, name) else _MARKDOWN.findall(text[:_LONGEST_WORDS])
+        return [ReplyItem(url=hide_keys(url[:LONGEST_URL]), revised_prompt=revised) for url in urls]
 
     def _short(self, text: str, name: str) -> list[Base64Sink]:
         """The pictures that a text holds as base64 or `data:` URIs that were too short to be taken out."""
@@ -161,10 +160,6 @@ class PictureFinder:
 def _item(sink: Base64Sink, revised: str | None) -> ReplyItem:
     data = sink.finish()
     return ReplyItem(data=None if sink.error else data, revised_prompt=revised, error=sink.error)
-
-
-def _place(url: str, revised: str | None) -> ReplyItem:
-    return ReplyItem(url=hide_keys(url[:LONGEST_URL]), revised_prompt=revised)
 
 
 def _is_place(text: str, name: str) -> bool:
