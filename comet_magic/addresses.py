@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
@@ -265,6 +266,7 @@ def _loopback(url: str) -> PictureURL | None:
     )
 
 
+@lru_cache(maxsize=64)  # the base URL and the origins of a client are read for each picture
 def _readable(url: str) -> PictureURL | None:
     """The parts of an http or https address, None for any other text."""
     try:

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import call
+from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._read: Callable[[], str] = lambda: value
-        parts, whole = _parts(value), _fold(value)
+        parts, whole = _parts(value), value.translate(_FOLD)
         self._find: Callable[[str], Iterator[tuple[int, int]]] = lambda view: _occurrences(view, parts)
         # "whatever", as people give to a server that wants no key, may be in any prompt.
         plain = len(whole) < _SHORTEST_KEY or (len(whole) < _LONG_KEY and not re.search(r"\d", whole))
@@ -275,8 +276,8 @@ _ESCAPES = re.compile(
 )
 _ESCAPE_SIGN = re.compile(r"[%\\&]")
 _NEIGHBOURS = 4
-# The standard and the URL-safe alphabet of base64 become one.
-_ALPHABET = str.maketrans("-_", "+/")
+# Case does not matter, and the standard and the URL-safe alphabet of base64 become one.
+_FOLD = str.maketrans(f"{ascii_uppercase}-_", f"{ascii_lowercase}+/")
 _EDGE = 320
 
 
@@ -284,15 +285,11 @@ def _raw(value: str) -> bytes:
     return value.encode("utf-8", "surrogatepass")
 
 
-def _fold(text: str) -> str:
-    return text.lower().translate(_ALPHABET)
-
-
 def _parts(value: str) -> frozenset[str]:
     """What to look for in a folded text: every 8 characters of a long key, else the whole key."""
     if len(value) < _SHORTEST_KEY:
         return frozenset()
-    forms = {_fold(form) for form in (value, *_base64_forms(_raw(value)))}
+    forms = {form.translate(_FOLD) for form in (value, *_base64_forms(_raw(value)))}
     if len(value) < _LONG_KEY:
         return frozenset(forms)
     return frozenset(form[at : at + _PART] for form in forms for at in range(len(form) - _PART + 1))
@@ -331,7 +328,7 @@ def _searches(text: str) -> Iterator[tuple[Secret, str, re.Pattern[str]]]:
     if _ESCAPE_SIGN.search(text):
         views.append((_ESCAPES, _ESCAPES.sub(_decoded, text)))
     for pattern, view in views:
-        folded = _fold(view)
+        folded = view.translate(_FOLD)
         for secret in secrets:
             yield secret, folded, pattern
 
