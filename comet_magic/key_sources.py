@@ -57,7 +57,7 @@ def read_dotenv() -> Answer[tuple[Path, dict[str, str | None], int]]:
     def read() -> tuple[Path, dict[str, str | None], int]:
         from dotenv import dotenv_values
 
-        return path, dotenv_values(path), path.stat().st_mode
+        return path, dotenv_values(path, encoding="utf-8-sig"), path.stat().st_mode
 
     return ask(clean(path), read)
 

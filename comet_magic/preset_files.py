@@ -258,7 +258,7 @@ def _checked(found: Mapping[str, Any], text: str, file: _PresetFile) -> list[Pre
 def _text(file: _PresetFile) -> str:
     try:
         with open_inside(file.folder, file.name, largest=LARGEST) as opened:
-            return opened.read(LARGEST).decode()
+            return opened.read(LARGEST).decode("utf-8-sig")
     except UnicodeDecodeError:
         reason = "it is not UTF-8 text"
     except OSError as error:
@@ -344,10 +344,12 @@ def save_preset(name: str, options: Mapping[str, Any], template: str = "") -> Pa
     import tomlkit
 
     facts = {**options, **({"template": template} if template else {})}
-    if not _NAME.fullmatch(name) or not facts:
+    if not _NAME.fullmatch(name):
+        said = f"preset is {shown(name)}; it takes a plain name such as cheap"
+        raise InvalidRequestError(said, param="preset")
+    if not facts:
         raise InvalidRequestError(
-            f"a preset has a plain name such as cheap, and at least one option or a template, not {shown(name)}",
-            param="preset",
+            f"the preset {name} needs at least one option or a template", param="preset"
         )
     for option, value in facts.items():
         if problem := _problem(option, value, "user"):

@@ -514,6 +514,12 @@ def test_deep_grey_of_any_order_of_bytes_is_sent_and_selects(mode: str) -> None:
             "the box 0.1,0.1,0.5,0.5; it takes left,top,right,bottom in pixels",
         ),
         ({"mask": np.eye(64, 96, dtype=np.uint8)}, "mask", "its brightest pixel is 1 of 255"),
+        ({"mask": "-1,0,9,9"}, "mask", "the box -1,0,9,9; it takes left,top,right,bottom in pixels"),
+        (
+            {"mask": ".1,.1,.5,.5"},
+            "mask",
+            "the box 0.1,0.1,0.5,0.5; it takes left,top,right,bottom in pixels",
+        ),
         ({"mask": "nothing", "image": scene()}, "mask", "mask nothing cannot be read"),
         ({"mask": 7}, "mask", "it takes a box of left, top, right and bottom, a PIL picture"),
         ({"mask": [scene("1"), scene("1")]}, "mask", "mask is of type list; it takes a box"),
@@ -558,6 +564,9 @@ def test_all_forms_of_a_mask_select_the_same(tmp_path: Path) -> None:
         np.array(box),
         np.array(box, np.float32),
         tuple(np.array(box)),
+        "10,20,50,40",
+        "(10, 20.0, 50, 40)",
+        "[10,20,50,40]",
         white.convert("LA"),  # nothing in it is transparent, so white counts
         file_of(white.convert("RGBA")),
     ]

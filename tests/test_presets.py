@@ -170,6 +170,17 @@ def test_a_projects_file_is_a_plain_file_or_it_is_not_read(tmp_path: Path) -> No
     assert len(cm.presets()) == 10
 
 
+def test_a_file_that_an_editor_of_windows_wrote_is_read_and_kept() -> None:
+    path = of_user("")
+    path.write_bytes(b'\xef\xbb\xbf# my styles\r\n[presets.a]\r\nquality = "low"\r\n')
+
+    save_preset("b", {"n": 2})
+
+    assert find_preset("a").options == {"quality": "low"}
+    assert find_preset("b").options == {"n": 2}
+    assert "# my styles" in path.read_text()
+
+
 def test_saving_keeps_comments_and_other_presets_and_writes_over_no_file_with_errors() -> None:
     path = of_user('# my styles\n[presets.a]\nquality = "low"  # drafts\n\n[presets.b]\nn = 2\n')
 

@@ -93,6 +93,13 @@ def test_the_environment_names_the_base_url_and_an_argument_is_stronger(
     assert resolve_base_url("https://other.example").source == "argument"
 
 
+def test_a_dotenv_file_that_an_editor_of_windows_wrote_has_a_key(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfCOMETAPI_KEY=sk-dotenv-0123456789abcdef\r\n")
+    (tmp_path / ".env").chmod(0o600)
+
+    assert key()[0] == "sk-dotenv-0123456789abcdef"
+
+
 def test_the_sources_of_the_key_have_an_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert key() == (None, "none")
     (tmp_path / ".env").write_text("COMETAPI_KEY=sk-dotenv-0123456789abcdef\n")

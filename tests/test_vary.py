@@ -49,6 +49,31 @@ def page(grid: cm.explore.Grid) -> str:
 # --- what varies
 
 
+@pytest.mark.parametrize("value", [None, b"cat", Image.new("L", (9, 9)), len, object()])
+def test_a_word_that_is_no_text_is_refused_before_anything_is_sent(sandbox: Sandbox, value: object) -> None:
+    with pytest.raises(cm.InvalidRequestError, match="for animal; it must be a text or a number"):
+        cm.vary("a {animal}", words={"animal": ["cat", value]}, **SMALL)
+
+    assert sent(sandbox) == 0
+
+
+def test_a_prompt_that_stands_twice_in_a_list_is_one(sandbox: Sandbox) -> None:
+    grid = cm.vary(["a {red|blue} boat", "a {red|blue} boat"], **SMALL)
+
+    assert [cell.prompt for cell in grid.plan.cells] == ["a red boat", "a blue boat"]
+
+
+@pytest.mark.parametrize("value", [{"low"}, {"a": 1}, ["low"], object(), b"low", 10**400])
+@pytest.mark.parametrize("option", ["quality", "size", "background", "output_compression", "user", "stream"])
+def test_a_value_of_any_type_is_taken_or_refused_in_a_sentence(
+    sandbox: Sandbox, option: str, value: object
+) -> None:
+    with pytest.raises(cm.InvalidRequestError):
+        cm.vary("a boat", **{"model": "gpt-image-2", option: [value, value]})
+
+    assert sent(sandbox) == 0
+
+
 def test_the_grid_is_the_product_of_lists_words_and_alternatives(sandbox: Sandbox) -> None:
     grid = cm.vary(
         "a {red|blue} {animal}",

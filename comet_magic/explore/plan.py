@@ -174,9 +174,10 @@ def plan_grid(
     varied = {name: value for name, value in options.items() if name not in (*OF_CALL, "max_cost")}
     _check(prompt, words, varied, sample)
     core = client._core  # noqa: SLF001 - our own
-    prompt = prompt[0] if isinstance(prompt, list | tuple) and len(prompt) == 1 else prompt
     seed = secrets.randbelow(10_000) if seed is None else seed
     axes = axes_of(prompt, words, with_presets(varied))
+    if isinstance(prompt, list | tuple) and all(axis.kind != "prompt" for axis in axes):
+        prompt = prompt[0]  # the only one, perhaps more than once
     template = is_template(prompt, words)
     builder = _Builder(core, call, sample)
     for one in combinations(prompt, axes, template=template, sample=sample, seed=seed):

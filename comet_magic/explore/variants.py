@@ -23,6 +23,7 @@ from ..request.prompt_template import (
     filled,
     groups_in,
     names_in,
+    text_of,
     variants,
     with_words,
 )
@@ -111,12 +112,20 @@ def axes_of(prompt: Any, words: Mapping[str, Any] | None, options: Mapping[str, 
     texts = [text for text in prompts if isinstance(text, str)]
     for name, value in (words or {}).items():
         _check_word(name, texts)
-        axes.append(_axis(name, [str(one) for one in _listed(name, value)], "word"))
+        axes.append(_axis(name, [_word(name, one) for one in _listed(name, value)], "word"))
     if len(prompts) > 1:
         axes.append(_axis("prompt", prompts, "prompt"))
     elif texts:
         axes += _alternatives(texts[0])
     return tuple(axes)
+
+
+def _word(name: str, value: Any) -> str:
+    text = text_of(value)
+    if text is None:
+        said = f"words has {shown(value)} for {name}; it must be a text or a number"
+        raise InvalidRequestError(said, param="words")
+    return text
 
 
 def _prompts(prompt: Any) -> list[Any]:
@@ -305,7 +314,7 @@ def _nearest(spec: Model, name: str, value: Any) -> Any:
         except InvalidRequestError:
             return value
         return value if rule.admits(size) else rule.nearest(size) or value
-    if name == "quality" and value in QUALITIES:
+    if name == "quality" and isinstance(value, str) and value in QUALITIES:
         ranked = [word for word in rule.choices() if word in QUALITIES]
         return min(ranked, key=lambda word: abs(QUALITIES[word] - QUALITIES[value]), default=value)
     if isinstance(rule, Interval) and type(value) is int:

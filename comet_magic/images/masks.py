@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from numbers import Real
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,8 @@ from .reading import eight_bits, is_deep, read_picture, see_through, shallow
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)")
+_BOX = re.compile(rf"\s*[\[(]?\s*{_NUMBER.pattern}(?:\s*,\s*{_NUMBER.pattern}){{3}}\s*[\])]?\s*")
 _WHITE = 128  # of 255: from here on a grey pixel is selected
 
 
@@ -18,8 +21,8 @@ def selected(mask: Any, size: tuple[int, int]) -> Image:
     """What a mask selects, as a picture of mode L: 255 is to change, 0 stays.
 
     Args:
-        mask: a box `(left, top, right, bottom)` in pixels, or a boolean array or a picture in any form: white is to
-            change; of one with transparent pixels, those.
+        mask: a box `(left, top, right, bottom)` in pixels, also as a text; or a boolean array or a picture in any
+            form: white is to change; of one with transparent pixels, those.
         size: of the picture that it lies on.
 
     Raises:
@@ -43,7 +46,9 @@ def selected(mask: Any, size: tuple[int, int]) -> Image:
 
 
 def as_box(mask: Any) -> tuple[float, ...] | None:
-    """The four numbers of a box in a list, a tuple or an array; None if it is something else."""
+    """The four numbers of a box in a list, a tuple, an array or a text; None if it is something else."""
+    if isinstance(mask, str):
+        return tuple(map(float, _NUMBER.findall(mask))) if _BOX.fullmatch(mask) else None
     sides = mask.tolist() if getattr(mask, "ndim", 0) == 1 else mask
     if not isinstance(sides, list | tuple) or len(sides) != 4:
         return None

@@ -115,11 +115,13 @@ def read_flags(
     """
     values: dict[str, Any] = dict.fromkeys(flag.name for flag in flags)
     words: list[str] = []
-    end = len(line)
     position = _skip(line, 0)
-    while position < end:
-        head = re.match(r"\S+", line[position:])
-        plain = head is None or not head[0].startswith("-") or head[0] == "-"
+    while position < len(line):
+        head = line[position:].split(maxsplit=1)[0].strip(_INVISIBLE)
+        if head[0] in _LONG_DASHES and any(_means(head, flag) for flag in flags):
+            line = line[:position] + line[position:].replace(head, _hyphens(head), 1)
+            continue
+        plain = not head.startswith("-") or head == "-"
         if verbatim and plain:
             _refuse_late_flag(line, position, flags, magic)
             return values, line[position:]
@@ -161,13 +163,22 @@ def _refuse_late_flag(line: str, position: int, flags: Sequence[Flag], magic: st
         )
 
 
-# Editors and phones make one long dash of two hyphens.
-_LATE_FLAG = re.compile(r"(?<=\s)(?P<word>(?:-{1,2}|[\u2013\u2014]-?)[a-zA-Z]\S*)")
+# Editors and phones make one long dash of two hyphens, and pages show other dashes and spaces than were typed.
+_LONG_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
+_INVISIBLE = "\u200b\u2060\ufeff"
+_SPACES = (
+    f" \t\r\n\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000{_INVISIBLE}"
+    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+)
+_LATE_FLAG = re.compile(rf"(?<=\s)(?P<word>(?:-{{1,2}}|[{_LONG_DASHES}][-{_LONG_DASHES}]?)[a-zA-Z]\S*)")
 
 
 def _hyphens(word: str) -> str:
     """A word that begins with a long dash, as it was meant."""
-    return re.sub("^[\u2013\u2014]-?", "--", word)
+    if word[0] not in _LONG_DASHES:
+        return word
+    name = word.lstrip(f"-{_LONG_DASHES}")
+    return ("-" if re.fullmatch(r"[a-zA-Z]\d*", name) else "--") + name
 
 
 def _means(word: str, flag: Flag) -> bool:
@@ -177,21 +188,21 @@ def _means(word: str, flag: Flag) -> bool:
     spelled = _hyphens(word).partition("=")[0]
     if not spelled.startswith("--"):
         return bool(flag.short) and (
-            spelled == flag.short or re.fullmatch(rf"{flag.short}\d+", word) is not None
+            spelled == flag.short or re.fullmatch(rf"{flag.short}\d+", spelled) is not None
         )
     name = spelled[2:].replace("_", "-").lower()
     return name == flag.spelling[2:] or (len(name) > 3 and suggest(name, [flag.spelling[2:]]) is not None)
 
 
 def _skip(line: str, position: int) -> int:
-    return position + len(line[position:]) - len(line[position:].lstrip())
+    return position + len(line[position:]) - len(line[position:].lstrip(_SPACES))
 
 
 def _word(line: str, position: int) -> tuple[str, int]:
     """The word at this position without its quotes, and the position after it."""
     stream = io.StringIO(line[position:])
     lexer = shlex.shlex(stream, posix=True)
-    lexer.whitespace_split = True
+    lexer.whitespace, lexer.whitespace_split = _SPACES, True
     lexer.commenters = ""
     if os.name == "nt":  # C:\pictures is a path there, not an escape
         lexer.escape = ""
@@ -199,8 +210,10 @@ def _word(line: str, position: int) -> tuple[str, int]:
         word = lexer.get_token()
     except ValueError:
         word = None
+    if word is None and line.rstrip().endswith("\\"):
+        raise usage_error("a \\ ends the line, but flags stand on one line: put them all on it")
     if word is None:
-        raise usage_error("a quote among the flags is not closed; -- before the prompt ends the flags")
+        raise usage_error("a quote among the flags is not closed; -- before the text ends the flags")
     return word, _skip(line, position + stream.tell())
 
 
@@ -250,7 +263,7 @@ def _unknown(spelled: str, named: str, flags: Sequence[Flag], magic: str) -> Usa
             f"{spelled} is not a flag of {magic}; --raw {name}=VALUE sends what the table does not know"
         )
     return usage_error(
-        f"{spelled} is not a flag of {magic}; --help lists them, and -- before the prompt ends the flags"
+        f"{spelled} is not a flag of {magic}; --help lists them, and -- before the text ends the flags"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,6 +120,8 @@ def parse_cell(line: str, body: str | None) -> TypedCell:
     Raises:
         UsageError: one line with the fix; a key is refused without being repeated.
     """
+    if body is not None:  # the line ends of another system make no other prompt
+        body = re.sub("\r\n?", "\n", body)
     refuse_key(line, body or "")
     magic = "%cometimg" if body is None else "%%cometimg"
     values, rest = read_flags(line, flags.flags_of("cometimg"), magic=magic, verbatim=body is None)
@@ -173,7 +176,7 @@ def filled_prompt(
 def _read_prompt(path: str) -> str:
     problem = ""
     try:
-        return expanded(path).read_text(encoding="utf-8").strip("\n")
+        return expanded(path).read_text(encoding="utf-8-sig").strip("\n")
     except UnicodeDecodeError:
         problem = "is not UTF-8 text"
     except OSError as error:

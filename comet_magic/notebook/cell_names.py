@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..machine import expanded
+from ..request.prompt_template import text_of
 from .arguments import usage_error
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ _BRACES = re.compile(
 _FORMAT = re.compile(rf"(?:{_STEP})*(?:![rsa](?::.*)?|:[^\s\"'].*)")
 _PICTURE = re.compile(rf"({_NAME})((?:\[-?\d{{1,9}}\])*)")
 _INDEX = re.compile(r"\[(-?\d+)\]")
-BOX = re.compile(r"\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?){3}")
 _MISSING = object()
 
 # --- in the prompt: only a name that exists is replaced, with its attributes and indexes; every other brace stays as
@@ -107,7 +107,8 @@ def _walk(value: Any, steps: list[str]) -> tuple[str | None, str]:
     try:
         for step in steps:
             value = getattr(value, step[1:]) if step.startswith(".") else _item(value, step[1:-1])
-        return str(value), ""
+        text = text_of(value)
+        return text, f"{type(value).__name__} has no text" if text is None else ""
     except (LookupError, AttributeError, TypeError, ValueError) as error:
         return None, type(error).__name__
 
@@ -144,9 +145,7 @@ def input_options(
     if named:
         options["image"] = named
     if values["mask"] is not None:
-        box = BOX.fullmatch(values["mask"].strip())
-        sides = tuple(float(side) for side in values["mask"].split(",")) if box else ()
-        options["mask"] = sides or found_picture(values["mask"], "--mask", namespaces)
+        options["mask"] = found_picture(values["mask"], "--mask", namespaces)
     if values["markup"] is not None:
         options["markup"] = found_picture(values["markup"], "--markup", namespaces)
     if values["no_resize"]:

@@ -1,7 +1,8 @@
 """What is done to a cell's text before IPython runs it, so that prompts are read as prompts.
 
-IPython refuses a cell magic without a body, takes a line that ends in ? for a question about its last word, and parses
-what `%time`, `%%time` and `%%capture` ran as Python when it is paid: from Python 3.12 on, an apostrophe fails it there.
+IPython refuses a cell magic without a body, takes a tab behind its name for a letter of it and a line that ends in ?
+for a question about its last word, and parses what `%time`, `%%time` and `%%capture` ran as Python when it is paid:
+from Python 3.12 on, an apostrophe fails it there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from IPython.core.inputtransformer2 import EscapedCommand, MagicAssign, TokenTra
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_OTHER_SPACE = re.compile(r"(%%cometimg)[^\S\n ]")  # which IPython takes for a letter of the name
 _WITHOUT_BODY = re.compile(r"%%cometimg(\s.*)?\s*")
 _PARSING_CELL_MAGIC = re.compile(r"%%(time|capture)\b")
 _PARSING_LINE_MAGIC = re.compile(r"(?P<magic>\s*%time\s+)(?P<code>.*%cometimg\s.*)")
@@ -55,6 +57,8 @@ class InputTransforms:
     def cell(self, lines: list[str]) -> list[str]:
         """The lines of a cell: with a body if it lacks one, and as Python below a magic that parses it."""
         first, rest = (lines[0], lines[1:]) if lines else ("", [])
+        if _OTHER_SPACE.match(first):
+            return self.cell([_OTHER_SPACE.sub(r"\1 ", first), *rest])
         if _WITHOUT_BODY.fullmatch(first) and not rest:
             return [first, "\n"]
         if _PARSING_CELL_MAGIC.match(first) and any("%cometimg" in line for line in rest):

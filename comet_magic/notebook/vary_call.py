@@ -10,6 +10,7 @@ from ..explore.grid_run import make_grid
 from ..explore.plan import plan_grid
 from ..explore.variants import OPTIONS
 from ..images import obstacle
+from ..images.masks import as_box
 from ..outputs import display_bundle
 from ..request.prompt_template import alternatives_in, sent_as_typed
 from . import flags
@@ -23,7 +24,7 @@ from .cell_call import (
     refuse_unconfirmed,
     typed_prompt,
 )
-from .cell_names import BOX, found_picture, input_options
+from .cell_names import found_picture, input_options
 from .cell_output import print_notices
 from .session import never_asks, session
 
@@ -174,13 +175,9 @@ def read_variations(typed: Sequence[str], namespaces: Sequence[Mapping[str, Any]
 
 def _values(name: str, text: str, flag: Flag | None, namespaces: Sequence[Mapping[str, Any]]) -> list[Any]:
     """The values of an option; one box of a mask has commas of its own."""
-    words = [text.strip()] if BOX.fullmatch(text.strip()) else [one.strip() for one in text.split(",")]
+    words = [text.strip()] if as_box(text) else [one.strip() for one in text.split(",")]
     if name in PICTURES:
-        boxes = [BOX.fullmatch(word) for word in words]
-        return [
-            tuple(map(float, word.split(","))) if box else found_picture(word, f"--vary {name}=", namespaces)
-            for word, box in zip(words, boxes, strict=True)
-        ]
+        return [as_box(word) or found_picture(word, f"--vary {name}=", namespaces) for word in words]
     if flag is None or flag.kind == "switch":  # they are typed by what they leave out, or have no value
         truths = {"true": True, "false": False}
         if any(word.lower() not in truths for word in words):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 ROLES = ("image", "mask", "markup")
 _MOST_KNOWN = 10_000  # inputs whose hashes are remembered
-_NUMBER = r"\s*\d{1,9}(?:\.\d*)?\s*"
-_BOX = re.compile(rf"[\[(]?{_NUMBER}(?:,{_NUMBER}){{3}}[\])]?")
 # Stands for a picture while the other parameters are checked.
 _ANY = InputPicture("0" * 64, "image/png", 1024, 1024)
 _HERE = SourceFolder("")
@@ -211,8 +208,8 @@ def _from_cell(value: Any) -> Any:
     """A value of a table, whose lists and boxes may be texts or arrays."""
     if isinstance(value, str):
         text = value.strip()
-        if _BOX.fullmatch(text):
-            return [float(side) for side in text.strip("[]()").split(",")]
+        if box := as_box(text):
+            return [*box]
         if text.startswith("["):
             try:
                 return json.loads(text)

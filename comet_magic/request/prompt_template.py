@@ -107,6 +107,15 @@ def filled(text: str, values: Mapping[str, object]) -> str:
     return "".join([*pieces, text[end:]])
 
 
+def text_of(value: object) -> str | None:
+    """The text of a value for a prompt; None if it has none, as None, pictures, functions and bytes have none."""
+    text = str(value)
+    if isinstance(value, str):
+        return text
+    in_angles = text.startswith("<") and text.endswith(">")  # as Python shows what cannot be written as text
+    return None if value is None or isinstance(value, bytes | bytearray) or in_angles else text
+
+
 def _listed(values: Iterable[str]) -> str:
     return ", ".join(f"{{{shown(name)}}}" for name in list(values)[:20]) or "none"
 

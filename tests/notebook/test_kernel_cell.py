@@ -260,12 +260,30 @@ def test_interpolation_can_be_switched_off(connect: Connect, sandbox: Sandbox) -
     assert "in the prompt" not in ran.stdout
 
 
-def test_a_prompt_can_come_from_a_file(connect: Connect, sandbox: Sandbox, tmp_path: Path) -> None:
-    (tmp_path / "prompt.txt").write_text("a boat from a file\n")
+@pytest.mark.parametrize("data", [b"a boat\nfrom a file\n", b"\xef\xbb\xbfa boat\r\nfrom a file\r\n"])
+def test_a_prompt_can_come_from_a_file_of_any_editor(
+    connect: Connect, sandbox: Sandbox, tmp_path: Path, data: bytes
+) -> None:
+    (tmp_path / "prompt.txt").write_bytes(data)
 
     connect(sandbox).run(f"%cometimg {SMALL} --prompt-file prompt.txt")
 
-    assert [entry.prompt for entry in sandbox.log if entry.charged] == ["a boat from a file"]
+    assert [entry.prompt for entry in sandbox.log if entry.charged] == ["a boat\nfrom a file"]
+
+
+def test_a_cell_with_line_ends_and_spaces_of_another_system_is_the_same_request(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    kernel = connect(sandbox)
+
+    for cell in (
+        "%%cometimg {} --reuse\na boat\non water",
+        "%%cometimg\t{}\xa0--reuse\r\na boat\r\non water\r\n",
+    ):
+        ran = kernel.run(cell.format(SMALL))
+        assert ran.status == "ok", ran.error
+
+    assert [entry.prompt for entry in sandbox.log if entry.charged] == ["a boat\non water"]
 
 
 def test_saving_puts_a_file_beside_the_archive(kernel: Kernel, tmp_path: Path) -> None:

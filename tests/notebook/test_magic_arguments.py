@@ -55,6 +55,28 @@ def test_the_prompt_of_a_line_stays_as_typed_after_the_flags(
     assert read(line) == (flags, prompt)
 
 
+@pytest.mark.parametrize("dash", list("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d"))
+@pytest.mark.parametrize("space", ["\t", "\xa0", "\u2003", "\u202f", "\u3000", " \u200b", "\ufeff "])
+@pytest.mark.parametrize("verbatim", [True, False])
+def test_flags_are_read_with_the_dashes_and_spaces_of_a_page_they_were_copied_from(
+    dash: str, space: str, verbatim: bool
+) -> None:
+    line = f"{dash}size{space}16:9{space}{dash}{dash}quality=low{space}{dash}n{space}2{space}{dash}n3"
+
+    assert read(line, verbatim=verbatim) == ({"size": "16:9", "quality": "low", "n": 3}, "")
+
+
+@pytest.mark.parametrize(
+    "prompt", ["\u2014 a boat", "\u2013boat\xa0in fog", "a\u3000boat \u2014 at dusk\xa0", "\u22125 degrees"]
+)
+def test_dashes_and_spaces_of_a_prompt_stay_as_typed(prompt: str) -> None:
+    assert read(f"-n 2 {prompt}") == ({"n": 2}, prompt)
+
+
+def test_a_quoted_value_keeps_its_spaces() -> None:
+    assert read("--user 'a\xa0b'\xa0x") == ({"user": "a\xa0b"}, "x")
+
+
 def test_words_may_stand_between_the_flags_where_no_prompt_follows() -> None:
     assert read("boats -n 2 'at dusk' # a comment", verbatim=False) == ({"n": 2}, "boats at dusk")
     assert read("boats -- -n 2", verbatim=False) == ({}, "boats -n 2")
@@ -67,7 +89,7 @@ def test_words_may_stand_between_the_flags_where_no_prompt_follows() -> None:
         ("--output_format png x", "did you mean --output-format?"),
         ("-model dall-e-3 x", "did you mean --model?"),
         ("--siz 16:9 x", "did you mean --size?"),
-        ("-5 degrees", "-- before the prompt"),
+        ("-5 degrees", "-- before the text"),
         ("--seed 5 x", "--raw seed=VALUE"),
         ("--size", "needs a value"),
         ("--size --quality low x", "needs a value"),
@@ -88,6 +110,8 @@ def test_words_may_stand_between_the_flags_where_no_prompt_follows() -> None:
         ("--raw style=vivid x", """text is written --raw 'style="vivid"'"""),
         ("--raw a=NaN x", "is not JSON"),
         ("--user 'a b c", "a quote among the flags is not closed"),
+        ("--user a\\", "flags stand on one line"),
+        ("a boat \u2212n 2", "put the flags first: %cometimg -n 2 a boat"),
         ("--base-url http://x y", "%config CometMagics.base_url"),
     ],
 )

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from comet_magic import Images
 from comet_magic.notebook.cell_names import fill
 
 NAMES = {
@@ -68,6 +70,23 @@ def test_what_cannot_be_read_is_left_as_typed_with_a_warning(typed: str) -> None
 
     assert text == typed
     assert "left as typed" in warning
+
+
+@pytest.mark.parametrize(
+    "value", [Image.new("L", (9, 9)), Images(), object(), len, str, None, b"x", "x".upper, (n for n in "a")]
+)
+@pytest.mark.parametrize("field", ["{thing}", "{things[0]}"])
+def test_what_python_shows_in_angles_has_no_text_and_is_left_as_typed_with_a_warning(
+    value: object, field: str
+) -> None:
+    text, (warning,) = fill(f"like {field}", {"thing": value, "things": [value]})
+
+    assert text == f"like {field}"
+    assert "has no text" in warning
+
+
+def test_a_text_in_angles_is_a_text() -> None:
+    assert fill("{tag}", {"tag": "<b>bold</b>"}) == ("<b>bold</b>", ())
 
 
 def test_the_nearer_namespace_wins() -> None:
