@@ -181,7 +181,7 @@ def clean(text: object, *, limit: int = 500) -> str:
     (exact, in other case, URL-encoded, JSON-escaped, base64, split by blanks), `Bearer …` and `sk-…` are hidden;
     addresses lose user info and query. Cleaning twice changes nothing; nothing is raised.
     """
-    plain = _plain(text)
+    plain = text if isinstance(text, str) else _in_words(text)
     window = 4 * limit + 4096
     shown = _KEY_FORM.sub(_HIDDEN, hide_keys(_printable(plain[:window])))
     shown = _ADDRESS.sub(_short_address, _BEARER.sub(rf"\1{_HIDDEN}", shown))
@@ -196,7 +196,8 @@ def clean(text: object, *, limit: int = 500) -> str:
 
 def clean_url(url: object) -> str:
     """The address without user info, query and fragment, printable and short."""
-    return clean(_plain(url)[:_LONGEST_ADDRESS].partition("?")[0].partition("#")[0])
+    address = url if isinstance(url, str) else _in_words(url)
+    return clean(address[:_LONGEST_ADDRESS].partition("?")[0].partition("#")[0])
 
 
 def looks_like_key(text: str) -> bool:
@@ -244,15 +245,14 @@ _INVISIBLE = re.compile(
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def _plain(text: object) -> str:
-    if isinstance(text, str):
-        return text
-    if isinstance(text, bytes):
-        return text.decode("utf-8", "replace")
+def _in_words(value: object) -> str:
+    """What is not a text, as one; never raises."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     try:
-        return "" if text is None else str(text)
+        return "" if value is None else str(value)
     except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError):
-        return f"<{type(text).__name__}>"
+        return f"<{type(value).__name__}>"
 
 
 def _printable(text: str) -> str:

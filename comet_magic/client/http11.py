@@ -46,32 +46,27 @@ class HTTPExchange:
             httpcore.LocalProtocolError, httpcore.NetworkError, httpcore.TimeoutException: as they say.
             httpcore.RemoteProtocolError: the answer is not HTTP, or ends too early.
         """
-        # A server may refuse a request, and close, before it has read all of it; then its answer is here.
-        with contextlib.suppress(httpcore.WriteError):
-            await self._write(request, content, progress)
+        send, write, method, target = self._http.send, self._stream.write, request.method, request.url.target
+        if method == b"POST":
+            progress.begin()
+        try:
+            # A server may refuse a request, and close, before it has read all of it; then its answer is here.
+            with contextlib.suppress(httpcore.WriteError):
+                # what is written stands in no variable here, for the key is in it
+                first = partial(h11.Request, method=method, target=target)
+                await write(send(first(headers=request.headers)) or b"")
+                if isinstance(content, bytes):
+                    await write(send(h11.Data(content)) or b"")
+                elif content is not None:
+                    async for piece in content:
+                        await write(send(h11.Data(piece)) or b"")
+                send(h11.EndOfMessage())
+                progress.whole = progress.begun
+        except h11.LocalProtocolError as fault:
+            raise httpcore.LocalProtocolError(str(fault)) from fault
         while not isinstance(head := await self._next(), h11.Response):
             pass  # 100 Continue and the like
         self.status, self.headers = head.status_code, list(head.headers)
-
-    async def _write(
-        self, request: httpcore.Request, content: bytes | AsyncIterable[bytes] | None, progress: SendProgress
-    ) -> None:
-        try:
-            send, method, target = self._http.send, request.method, request.url.target
-            if method == b"POST":
-                progress.begin()
-            # what is written stands in no variable here, for the key is in it
-            head = partial(h11.Request, method=method, target=target)
-            await self._stream.write(send(head(headers=request.headers)) or b"")
-            if isinstance(content, bytes):
-                await self._stream.write(send(h11.Data(content)) or b"")
-            elif content is not None:
-                async for piece in content:
-                    await self._stream.write(send(h11.Data(piece)) or b"")
-            send(h11.EndOfMessage())
-        except h11.LocalProtocolError as fault:
-            raise httpcore.LocalProtocolError(str(fault)) from fault
-        progress.whole = progress.begun
 
     async def _next(self) -> object:
         """The event that h11 reads next."""

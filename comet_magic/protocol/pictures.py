@@ -75,17 +75,17 @@ def _rank(item: ReplyItem) -> int:
     return PICTURE if sniff(item.data or b"") else DAMAGED
 
 
+@dataclass
 class PictureFinder:
-    """Finds the pictures of documents; `reader` holds the long ones."""
+    """Finds the pictures of documents; `reader` holds the long ones, and at most `left` values are looked at."""
 
-    def __init__(self, reader: DocumentReader) -> None:
-        self._reader = reader
-        self._left = MOST_NODES
+    reader: DocumentReader
+    left: int = MOST_NODES
 
     def find(self, value: Any, name: str = "", revised: str | None = None, depth: int = 0) -> list[ReplyItem]:
         """The pictures in a value that has this plain name."""
-        self._left -= 1
-        if self._left < 0 or depth > _DEEPEST:
+        self.left -= 1
+        if self.left < 0 or depth > _DEEPEST:
             return []
         if isinstance(value, dict):
             return self._in_object(value, revised, depth)
@@ -127,7 +127,7 @@ class PictureFinder:
         ]
 
     def _in_text(self, text: str, name: str, revised: str | None) -> list[ReplyItem]:
-        sinks = self._reader.pictures_in(text) or self._short(text, name)
+        sinks = self.reader.pictures_in(text) or self._short(text, name)
         if sinks:
             items = (_item(sink, revised) for sink in sinks)
             return [item for item in items if item.error or item.data]
@@ -143,16 +143,14 @@ class PictureFinder:
             return [self._of_uri(*uri) for uri in uris]
         if _ADDRESS.match(text.lstrip()) or is_nothing(text):
             return []
-        if not coded and not (
-            _BASE64.fullmatch(text) and kind_of(self._reader.decode(text[:_HEAD]).finish())
-        ):
+        if not coded and not (_BASE64.fullmatch(text) and kind_of(self.reader.decode(text[:_HEAD]).finish())):
             return []
-        return [self._reader.decode(text)]
+        return [self.reader.decode(text)]
 
     def _of_uri(self, facts: str, body: str) -> Base64Sink:
         if "base64" in facts.lower():
-            return self._reader.decode(body)
-        sink = self._reader.decode("")
+            return self.reader.decode(body)
+        sink = self.reader.decode("")
         sink.put(unquote_to_bytes(body))
         return sink
 

@@ -57,6 +57,7 @@ class RetryVerdict:
     free: bool = False
 
 
+@dataclass
 class Retries:
     """Counts the attempts of one call, and says after each failure whether and when it is sent again.
 
@@ -74,14 +75,15 @@ class Retries:
 
     Attributes:
         attempts: how often the request was sent so far.
+        used: how many of these count against the limit.
+        waited: seconds between them.
     """
 
-    def __init__(self, policy: RetryPolicy, budget: RetryBudget) -> None:
-        self._policy = policy
-        self._budget = budget
-        self._used = 0  # attempts that count against the limit
-        self._waited = 0.0
-        self.attempts = 0
+    policy: RetryPolicy
+    budget: RetryBudget
+    attempts: int = 0
+    used: int = 0
+    waited: float = 0.0
 
     def after(self, error: CometError, *, left: float, jitter: float) -> RetryVerdict:
         """What follows this failure.
@@ -92,18 +94,18 @@ class Retries:
             jitter: a random number from 0 to 1.
         """
         self.attempts += 1
-        free = self._policy.free_rate_limits and isinstance(error, RateLimitError)
-        self._used += not free
-        if not error.retryable or self._used >= self._policy.max_attempts:
+        free = self.policy.free_rate_limits and isinstance(error, RateLimitError)
+        self.used += not free
+        if not error.retryable or self.used >= self.policy.max_attempts:
             return RetryVerdict(None)
         asked = error.retry_after or 0.0
-        if asked > self._policy.patience:
+        if asked > self.policy.patience:
             return RetryVerdict(None, f"The server asks to wait {_span(asked)}; run it again then.")
-        delay = max(asked, backoff(self.attempts, base=self._policy.base_delay, jitter=jitter))
-        too_long = self._waited + delay > max(LONGEST_SUM, self._policy.patience)
-        if too_long or (delay >= left and not free) or not (free or self._budget.take()):
+        delay = max(asked, backoff(self.attempts, base=self.policy.base_delay, jitter=jitter))
+        too_long = self.waited + delay > max(LONGEST_SUM, self.policy.patience)
+        if too_long or (delay >= left and not free) or not (free or self.budget.take()):
             return RetryVerdict(None)
-        self._waited += delay
+        self.waited += delay
         return RetryVerdict(delay, free=free)
 
 
