@@ -264,6 +264,28 @@ def test_a_fault_of_ours_reaches_the_caller_as_it_is(
     assert len(at_once.generate("a boat", **SMALL)) == 1
 
 
+def test_what_several_answers_count_is_added_up_and_what_does_not_add_up_harms_nothing() -> None:
+    request = cm.ImageRequest("a boat")
+    usages: list[dict[str, Any]] = [
+        {"total_tokens": 3, "input_tokens_details": {"text_tokens": 1}, "cached": 4},
+        {
+            "total_tokens": 5,
+            "input_tokens_details": {"text_tokens": 2, "image_tokens": 6},
+            "cached": {"text": 1},
+        },
+        {"total_tokens": "7", "output_tokens": 8},
+    ]
+    job = Job([RunningCall(index, request, usage=usage) for index, usage in enumerate(usages)], first=request)
+    job.finish()
+    details = {"text_tokens": 3, "image_tokens": 6}
+    assert job.result().usage == {
+        "total_tokens": 8,
+        "input_tokens_details": details,
+        "cached": 4,
+        "output_tokens": 8,
+    }
+
+
 def test_a_call_that_ends_between_two_looks_gives_its_pictures() -> None:
     class Late(Job):
         """Ends in the very moment in which a wait for it runs out."""

@@ -93,16 +93,6 @@ def parsed_name(name: str) -> tuple[str, int] | None:
     return (match["key"], int(match["copy"])) if match else None
 
 
-def must_be_there(folder: Path) -> None:
-    """Refuse to write into a folder that somebody removed: nobody would find the file.
-
-    Raises:
-        FileNotFoundError: it is gone.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "the archive's folder is gone", str(folder))
-
-
 def must_be_ours(folder: Path) -> None:
     """Refuse a folder in which nothing could be kept, before anything is paid: a link or a pipe has one of our names.
 
@@ -186,7 +176,8 @@ def to_write(folder: Path, name: str) -> Path:
     place, _, last = name.rpartition("/")
     own = inside(folder, place)
     if not own.is_dir():
-        must_be_there(folder)
+        if not folder.is_dir():  # somebody removed it, and nobody would find the file
+            raise FileNotFoundError(errno.ENOENT, "the archive's folder is gone", str(folder))
         make_folder(own)
     return own / last
 

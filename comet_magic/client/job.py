@@ -318,7 +318,7 @@ class Job(futures.Future[Images]):
     def _combined(self) -> Images | BaseException:
         pictures, created = list(self.reused), None
         errors: list[CometError] = []
-        usages: list[dict[str, Any]] = []
+        usage: dict[str, Any] | None = None
         costs: list[int | None] = []
         notice, sent = "", False
         for call in self.calls:
@@ -326,7 +326,7 @@ class Job(futures.Future[Images]):
                 notice = notice or call.request.difference(one.mime, one.width, one.height)
             pictures += call.pictures
             errors += call.errors
-            usages += [call.usage] if call.usage else []
+            usage = _sum_usage(usage, call.usage) if usage and call.usage else usage or call.usage
             costs.append(call.cost)
             created = call.created if created is None else created
             sent = sent or call.sent
@@ -335,7 +335,7 @@ class Job(futures.Future[Images]):
             prompt=self.first.prompt,
             model=self.first.model,
             created=created,
-            usage=_sum_usage(usages),
+            usage=usage,
             cost_micro=total(costs),
             notice="; ".join(dict.fromkeys(filter(None, (notice, *map(attrgetter("notice"), pictures))))),
             request=self.first,
@@ -391,18 +391,16 @@ def _gravest(pictures: Sequence[Picture], failures: Sequence[CometError]) -> Out
     return max((error.outcome for error in failures), key=GRAVITY.index)
 
 
-def _sum_usage(usages: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The usage of all answers: numbers added up, also inside."""
-    if len(usages) <= 1:
-        return usages[0] if usages else None
-    total: dict[str, Any] = {}
-    for usage in usages:
-        for name, value in usage.items():
-            if type(value) is int:
-                total[name] = total.get(name, 0) + value
-            elif isinstance(value, dict):
-                total[name] = _sum_usage([part for part in (total.get(name), value) if part])
-    return total
+def _sum_usage(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The usage of two answers: numbers added up, also inside; of what does not add up, the first."""
+    summed = {**other, **one}
+    for name in one.keys() & other.keys():
+        first, second = one[name], other[name]
+        if type(first) is type(second) is int:
+            summed[name] = first + second
+        elif isinstance(first, dict) and isinstance(second, dict):
+            summed[name] = _sum_usage(first, second)
+    return summed
 
 
 def wait(job: Job, tick: Callable[[], object] | None = None) -> Images:
