@@ -17,6 +17,7 @@ import pytest
 
 import comet_magic as cm
 from comet_magic.archive import Archive, Budget, Reader, Spend
+from comet_magic.archive.queries import OF_THESE_SIZES
 from comet_magic.errors import BudgetExceededError, ConfigurationError
 from comet_magic.request import ImageRequest
 from comet_magic.sandbox import Sandbox
@@ -73,6 +74,12 @@ def told(reader: Reader) -> list[Any]:
         *(reader.stored(key) for key in keys),
         *(reader.entry(entry.id[:12]) for entry in entries),
     ]
+
+
+def plan(folder: Path, query: str) -> str:
+    """How SQLite answers a query that takes one JSON list."""
+    with contextlib.closing(ledger(folder)) as connection:
+        return " ".join(row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", ("[1]",)))
 
 
 # --- version 1 ----------------------------------------------------------------------------------------
@@ -453,6 +460,32 @@ def test_a_row_that_we_never_wrote_is_set_aside_and_stops_nothing(tmp_path: Path
     assert Reader(folder).spend().calls == 2
     buy(archive)
     archive.close()
+
+
+def test_pictures_are_found_by_their_size_without_reading_those_of_other_sizes(tmp_path: Path) -> None:
+    folder = tmp_path / "cometimg"
+    archive = Archive(folder)
+    claim(archive)
+    archive.close()
+
+    assert "SEARCH pictures USING INDEX pictures_size" in plan(folder, OF_THESE_SIZES)
+    assert "SCAN pictures" not in plan(folder, OF_THESE_SIZES)
+
+
+def test_a_ledger_without_the_index_of_sizes_is_read_and_gets_it_with_the_first_write(tmp_path: Path) -> None:
+    folder = tmp_path / "cometimg"
+    archive = Archive(folder)
+    buy(archive)
+    with_index, before = schema(folder), archive.history()
+    archive.close()
+    with contextlib.closing(ledger(folder)) as connection, connection:
+        connection.execute("DROP INDEX pictures_size")
+
+    assert Reader(folder).history() == before
+    assert "SCAN pictures" in plan(folder, OF_THESE_SIZES)
+    claim(archive)
+    archive.close()
+    assert schema(folder) == with_index
 
 
 def test_sums_that_are_not_those_of_the_calls_are_not_believed(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import comet_magic as cm
 from comet_magic.errors import BudgetExceededError, ConfigurationError, InvalidRequestError
 from comet_magic.notebook.arguments import UsageError
 from comet_magic.notebook.as_code import request_code
-from comet_magic.request import InputPicture, Inputs
+from comet_magic.request import GivenFile, InputPicture, Inputs
 from tests.images_made import noise
 from tests.loopback import Head, LoopbackServer, header_block, read_head, until
 
@@ -226,8 +226,8 @@ def test_a_picture_of_as_many_bytes_as_a_result_is_not_its_parent_unless_it_is_t
     client: cm.Client, boat: cm.Images
 ) -> None:
     (made,) = client.archive.history()
-    data, facts = boat.data[0], ("image/png", (1024, 1024), "0" * 64, None)
-    same, other = (InputPicture.of(given, *facts) for given in (data, bytes(len(data))))
+    data, facts = boat.data[0], ("image/png", (1024, 1024), "0" * 64)
+    same, other = (InputPicture.of(given, *facts, GivenFile(len(data))) for given in (data, bytes(len(data))))
 
     assert client.archive.parents(Inputs((other,))) == ()
     assert client.archive.parents(Inputs((other, same))) == (made.key,)

@@ -142,9 +142,10 @@ def keep_inputs(folder: Path, inputs: Inputs) -> None:
         OSError: the disk is full, and the like.
     """
     for _, picture in inputs:
-        if not is_there(folder, picture.name):
+        place = to_write(folder, picture.name)
+        if not os.path.lexists(place):
             with contextlib.suppress(FileExistsError):
-                write_whole(to_write(folder, picture.name), picture.read())
+                write_whole(place, picture.read())
 
 
 def keep_unpasted(folder: Path, data: bytes) -> str:

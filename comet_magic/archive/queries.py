@@ -46,6 +46,8 @@ _KEYS_AT_ONCE = 5_000  # so that a plan of a hundred thousand rows never holds t
 _UNSETTLED = ("claimed", "received", "unknown")
 _PICTURE = """key, copy, id, position, path, mime, width, height, size, sha256, revised_prompt, unpasted,
     request_id, cost, starred IS NOT NULL"""
+OF_THESE_SIZES = """SELECT DISTINCT key, sha256, size FROM pictures
+    WHERE size IN (SELECT value FROM json_each(?)) ORDER BY key"""
 _IS_STARRED = "EXISTS (SELECT 1 FROM pictures p WHERE p.call = number AND p.starred IS NOT NULL)"
 
 _WITHOUT_FACTS = """SELECT p.key, p.copy, c.state, c.id, p.path, c.error, c.code, c.message FROM pictures p
@@ -282,16 +284,16 @@ class Reader:
 
     def parents(self, inputs: Inputs) -> tuple[str, ...]:
         """The keys of the calls whose pictures, as they are here, go in."""
-        sources = {picture.source for picture in inputs.images if picture.source}
-        whole = [picture for picture in inputs.images if picture.source is None]
-        query = """SELECT DISTINCT key, sha256, size FROM pictures WHERE sha256 IN (SELECT value FROM json_each(?))
-            OR size IN (SELECT value FROM json_each(?)) ORDER BY key"""
-        given = json.dumps([*sources]), json.dumps([picture.size for picture in whole])
-        found = self._ledger.rows(query, given)
+        given = [(picture, picture.source) for picture in inputs.images if picture.source]
+        found = self._ledger.rows(OF_THESE_SIZES, (json.dumps([source.size for _, source in given]),))
         # to read all of a picture for its hash takes a millisecond, and most are not of the size of one that is here
         sizes = {size for _, _, size in found}
-        sources |= {layout.digest_of(picture.read()) for picture in whole if picture.size in sizes}
-        return tuple(dict.fromkeys(key for key, sha256, _ in found if sha256 in sources))
+        hashes = {
+            source.sha256 or layout.digest_of(picture.read())
+            for picture, source in given
+            if source.size in sizes
+        }
+        return tuple(dict.fromkeys(key for key, sha256, _ in found if sha256 in hashes))
 
     def _pictures_of(self, numbers: list[int]) -> dict[int, list[StoredPicture]]:
         query = f"""SELECT call, {_PICTURE} FROM kept WHERE call IN (SELECT value FROM json_each(?))

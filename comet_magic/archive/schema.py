@@ -94,6 +94,8 @@ _STAMP = """CREATE TABLE stamp (        -- one row, with another value after eve
 )"""
 _OPEN = "CREATE INDEX calls_open ON calls (state) WHERE state IN ('claimed', 'received', 'unknown')"
 _OF_CALL = "CREATE INDEX pictures_call ON pictures (call, position)"
+# which of them a picture that goes in may be: only those that are here and have as many bytes
+_OF_SIZE = "CREATE INDEX pictures_size ON pictures (size) WHERE size IS NOT NULL"
 
 # Views belong to a connection, never to the file: a view in a file could be a stranger's.
 _SLOTS = """CREATE TEMP VIEW slots AS    -- every copy with its call; free: it may be given to a new call
@@ -129,12 +131,13 @@ _DEFINED = [
     for kind, statements in (("table", _TABLES), ("index", _INDEXES))
     for name, statement in statements.items()
 ]
+# What version 2 did not have at first, in the order in which it came; the first write adds it.
+_ADDED = [("table", "stamp", _STAMP), ("index", "pictures_size", _OF_SIZE)]
 # By version, the fingerprints of what is in the file: a stranger's view, trigger, column or check would be run.
 _OURS = {
     0: (_fingerprint(()),),
     1: ("626d994ee0ed024c832842f4571d0ce740477fed24f7d6788a1e16c332e7487a",),
-    # at first it had no stamp
-    2: (_fingerprint(_DEFINED), _fingerprint([*_DEFINED, ("table", "stamp", _STAMP)])),
+    2: tuple(_fingerprint([*_DEFINED, *_ADDED[:number]]) for number in range(len(_ADDED) + 1)),
 }
 
 # --- rows that may be a stranger's
@@ -202,7 +205,7 @@ def ready_to_read(connection: sqlite3.Connection, path: str) -> bool:
         for statement in _AS_IF_NEW:
             connection.execute(statement)
     if version:
-        if not _has_stamp(connection):
+        if not _has(connection, "stamp"):
             connection.execute(_NO_STAMP)
         connection.execute(f"CREATE TEMP VIEW money AS {_SUMS}")
         _make_views(connection)
@@ -229,7 +232,7 @@ def ready_to_write(connection: sqlite3.Connection, path: str) -> None:
                 connection.execute("ROLLBACK")
             raise
     refuse_false_money(connection, path)
-    _count_again(connection)
+    _complete(connection)
     _make_views(connection)
 
 
@@ -251,8 +254,8 @@ def _checked_version(connection: sqlite3.Connection, path: str) -> int:
     return version
 
 
-def _has_stamp(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'stamp'").fetchone() is not None
+def _has(connection: sqlite3.Connection, name: str) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
 
 
 def refuse_false_money(connection: sqlite3.Connection, path: str) -> None:
@@ -269,13 +272,17 @@ def refuse_false_money(connection: sqlite3.Connection, path: str) -> None:
         )
 
 
-def _count_again(connection: sqlite3.Connection) -> None:
-    """Make the sums those of the calls, and a place for the stamp; both are believed only from here on."""
+def _complete(connection: sqlite3.Connection) -> None:
+    """Add what version 2 did not have at first, and make the sums those of the calls.
+
+    The sums and the stamp are believed only from here on.
+    """
     kept = "SELECT vendor, day, session, spent, reserved, uncertain, calls, unpriced FROM money"
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not _has_stamp(connection):
-            connection.execute(_STAMP)
+        for _, name, statement in _ADDED:
+            if not _has(connection, name):
+                connection.execute(statement)
         if set(connection.execute(kept)) != set(connection.execute(_SUMS)):
             connection.execute("DELETE FROM money")
             connection.execute(f"INSERT INTO money {_SUMS}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..catalog import DEFAULT_MODEL, find
 from ..errors import InvalidRequestError
-from ..request import NO_INPUTS, InputPicture, Inputs, has_pictures
+from ..request import NO_INPUTS, GivenFile, InputPicture, Inputs, has_pictures
 from .masks import as_markup, as_mask, selected
 from .reading import GivenPicture, content_of, eight_bits, label_of, open_content, readable, see_through
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _LEAST_EDGE = 16  # pixels
 _MOST_KNOWN = 10_000  # files
-_AT_ONCE = 4 << 20  # bytes of pixels that are hashed at once
+_AT_ONCE = 1 << 16  # bytes of pixels that are hashed at once
 
 
 def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
@@ -160,7 +160,8 @@ class _Fit:
         name = hash(file), len(file), self
         known = _as_it_is.get(name)
         if known is not None:
-            return _Sent(InputPicture.of(file, known.mime, known.size, known.sha256, None), known.size)
+            own = GivenFile(len(file))
+            return _Sent(InputPicture.of(file, known.mime, known.size, known.sha256, own), known.size)
         most = self.rules.pixels if self.resize else math.inf
         given = open_content(found, label, "image", most_pixels=most)
         width, height = given.size
@@ -169,10 +170,10 @@ class _Fit:
             raise InvalidRequestError(said, param="image")
         takes = readable(lambda: self._takes(given), label, "image")
         whole = takes and given.data is found
-        source = None if whole else hashlib.sha256(file).hexdigest() if file else ""
+        source = GivenFile(len(file), None if whole else hashlib.sha256(file).hexdigest()) if file else None
         del found, file  # pixels take much more room than files
         if not takes:
-            return readable(lambda: self._encoded(given, source or ""), label, "image")
+            return readable(lambda: self._encoded(given, source), label, "image")
         sent = readable(lambda: self._unchanged(given, source), label, "image")
         if whole:
             if len(_as_it_is) >= _MOST_KNOWN:
@@ -186,12 +187,12 @@ class _Fit:
         fits = data is not None and len(data) <= self.rules.largest and size == self._size(size)
         return fits and _is_plain(given, flatten=self.rules.flatten)
 
-    def _unchanged(self, given: GivenPicture, source: str | None) -> _Sent:
+    def _unchanged(self, given: GivenPicture, source: GivenFile | None) -> _Sent:
         data, image = cast("bytes", given.data), _opaque(given.load())
         picture = InputPicture.of(data, given.mime, given.size, pixel_hash(image), source)
         return _Sent(picture, given.size)
 
-    def _encoded(self, given: GivenPicture, source: str) -> _Sent:
+    def _encoded(self, given: GivenPicture, source: GivenFile | None) -> _Sent:
         size, upright = self._size(given.size), _srgb(eight_bits(given.load()))
         image = _flattened(upright) if self.rules.flatten else _opaque(upright)
         changed, notice = image.mode != upright.mode, ""
@@ -317,9 +318,16 @@ def png_of(image: Image) -> bytes:
 
 def pixel_hash(image: Image) -> str:
     """The sha256 of mode, size and pixels."""
+    from PIL.Image import _getencoder
+
     whole = hashlib.sha256(f"{image.mode} {image.width}x{image.height} ".encode())
-    rows = max(1, _AT_ONCE // (image.width * 4))  # all of a large picture would be here twice
-    for top in range(0, image.height, rows):
-        box = 0, top, image.width, min(top + rows, image.height)
-        whole.update((image if box[3] - top == image.height else image.crop(box)).tobytes())
+    # As `tobytes` does, which would join the pieces: that costs time, and all of a large picture would be here twice.
+    packing = _getencoder(image.mode, "raw", image.mode)
+    packing.setimage(image.im, (0, 0, *image.size))
+    state = 0
+    while state == 0:
+        _, state, pixels = packing.encode(max(_AT_ONCE, image.width * 4))  # a row at least
+        whole.update(pixels)
+    if state < 0:
+        raise RuntimeError(f"Pillow's encoder gave error {state}")
     return whole.hexdigest()

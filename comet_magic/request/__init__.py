@@ -12,7 +12,7 @@ Nothing is sent or stored from here, and nothing depends on the date.
 
 from .checks import Extra, has_pictures
 from .image_request import ImageRequest, WireRequest, cost_of, wire_request
-from .inputs import NO_INPUTS, InputPicture, Inputs
+from .inputs import NO_INPUTS, GivenFile, InputPicture, Inputs
 from .options import (
     CALL_OPTIONS,
     INPUT_OPTIONS,

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import weakref
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 
 from ..errors import InvalidRequestError
 from ..files import open_inside, write_all
@@ -112,6 +112,18 @@ class _Spooled:
         return _kept, (self.file.read(self.start, self.length),)
 
 
+class GivenFile(NamedTuple):
+    """The file that a picture was given as, which may be a picture of an archive.
+
+    Attributes:
+        size: in bytes.
+        sha256: of its bytes; None if they are the picture's own, and can still be hashed.
+    """
+
+    size: int
+    sha256: str | None = None
+
+
 class _SpoolReader(io.RawIOBase):
     """Reads spooled bytes as a file."""
 
@@ -150,7 +162,7 @@ class InputPicture:
         mime: `image/png`, `image/jpeg` or `image/webp`.
         width: in pixels.
         height: in pixels.
-        source: the sha256 of the bytes that it was given as; None if these are its own; "" if it was given as pixels.
+        source: the file that it was given as; None if it was given as pixels.
         content: where the bytes are; None if only the ledger knows it.
     """
 
@@ -158,11 +170,13 @@ class InputPicture:
     mime: str
     width: int
     height: int
-    source: str | None = field(default="", compare=False, repr=False)
+    source: GivenFile | None = field(default=None, compare=False, repr=False)
     content: _Held | _Spooled | Path | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, data: bytes, mime: str, size: tuple[int, int], sha256: str, source: str | None = "") -> Self:
+    def of(
+        cls, data: bytes, mime: str, size: tuple[int, int], sha256: str, source: GivenFile | None = None
+    ) -> Self:
         """A picture with its bytes, which are kept on disk if they are many."""
         return cls(sha256, mime, *size, source, _kept(data))
 
