@@ -144,6 +144,11 @@ class CometError(Exception):
         """Whether it is billed, in a sentence."""
         return MONEY[self.outcome]
 
+    @property
+    def sentence(self) -> str:
+        """What happened and what to do, in one line."""
+        return ". ".join(filter(None, (str(self), self.hint)))
+
     def __getattr__(self, name: str) -> Any:
         # IPython asks with hasattr for this hook in every xmode; without it the full traceback is shown.
         if name == "_render_traceback_" and not CometError.full_traceback:

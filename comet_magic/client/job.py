@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STEP = 0.1  # seconds between two looks while waiting, so that an interrupt acts at once
+MOST_NOTES = 3  # of requests side by side that are told at once
 GRAVITY: tuple[Outcome, ...] = ("not_sent", "rejected", "unknown", "billed")
 FREE = Price(0, 0)
 log = logging.getLogger("comet_magic")
@@ -351,7 +352,8 @@ def progress_words(calls: Sequence[RunningCall]) -> str:
     words = [STATE_WORDS[running[0].state if running else "decoding"]]
     if len(calls) > 1:
         words.append(f"{sum(call.state == 'done' for call in calls)} of {len(calls)} done")
-    return ", ".join([*words, *dict.fromkeys(call.note for call in running if call.note)])
+    notes = [*dict.fromkeys(call.note for call in running if call.note)]
+    return ", ".join([*words, *notes[:MOST_NOTES]])
 
 
 def _one_error(errors: Sequence[CometError], images: Images) -> CometError:

@@ -111,6 +111,16 @@ class GridPlan:
         return named(cell.labels, self.varying) or clean(cell.prompt, limit=80)
 
     @property
+    def repeated(self) -> list[str]:
+        """In words, the combinations that come to the same request as a cell."""
+        found = []
+        for cell in self.cells:
+            for place in cell.places[1:]:
+                labels = {axis.name: axis.labels[at] for axis, at in zip(self.axes, place, strict=True)}
+                found.append(f"{named(labels, self.varying)} is the same as {self.name(cell)}")
+        return found
+
+    @property
     def time(self) -> str:
         """The time that it may take, in words."""
         if not self.requests:
@@ -129,6 +139,7 @@ class GridPlan:
         more = len(self.cells) - MOST_LINES
         lines += [f"  and {more} more"] if more > 0 else []
         lines += [f"left out  {reason}" for reason in self.left_out]
+        lines += self.repeated
         lines += [f"sample    {self.sample}"] if self.sample else []
         return "\n".join([*lines, f"price     {self.price}", f"time      {self.time}"])
 

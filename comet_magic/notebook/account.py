@@ -64,7 +64,7 @@ def heading() -> dict[str, str]:
             "address": "",
             "key": "",
             "money": "none",
-            "notice": clean(f"{error}. {error.hint}"),
+            "notice": clean(error.sentence),
         }
     account = base.vendor if base.vendor == "cometapi" else ""  # of another one the address says all
     notices = " ".join(f"{notice[:1].upper()}{notice[1:]}." for notice in key.notices)

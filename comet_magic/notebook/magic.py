@@ -134,7 +134,7 @@ class CometMagics(Magics):
         try:
             return run_cell(self, line, cell, local_ns or {})
         except InvalidRequestError as error:
-            problem = ". ".join(filter(None, (str(error), error.hint)))
+            problem = error.sentence
         raise usage_error(problem)
 
     def display_settings(self, inline: str | None) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class CometMagics(Magics):
         try:
             change_presets(words, values)
         except InvalidRequestError as error:
-            problem = ". ".join(filter(None, (str(error), error.hint)))
+            problem = error.sentence
         else:
             return
         raise usage_error(problem)

@@ -69,7 +69,9 @@ class Worker:
         if hasattr(parent, "set"):
             parent.set({})
         while self._next():
-            self._try(self._after)
+            if not self._try(self._after):
+                with self._bell:
+                    self._awake = False  # to tell of the fault is no reason to try again at once
 
     def _next(self) -> bool:
         with self._bell:
@@ -85,8 +87,10 @@ class Worker:
             self._try(task)
         return True
 
-    def _try(self, task: Callable[[], object]) -> None:
+    def _try(self, task: Callable[[], object]) -> bool:
         try:
             task()
         except BaseException as fault:  # noqa: BLE001 - on this thread nobody else would see it
             self._failed(fault)
+            return False
+        return True

@@ -7,7 +7,6 @@ read: it stays, it is told at its field, and nothing is bought.
 from __future__ import annotations
 
 import json
-import math
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,7 +24,7 @@ from ...catalog import (
     resolve_size,
 )
 from ...client import generate
-from ...errors import BudgetExceededError, CometError, ConfigurationError, InvalidRequestError
+from ...errors import BudgetExceededError, ConfigurationError, InvalidRequestError
 from ...explanations import quoted
 from ...explore.grid_display import layout_of
 from ...explore.plan import named, plan_call, plan_grid
@@ -142,14 +141,11 @@ class Order:
     @property
     def notes(self) -> Iterator[str]:
         """What to know of it: of a grid, what it leaves out, changes, or makes once for several combinations."""
-        plan = self.plan
-        yield from (f"left out: {reason}" for reason in plan.left_out)
-        for cell in plan.cells:
-            yield from (f"{plan.name(cell)}: {note}" for note in cell.notes)
+        yield from (f"left out: {reason}" for reason in self.plan.left_out)
+        for cell in self.plan.cells:
+            yield from (f"{self.plan.name(cell)}: {note}" for note in cell.notes)
             yield from () if self.is_grid else cell.plan.first.notices
-            for place in cell.places[1:]:
-                labels = {axis.name: axis.labels[at] for axis, at in zip(plan.axes, place, strict=True)}
-                yield f"{named(labels, plan.varying)} is the same as {plan.name(cell)}"
+        yield from self.plan.repeated
 
     def again(self, client: Client) -> Order:
         """The same as this client would send it now; raises what `plan_of` does."""
@@ -174,20 +170,14 @@ def plan_of(client: Client, prompt: str, options: Mapping[str, Any]) -> GridPlan
         BudgetExceededError: all of it could cost more than the limit.
     """
     prompt = prompt if prompt.strip() else BLANK
-    several = [options[name] for name in COMPARED if isinstance(options.get(name), list)]
-    if not several:
+    if not any(isinstance(options.get(name), list) for name in COMPARED):
         return plan_call(client, prompt, options)
-    _check_pictures(math.prod(map(len, several)) * (options.get("n") or 1))
     together = {"image": [options["image"]]} if "image" in options else {}  # all of them go into each picture
     plan = plan_grid(client, prompt, None, {**options, **together})
-    _check_pictures(plan.pictures)  # a prompt with {red|blue} makes more
-    return plan
-
-
-def _check_pictures(count: int) -> None:
-    if count > MOST_COMPARED:
-        said = f"these values make {count:,} pictures; one grid has up to {MOST_COMPARED}"
+    if plan.pictures > MOST_COMPARED:
+        said = f"these values make {plan.pictures:,} pictures; one grid has up to {MOST_COMPARED}"
         raise InvalidRequestError(said, hint="Choose fewer values.")
+    return plan
 
 
 # --- what is typed
@@ -301,7 +291,7 @@ class Form:
             except (InvalidRequestError, ConfigurationError, BudgetExceededError) as error:
                 param = getattr(error, "param", None) or ""
                 place = PLACES.get(param, param)
-                problems.setdefault(place if place in (*NAMES, "inputs") else "form", told(error))
+                problems.setdefault(place if place in (*NAMES, "inputs") else "form", clean(error.sentence))
                 if param == "model" or options.pop(param, None) is None:
                     break
         if plan is None or problems:
@@ -435,11 +425,6 @@ class Form:
         price = _one_price(self._price(model))
         retired = f"retired on {model.retired}" if model.retired else ""
         return " · ".join(filter(None, (model.id, price, retired)))
-
-
-def told(error: CometError) -> str:
-    """An error and what to do, in one sentence."""
-    return clean(". ".join(filter(None, (str(error), error.hint))))
 
 
 def _one_price(price: Price | None) -> str:

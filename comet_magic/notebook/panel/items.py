@@ -29,11 +29,11 @@ from ...text import clean, counted
 from ..history import images_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ...archive import Archive, Entry
     from ...client import Job
-    from ...explore import GridCell
+    from ...explore import Grid, GridCell
     from ...explore.grid_run import GridRun
     from ...images import Images
     from ...request import ImageRequest
@@ -338,14 +338,13 @@ class QueuedRequest:
             "parts": [part for part, _ in self.parts()],
         }
 
-    def end_message(self, cells: Iterable[GridCell]) -> str:
+    def end_message(self, grid: Grid) -> str:
         """What came of it, and what it cost."""
-        cells = tuple(cells)
-        came = sum(len(cell.images or ()) for cell in cells)
+        came = len(grid.images)
         if not came:
             return "No picture came."
         late = "Arrived after you stopped: " if self.stops else "Done: "
         short = f" {self.order.pictures} were requested." if came < self.order.pictures else ""
-        reused = all(cell.reused for cell in cells if cell.images)
-        cost = "reused (free)" if reused else sum_in_words(cell.cost_micro for cell in cells)
+        reused = all(cell.reused for cell in grid if cell.images)
+        cost = "reused (free)" if reused else sum_in_words(cell.cost_micro for cell in grid)
         return f"{late}{counted(came, 'picture')} in {duration(time.time() - self.started)}, {cost}.{short}"

@@ -25,7 +25,6 @@ from ...images.strokes import draw_strokes
 from ...outputs import display_bundle, running_shell
 from ...text import clean
 from ..account import archive_of_panel
-from .form import told
 from .items import archived, downloaded, source_of
 from .work import MOST_ITEMS, Work
 
@@ -227,7 +226,11 @@ class Panel(anywidget.AnyWidget):
             if reply is not None:
                 work.post({"kind": kind, **tag, **reply[0]}, reply[1])
         except BaseException as fault:  # noqa: BLE001 - on this thread nobody else would see it
-            error = told(fault) if isinstance(fault, CometError) else clean(fault) or type(fault).__name__
+            error = (
+                clean(fault.sentence)
+                if isinstance(fault, CometError)
+                else clean(fault) or type(fault).__name__
+            )
             if isinstance(fault, StaleClickError):
                 work.tell(str(fault))
             else:

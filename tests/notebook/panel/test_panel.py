@@ -17,6 +17,7 @@ import comet_magic as cm
 from comet_magic import settings
 from comet_magic.errors import ConfigurationError, InvalidRequestError
 from comet_magic.notebook.panel import Panel
+from comet_magic.notebook.worker import Worker
 from comet_magic.text import Secret
 from tests.loopback import until
 from tests.notebook.panel.conftest import WAIT, Page
@@ -438,7 +439,8 @@ def test_a_grid_names_what_it_leaves_out_or_changes_and_what_is_too_large_buys_n
     assert "dall-e-3, size 256x256 is the same as dall-e-3, size 1024x1024" in page.state["form"]["note"]
 
     for values, said in (
-        ({"n": "40"}, "these values make 160 pictures; one grid has up to 60"),
+        ({"n": "40"}, "these values make 120 pictures; one grid has up to 60"),
+        ({"n": "many"}, "n is"),
         ({"max_cost": "0.01"}, "0.01"),
         ({"size": "big,huge"}, "size is"),
     ):
@@ -611,6 +613,27 @@ def test_a_preset_is_not_put_into_the_prompt_twice(page: Page, sandbox: Sandbox)
     assert len(set(bought(sandbox))) == 1
     values = page.state["form"]["values"]
     assert (values["prompt"], values["preset"]) == ("a boat", "watercolor")
+
+
+# --- the thread
+
+
+def test_a_thread_that_cannot_show_what_changed_waits_for_the_next_task() -> None:
+    faults: list[BaseException] = []
+
+    def show() -> None:
+        raise ValueError("it cannot be shown")
+
+    def fail(fault: BaseException) -> None:
+        faults.append(fault)
+        worker.wake()
+
+    worker = Worker(show, fail)
+    for number in (1, 2):
+        worker.do(lambda: None)
+        assert worker.wait(WAIT)
+        assert len(faults) == number
+    worker.end()
 
 
 # --- what a page and a notebook carry
