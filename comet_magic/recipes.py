@@ -22,7 +22,7 @@ from .files import from_here
 from .formats import embedded_metadata, embedded_texts
 from .machine import DEFAULT_ARCHIVE, archive_folder, expanded
 from .request import ImageRequest, Inputs
-from .text import clean, looks_like_key
+from .text import clean, holds_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -321,7 +321,7 @@ def _takes(prompt: str, option: Mapping[str, Any]) -> bool:
         return False
     if name == "n" and not (type(value) is int and 1 <= value <= _MOST_PICTURES):
         return False
-    if any(_ADDRESS.match(text) or looks_like_key(text) for text in _texts_in(option)):
+    if any(_ADDRESS.match(text) or holds_key(text) for text in _texts_in(option)):
         return False
     try:
         ImageRequest.from_dict({"prompt": prompt, **option})
@@ -352,7 +352,7 @@ def _checked(prompt: object, name: str) -> str:
     """
     if not isinstance(prompt, str) or not prompt.strip() or len(prompt) > _LONGEST_PROMPT:
         raise InvalidRequestError(f"{name} does not say how it was made", param="picture")
-    if looks_like_key(prompt):
+    if holds_key(prompt):
         raise InvalidRequestError(
             f"the prompt in {name} contains what looks like an API key, so it is not used", param="picture"
         )

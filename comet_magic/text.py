@@ -128,18 +128,24 @@ def concealed(value: Any) -> Any:
 
 
 def holds_key(value: Any) -> bool:
-    """Whether a key in use, or what looks like one, is in a text or in any text of a mapping or list."""
-    if isinstance(value, str) or type(value) in _SCALARS:
-        return isinstance(value, str) and looks_like_key(value)
-    texts = _texts_in(value)
+    """Whether a key in use, or what looks like an API key, is in a text, or in any text of a mapping or list."""
+    if not isinstance(value, str):
+        return type(value) not in _SCALARS and _any_holds_key(_texts_in(value))
+    shown = _printable(value)
+    if "-" in shown and _KEY_FORM.search(shown):
+        return True
+    return any(secret._within(view) for secret, view, _ in _searches(shown))  # noqa: SLF001 - our own type
+
+
+def _any_holds_key(texts: set[str]) -> bool:
     # What a simple text holds, a blank more on either side does not hide, so one look clears thousands of them.
     simple, joined = texts, " ".join(texts)
     if not _is_simple(joined):
         simple = {*filter(_is_simple, texts)}
         joined = " ".join(simple)
-    if any(map(looks_like_key, texts - simple)):
+    if any(map(holds_key, texts - simple)):
         return True
-    return looks_like_key(joined) and any(map(looks_like_key, simple))
+    return holds_key(joined) and any(map(holds_key, simple))
 
 
 def _texts_in(value: Any) -> set[str]:
@@ -198,14 +204,6 @@ def clean_url(url: object) -> str:
     """The address without user info, query and fragment, printable and short."""
     address = url if isinstance(url, str) else _in_words(url)
     return clean(address[:_LONGEST_ADDRESS].partition("?")[0].partition("#")[0])
-
-
-def looks_like_key(text: str) -> bool:
-    """Whether the text contains a key in use, or something that looks like an API key."""
-    shown = _printable(text)
-    if "-" in shown and _KEY_FORM.search(shown):
-        return True
-    return any(secret._within(view) for secret, view, _ in _searches(shown))  # noqa: SLF001 - our own type
 
 
 def without_keys(data: bytes) -> bytes:

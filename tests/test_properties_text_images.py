@@ -20,7 +20,7 @@ from comet_magic.addresses import check_ip, is_public, parse_picture_url
 from comet_magic.errors import BadImageError, TooLargeError, UnsafeURLError
 from comet_magic.formats import embed_metadata
 from comet_magic.images import Images, Picture, bundle, check_picture, preview
-from comet_magic.text import Secret, clean, clean_url, html, looks_like_key
+from comet_magic.text import Secret, clean, clean_url, holds_key, html
 from tests.examples import fewer
 
 from .images_made import chunk, made, noise, pixels
@@ -94,7 +94,7 @@ class TestTheCleaner:
         seen = cleaned.replace("[hidden]", "").replace(before, "").replace(after, "")
         raw = base64.b64decode(seen + "=" * (-len(seen) % 4), validate=False) if seen.isalnum() else b""
         assert key[4:-4].encode() not in raw
-        assert looks_like_key(f"{before} {key} {after}")
+        assert holds_key(f"{before} {key} {after}")
         assert secret.reveal() == key
 
     @given(KEYS, st.binary(max_size=40), st.binary(max_size=40))

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from comet_magic.text import Secret, clean, clean_url, counted, holds_key, html, looks_like_key, without_keys
+from comet_magic.text import Secret, clean, clean_url, counted, holds_key, html, without_keys
 
 KEY = "sk-Ab3dE5gh7JkLm9PqRs/tUv+Wx12"
 
@@ -174,8 +174,8 @@ class TestKeysInTexts:
     def test_of_eight_characters_are_keys_and_of_seven_are_words(self):
         kept = Secret("zq8x7w6"), Secret("mn5b4v3c")
         assert clean("zq8x7w6 mn5b4v3c") == "zq8x7w6 [hidden]"
-        assert looks_like_key("mn5b4v3c")
-        assert not looks_like_key("zq8x7w6")
+        assert holds_key("mn5b4v3c")
+        assert not holds_key("zq8x7w6")
         assert kept
 
     def test_of_twenty_characters_are_hidden_in_parts_of_eight(self):
@@ -243,10 +243,10 @@ class TestKeysInTexts:
 
     def test_are_recognised_for_a_refusal(self, secret):
         for text in (FORMS["exact"], FORMS["split by zero-width characters"], FORMS["URL-encoded"]):
-            assert looks_like_key(f"a boat {text}")
-        assert looks_like_key("sk-proj-abcdEFGH1234_5678")
-        assert not looks_like_key(f"a boat {KEY[:12]}")
-        assert not looks_like_key("a paper boat on a desk-organizer-with-drawers")
+            assert holds_key(f"a boat {text}")
+        assert holds_key("sk-proj-abcdEFGH1234_5678")
+        assert not holds_key(f"a boat {KEY[:12]}")
+        assert not holds_key("a paper boat on a desk-organizer-with-drawers")
 
     @pytest.mark.parametrize("form", FORMS)
     @pytest.mark.parametrize(
@@ -254,15 +254,15 @@ class TestKeysInTexts:
     )
     def test_are_recognised_in_whatever_holds_them_and_beside_whatever(self, secret, form, beside):
         inside = [{"a": beside, "b": [beside, 1, {"c": FORMS[form]}]}, beside]
-        assert holds_key(inside) == looks_like_key(FORMS[form])
-        assert holds_key({f"{FORMS[form]}": beside}) == looks_like_key(FORMS[form])
+        assert holds_key(inside) == holds_key(FORMS[form])
+        assert holds_key({f"{FORMS[form]}": beside}) == holds_key(FORMS[form])
         assert not holds_key(
             [{"a": beside, "b": KEY[:12]}, {"a": KEY[12:], "b": "desk-organizer-with-drawers"}]
         )
 
     def test_too_short_to_be_one_are_not_recognised(self):
         kept = Secret("sandbox")
-        assert not looks_like_key("a sandbox")
+        assert not holds_key("a sandbox")
         assert kept
 
 

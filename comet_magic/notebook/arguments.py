@@ -96,9 +96,9 @@ def usage_error(message: str) -> UsageError:
 
 def refuse_key(*texts: str) -> None:
     """Refuse text that contains a key, without repeating it."""
-    from ..text import looks_like_key
+    from ..text import holds_key
 
-    if any(looks_like_key(each) for each in texts):
+    if any(holds_key(each) for each in texts):
         raise usage_error(KEY_ADVICE)
 
 

@@ -33,7 +33,7 @@ from ...money import dollars
 from ...preset_files import presets
 from ...request import WIRE_KINDS, ImageRequest
 from ...request.checks import check_names
-from ...text import clean, counted, looks_like_key
+from ...text import clean, counted, holds_key
 from ..account import client_settings, reading_client
 from ..as_code import call_texts, typed
 
@@ -245,7 +245,7 @@ class Form:
             for name in NAMES:
                 text = values.get(name, self.texts.get(name, ""))
                 self.texts[name] = text if isinstance(text, str) else ""
-                if looks_like_key(self.texts[name]):
+                if holds_key(self.texts[name]):
                     self.texts[name], self.by, self.note = "", "", KEY_REMOVED
 
     def chosen(self, name: str) -> list[str]:
