@@ -7,11 +7,12 @@ import pickle
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import comet_magic as cm
-from comet_magic.catalog import MODELS, Model
+from comet_magic.catalog import MODELS, WIRE_PARAMETERS, Model
 from comet_magic.client import close_shared_client
 from comet_magic.explore.variants import QUALITIES
 from comet_magic.preset_files import save_preset
@@ -63,13 +64,13 @@ def test_a_prompt_that_stands_twice_in_a_list_is_one(sandbox: Sandbox) -> None:
     assert [cell.prompt for cell in grid.plan.cells] == ["a red boat", "a blue boat"]
 
 
-@pytest.mark.parametrize("value", [{"low"}, {"a": 1}, ["low"], object(), b"low", 10**400])
-@pytest.mark.parametrize("option", ["quality", "size", "background", "output_compression", "user", "stream"])
-def test_a_value_of_any_type_is_taken_or_refused_in_a_sentence(
-    sandbox: Sandbox, option: str, value: object
-) -> None:
+@pytest.mark.parametrize("value", [{"low"}, {"a": 1}, ["low"], object(), b"low", 10**400, np.zeros(3)])
+@pytest.mark.parametrize("option", [*WIRE_PARAMETERS[2:]])
+def test_a_value_of_any_type_is_refused_in_a_sentence(sandbox: Sandbox, option: str, value: object) -> None:
     with pytest.raises(cm.InvalidRequestError):
         cm.vary("a boat", **{"model": "gpt-image-2", option: [value, value]})
+    with pytest.raises(cm.InvalidRequestError):
+        cm.generate("a boat", **{"model": "gpt-image-2", option: value})
 
     assert sent(sandbox) == 0
 

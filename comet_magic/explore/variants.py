@@ -294,7 +294,7 @@ def adapted(options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]
     for name, value in options.items():
         if name in WIRE_PARAMETERS[3:] and value is not None and spec.known:
             nearest = _nearest(spec, name, value)
-            if nearest != value:
+            if nearest is not value and nearest != value:
                 fitting[name] = nearest
                 legal = f"no {name}" if nearest is None else f"{name} {nearest}"
                 notes.append(f"{legal} instead of {shown(value)}")
@@ -303,6 +303,8 @@ def adapted(options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]
 
 def _nearest(spec: Model, name: str, value: Any) -> Any:
     """The value itself if the model takes it or nothing is near; else the nearest; None leaves the option out."""
+    if not isinstance(value, str | int | float):  # an array has no plain equality
+        return value
     rule = spec.rule(name)
     if rule is None or rule.admits(value):
         return None if rule is None and value == "auto" else value
@@ -314,7 +316,7 @@ def _nearest(spec: Model, name: str, value: Any) -> Any:
         except InvalidRequestError:
             return value
         return value if rule.admits(size) else rule.nearest(size) or value
-    if name == "quality" and isinstance(value, str) and value in QUALITIES:
+    if name == "quality" and value in QUALITIES:
         ranked = [word for word in rule.choices() if word in QUALITIES]
         return min(ranked, key=lambda word: abs(QUALITIES[word] - QUALITIES[value]), default=value)
     if isinstance(rule, Interval) and type(value) is int:

@@ -119,7 +119,7 @@ def check_prompt(spec: Model, prompt: object, *, keys: bool = True) -> None:
 def check_value(spec: Model, name: str, value: object) -> None:
     """Check that the model takes this parameter and this value."""
     rule = spec.rule(name)
-    openable = name != "output_format" or value not in ("gif", "svg")
+    openable = name != "output_format" or not (isinstance(value, str) and value in ("gif", "svg"))
     if rule is not None and openable and rule.admits(value):
         return
     found = shown(value, text_expected=not isinstance(rule, Interval | Boolean))
