@@ -7,6 +7,8 @@ from PIL import Image
 
 import comet_magic as cm
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 HOSTILE = "a <b onclick=x>boat</b> $\\alpha$"
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from comet_magic.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 KEY = "sk-" + "Connection0123456789abcdef"
 PLAIN = "9f86d081884c7d659a2feaa0c55ad015"  # a key without a form that could be recognised, as Azure's are
 SMALL: Any = {"model": "dall-e-2", "size": "256x256"}

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from comet_magic.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 SMALL: Any = {"model": "dall-e-2", "size": "256x256"}
 ROOT = str(Path(__file__).parents[1])
 

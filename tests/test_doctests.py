@@ -16,6 +16,8 @@ from comet_magic.settings import ClientOptions, Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 NAMES = [name for name in cm.__all__ if name != "__version__"]
 EXAMPLES = [
     example

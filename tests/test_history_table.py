@@ -19,6 +19,8 @@ from comet_magic.lineage import tree_bundle
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 LOW = {"quality": "low", "size": "1024x1024"}
 DULL = {"model": "dall-e-2", "size": "256x256"}
 

@@ -15,6 +15,8 @@ from comet_magic.errors import DownloadError, InvalidRequestError
 from comet_magic.request import ImageRequest
 from comet_magic.sandbox import Sandbox, start_sandbox
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 SMALL = {"model": "dall-e-2", "size": "256x256"}
 EDIT = {"model": "gpt-image-2", "quality": "low", "size": "1024x1024"}
 

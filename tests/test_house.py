@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(comet_magic.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 
 # What each module or package may import of ours, and nothing else, so there are no circles.
 FLOORS: dict[str, set[str]] = {
@@ -154,6 +153,15 @@ PHRASES = {
 }
 
 
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def file_name(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
 def home(path: Path) -> str:
     """The module, or the package, that a file belongs to."""
     first = path.relative_to(PACKAGE).parts[0]
@@ -164,7 +172,7 @@ def imports(path: Path) -> list[tuple[str, str]]:
     """(ours or a package, name) of each import of a file, late ones too."""
     found = []
     depth = len(path.relative_to(PACKAGE).parts) - 1
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             found += [("package", name.name.partition(".")[0]) for name in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -177,27 +185,35 @@ def imports(path: Path) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_down_the_floors_only(path: Path) -> None:
+def strangers(path: Path) -> set[str]:
+    """The modules of ours and the packages that a file imports and may not."""
     place = home(path)
     if place == "__init__":
-        return
+        return set()
     allowed = FLOORS[place] | {place}
-    strangers = {name for kind, name in imports(path) if kind == "ours" and name not in allowed}
-    guests = {
-        name for kind, name in imports(path) if kind == "package" and place not in HOSTS.get(name, {place})
+    return {
+        name
+        for kind, name in imports(path)
+        if (name not in allowed if kind == "ours" else place not in HOSTS.get(name, {place}))
     }
-    assert strangers | guests == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_file_and_its_functions_fit_in_the_eye(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= 500
-    for node in ast.walk(TREES[path]):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
-            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-            assert lines <= 40, f"{node.name} has {lines} lines"
+def test_imports_go_down_the_floors_only() -> None:
+    found = {file_name(path): strangers(path) for path in FILES}
+    assert {name: names for name, names in found.items() if names} == {}
+
+
+def test_a_file_and_its_functions_fit_in_the_eye() -> None:
+    lengths = {file_name(path): len(path.read_text("utf-8").splitlines()) for path in FILES}
+    assert {name: lines for name, lines in lengths.items() if lines > 500} == {}
+    lengths = {}
+    for path in FILES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+                lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+                lengths[f"{file_name(path)}:{node.lineno} {node.name}"] = lines
+    assert {name: lines for name, lines in lengths.items() if lines > 40} == {}
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
@@ -229,30 +245,35 @@ def test_no_public_function_bears_a_modules_name() -> None:
     assert modules & set(comet_magic.__all__) == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_nothing_is_swallowed_and_nothing_is_left_to_do(path: Path) -> None:
-    text = path.read_text("utf-8")
-    for word in ("except Exception", "except:", "TODO", "nest_asyncio", "verify=False"):
-        assert word not in text
+def test_nothing_is_swallowed_and_nothing_is_left_to_do() -> None:
+    words = ("except Exception", "except:", "TODO", "nest_asyncio", "verify=False")
+    found = [
+        f"{file_name(path)}: {word}" for path in FILES for word in words if word in path.read_text("utf-8")
+    ]
+    assert found == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_query_numbers_its_parameters(path: Path) -> None:
+def test_no_query_numbers_its_parameters() -> None:
     """Python 3.12 warns of `?1` with a sequence, and 3.14 refuses it: https://docs.python.org/3/library/sqlite3.html."""
-    queries = [text for text in texts(path) if re.search(r"\b(?:SELECT|WHERE|UPDATE|INSERT|DELETE)\b", text)]
-    assert [text for text in queries if re.search(r"\?\d", text)] == []
+    found = [
+        f"{file_name(path)}: {text}"
+        for path in FILES
+        for text in texts(path)
+        if re.search(r"\b(?:SELECT|WHERE|UPDATE|INSERT|DELETE)\b", text) and re.search(r"\?\d", text)
+    ]
+    assert found == []
 
 
 def rooms_of_classes() -> dict[str, set[str]]:
     """The files in which each class or alias of a type is defined."""
     found: dict[str, set[str]] = {}
     for path in FILES:
-        for node in TREES[path].body:
+        for node in tree(path).body:
             names = [node.name] if isinstance(node, ast.ClassDef) else []
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 names = [name for name in [node.targets[0].id] if name[0].isupper() and not name.isupper()]
             for name in names:
-                found.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))
+                found.setdefault(name, set()).add(file_name(path))
     return found
 
 
@@ -275,7 +296,7 @@ def texts(path: Path) -> Iterator[str]:
     if path.suffix != ".py":
         yield path.read_text("utf-8")
         return
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 

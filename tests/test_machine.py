@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from comet_magic.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 KEY = "sk-" + "machine0123456789abcdef"
 SMALL: Any = {"model": "dall-e-2", "size": "256x256"}
 

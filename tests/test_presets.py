@@ -20,6 +20,8 @@ from comet_magic.preset_files import (
     with_preset,
 )
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

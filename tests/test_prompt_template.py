@@ -15,6 +15,8 @@ from comet_magic.request.prompt_template import (
     variants,
 )
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 WORDS = st.text(st.characters(exclude_characters="{}|", exclude_categories=["Cs"]), max_size=12)
 
 

@@ -18,6 +18,8 @@ from comet_magic.pipeline import cli as dataset_command
 from comet_magic.sandbox import serve
 from tests.benchmarks.quoted import figures, quoted, requoted
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 CHINESE = (ROOT / "README.zh.md").read_text("utf-8")

@@ -24,6 +24,8 @@ from comet_magic.request import requests_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 LOW = {"quality": "low", "size": "1024x1024"}
 KINDS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 

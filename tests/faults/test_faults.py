@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.faults.drive import awaited, problems, waited
 from tests.faults.ending import CONTROL, SIGNATURE, marked, secrets_in
-from tests.faults.expected import DOORS, ROWS
+from tests.faults.expected import CORE, DOORS, ROWS
 from tests.faults.row import within
 from tests.notebook.conftest import Kernel
 
@@ -21,15 +21,25 @@ if TYPE_CHECKING:
     from tests.faults.row import Row
     from tests.faults.server import FaultServer
 
-TABLE = [pytest.param(row, marks=() if row.core else pytest.mark.full, id=str(row)) for row in ROWS]
-# The short run of edits is that of the doors: the table is one, and only the way out is another.
-EDITS = [pytest.param(row, marks=() if row in DOORS else pytest.mark.full, id=str(row)) for row in ROWS]
 PICTURE = Image.new("RGB", (64, 64), "navy")
 # The magic's client has no argument for these.
 CELLS = [row for row in DOORS if row.base == "base_url" and set(row.client) <= {"timeout"}]
 
 
-@pytest.mark.parametrize("row", TABLE)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give the two tests of the whole table its core, or with `--full` all of it.
+
+    The short run of edits is that of the doors: the table is one, and only the way out is another.
+    """
+    short = {
+        test_every_fault_has_one_honest_ending: CORE,
+        test_the_ending_of_an_edit_is_that_of_a_generation: DOORS,
+    }
+    if metafunc.function in short:
+        full = metafunc.config.getoption("--full")
+        metafunc.parametrize("row", ROWS if full else short[metafunc.function], ids=str)
+
+
 def test_every_fault_has_one_honest_ending(
     row: Row, server: FaultServer, connects: Counter[int], heard: Callable[[], list[str]], tmp_path: Path
 ) -> None:
@@ -42,7 +52,6 @@ def edited(arguments: dict[str, Any], prompt: str, options: dict[str, Any]) -> A
     return waited(arguments, prompt, {**options, "image": PICTURE})
 
 
-@pytest.mark.parametrize("row", EDITS)
 def test_the_ending_of_an_edit_is_that_of_a_generation(
     row: Row, server: FaultServer, connects: Counter[int], heard: Callable[[], list[str]], tmp_path: Path
 ) -> None:

@@ -246,7 +246,7 @@ def kernel(bare_kernel: Kernel) -> Kernel:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
+def sandbox(plain_pictures: None) -> Iterator[Sandbox]:
     with start_sandbox() as sandbox:
         yield sandbox
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from comet_magic.pipeline import Dataset
     from tests.pipeline.endpoint import Endpoint
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 # --- decisions
 
 LOST = AmbiguousError("the answer was lost")
