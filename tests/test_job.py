@@ -136,6 +136,16 @@ def test_an_interrupt_before_anything_was_sent_costs_nothing(sandbox: Sandbox) -
     assert len(cm.history()) == 1
 
 
+def test_an_interrupt_tells_what_was_cancelled_unsent_beside_what_was_sent(sandbox: Sandbox) -> None:
+    with cm.Client(base_url=sandbox.base_url, api_key="sandbox", max_in_flight=1) as client:
+        job = client.submit("a boat", model="dall-e-3", n=2)
+        assert until(lambda: sent(job))
+        threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+        with pytest.raises(cm.CallAbandoned, match=r"1 request was sent .*, 1 more was cancelled unsent"):
+            wait(job)
+        assert job.exception(timeout=10) is not None
+
+
 def test_the_waiting_thread_is_told_that_time_passes(client: cm.Client) -> None:
     ticks: list[None] = []
     wait(client.submit("a boat", **SMALL), tick=lambda: ticks.append(None))

@@ -118,7 +118,7 @@ def test_each_request_waits_in_the_queue_and_has_its_stop(open_panel: Open) -> N
         assert sandbox.until(lambda log: len(log) == 2, timeout=30)
 
         panel.requests.filter(has_text="a boat").get_by_role("button", name="Stop").click()
-        expect(panel.status).to_contain_text("may be billed (at most $0.016) and runs on")
+        expect(panel.status).to_contain_text("runs on in the background (at most $0.016). It may be billed.")
         panel.requests.filter(has_text="a boat").get_by_role("button", name="Cancel").click()
         expect(panel.requests).to_have_count(1)
         assert sandbox.until(lambda log: sum(entry.disconnected for entry in log) == 1, timeout=30)

@@ -371,8 +371,8 @@ class Form:
     def _control(self, name: str, spec: Model) -> dict[str, Any]:
         """The kind of a control, and what it offers: of several models, what any of them takes."""
         rule = spec.rule(name)
-        if name in KINDS or (rule is not None and rule.kind == "boolean"):
-            return {"kind": KINDS.get(name, "switch")}
+        if name in KINDS:
+            return {"kind": KINDS[name]}
         if isinstance(rule, Interval):
             return self._number(name, rule)
         offered: dict[str, str] = {}

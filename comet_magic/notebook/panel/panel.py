@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from ...errors import CometError, ConfigurationError, InvalidRequestError
+from ...errors import ConfigurationError, InvalidRequestError
 from ...files import slug
 from ...history_table import find_calls
 from ...images.strokes import draw_strokes
 from ...outputs import display_bundle, running_shell
-from ...text import clean
 from ..account import archive_of_panel
 from .items import archived, downloaded, source_of
 from .work import MOST_ITEMS, Work
@@ -225,16 +224,11 @@ class Panel(anywidget.AnyWidget):
             reply = None if again else _reply(work, kind, facts)
             if reply is not None:
                 work.post({"kind": kind, **tag, **reply[0]}, reply[1])
+        except StaleClickError as stale:
+            error = str(stale)
+            work.tell(error)
         except BaseException as fault:  # noqa: BLE001 - on this thread nobody else would see it
-            error = (
-                clean(fault.sentence)
-                if isinstance(fault, CometError)
-                else clean(fault) or type(fault).__name__
-            )
-            if isinstance(fault, StaleClickError):
-                work.tell(str(fault))
-            else:
-                work.fail(fault)
+            error = work.fail(fault)
         work.post({"kind": "ack", **tag, "ok": not error, "error": error, "now": time.time() * 1000}, [])
 
 

@@ -97,26 +97,16 @@ class Work:
 
     # --- spending
 
-    def generate(self, shown: str | None, *, confirmed: bool) -> None:
-        """Send what the form says, or ask first; a CometError says why nothing was sent.
+    def generate(self, shown: str | None, *, confirmed: bool, form: Form | None = None) -> None:
+        """Send what a form says, or ask first; a CometError says why nothing was sent.
 
         Args:
             shown: the price that the browser showed; None if it does not matter.
             confirmed: Python asked for it, so no person is asked.
+            form: None is the panel's own.
         """
-        order, problems = self.check()
-        self._offer(order, problems, shown, confirmed=confirmed)
-
-    def more(self, item: Item) -> None:
-        """Send one more picture of the same request, or ask first; refused if that cannot be made any more."""
-        form = Form({})
-        options = {**(item.options or {}), "n": 1, "reuse": False}
-        self.refill(options, item.typed, item.sources() if item.sources else [], form)
-        self._offer(*form.check(), None, confirmed=False)
-
-    def _offer(
-        self, order: Order | None, problems: Mapping[str, str], shown: str | None, *, confirmed: bool
-    ) -> None:
+        with self.lock:
+            order, problems = (form or self.form).check(self.archive_changes)
         if order is None:
             raise InvalidRequestError(f"nothing was sent: {next(iter(problems.values()))}")
         if not order.prompt.strip():
@@ -124,8 +114,14 @@ class Work:
             raise InvalidRequestError(said, param="prompt")
         service = session.service(**client_settings())
         order = order.again(service.client)
-        asked = "" if confirmed else question(service, order, shown)
-        self._ask_or_send(order, service, asked)
+        self._ask_or_send(order, service, "" if confirmed else question(service, order, shown))
+
+    def more(self, item: Item) -> None:
+        """Send one more picture of the same request, or ask first; refused if that cannot be made any more."""
+        form = Form({})
+        options = {**(item.options or {}), "n": 1, "reuse": False}
+        self.refill(options, item.typed, item.sources() if item.sources else [], form)
+        self.generate(None, confirmed=False, form=form)
 
     def confirm(self, asked: str) -> None:
         """Send what was asked about, once; ask again if it would go elsewhere now, or cost something else."""
@@ -232,14 +228,15 @@ class Work:
 
     # --- what a person is told
 
-    def fail(self, fault: BaseException) -> None:
-        """Show an error; one that is no CometError is a fault of ours, and is shown anyway."""
+    def fail(self, fault: BaseException) -> str:
+        """Show an error, and give it in one line; one that is no CometError is a fault of ours, and is shown anyway."""
         error = fault if isinstance(fault, CometError) else None
         error = error or CometError(f"{type(fault).__name__}: {clean(fault)}", outcome="unknown")
         head, *lines = (clean(line, limit=600) for line in error.lines())
         name, _, words = head.partition(": ")
         with self.change():
             self.error = {"id": self.new_id("error"), "title": words or name, "lines": lines, "name": name}
+        return clean(error.sentence)
 
     def tell(self, said: str) -> None:
         """Say what happened."""
