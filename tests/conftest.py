@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 from hashlib import sha256
 from pathlib import Path
@@ -43,8 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     profile = "full" if config.getoption("--full") else os.environ.get("HYPOTHESIS_PROFILE", "ci")
     hypothesis.settings.load_profile(profile)
-    if sys.dont_write_bytecode and not hasattr(config, "workerinput"):
-        # Many tests start a process that imports the package: each would compile it again.
+    if not hasattr(config, "workerinput"):
+        # Else each worker, and where nothing may be written each process that a test starts, compiles it again.
         compileall.compile_dir(ROOT / "comet_magic", quiet=1)
     if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _room_in(MEMORY) > ROOM:
         # Thousands of folders, and files that are synced: what they are on costs more than most tests.
