@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .archive import Reader, ask_known
-from .archive.records import is_input
+from .archive.layout import is_input
 from .catalog import WIRE_PARAMETERS
 from .errors import CometError, InvalidRequestError
 from .files import from_here

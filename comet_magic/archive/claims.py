@@ -20,7 +20,8 @@ from ..errors import BudgetExceededError, ConfigurationError
 from ..money import dollars
 from ..protocol import call_status
 from ..text import clean, clean_url
-from .records import Claim, Copy, CopyTaken, is_place
+from .layout import is_place
+from .records import Claim, Copy, CopyTaken
 
 if TYPE_CHECKING:
     import sqlite3

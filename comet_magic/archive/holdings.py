@@ -11,7 +11,7 @@ from ..files import inside
 from ..formats import SUFFIX
 from ..protocol.decisions import FORGOTTEN
 from . import layout
-from .records import is_input
+from .layout import is_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,4 +1,7 @@
-"""The files of an archive's folder: their names, pictures written and checked, receipts written and read."""
+"""The files of an archive's folder: their names, pictures written and checked, receipts written and read.
+
+The folder may come from a stranger, so whatever a file is named by or found by is checked here first.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,6 @@ from ..files import (
 )
 from ..formats import SUFFIX, embedded_metadata, sniff
 from ..text import clean
-from .records import is_call, is_hash, is_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from ..request import Inputs
     from .records import StoredPicture
 
+FIRST_MOMENT = -62_135_510_400  # the second day of the year 1
+LAST_MOMENT = 253_402_300_799  # the last second of the year 9999
 RECEIPTS = "receipts.jsonl"
 _RECEIPT = 2  # the version of the receipts that are written
 _LONGEST = 4 << 20  # bytes of a receipt
@@ -54,6 +58,7 @@ _PICTURE = (
     *("copy", "position", "path", "mime", "width", "height", "size", "sha256", "revised_prompt", "unpasted"),
 )
 _NUMBERS = ("copy", "position", "width", "height", "size")
+_ID, _KEY = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r".*-(?P<key>[0-9a-f]{10})\.(?P<copy>\d+)(?:-\d+)?\.(?:png|jpg|webp)")
 
 
@@ -344,3 +349,42 @@ def _is_picture(facts: dict[str, Any]) -> bool:
         and all(type(facts[name]) is int and 0 <= facts[name] < 1 << 53 for name in _NUMBERS)
         and all(isinstance(facts[name], (str, NoneType)) for name in ("revised_prompt", "unpasted"))
     )
+
+
+# --- what is said on disk
+
+
+def is_call(call_id: object, key: object, copies: object) -> bool:
+    """Whether an id, a key and copies from disk are made as ours; names of files are made of them."""
+    return (
+        (isinstance(call_id, str) and _ID.fullmatch(call_id) is not None)
+        and is_hash(key)
+        and isinstance(copies, list)
+        and all(type(copy) is int and 0 <= copy < 1 << 53 for copy in copies)
+    )
+
+
+def is_hash(value: object) -> bool:
+    """Whether a value from disk is a sha256 in hexadecimal digits."""
+    return isinstance(value, str) and _KEY.fullmatch(value) is not None
+
+
+def is_moment(value: object) -> bool:
+    """Whether a value from disk is a number of seconds since 1970, by whatever clock, that a calendar has."""
+    return type(value) in (int, float) and FIRST_MOMENT <= value <= LAST_MOMENT  # type: ignore[operator]  # a number
+
+
+def is_input(facts: object) -> bool:
+    """Whether what a ledger says of an input picture is made as ours; the name of a file is made of it."""
+    return (
+        isinstance(facts, dict)
+        and facts.get("role") in ("image", "mask", "markup", "original")
+        and is_hash(facts.get("sha256"))
+        and facts.get("mime") in tuple(SUFFIX)
+        and all(type(facts.get(side)) is int and 0 < facts[side] < 1 << 20 for side in ("width", "height"))
+    )
+
+
+def is_place(path: object) -> bool:
+    """Whether a path from disk names a place in the archive's own folder, or is "" for none on disk."""
+    return path == "" or is_name_inside(path)

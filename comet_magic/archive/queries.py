@@ -21,6 +21,7 @@ from .claims import copy_of_row
 from .curation import replacements, verdicts
 from .holdings import Holdings, holdings
 from .known_folders import known_folders
+from .layout import is_call, is_hash, is_input, is_place
 from .ledger import Ledger
 from .process_lock import is_alive
 from .records import (
@@ -31,10 +32,6 @@ from .records import (
     Measured,
     Spend,
     StoredPicture,
-    is_call,
-    is_hash,
-    is_input,
-    is_place,
 )
 from .schema import IS_PICTURE, SUMS
 
@@ -176,17 +173,18 @@ class Reader:
 
     def open_calls(self) -> list[Entry]:
         """The calls that are running, here or in another process, or were cut off."""
-        return [call for call in self._unsettled() if call.state != "unknown"]
+        return [call for call in self.unsettled() if call.state != "unknown"]
 
     def uncertain(self) -> list[Entry]:
         """The calls that may have been billed and brought nothing."""
-        return [call for call in self._unsettled() if call.state == "unknown"]
+        return [call for call in self.unsettled() if call.state == "unknown"]
 
     def doubtful(self) -> list[Entry]:
         """The uncertain calls, and those that a dead process left open."""
-        return [call for call in self._unsettled() if not call.alive]
+        return [call for call in self.unsettled() if not call.alive]
 
-    def _unsettled(self) -> list[Entry]:
+    def unsettled(self) -> list[Entry]:
+        """The calls that are open or uncertain."""
         return self._entries(f"WHERE state IN {_UNSETTLED} ORDER BY state = 'unknown' DESC, number")
 
     def history(

@@ -5,13 +5,10 @@ States: claimed → received → done; or rejected, unknown, cancelled. Amounts 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import CometError
-from ..files import is_name_inside
-from ..formats import SUFFIX
 from ..money import usd
 
 if TYPE_CHECKING:
@@ -24,47 +21,6 @@ if TYPE_CHECKING:
 
 Settled = Literal["done", "rejected", "unknown", "cancelled"]
 State = Literal["claimed", "received", "done", "rejected", "unknown", "cancelled"]
-
-FIRST_MOMENT = -62_135_510_400  # the second day of the year 1
-LAST_MOMENT = 253_402_300_799  # the last second of the year 9999
-_ID, _KEY = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
-
-
-def is_call(call_id: object, key: object, copies: object) -> bool:
-    """Whether an id, a key and copies from disk are made as ours; names of files are made of them."""
-    return (
-        (isinstance(call_id, str) and _ID.fullmatch(call_id) is not None)
-        and (isinstance(key, str) and _KEY.fullmatch(key) is not None)
-        and isinstance(copies, list)
-        and all(type(copy) is int and 0 <= copy < 1 << 53 for copy in copies)
-    )
-
-
-def is_hash(value: object) -> bool:
-    """Whether a value from disk is a sha256 in hexadecimal digits."""
-    return isinstance(value, str) and _KEY.fullmatch(value) is not None
-
-
-def is_moment(value: object) -> bool:
-    """Whether a value from disk is a number of seconds since 1970, by whatever clock, that a calendar has."""
-    return type(value) in (int, float) and FIRST_MOMENT <= value <= LAST_MOMENT  # type: ignore[operator]  # a number
-
-
-def is_input(facts: object) -> bool:
-    """Whether what a ledger says of an input picture is made as ours; the name of a file is made of it."""
-    return (
-        isinstance(facts, dict)
-        and facts.get("role") in ("image", "mask", "markup", "original")
-        and isinstance(facts.get("sha256"), str)
-        and _KEY.fullmatch(facts["sha256"]) is not None
-        and facts.get("mime") in tuple(SUFFIX)
-        and all(type(facts.get(side)) is int and 0 < facts[side] < 1 << 20 for side in ("width", "height"))
-    )
-
-
-def is_place(path: object) -> bool:
-    """Whether a path from disk names a place in the archive's own folder, or is "" for none on disk."""
-    return path == "" or is_name_inside(path)
 
 
 class Measured(NamedTuple):

@@ -9,7 +9,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from .records import FIRST_MOMENT, LAST_MOMENT
+from .layout import FIRST_MOMENT, LAST_MOMENT
 
 if TYPE_CHECKING:
     import sqlite3

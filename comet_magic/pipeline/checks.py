@@ -20,7 +20,7 @@ from ..errors import CometError, InvalidRequestError
 from ..text import clean
 from .row_index import RowIndex
 from .rows import LazyImage, indexed_records
-from .values import plain
+from .source import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ..errors import ConfigurationError, InvalidRequestError
 from ..text import clean, counted
 from .rows import indexed_records
-from .values import plain
+from .source import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from .indexed_row import IndexedRow
+    from .row_index import IndexedRow
 
 Which = int | Iterable[Any] | Callable[[Mapping[str, Any]], Any]
 Redo = Literal["failed", "refused", "unknown"]

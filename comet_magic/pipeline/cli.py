@@ -15,8 +15,8 @@ from ..settings import Settings
 from ..text import clean
 from .choice import REDO
 from .dataset import generate_dataset, plan
-from .expand import typed
 from .failures import FailurePolicy
+from .parameters import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,6 @@ import dataclasses
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from ..archive import Reader
@@ -331,32 +330,43 @@ class RunSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetJob(RunSettings):
-    """A dataset to be made, with what its run does.
+class JobSettings(RunSettings):
+    """How a dataset is made, whatever its rows are.
 
     Attributes:
         folder: the dataset's.
-        source: its rows.
-        expander: turns them into requests.
         base: where requests are sent.
         client: settings of the client, without limits on money and without the archive.
         in_flight: at most so many calls side by side.
         max_cost: micro-USD that all runs together may cost, or None.
+        price_per_image: micro-USD, for a model whose price is not known; or None.
         policy: how many failures the run bears.
-        kept: the source is the index of the folder, which stays as it is.
         given: what `Dataset.retry` takes too, as it was given.
     """
 
     folder: Path
-    source: Source
-    expander: Expander
     base: BaseURL
     client: ClientOptions
     in_flight: int
     max_cost: int | None
+    price_per_image: int | None
     policy: FailurePolicy
-    kept: bool
     given: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetJob(JobSettings):
+    """A dataset to be made.
+
+    Attributes:
+        source: its rows.
+        expander: turns them into requests.
+        kept: the source is the index of the folder, which stays as it is.
+    """
+
+    source: Source
+    expander: Expander
+    kept: bool = False
 
     def again(self) -> DatasetJob:
         """The same job with its source at the first row; not for a stream."""
@@ -370,38 +380,42 @@ def read_job(source: Any, out: str | os.PathLike[str], prompt: str, options: Map
         ConfigurationError: the source or a setting cannot be used.
         InvalidRequestError: a parameter breaks a rule.
     """
-    reading, folder = _those(SourceOptions, options), dataset_folder(out)
-    parameters = reading.pop("parameters", None)
+    folder = dataset_folder(out)
+    settings = job_settings(folder, options)
     given = _those(InputOptions, options)
     inputs = RowInputs(given, folder) if any(given.get(role) is not None for role in ROLES) else None
-    make = partial(
-        _expander,
+    expander = _expander(
         options,
         folder,
-        inputs=inputs,
         prompt=prompt,
-        parameters=parameters,
-        dedupe=options.get("dedupe", False),
+        inputs=inputs,
+        parameters=options.get("parameters"),
+        dedupe=settings.dedupe,
+        vendor=settings.base.vendor,
+        price_per_image=settings.price_per_image,
     )
-    reads = partial(
-        read_source,
-        source,
-        prompt=column_of(prompt),
-        needs_prompt=not has_braces(prompt),
-        pictures=inputs.names if inputs else (),
-        **reading,
-    )
+    reading = _those(SourceOptions, options)
+    reading.pop("parameters", None)
+    try:
+        columns = inputs.names if inputs else ()
+        read = read_source(
+            source, prompt=column_of(prompt), needs_prompt=not has_braces(prompt), pictures=columns, **reading
+        )
+        read = dataclasses.replace(read, pictures=inputs is not None)
+        if read.whole:  # a stream is looked through when it is read
+            read = dataclasses.replace(read, size=expander.look_through(read.rows(), read.columns or ()))
+    except CometError:
+        raise
+    except BaseException as fault:  # noqa: BLE001 - of libraries and of the user's own code
+        problem = source_error(fault)
+    else:
+        return DatasetJob(**vars(settings), source=read, expander=expander)
+    raise problem
 
-    def open_source() -> Source:
-        return dataclasses.replace(reads(), pictures=inputs is not None)
 
-    return job_of(folder, open_source, make, options)
-
-
-def _expander(
-    options: Mapping[str, Any], folder: Path, defaults: Mapping[str, Any], **facts: Any
-) -> Expander:
+def _expander(options: Mapping[str, Any], folder: Path, **facts: Any) -> Expander:
     """The expander of a table, with what the preset, the seed and the function of its prompts add to it."""
+    defaults = _those(WireOptions, options)
     if options.get("preset") is not None:
         preset = find_preset(options["preset"])
         other = next((name for name in preset.options if name not in WireOptions.__annotations__), None)
@@ -423,15 +437,8 @@ def _expander(
     return Expander(defaults, rewriter=rewriter, sample_seed=0 if seed is None else seed, **facts)
 
 
-def job_of(
-    folder: Path,
-    source: Callable[[], Source],
-    expander: Callable[..., Expander],
-    options: Mapping[str, Any],
-    *,
-    kept: bool = False,
-) -> DatasetJob:
-    """A job whose source and expander are made once the options are checked; raises as `read_job`."""
+def job_settings(folder: Path, options: Mapping[str, Any]) -> JobSettings:
+    """The settings of a job from the options that were given; raises as `read_job`."""
     conceal_keys(options, DatasetOptions.__annotations__)
     check_names(options, (*DatasetOptions.__annotations__, "prompt", "cluster", "progress"))
     if "archive" in options:
@@ -448,34 +455,17 @@ def job_of(
     max_cost = optional_dollars(client.pop("max_cost", None), name="max_cost")
     settings = Settings(**_those(Settings, client))
     price_per_image = optional_dollars(settings.price_per_image, name="price_per_image")
-    made = expander(_those(WireOptions, options), vendor=base.vendor, price_per_image=price_per_image)
-    return DatasetJob(
+    return JobSettings(
         folder=folder,
-        source=_looked_through(source, made),
-        expander=made,
         base=base,
         client=client,
         in_flight=settings.max_in_flight,
         max_cost=max_cost,
+        price_per_image=price_per_image,
         policy=policy,
-        kept=kept,
         given=given,
         **run,
     )
-
-
-def _looked_through(make: Callable[[], Source], expander: Expander) -> Source:
-    """A source, looked through if it can be read again; a stream is when it is read."""
-    try:
-        source = make()
-        if not source.whole:
-            return source
-        return dataclasses.replace(source, size=expander.look_through(source.rows(), source.columns or ()))
-    except CometError:
-        raise
-    except BaseException as fault:  # noqa: BLE001 - of libraries and of the user's own code
-        problem = source_error(fault)
-    raise problem
 
 
 def _those(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,10 +11,10 @@ from ..archive import Reader
 from ..errors import SourceError
 from ..files import from_here
 from ..money import NARROW, Price, dollars, total, usd
-from ..request import ImageRequest, RequestTemplate
 from ..tables import table
 from ..text import clean, counted
 from .forecast import LONGEST, Forecast, PriceGroup, forecast, measured_at, price_group, size_text, time_text
+from .parameters import IndexedTemplates
 from .row_index import RowIndex
 from .rows import is_kept, should_send, status_of
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .dataset import DatasetJob
+    from .parameters import RequestTemplate
 
 FEW, SHARE = 20, 10  # so many rows, and one in so many, may leave a folder because a table was edited
 BATCH = 1_000  # rows; with many more, Python's collector of garbage takes as long as all the rest
@@ -289,21 +289,17 @@ class _NearRequests:
 
     def _of_folder(self) -> Iterator[tuple[RequestTemplate, str, str]]:
         """Template, prompt and key of each row that has a picture."""
-        templates: dict[tuple[str | None, ...], RequestTemplate] = {}
         with RowIndex(self._folder) as index:
             run = index.standing()
-            for rows in index.rows(run.number) if run else ():
+            if run is None:
+                return
+            templates = IndexedTemplates(self._folder, run.vendor)
+            for rows in index.rows(run.number):
                 copies = self._archive.copies(row.key for row in rows if row.key)
                 for row in rows:
                     copy = copies.get((row.key, row.copy))
-                    if run and copy is not None and copy.outcome == "done":
-                        facts = row.model, row.parameters, row.inputs
-                        if facts not in templates:
-                            given = {"prompt": "-", "model": row.model, **json.loads(row.parameters or "{}")}
-                            templates[facts] = RequestTemplate(
-                                ImageRequest.from_dict(given, row.given(self._folder)), run.vendor
-                            )
-                        yield templates[facts], row.prompt, row.key
+                    if copy is not None and copy.outcome == "done":
+                        yield templates.of(row), row.prompt, row.key
 
     def add(self, template: RequestTemplate, prompt: str, key: str) -> bool:
         """Add a request and its key; gives whether another one is the same but for those."""

@@ -26,7 +26,6 @@ from .runner import Runner
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from pathlib import Path
 
     from ..dask import Workers
     from .dataset import DatasetJob
@@ -85,9 +84,12 @@ class DatasetRun:
             per_minute=self._job.max_per_minute,
         )
         try:
-            self._workers = _workers(self._core, folder, self._cluster)
+            if self._cluster is not None:
+                from ..dask import Workers
+
+                self._workers = Workers(self._core, folder, self._cluster)
             self._runner = Runner(self._job, self._workers or self._core)
-            self._runner.begin()
+            self._runner.rows.begin()
         except BaseException:
             self._let_go()
             raise
@@ -187,8 +189,8 @@ class DatasetRun:
 
     def _say(self) -> None:
         """Say what a person has to read, with or without progress."""
-        while self._runner.notices:
-            (self._display.say if self._display is not None else say)(self._runner.notices.pop(0))
+        while self._runner.rows.notices:
+            (self._display.say if self._display is not None else say)(self._runner.rows.notices.pop(0))
 
     def _let_go(self) -> None:
         if self._workers is not None:
@@ -232,11 +234,3 @@ class DatasetRun:
         )
         error.signal = self._signal
         return error
-
-
-def _workers(core: BatchCore, folder: Path, cluster: Any) -> Workers | None:
-    if cluster is None:
-        return None
-    from ..dask import Workers
-
-    return Workers(core, folder, cluster)

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import copy
-import json
-import re
+import sqlite3
 import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ..catalog import DEFAULT_MODEL, find, resolve_size
 from ..client.api import callers_level
-from ..errors import CometError, InvalidRequestError, SourceError
-from ..request import MOST_PICTURES, NO_INPUTS, ImageRequest, RequestTemplate, WireOptions, requests_of
-from ..request.checks import check_model, check_names, check_no_key
+from ..errors import CometError, ConfigurationError, InvalidRequestError, SourceError
+from ..request.checks import check_names, check_no_key
 from ..text import clean, holds_key
-from .key_counts import KeyCounts
+from .parameters import PARAMETERS, RowParameters
 from .prompts import Prompt, PromptRule
 from .row_inputs import columns_of
+from .source import HoldsPictureError, plain, text_names
 from .source_files import no_column
-from .values import HoldsPictureError, plain, text_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from ..catalog import Model
-    from ..request import Inputs
+    from .parameters import Parameters, RequestTemplate
     from .prompts import Rewriter
     from .row_inputs import RowInputs
-    from .source import Record, SourceRow
+    from .source import SourceRow
 
-PARAMETERS = tuple(WireOptions.__annotations__)
-MOST_TEMPLATES = 1000  # sets of parameters that are remembered
-_INTEGERS = ("n", "output_compression", "partial_images")
-_WHOLE = re.compile(r"\d{1,9}(?:\.0*)?")  # pandas writes 2 as 2.0 where a row has none
+MOST_RECENT = 100_000  # requests whose counts are held in memory
 
 
 class Row(NamedTuple):
@@ -66,20 +59,64 @@ class Row(NamedTuple):
     inputs: tuple[Mapping[str, Any], ...] = ()
 
 
-class Parameters(NamedTuple):
-    """What the parameters of a row come to.
+class KeyCounts:
+    """How often each request was asked for. Memory is bounded: what is older is in a temporary database."""
 
-    Attributes:
-        pictures: how many pictures it asks for.
-        template: of their requests.
-        adapted: which defaults its model does not take, and what became of each, in words.
-        options: what the template was made of.
-    """
+    def __init__(self) -> None:
+        self._recent: dict[bytes, int] = {}
+        self._connection: sqlite3.Connection | None = None
 
-    pictures: int
-    template: RequestTemplate
-    adapted: tuple[str, ...]
-    options: Mapping[str, Any]
+    def add(self, key: str, count: int) -> int:
+        """Count a request so many times more; gives how often it was counted before.
+
+        Raises:
+            ConfigurationError: the folder for temporary files is full or cannot be written.
+        """
+        short = bytes.fromhex(key[:32])
+        try:
+            before = self._recent.get(short)
+            if before is None:
+                before = self._moved_out(short)
+            self._recent[short] = before + count
+            if len(self._recent) > MOST_RECENT:
+                self._move_out()
+        except sqlite3.Error as error:
+            problem = clean(error)
+        else:
+            return before
+        raise ConfigurationError(
+            f"the rows cannot be counted in the folder for temporary files: {problem}",
+            hint="Make room there, or set SQLITE_TMPDIR to another folder.",
+        )
+
+    def count(self, key: str) -> int:
+        """How often a request was counted so far."""
+        short = bytes.fromhex(key[:32])
+        recent = self._recent.get(short)
+        return self._moved_out(short) if recent is None else recent
+
+    def _moved_out(self, short: bytes) -> int:
+        if self._connection is None:
+            return 0
+        found = self._connection.execute("SELECT count FROM counts WHERE key = ?", (short,)).fetchone()
+        return int(found[0]) if found else 0
+
+    def _move_out(self) -> None:
+        if self._connection is None:
+            # "" is a database in a file of its own that SQLite removes: https://sqlite.org/inmemorydb.html
+            self._connection = sqlite3.connect("", check_same_thread=False)
+            self._connection.execute(
+                "CREATE TABLE counts (key BLOB PRIMARY KEY, count INTEGER) WITHOUT ROWID"
+            )
+        self._connection.executemany("REPLACE INTO counts VALUES (?, ?)", sorted(self._recent.items()))
+        self._connection.commit()
+        self._recent.clear()
+
+    def close(self) -> None:
+        """Remove the database."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 class Expander:
@@ -127,45 +164,23 @@ class Expander:
         self.adapted: Counter[str] = Counter()
         self.rewriter = rewriter
         self._rule = PromptRule(prompt, around, sample_seed)
-        self._asked = asked
-        self._defaults = {name: value for name, value in defaults.items() if value is not None}
-        self._models = _several(self._defaults.get("model"))
-        if self._models:
-            del self._defaults["model"]
         self._prompt = prompt
-        self._vendor = vendor
         self._listed = None if parameters is None else tuple(parameters)
         check_names(self._listed or (), PARAMETERS)
-        named = tuple(name for name in PARAMETERS if name != prompt)
-        self._parameters = named if self._listed is None else self._listed
+        columns = (
+            self._listed if self._listed is not None else tuple(name for name in PARAMETERS if name != prompt)
+        )
+        self._parameters = RowParameters(
+            *(defaults, columns), vendor=vendor, price_per_image=price_per_image, asked=asked, inputs=inputs
+        )
         self.parameters: tuple[str, ...] = ()
-        self._price_per_image = price_per_image
         self._dedupe = dedupe
         self._counts = KeyCounts()
-        self._templates: dict[str, Parameters] = {}
         self._position = self._row = 0
-        self._own, self._settable = frozenset((prompt, *self._parameters)), frozenset(self._parameters)
+        self._own: frozenset[str] = frozenset()  # the columns of prompt and parameters
         self._names: dict[Any, str] = {}  # of the columns
         self._looked = False
         self._pictures: dict[Any, None] = {}  # columns that are left out
-        self._fit: set[str] = set()  # defaults that the model of some row takes
-        self._unfit: InvalidRequestError | None = (
-            None  # the default model takes them not, and rows have their own
-        )
-        try:
-            for model in self._models or (None,):
-                self._make({} if model is None else {"model": model})
-            self._check_fit()
-        except InvalidRequestError as error:
-            self._unfit = error
-        if self._unfit and ("model" in self._defaults or self._models):
-            raise self._unfit
-
-    def _check_fit(self) -> None:
-        """Check that each default is taken by one of several models."""
-        for name, value in self._defaults.items() if self._models else ():
-            if name not in ("n", "extra") and name not in self._fit:
-                ImageRequest("-", model=self._models[0], **{name: value})
 
     def anew(self) -> Expander:
         """The same, before its first row; what was looked through need not be again."""
@@ -212,11 +227,11 @@ class Expander:
             self._check_parameters(row)
             count += 1
         self._check_columns(seen)
-        if count and self._unfit and self._unfit.param not in self._fit:
-            raise self._unfit
+        if count:
+            self._parameters.check_defaults()
         self._names = text_names(seen)
-        own_models = ("model",) if self._models else ()
-        named = (name for name in self._parameters if name in seen)
+        own_models = ("model",) if self._parameters.models else ()
+        named = (name for name in self._parameters.columns if name in seen)
         self.parameters = tuple(dict.fromkeys((*own_models, *named)))
         if self._pictures:
             names = ", ".join(clean(name, limit=80) for name in self._pictures)
@@ -242,18 +257,20 @@ class Expander:
         self._rule = self._rule.for_table(columns)
         words = self._rule.columns or ()
         if self._listed is None:
-            self._parameters = tuple(name for name in self._parameters if name not in words)
+            for name in words:
+                self._parameters.columns.pop(name, None)
         own = () if self._rule.columns is not None else (self._prompt,)
-        self._own, self._settable = frozenset((*own, *self._parameters)), frozenset(self._parameters)
+        self._own = frozenset((*own, *self._parameters.columns))
 
     def _check_parameters(self, row: SourceRow) -> None:
         problem = None
         try:
-            for model in self._models_of(row.record):
-                self._of(row.record, model)
+            for model in self._parameters.models_of(row.record):
+                self._parameters.of(row.record, model)
         except InvalidRequestError as error:
             if self._listed is None and error.param in row.record:
-                others = [name for name in self._parameters if name in row.record and name != error.param]
+                names = (name for name in self._parameters.columns if name in row.record)
+                others = [name for name in names if name != error.param]
                 hint = f"Correct it; or, if the column is not a parameter, name those that are: parameters={others}."
                 problem = SourceError(f"{row.place}: {error}", hint=hint)
         if problem is not None:
@@ -306,7 +323,7 @@ class Expander:
             prompts = self.rewriter.applied(listed, prompts, asks=sends)
         suspect = holds_key([*(row.record for row in listed), *(one.text for one in prompts)])
         for row, prompt in zip(listed, prompts, strict=True):
-            for model in self._models_of(row.record):
+            for model in self._parameters.models_of(row.record):
                 yield from self._rows_of(row, prompt, model, suspect=suspect, sends=sends)
 
     def _prompt_of(self, row: SourceRow, number: int) -> Prompt:
@@ -330,7 +347,7 @@ class Expander:
             if problem is None:
                 if suspect:
                     check_no_key("the row", row.record)
-                parameters = self._of(row.record, model)
+                parameters = self._parameters.of(row.record, model)
                 parameters.template.check("" if prompt is None else prompt, keys=suspect)
                 if parameters.adapted:
                     self.adapted.update(dict.fromkeys(parameters.adapted, parameters.pictures))
@@ -338,7 +355,8 @@ class Expander:
                     yield from self._copies(prompt, parameters, columns, row.label)
                     return
                 given, facts = self._inputs.of(row, parameters.template.model, keep=sends)
-                parameters = parameters._replace(template=self._template(parameters.options, given))
+                template = self._parameters.template(parameters.options, given)
+                parameters = parameters._replace(template=template)
                 columns |= columns_of(facts)
                 for one in self._copies(prompt, parameters, columns, row.label):
                     yield one._replace(inputs=facts)
@@ -347,25 +365,9 @@ class Expander:
             problem = error
         words = prompt if isinstance(prompt, str) and not holds_key(prompt) else ""
         kept = {name: value for name, value in columns.items() if not holds_key((name, value))}
-        named = self._model_of(row.record, model)
+        named = self._parameters.named_model(row.record, model)
         self._position += 1
         yield Row(self._position - 1, words, None, "", 0, kept, row.label, problem=problem, model=named)
-
-    def _models_of(self, record: Record) -> tuple[str | None, ...]:
-        """The models that a row asks for beside each other; None for the one of its parameters."""
-        own = record.get("model")
-        if own is None and not self._models:
-            return (None,)
-        own = typed("model", own) if "model" in self._parameters else None
-        return _several(own) or (() if own else self._models) or (None,)
-
-    def _model_of(self, record: Record, model: str | None) -> str | None:
-        """The model that a row names which is not sent, as text."""
-        named = model or (record.get("model") if "model" in self._parameters else None)
-        model = (
-            named if isinstance(named, str) and named.strip() else self._defaults.get("model", DEFAULT_MODEL)
-        )
-        return clean(model, limit=200) if isinstance(model, str) else None
 
     def _copies(
         self, prompt: str, parameters: Parameters, columns: Mapping[str, Any], label: Any
@@ -378,102 +380,3 @@ class Expander:
             own, shares = (0, number > 0) if self._dedupe else (number, False)
             self._position += 1
             yield Row(self._position - 1, prompt, template, key, own, columns, label, shares)
-
-    # --- parameters
-
-    def _of(self, record: Record, model: str | None = None) -> Parameters:
-        given = {}
-        if not self._settable.isdisjoint(record):
-            given = {name: typed(name, record[name]) for name in self._parameters if name in record}
-            given = {name: value for name, value in given.items() if value is not None}
-        return self._make(given if model is None else {**given, "model": model})
-
-    def _make(self, given: Mapping[str, Any]) -> Parameters:
-        name = json.dumps(given, sort_keys=True, default=str) if given else ""
-        if name not in self._templates:
-            if len(self._templates) >= MOST_TEMPLATES:
-                self._templates.clear()
-            wanted, adapted = self._adapted(given)
-            count = wanted.pop("n", 1)
-            if type(count) is not int or not 1 <= count <= MOST_PICTURES:
-                raise InvalidRequestError(f"n is {count}; a row takes 1 to {MOST_PICTURES}", param="n")
-            inputs = NO_INPUTS if self._inputs is None else self._inputs.placeholder(wanted)
-            self._templates[name] = Parameters(count, self._template(wanted, inputs), adapted, wanted)
-        return self._templates[name]
-
-    def _template(self, options: Mapping[str, Any], inputs: Inputs) -> RequestTemplate:
-        if inputs.images:  # without a size, they keep the first one's shape
-            (first,) = requests_of("-", {**options, "asked": self._asked}, inputs)
-        else:
-            first = ImageRequest("-", **options, asked=self._asked)
-        return RequestTemplate(first, self._vendor, self._price_per_image)
-
-    def _adapted(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """The parameters of a row: of the defaults, what its own model takes; and in words what it does not."""
-        model = given.get("model")
-        default = None if self._models else self._defaults.get("model", DEFAULT_MODEL)
-        if model is None or model == default:
-            return {**self._defaults, **given}, ()
-        check_model(model)
-        wanted, words = dict(given), []
-        for name, value in self._defaults.items():
-            if name in given or name == "model":
-                continue
-            fit, legal = (True, value) if name in ("n", "extra") else _nearest_legal(find(model), name, value)
-            if fit:
-                self._fit.add(name)
-            else:
-                ends = "is left out" if legal is None else f"becomes {legal}"
-                words.append(f"{name} {value} {ends} for {model}")
-            if legal is not None:
-                wanted[name] = legal
-        return wanted, tuple(words)
-
-
-def _nearest_legal(spec: Model, name: str, value: Any) -> tuple[bool, Any]:
-    """Whether a model takes a value, and the value that it takes instead: for a size the nearest, else None."""
-    rule = spec.parameters.get(name)
-    if rule is None:
-        return False, None
-    if name == "size" and isinstance(value, str):
-        try:
-            value = resolve_size(spec, value)
-        except InvalidRequestError:
-            return False, None
-    if rule.admits(value):
-        return True, value
-    return False, rule.nearest(value) if name == "size" else None
-
-
-def _several(models: Any) -> tuple[str, ...]:
-    """The models of a list, also one written in JSON; () for a single one."""
-    if isinstance(models, str) and models.lstrip().startswith("["):
-        models = typed("extra", models)
-    if not isinstance(models, list | tuple):
-        return ()
-    for model in models:
-        check_model(model)
-    if not models:
-        raise InvalidRequestError("model is an empty list; name one or several", param="model")
-    return tuple(dict.fromkeys(models))
-
-
-def typed(name: str, value: Any) -> Any:
-    """A parameter's value from a table that may only know texts and floats."""
-    try:
-        value = plain(value)
-    except (HoldsPictureError, TypeError, RecursionError):
-        return value  # its check says what it is
-    if not isinstance(value, str):
-        return value
-    value = value.strip()
-    if name in _INTEGERS and _WHOLE.fullmatch(value):
-        return int(float(value))
-    if name == "stream":
-        return {"true": True, "false": False, "": None}.get(value.lower(), value)
-    if name == "extra":
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value or None
-    return value or None

@@ -24,9 +24,8 @@ from .export_manifest import ExportedFile, Manifest, dataset_id, read_manifest
 from .export_places import HashedFile, digest_at, place_at
 from .export_rows import MadePicture, fingerprint, in_threads
 from .progress import Meter
-from .rows import NAME, metadata_line, time_columns
+from .rows import NAME, Times, metadata_line, time_columns, widened
 from .tar import TarShard
-from .values import Times, widened
 
 if TYPE_CHECKING:
     import os

@@ -181,24 +181,14 @@ def _ending(error: CometError, why: str, hint: str = "") -> CometError:
     return type(error)(f"the run was stopped, {why}: {error}", **facts)
 
 
-class Admission:
+class Admission(Failures):
     """Lets calls begin. Used on the loop's thread; any thread may read `pause` and `text`."""
 
     def __init__(self, policy: FailurePolicy) -> None:
-        self._failures = Failures(policy)
+        super().__init__(policy)
         self._resume_at = -math.inf
         self._trying = self._closed = False
         self._changed = anyio.Event()
-
-    @property
-    def pause(self) -> Pause | None:
-        """The pause that holds, until a row that is tried has succeeded."""
-        return self._failures.pause
-
-    @property
-    def news(self) -> int:
-        """A number that changes with each pause and each answer."""
-        return self._failures.news
 
     @property
     def text(self) -> str:
@@ -212,16 +202,16 @@ class Admission:
             left = self._resume_at - time.monotonic() if self.pause else -math.inf
             if not self.pause or (left <= 0 and not self._trying):
                 self._trying = self.pause is not None
-                return self._failures.epoch
+                return self.epoch
             with anyio.move_on_after(left if left > 0 else math.inf):
                 await self._changed.wait()
         return None
 
-    def heard(self, error: CometError | None, epoch: int, *, own_models: bool) -> CometError | None:
+    def heard(self, error: CometError | None, epoch: int, *, own_models: bool = False) -> CometError | None:
         """Take the end of a call that `enter` let begin; gives the error that ends the run, or None."""
         before = self.pause
-        self._trying = self._trying and epoch < self._failures.epoch
-        ending = self._failures.heard(error, epoch, own_models=own_models)
+        self._trying = self._trying and epoch < self.epoch
+        ending = super().heard(error, epoch, own_models=own_models)
         if self.pause is not before:
             self._trying = False
             self._resume_at = time.monotonic() + (self.pause.seconds if self.pause else -math.inf)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..archive import Measured
-    from ..request import RequestTemplate
+    from .parameters import RequestTemplate
 
 # "Complex prompts may take up to 2 minutes": https://developers.openai.com/api/docs/guides/image-generation
 LONGEST = 120.0  # seconds of a picture of which nothing was measured

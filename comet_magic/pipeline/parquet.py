@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from ..errors import ConfigurationError
 from ..text import clean
-from .values import as_datetime
+from .rows import as_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

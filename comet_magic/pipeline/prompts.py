@@ -12,7 +12,7 @@ from ..archive.ledger import DATABASE_FAULTS, open_to_read, open_to_write, refus
 from ..errors import CometError, ConfigurationError, InvalidRequestError, SourceError
 from ..request.prompt_template import alternatives_in, drawn, filled, names_in
 from ..text import clean, concealed
-from .values import HoldsPictureError, plain
+from .source import HoldsPictureError, plain
 
 if TYPE_CHECKING:
     import sqlite3

@@ -21,6 +21,7 @@ from .rows import (
     COLUMNS,
     ROW_STATUSES,
     LazyImage,
+    Times,
     in_words,
     kinds_of,
     pictures_of,
@@ -29,7 +30,6 @@ from .rows import (
     time_columns,
 )
 from .summary import Breakdown, Group, breakdown, ends_of, keep_summary, kept_summary, stamp
-from .values import Times
 
 if TYPE_CHECKING:
     import os

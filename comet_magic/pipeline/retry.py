@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import warnings
+from contextlib import suppress
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ..archive import Archive
 from ..archive.curation import REROLLED
 from ..client.api import callers_level
 from ..errors import CometError, ConfigurationError, InvalidRequestError
-from ..request import ImageRequest, RequestTemplate
 from ..request.checks import check_names
 from ..text import clean, counted
 from .choice import REDO, RowsToRedo
-from .dataset import RetryOptions, job_of, warn_of_billing_twice
+from .dataset import DatasetJob, RetryOptions, job_settings, warn_of_billing_twice
 from .dataset_run import DatasetRun
-from .expand import MOST_TEMPLATES, Expander, Row
+from .expand import Expander, Row
+from .parameters import IndexedTemplates
 from .row_index import RowIndex, Run
 from .rows import indexed_records, is_kept, status_of
 from .source import Source, SourceRow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from ..archive import Copy
-    from .dataset import DatasetJob
-    from .indexed_row import IndexedRow
+    from .parameters import RequestTemplate
     from .report import Dataset
+    from .row_index import IndexedRow
 
 
 def retry_rows(
@@ -135,16 +135,15 @@ def _count(folder: Path, run: Run) -> int:
 
 def _job(folder: Path, run: Run, source: Source, options: Mapping[str, Any]) -> DatasetJob:
     """The job that sends rows of the index, as they were sent before."""
-
-    def expander(_: Mapping[str, Any], **facts: Any) -> Expander:
-        if facts["vendor"] != run.vendor:
-            raise ConfigurationError(
-                f"these rows were sent to {run.vendor}, and this would send them to {facts['vendor']}",
-                hint="Give the base_url= and api_key= of that run, or run generate_dataset with the table.",
-            )
-        return IndexedRows(folder, facts["vendor"], facts["price_per_image"])
-
-    return job_of(folder, lambda: source, expander, {**options}, kept=True)
+    settings = job_settings(folder, {**options})
+    vendor = settings.base.vendor
+    if vendor != run.vendor:
+        raise ConfigurationError(
+            f"these rows were sent to {run.vendor}, and this would send them to {vendor}",
+            hint="Give the base_url= and api_key= of that run, or run generate_dataset with the table.",
+        )
+    rows = IndexedRows(folder, vendor, settings.price_per_image)
+    return DatasetJob(**vars(settings), source=source, expander=rows, kept=True)
 
 
 class IndexedRows(Expander):
@@ -153,16 +152,7 @@ class IndexedRows(Expander):
     def __init__(self, folder: Path, vendor: str, price_per_image: int | None) -> None:
         super().__init__({}, prompt="", vendor=vendor, price_per_image=price_per_image)
         self.parameters = ("model",)  # rows may have one of their own
-        self._folder = folder
-        self._known: dict[tuple[str | None, ...], RequestTemplate] = {}
-
-    def anew(self) -> Self:
-        """The same, before its first row."""
-        return type(self)(self._folder, self._vendor, self._price_per_image)
-
-    def look_through(self, rows: Iterable[SourceRow], columns: Collection[Any] = ()) -> int:  # noqa: ARG002
-        """How many there are; they were looked through when they came."""
-        return sum(1 for _ in rows)
+        self._templates = IndexedTemplates(folder, vendor, price_per_image)
 
     def has(self, key: str, copy: int) -> bool:  # noqa: ARG002 - they are all there
         """Whether a row is there."""
@@ -188,20 +178,12 @@ class IndexedRows(Expander):
                 yield Row(row.position, row.prompt, None, "", 0, {}, problem=problem)
 
     def _template_of(self, row: IndexedRow) -> RequestTemplate:
-        facts = row.model, row.parameters, row.inputs
-        problem = not row.prompt
-        try:
-            if facts not in self._known:
-                given = {"prompt": "-", "model": row.model, **json.loads(row.parameters or "{}")}
-                request = ImageRequest.from_dict(given, row.given(self._folder))
-                if len(self._known) >= MOST_TEMPLATES:
-                    self._known.clear()
-                self._known[facts] = RequestTemplate(request, self._vendor, self._price_per_image)
-        except CometError:
-            problem = True
-        if problem or self._known[facts].key(row.prompt) != row.key:
+        template = None
+        with suppress(CometError):
+            template = self._templates.of(row)
+        if template is None or not row.prompt or template.key(row.prompt) != row.key:
             raise ConfigurationError(
                 f"row {row.position} cannot be sent as it was: its prompt is not kept, or its model has changed",
                 hint="Run generate_dataset(source, out, redo=...) with the table.",
             )
-        return self._known[facts]
+        return template

@@ -7,20 +7,22 @@ of the run before stand until the new source was read to its end. Then the new o
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import secrets
 import sqlite3
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from functools import lru_cache
+from itertools import starmap
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
+from ..archive.layout import is_hash, is_input
 from ..archive.ledger import BUSY, DATABASE_FAULTS, open_to_read, open_to_write, refuse_code
 from ..errors import ConfigurationError
+from ..request import Inputs
 from ..text import clean
-from .indexed_row import IndexedRow, is_place, is_sound, parsed
-from .values import DatetimeText, plain
+from .source import DatetimeText, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,39 +36,40 @@ BATCH = 1000  # rows
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 RunState = Literal["running", "complete", "over_budget", "stopped"]
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS runs (
-    number INTEGER PRIMARY KEY,
-    started REAL NOT NULL,
-    vendor TEXT NOT NULL,
-    size INTEGER,           -- rows of the source, NULL where unknown
-    state TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS ends (run INTEGER PRIMARY KEY, why TEXT NOT NULL);  -- of runs that an error ended
-CREATE TABLE IF NOT EXISTS whole (run INTEGER PRIMARY KEY);  -- runs whose source was read to its end
-CREATE TABLE IF NOT EXISTS rows (
-    run INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    key TEXT NOT NULL,      -- '' where the row breaks a rule
-    copy INTEGER NOT NULL,
-    prompt TEXT NOT NULL,
-    model TEXT,
-    parameters TEXT,        -- JSON
-    columns TEXT NOT NULL,  -- JSON
-    error TEXT,
-    message TEXT,
-    label TEXT,             -- JSON, in the index of the frame
-    PRIMARY KEY (run, position)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS scores (key TEXT, copy INT, facts TEXT NOT NULL, PRIMARY KEY (key, copy));  -- facts: JSON
-CREATE TABLE IF NOT EXISTS inputs (key TEXT PRIMARY KEY, facts TEXT NOT NULL);  -- the pictures that go into a request
-CREATE TABLE IF NOT EXISTS times (name TEXT PRIMARY KEY);  -- columns of sources that held dates with times
--- Names and types of the index of a frame, as JSON.
-CREATE TABLE IF NOT EXISTS frames (run INTEGER PRIMARY KEY, names TEXT NOT NULL, types TEXT NOT NULL);
--- Another value after every change of runs or rows, and what was counted when index and ledger had these stamps.
-CREATE TABLE IF NOT EXISTS stamp (one INTEGER PRIMARY KEY, value INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS summary (one INTEGER PRIMARY KEY, index_stamp TEXT, ledger_stamp INTEGER, facts TEXT);
-"""
+# The columns of each table. A reader finds an empty one in place of a table that an earlier version did not make.
+_TABLES = {
+    "runs": """(
+        number INTEGER PRIMARY KEY,
+        started REAL NOT NULL,
+        vendor TEXT NOT NULL,
+        size INTEGER,           -- rows of the source, NULL where unknown
+        state TEXT NOT NULL
+    )""",
+    "ends": "(run INTEGER PRIMARY KEY, why TEXT NOT NULL)",  # of runs that an error ended
+    "whole": "(run INTEGER PRIMARY KEY)",  # runs whose source was read to its end
+    "rows": """(
+        run INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        key TEXT NOT NULL,      -- '' where the row breaks a rule
+        copy INTEGER NOT NULL,
+        prompt TEXT NOT NULL,
+        model TEXT,
+        parameters TEXT,        -- JSON
+        columns TEXT NOT NULL,  -- JSON
+        error TEXT,
+        message TEXT,
+        label TEXT,             -- JSON, in the index of the frame
+        PRIMARY KEY (run, position)
+    ) WITHOUT ROWID""",
+    "scores": "(key TEXT, copy INT, facts TEXT NOT NULL, PRIMARY KEY (key, copy))",  # facts: JSON
+    "inputs": "(key TEXT PRIMARY KEY, facts TEXT NOT NULL)",  # the pictures that go into a request
+    "times": "(name TEXT PRIMARY KEY)",  # columns of sources that held dates with times
+    # names and types of the index of a frame, as JSON
+    "frames": "(run INTEGER PRIMARY KEY, names TEXT NOT NULL, types TEXT NOT NULL)",
+    # another value after every change of runs or rows, and what was counted when index and ledger had these stamps
+    "stamp": "(one INTEGER PRIMARY KEY, value INTEGER NOT NULL)",
+    "summary": "(one INTEGER PRIMARY KEY, index_stamp TEXT, ledger_stamp INTEGER, facts TEXT)",
+}
 _ROWS = """SELECT position, key, copy, prompt, model, parameters, columns, error, message,
     (SELECT facts FROM inputs i WHERE i.key = rows.key) FROM rows"""
 _RUNS = "SELECT number, started, vendor, size, state FROM runs"
@@ -81,7 +84,6 @@ _FORMER = f"""SELECT number, {_WHOLE} FROM runs WHERE number != ? AND ({_WHOLE} 
 _COUNT = "SELECT COUNT(*) FROM rows WHERE run = ?"
 # 0.1.0 leaves the stamp as it is, but each run that it begins has a number of its own.
 _STAMP = "(SELECT value || ' ' || (SELECT MAX(number) FROM runs) FROM stamp WHERE one = 1)"
-_SAME = "key != '' AND (key, copy) IN (SELECT key, copy FROM rows WHERE run = :other)"
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,25 @@ class Run:
     vendor: str
     size: int | None
     state: RunState
+
+
+class IndexedRow(NamedTuple):
+    """One row as the index has it."""
+
+    position: int
+    key: str
+    copy: int
+    prompt: str
+    model: str | None
+    parameters: str | None
+    columns: str
+    error: str | None
+    message: str | None
+    inputs: str | None = None
+
+    def given(self, folder: Path) -> Inputs:
+        """The pictures that go into its request, with their files in the folder."""
+        return Inputs.from_list(json.loads(self.inputs or "[]"), folder)
 
 
 class RowIndex:
@@ -117,11 +138,7 @@ class RowIndex:
             self._connection = None
 
     def make(self) -> None:
-        """Make the file of the index, without rows; one of an earlier version gets what is new.
-
-        Raises:
-            ConfigurationError: the index is not a file of its own or cannot be used.
-        """
+        """Make the file of the index, without rows; one of an earlier version gets what is new."""
         with self._changing():
             pass
 
@@ -167,13 +184,9 @@ class RowIndex:
 
     def leaving(self, run: int) -> list[tuple[str, int]]:
         """Key and copy of the rows that stand and that a run, whose source was read to its end, does not have."""
-        with self.opened() as connection:
-            former, _ = connection.execute(_FORMER, (run,)).fetchone() or (None, 0)
-            return connection.execute(
-                """SELECT key, copy FROM rows WHERE run = ? AND key != ''
-                EXCEPT SELECT key, copy FROM rows WHERE run = ?""",
-                (former, run),
-            ).fetchall()
+        query = f"""SELECT key, copy FROM rows WHERE run = (SELECT number FROM ({_FORMER})) AND key != ''
+            EXCEPT SELECT key, copy FROM rows WHERE run = ?"""  # noqa: S608 - our own
+        return self._found(query, run, run)
 
     def replace_former(self, run: int, *, keep: bool = False) -> int:
         """The source was read to its end: its rows take the place of those that stand, or join them.
@@ -221,83 +234,57 @@ class RowIndex:
 
     def standing(self) -> Run | None:
         """The run whose rows the dataset has, or None if there was none."""
-        return self._run(_STANDING)
+        return next(starmap(Run, self._found(_STANDING)), None)
 
     def latest(self) -> Run | None:
         """The run that began last, also if its rows do not stand."""
-        return self._run(f"{_RUNS} ORDER BY number DESC LIMIT 1")
+        return next(starmap(Run, self._found(f"{_RUNS} ORDER BY number DESC LIMIT 1")), None)
 
     def why_ended(self) -> str:
         """The words of the error that ended the latest run that has ended, or ""."""
-        if not self.path.exists():
-            return ""
-        with self.opened() as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ends'").fetchone():
-                return ""
-            (why,) = connection.execute("SELECT why FROM ends").fetchone() or ("",)
-        return clean(why, limit=400)
-
-    def _run(self, query: str) -> Run | None:
-        if not self.path.exists():
-            return None
-        with self.opened() as connection:
-            found = connection.execute(query).fetchone()
-        return Run(*found) if found else None
+        return "".join(clean(why, limit=400) for (why,) in self._found("SELECT why FROM ends LIMIT 1"))
 
     def rows(self, run: int) -> Iterator[list[IndexedRow]]:
         """The rows of a run in their order, some at a time."""
-        last = -1
-        while True:
-            with self.opened() as connection:
-                found = connection.execute(
-                    f"{_ROWS} WHERE run = ? AND position > ? ORDER BY position LIMIT ?",
-                    (run, last, BATCH),
-                ).fetchall()
-            if not found:
-                return
-            yield [row for row in itertools.starmap(IndexedRow, found) if is_sound(row)]
-            last = found[-1][0]
+        batches = self._batches(f"{_ROWS} WHERE run = ?", run, BATCH)
+        return ([row for row in starmap(IndexedRow, found) if is_sound(row)] for found in batches)
 
     def places(self, run: int) -> Iterator[tuple[str, int]]:
         """Key and copy of each row of a run that has a request, much faster than `rows` gives them."""
-        found = self._some("key, copy", "key != ''", run)
-        return ((key, copy) for key, copy in found if is_place(key, copy))
+        query = "SELECT position, key, copy FROM rows WHERE run = ? AND key != ''"
+        batches = self._batches(query, run, 10 * BATCH)
+        return ((key, copy) for found in batches for _, key, copy in found if is_place(key, copy))
 
     def columns(self, run: int) -> Iterator[dict[str, Any]]:
         """The columns of each row of a run that has any, much faster than `rows` gives them."""
-        found = (parsed(text) for (text,) in self._some("columns", "columns != '{}'", run))
-        return (columns for columns in found if isinstance(columns, dict))
+        query = "SELECT position, columns FROM rows WHERE run = ? AND columns != '{}'"
+        batches = self._batches(query, run, 10 * BATCH)
+        texts = (parsed(text) for found in batches for _, text in found)
+        return (columns for columns in texts if isinstance(columns, dict))
 
-    def _some(self, names: str, condition: str, run: int) -> Iterator[tuple[Any, ...]]:
+    def _batches(self, query: str, run: int, size: int) -> Iterator[list[Any]]:
+        """What a query, whose first column is the position, finds of a run, so many rows at a time."""
         last = -1
-        query = f"SELECT position, {names} FROM rows WHERE run = ? AND position > ? AND {condition}"  # noqa: S608
-        while True:
-            with self.opened() as connection:
-                found = connection.execute(
-                    f"{query} ORDER BY position LIMIT ?", (run, last, 10 * BATCH)
-                ).fetchall()
-            if not found:
-                return
-            for _, *values in found:
-                yield tuple(values)
+        while found := self._found(f"{query} AND position > ? ORDER BY position LIMIT ?", run, last, size):
+            yield found
             last = found[-1][0]
+
+    def _found(self, query: str, *values: Any) -> list[Any]:
+        """The rows that a query finds; none if there is no index."""
+        if not self.path.exists():
+            return []
+        with self.opened() as connection:
+            return connection.execute(query, values).fetchall()
 
     def row(self, run: int, place: int, count: int) -> IndexedRow | None:
         """A row of a run, which has so many, by its place; None if there is none, or it is not made as ours."""
-        with self.opened() as connection:
-            # each end by itself is looked up; both in one question would be sought in all rows
-            first, last = connection.execute(
-                """SELECT (SELECT MIN(position) FROM rows WHERE run = :run),
-                    (SELECT MAX(position) FROM rows WHERE run = :run)""",
-                {"run": run},
-            ).fetchone()
-            gaps = first is None or last - first + 1 != count
-            where = "ORDER BY position LIMIT 1 OFFSET ?" if gaps else "AND position = ?"
-            found = connection.execute(
-                f"{_ROWS} WHERE run = ? {where}",
-                (run, place if gaps else first + place),
-            ).fetchone()
-        return IndexedRow(*found) if found and is_sound(IndexedRow(*found)) else None
+        # each end by itself is looked up; both in one question would be sought in all rows
+        ends = "SELECT (SELECT MIN(position) FROM rows WHERE run = ?), (SELECT MAX(position) FROM rows WHERE run = ?)"
+        ((first, last),) = self._found(ends, run, run)
+        gaps = first is None or last - first + 1 != count
+        where = "ORDER BY position LIMIT 1 OFFSET ?" if gaps else "AND position = ?"
+        found = self._found(f"{_ROWS} WHERE run = ? {where}", run, place if gaps else first + place)
+        return next(filter(is_sound, starmap(IndexedRow, found)), None)
 
     def score(self, found: Mapping[tuple[str, int], Mapping[str, Any]]) -> None:
         """Keep what checks found in pictures, by key and copy; columns that others found stay."""
@@ -311,55 +298,39 @@ class RowIndex:
 
     def scores(self, keys: Iterable[str] | None = None) -> dict[tuple[str, int], dict[str, Any]]:
         """What checks found in the pictures of these keys, or in all, by key and copy."""
-        with self.opened() as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'scores'").fetchone():
-                return {}
-            which = "" if keys is None else "WHERE key IN (SELECT value FROM json_each(?))"
-            values = () if keys is None else (json.dumps(list(keys)),)
-            query = f"SELECT key, copy, facts FROM scores {which}"  # noqa: S608 - our own
-            found = connection.execute(query, values).fetchall()
+        which = "" if keys is None else "WHERE key IN (SELECT value FROM json_each(?))"
+        values = () if keys is None else (json.dumps(list(keys)),)
+        found = self._found(f"SELECT key, copy, facts FROM scores {which}", *values)  # noqa: S608 - our own
         return {(key, copy): facts for key, copy, text in found if (facts := _scores_in(text))}
 
     def input_columns(self, run: int) -> set[str]:
         """The columns that hold pictures that go in."""
-        with self.opened() as connection:
-            query = """SELECT DISTINCT json_extract(one.value, '$.column')
-                FROM rows JOIN inputs USING (key), json_each(inputs.facts) AS one WHERE run = ?"""
-            return {name for (name,) in connection.execute(query, (run,)) if isinstance(name, str)}
+        query = """SELECT DISTINCT json_extract(one.value, '$.column')
+            FROM rows JOIN inputs USING (key), json_each(inputs.facts) AS one WHERE run = ?"""
+        return {name for (name,) in self._found(query, run) if isinstance(name, str)}
 
     def time_columns(self) -> set[str]:
         """The columns of sources that held dates with times."""
-        with self.opened() as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'times'").fetchone():
-                return set()  # of an earlier version
-            return {name for (name,) in connection.execute("SELECT name FROM times") if isinstance(name, str)}
+        return {name for (name,) in self._found("SELECT name FROM times") if isinstance(name, str)}
 
     def frame_index(self, run: Run) -> tuple[list[Any], list[str], list[Any]] | None:
         """Of the frame that a run read: names and types of its index, and the label of each row; or None."""
-        with self.opened() as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'frames'").fetchone():
-                return None  # of 0.1.0
-            found = connection.execute(
-                "SELECT names, types FROM frames WHERE run = ?", (run.number,)
-            ).fetchone()
-            query = "SELECT label FROM rows WHERE run = ? ORDER BY position"
-            labels = [label for (label,) in connection.execute(query, (run.number,))]
-        if found is None or None in labels:
+        found = self._found("SELECT names, types FROM frames WHERE run = ?", run.number)
+        if not found:  # also of 0.1.0, whose rows have no labels
             return None
-        return (*map(json.loads, found), [json.loads(label) for label in labels])
+        query = "SELECT label FROM rows WHERE run = ? ORDER BY position"
+        labels = [label for (label,) in self._found(query, run.number)]
+        return (
+            None if None in labels else (*map(json.loads, found[0]), [json.loads(label) for label in labels])
+        )
 
     def count(self, run: int) -> int:
         """How many rows of a run were read."""
-        with self.opened() as connection:
-            return int(connection.execute(_COUNT, (run,)).fetchone()[0])
+        return sum(number for (number,) in self._found(_COUNT, run))
 
     def stamp(self) -> str | None:
         """A text that every change of runs or rows changes; None if there is none yet."""
-        if not self.path.exists():
-            return None
-        with self.opened() as connection:
-            found: tuple[str | None] = connection.execute(f"SELECT {_STAMP}").fetchone()
-        return found[0]
+        return next((stamp for (stamp,) in self._found(f"SELECT {_STAMP}")), None)
 
     def keep_summary(self, stamp: str, ledger_stamp: int, facts: str) -> None:
         """Keep what was counted when index and ledger had these stamps.
@@ -372,12 +343,8 @@ class RowIndex:
 
     def summary(self, ledger_stamp: int | None) -> object:
         """What was counted at this stamp of the ledger, if no row has changed since; otherwise None."""
-        if ledger_stamp is None or not self.path.exists():
-            return None
         query = f"SELECT facts FROM summary WHERE one = 1 AND ledger_stamp = ? AND index_stamp = {_STAMP}"  # noqa: S608
-        with self.opened() as connection:
-            found = connection.execute(query, (ledger_stamp,)).fetchone()
-        return found[0] if found else None
+        return next((facts for (facts,) in self._found(query, ledger_stamp)), None)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
@@ -418,10 +385,7 @@ class RowIndex:
 
 def _scores_in(text: object) -> dict[str, Any]:
     """What checks found, of an index that may be a stranger's; {} if it is not ours."""
-    try:
-        facts = json.loads(text) if isinstance(text, str) else {}
-    except (ValueError, RecursionError):
-        return {}
+    facts = parsed(text)
     ours = isinstance(facts, dict) and all(name.startswith("check_") for name in facts)
     return facts if ours else {}
 
@@ -430,53 +394,41 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     connection = open_to_write(path, BUSY) if write else open_to_read(path, BUSY)
     refuse_code(connection, path)
     connection.isolation_level = "DEFERRED"  # the statements of one `with` are one transaction
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    for name in _TABLES.keys() - there:
+        where = "" if write else "TEMP"
+        connection.execute(f"CREATE {where} TABLE IF NOT EXISTS {name} {_TABLES[name]}")
     if write:
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(_TABLES)
         if "label" not in {column[1] for column in connection.execute("PRAGMA table_info(rows)")}:  # of 0.1.0
             connection.execute("ALTER TABLE rows ADD COLUMN label TEXT")
-    elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'whole'").fetchone():
-        connection.execute("CREATE TEMP TABLE whole (run INTEGER)")  # of 0.1.0
-    if not write and not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'inputs'").fetchone():
-        connection.execute("CREATE TEMP TABLE inputs (key TEXT, facts TEXT)")  # of an earlier version
-    if not write and not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'summary'").fetchone():
-        connection.execute("CREATE TEMP TABLE stamp (one, value)")  # of an earlier version
-        connection.execute("CREATE TEMP TABLE summary (one, index_stamp, ledger_stamp, facts)")
     return connection
 
 
 def _join(connection: sqlite3.Connection, run: int, former: int) -> None:
     """Give a run's rows to a former one: what both have keeps its place and takes the new columns."""
     names = {"run": run, "former": former}
-    # A table with a key of its own: without one, each row would be looked for among all.
-    connection.execute(
-        "CREATE TEMP TABLE shared (key TEXT, copy INT, columns TEXT, PRIMARY KEY (key, copy)) WITHOUT ROWID"
-    )
-    connection.execute(
+    for statement in (
+        # A table with a key of its own: without one, each row would be looked for among all.
+        "CREATE TEMP TABLE shared (key TEXT, copy INT, columns TEXT, PRIMARY KEY (key, copy)) WITHOUT ROWID",
         "INSERT OR REPLACE INTO shared SELECT key, copy, columns FROM rows WHERE run = :run AND key != ''",
-        names,
-    )
-    connection.execute(
         """UPDATE rows SET columns = (SELECT columns FROM shared s WHERE s.key = rows.key AND s.copy = rows.copy)
-        WHERE run = :former AND (key, copy) IN (SELECT key, copy FROM shared)""",
-        names,
-    )
-    connection.execute(f"DELETE FROM rows WHERE run = :run AND {_SAME}", {"run": run, "other": former})  # noqa: S608
-    connection.execute("DROP TABLE shared")
-    connection.execute(
+            WHERE run = :former AND (key, copy) IN (SELECT key, copy FROM shared)""",
+        "DROP TABLE shared",
+        """DELETE FROM rows WHERE run = :run AND key != '' AND (key, copy) IN (
+            SELECT key, copy FROM rows WHERE run = :former)""",
         """DELETE FROM rows WHERE run = :run AND key = '' AND (prompt, columns) IN (
-        SELECT prompt, columns FROM rows WHERE run = :former AND key = '')""",
-        names,
-    )
-    (end,) = connection.execute(
-        "SELECT MAX(position) + 1 FROM rows WHERE run IN (:run, :former)", names
-    ).fetchone()
-    connection.execute(
+            SELECT prompt, columns FROM rows WHERE run = :former AND key = '')""",
+    ):
+        connection.execute(statement, names)
+    end = "SELECT MAX(position) + 1 FROM rows WHERE run IN (:run, :former)"
+    names["end"] = connection.execute(end, names).fetchone()[0]
+    for statement in (
         "UPDATE rows SET run = :former, position = position + :end WHERE run = :run",
-        {**names, "end": end},
-    )
-    connection.execute("UPDATE runs SET size = NULL WHERE number = :former", {"former": former})
-    connection.execute("DELETE FROM runs WHERE number = :run", {"run": run})
+        "UPDATE runs SET size = NULL WHERE number = :former",
+        "DELETE FROM runs WHERE number = :run",
+    ):
+        connection.execute(statement, names)
 
 
 def _remove_others(connection: sqlite3.Connection, run: int) -> None:
@@ -496,3 +448,44 @@ def _values(row: Row) -> tuple[Any, ...]:
         *((type(problem).__name__, clean(problem)) if problem else (None, None)),
         None if row.label is None else json.dumps(plain(row.label)),
     )
+
+
+# --- rows of an index that may be a stranger's
+
+
+def is_place(key: object, copy: object) -> bool:
+    """Whether it names a copy of a request."""
+    return is_hash(key) and type(copy) is int and copy >= 0
+
+
+def is_sound(row: IndexedRow) -> bool:
+    """Whether a row of an index, which may be a stranger's, is made as ours; others count as absent."""
+    return (
+        (is_place(row.key, row.copy) or (row.key == "" and type(row.copy) is int))
+        and isinstance(row.prompt, str)
+        and (row.model is None or isinstance(row.model, str))
+        and (row.error is None or isinstance(row.error, str))
+        and (row.message is None or isinstance(row.message, str))
+        and (row.columns == "{}" or isinstance(parsed(row.columns), dict))
+        and _are_parameters(row.parameters)
+        and _are_inputs(row.inputs)
+    )
+
+
+def parsed(text: object) -> Any:
+    """What a text of JSON says; None if it is none."""
+    try:
+        return json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+@lru_cache(256)  # most rows of a table have the same
+def _are_parameters(text: object) -> bool:
+    return text is None or isinstance(parsed(text), dict)
+
+
+@lru_cache(256)
+def _are_inputs(text: object) -> bool:
+    inputs = parsed("[]" if text is None else text)
+    return isinstance(inputs, list) and all(map(is_input, inputs))

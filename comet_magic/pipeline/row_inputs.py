@@ -18,8 +18,8 @@ from ..images.prepare import input_rules, prepare_inputs
 from ..images.reading import read_picture
 from ..request import InputPicture, Inputs
 from ..text import clean
+from .source import is_missing
 from .source_folder import SourceFolder
-from .values import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

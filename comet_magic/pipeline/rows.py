@@ -17,9 +17,8 @@ from ..protocol import decisions
 from ..protocol.decisions import RowStatus
 from ..settings import Settings
 from ..text import clean
-from .key_counts import KeyCounts
+from .expand import KeyCounts
 from .row_index import RowIndex
-from .values import fitted, widened
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
     from ..archive import Copy
     from ..images import Images, Picture
     from .choice import RowsToRedo
-    from .indexed_row import IndexedRow
-    from .row_index import Run, RunState
+    from .row_index import IndexedRow, Run, RunState
 
 NAME = "metadata.jsonl"
 # Our own columns.
@@ -254,21 +252,17 @@ def write_metadata(folder: Path) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    with replaced(folder / NAME) as file:
-        file.writelines(lines(folder))
-
-
-def lines(folder: Path) -> Iterator[bytes]:
-    """The rows as lines of JSON; a column with pictures has the name by which `datasets` finds their files.
-
-    https://huggingface.co/docs/datasets/image_dataset#imagefolder
-    """
     columns = input_columns(folder)
-    return (metadata_line(record, columns) for record in read_records(folder))
+    with replaced(folder / NAME) as file:
+        file.writelines(metadata_line(record, columns) for _, record in indexed_records(folder))
 
 
 def metadata_line(record: dict[str, Any], columns: Iterable[str]) -> bytes:
-    """A row as a line of `metadata.jsonl`; these columns hold pictures that went in."""
+    """A row as a line of `metadata.jsonl`; these columns hold pictures that went in.
+
+    Such a column has the name by which `datasets` finds their files:
+    https://huggingface.co/docs/datasets/image_dataset#imagefolder
+    """
     record = dict(record)
     for column in columns:
         names = record.pop(column)
@@ -305,6 +299,80 @@ def json_line(record: dict[str, Any]) -> bytes:
         return json.dumps(record, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:
         return json.dumps(record).encode() + b"\n"
+
+
+# --- one type for all values of a column: a word, `[type]` of a list, `{name: type}` of a mapping, None if unknown
+
+_TYPES = {bool: "bool", int: "int", float: "float", str: "text"}
+
+
+def widened(kind: Any, value: Any) -> Any:
+    """The type that holds all that `kind` holds, and a plain value too; types that do not go together are text."""
+    if value is None:
+        return kind
+    if isinstance(value, dict) and (kind is None or isinstance(kind, dict)):
+        known, new = kind or {}, {}
+        for name, one in value.items():
+            old = known.get(name)
+            if old is None or old != _TYPES.get(type(one)):  # few differ from the row before
+                wide = widened(old, one)
+                if wide != old or name not in known:
+                    new[name] = wide
+        return {**known, **new} if new or kind is None else kind
+    if isinstance(value, list) and (kind is None or isinstance(kind, list)):
+        element = kind[0] if kind else None
+        for one in value:
+            element = widened(element, one)
+        return [element]
+    word = _TYPES.get(type(value), "text")
+    if kind is None or kind == word:
+        return word
+    return "float" if kind in ("int", "float") and word in ("int", "float") else "text"
+
+
+def fitted(value: Any, kind: Any) -> Any:
+    """A value in its column's type: as text if that is text, with all fields of a mapping, in a list if it is one."""
+    if value is None:
+        return None
+    if kind in ("text", {}):  # no format has a mapping without fields
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(kind, list):
+        return [fitted(one, kind[0]) for one in (value if isinstance(value, list) else [value])]
+    if isinstance(kind, dict):
+        return {name: fitted(value.get(name), one) for name, one in kind.items()}
+    return value
+
+
+class Times:
+    """Finds out whether columns of ISO texts are datetimes in every row: all with a zone, or all without one.
+
+    Args:
+        names: of the columns.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._found: dict[str, set[str]] = {name: set() for name in names}
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Look at a row."""
+        for name, found in self._found.items():
+            value = record.get(name)
+            if value is not None:
+                made = as_datetime(value)
+                found.add("text" if made is None else "local time" if made.tzinfo is None else "time")
+
+    def kinds(self) -> dict[str, str]:
+        """The columns that are datetimes, and of which kind: `time` in UTC, or `local time`."""
+        kinds = {name: next(iter(found)) for name, found in self._found.items() if len(found) == 1}
+        return {name: kind for name, kind in kinds.items() if kind != "text"}
+
+
+def as_datetime(value: Any) -> datetime | None:
+    """A datetime of a text in ISO form; None if it is not one."""
+    try:
+        return datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        return None
 
 
 # --- pictures

@@ -1,6 +1,8 @@
-"""One run of a dataset: reads rows, keeps a window of calls in flight, and settles every row.
+"""One run of a dataset: reads rows into the index, keeps a window of calls in flight, and settles every row.
 
-Rows are read by one thread in batches, and no faster than calls are made, so memory does not grow with the table.
+Rows are read by one thread in batches, and no faster than calls are made, so memory does not grow with the table. No
+row leaves a folder untold: what a new table lets go is counted before the first call and once more when the source was
+read to its end, for another process may have come between, and a stream cannot be read ahead.
 """
 
 from __future__ import annotations
@@ -15,16 +17,22 @@ import anyio
 from anyio.to_thread import run_sync
 
 from ..archive import CopyTaken
+from ..archive.known_folders import remember_folder
 from ..errors import (
     BudgetExceededError,
     CometError,
+    ConfigurationError,
     InvalidRequestError,
     RateLimitError,
     SaveError,
 )
-from .changeover import Changeover
+from ..files import make_private_folder
+from ..money import dollars
+from ..text import clean, counted
+from .dataset_plan import leaving_message, tally, too_many
 from .failures import Admission, is_outage
 from .prompts import AT_ONCE
+from .row_index import RowIndex
 from .rows import (
     should_send,
     status_after,
@@ -37,17 +45,18 @@ from .source import BATCH, source_error
 from .summary import keep_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-    from ..archive import Copy
+    from ..archive import Archive, Copy
     from ..client.batch import BatchCore
     from ..client.job import RunningCall
     from ..dask import Workers
     from ..images import Picture
     from ..protocol.decisions import RowStatus
     from .dataset import DatasetJob
+    from .dataset_plan import DatasetPlan
     from .expand import Row
     from .row_index import RunState
     from .source import SourceRow
@@ -57,6 +66,81 @@ if TYPE_CHECKING:
 REFRESH = 30.0  # seconds between two writings of the metadata
 LOOK = 0.5  # seconds between two looks at the source or at rows of other processes
 ToSend = tuple["Row", "Copy | None"]
+
+
+class IndexedRun:
+    """The rows of one run in the index of its folder.
+
+    Attributes:
+        notices: sentences that a person has to read, each once.
+    """
+
+    def __init__(self, job: DatasetJob, archive: Archive) -> None:
+        self.notices: list[str] = []
+        self._job = job
+        self._archive = archive
+        self._index = RowIndex(job.folder)
+        self._number = 0
+        self._shared = False
+
+    def begin(self) -> None:
+        """Make the folder, look the source through if it can be read twice, and begin the run.
+
+        Raises:
+            ConfigurationError: the folder or its index cannot be used, or the rows of the folder would leave it.
+        """
+        job, index = self._job, self._index
+        if job.kept:
+            stands = index.standing()
+            self._number = stands.number if stands else 0
+            self.notices.append(_redo_message(tally(job.again(), shared=True)))
+            return
+        make_private_folder(job.folder, ignored=False)
+        index.make()  # the archive hides an empty folder from git
+        self._shared = self._archive.is_shared()
+        if job.replace and self._shared:
+            raise ConfigurationError(
+                f"another process works in {clean(job.folder)}, and replace=True may remove its rows",
+                hint="Wait for it, or add rows with append=True.",
+            )
+        stood = index.standing() is not None
+        remember_folder(job.folder)
+        self._number = index.begin(
+            vendor=job.base.vendor, size=job.source.size, frame=job.source.index, alone=not self._shared
+        )
+        if job.source.whole and stood:
+            try:
+                plan = tally(job.again(), shared=self._shared)
+            except BaseException:
+                self.end("stopped")
+                raise
+            self.notices += [leaving_message(plan.leaving)] if plan.leaving else []
+            self.notices += [_redo_message(plan)] if job.redo else []
+
+    def add(self, rows: Iterable[Row], *, last: bool) -> None:
+        """Add some more rows; with the last ones they take the place of those that stand, or join them."""
+        if self._job.kept:
+            return
+        self._index.add(self._number, rows, store_prompts=self._job.client.get("store_prompts", True))
+        if last:
+            self._change_over()
+
+    def _change_over(self) -> None:
+        job, index, keep = self._job, self._index, self._job.append
+        gone = [] if keep or job.replace else index.leaving(self._number)
+        if gone and (self._shared or not job.source.whole):
+            standing = index.standing()
+            keep = standing is not None and too_many(len(gone), index.count(standing.number))
+            stay = f"{counted(len(gone), 'row')} of the folder are not in this table; they stay in it"
+            self.notices.append(stay if keep else leaving_message(len(gone)))
+        self._number = index.replace_former(self._number, keep=keep)
+
+    def end(self, state: RunState, why: str = "") -> None:
+        """Note how the run ended; what a source that broke has added stays added."""
+        with self._index:
+            if self._job.append:
+                self._number = self._index.replace_former(self._number, keep=True)
+            self._index.end(self._number, state, why)
 
 
 class Runner:
@@ -75,6 +159,7 @@ class Runner:
         awaited: rows that another process is making, once there is nothing else to do.
         short: rows that wait for the money that calls in flight have reserved.
         admission: when the next call may begin.
+        rows: those of this run in the index of the folder.
     """
 
     def __init__(self, job: DatasetJob, maker: BatchCore | Workers) -> None:
@@ -86,7 +171,7 @@ class Runner:
         self.awaited = self.short = 0
         self.admission = Admission(job.policy)
         self._maker = maker
-        self._rows = Changeover(job, maker.archive)
+        self.rows = IndexedRun(job, maker.archive)
         self._state: RunState = "running"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._claimed_by_others: list[Row] = []
@@ -96,11 +181,6 @@ class Runner:
         self._paying = 0
         self._paid = anyio.Event()
         self._scope: anyio.CancelScope | None = None
-
-    @property
-    def notices(self) -> list[str]:
-        """Sentences that a person has to read, each once."""
-        return self._rows.notices
 
     @property
     def halted(self) -> bool:
@@ -132,14 +212,6 @@ class Runner:
         if self._drops_unsent:
             self._maker.abandon()
 
-    def begin(self) -> None:
-        """Make the folder and begin the run in its index; waits for the disk.
-
-        Raises:
-            ConfigurationError: the folder or its index cannot be used, or its rows would leave it.
-        """
-        self._rows.begin()
-
     async def run(self) -> None:
         """Make what is to be made; the result is in `counts` and `error`, and on disk."""
         self._loop = asyncio.get_running_loop()
@@ -164,7 +236,7 @@ class Runner:
 
     def _end(self) -> None:
         why = str(self.error) if isinstance(self.error, CometError) else ""
-        self._rows.end("complete" if self._state == "running" else self._state, why)
+        self.rows.end("complete" if self._state == "running" else self._state, why)
         self._write_metadata()
         keep_summary(self._maker.archive, self.job.folder)
 
@@ -254,7 +326,7 @@ class Runner:
         if not self._reading:  # a slow source gave it when the run was over
             return [], True
         rows = [self._within_budget(row) for row in self.job.expander.read(batch, sends=True)]
-        self._rows.add(rows, last=last)
+        self.rows.add(rows, last=last)
         return self._look_up(rows), last
 
     def _within_budget(self, row: Row) -> Row:
@@ -385,3 +457,11 @@ def _status_of(found: Copy | None) -> SettledStatus:
     if found is None:
         return "open"
     return "claimed_by_others" if found.outcome == "open" else status_of(found)
+
+
+def _redo_message(plan: DatasetPlan) -> str:
+    """One line on what sending rows again costs."""
+    again = counted(plan.to_generate, "row is", "rows are") if plan.to_generate else "no row is"
+    fetched = f"; {counted(plan.to_fetch, 'paid picture is', 'paid pictures are')} fetched again, free"
+    cost = f" for at most {dollars(plan.price.high_micro)}" if plan.to_generate else ""
+    return f"{again} sent again{cost}{fetched if plan.to_fetch else ''}"

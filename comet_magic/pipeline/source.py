@@ -1,4 +1,4 @@
-"""A source: the rows of a table in their order, read in batches and never held whole.
+"""A source: the rows of a table in their order, read in batches and never held whole; and values as JSON has them.
 
 read_source     the source of whatever was given
 source_files    of files, addresses and open handles
@@ -6,14 +6,21 @@ source_files    of files, addresses and open handles
 
 from __future__ import annotations
 
+import datetime
+import json
+import math
+import numbers
+import os
+import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CometError, SourceError
 from ..text import clean
-from .values import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -25,6 +32,8 @@ FEW = 8  # rows at once, if they hold pictures
 LINGER = 0.1  # seconds to wait for a batch to fill
 LOOKED_AT = 1000  # rows of a stream that are looked through before anything is sent
 LOOK = 1.0  # seconds in which these must come; what comes later is not waited for
+_MOST_INT = 1 << 63  # what 64 bits hold; beyond that a number is kept as text
+_MOST_EXACT = 1 << 53  # floats below it are exact
 Record = Mapping[Any, Any]
 
 
@@ -184,3 +193,101 @@ def arrow_rows(
             for record in table.slice(start, size).select(names).to_pylist():
                 yield SourceRow({**record, **others}, f"{place} {number}")
                 number += 1
+
+
+# --- values
+
+
+class HoldsPictureError(ValueError):
+    """A value is a picture or bytes, or holds one."""
+
+
+class DatetimeText(str):
+    """A date with a time, in ISO form; the index notes which columns have these."""
+
+    __slots__ = ()
+
+
+def is_missing(value: object) -> bool:
+    """Whether it is None, NaN, NaT or NA."""
+    kind = type(value)
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or kind.__name__ in ("NaTType", "NAType")
+    )
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: missing ones and infinities are None, whole floats whole numbers, CRLF is LF.
+
+    Raises:
+        HoldsPictureError: it is, or holds, a picture or bytes.
+        TypeError: JSON has no form for it.
+    """
+    kind = type(value)
+    if kind is str:
+        return value.replace("\r\n", "\n") if "\r" in value else value
+    if kind is bool or is_missing(value):
+        return None if value is None or kind is not bool else value
+    if kind is int:
+        return value if -_MOST_INT <= value < _MOST_INT else str(value)
+    if kind is float:
+        whole = value.is_integer() and abs(value) < _MOST_EXACT
+        return int(value) if whole else value if math.isfinite(value) else None
+    return _other(value)
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, str):  # of numpy, or of an enumeration
+        return plain(str.__str__(value))
+    if _is_picture(value):
+        raise HoldsPictureError
+    if isinstance(value, Mapping):
+        return {text: plain(value[name]) for name, text in text_names(value).items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, (set, frozenset)):  # in one order, so that equal rows give equal bytes
+        return sorted(map(plain, value), key=json.dumps)
+    if isinstance(value, Enum):
+        return plain(value.value)
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    name = type(value).__name__
+    if name in ("datetime64", "timedelta64"):  # those of nanoseconds are numbers to `tolist`
+        return plain(value.astype(f"{name}[us]").tolist())
+    for method in ("tolist", "to_list", "as_py"):  # of numpy, pandas, polars, pyarrow
+        if hasattr(value, method):
+            return plain(getattr(value, method)())
+    if isinstance(value, datetime.timedelta):
+        return str(datetime.timedelta(value.days, value.seconds, value.microseconds))
+    if hasattr(value, "isoformat"):
+        text = value.isoformat()
+        return DatetimeText(text) if isinstance(value, datetime.datetime) else text
+    if isinstance(value, (numbers.Number, uuid.UUID, os.PathLike)) or name in ("Period", "Interval"):
+        return str(value)
+    raise TypeError(f"of type {name}")
+
+
+def _is_picture(value: object) -> bool:
+    """Whether it is bytes, a picture of Pillow or of a dataset, or an array of pixels."""
+    if isinstance(value, (bytes, bytearray, memoryview)) or type(value).__name__ == "LazyImage":
+        return True
+    image = getattr(sys.modules.get("PIL.Image"), "Image", None)
+    pixels = getattr(value, "ndim", 0) in (2, 3) and str(getattr(value, "dtype", "")) == "uint8"
+    return pixels or (image is not None and isinstance(value, image))
+
+
+def text_names(names: Collection[Any], taken: Collection[str] = ()) -> dict[Any, str]:
+    """Each name as text, and no two the same: the number 1 beside the text "1" is `1_int`."""
+    found: dict[Any, str] = {}
+    used = set(taken)
+    for name in sorted(names, key=lambda name: not isinstance(name, str)):  # texts keep theirs
+        text = str(name)
+        while text in used:
+            text = f"{text}_{type(name).__name__}"
+        found[name] = text
+        used.add(text)
+    return {name: found[name] for name in names}

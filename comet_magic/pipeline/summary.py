@@ -24,8 +24,7 @@ from ..extras import load_extra
 from ..money import dollars, usd
 from ..tables import table
 from ..text import clean, counted
-from .indexed_row import IndexedRow, parsed
-from .row_index import RowIndex
+from .row_index import IndexedRow, RowIndex, parsed
 from .rows import ROW_STATUSES, row_status
 
 if TYPE_CHECKING:
@@ -146,7 +145,7 @@ def keep_summary(archive: Reader, folder: Path) -> None:
         if stamp is None or ledger_stamp is None:
             return
         ends, spend = ends_of(archive, folder), archive.spend()
-        unsettled = bool(archive.open_calls() or archive.uncertain())
+        unsettled = bool(archive.unsettled())
         unchanged = (index.stamp(), archive.stamp()) == (stamp, ledger_stamp)
         if unchanged and len(ends.found) <= MOST_KEPT:
             sums = [getattr(spend, name) for name in _SUMS]

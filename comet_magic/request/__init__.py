@@ -25,4 +25,3 @@ from .options import (
     WireOptions,
 )
 from .split import MOST_PICTURES, requests_of
-from .template import RequestTemplate

@@ -110,7 +110,7 @@ def test_a_row_that_its_lost_worker_has_finished_by_the_end_of_the_run_is_done(
     job = read_job(["one", "two"], folder, "prompt", options)
     core = LosesWorkers(endpoint, folder)
     run = Runner(job, core)
-    run.begin()
+    run.rows.begin()
     loop = LoopHandle()
     try:
         loop.portal.call(run.run)
