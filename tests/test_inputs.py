@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
@@ -404,6 +405,18 @@ def test_the_same_picture_has_the_same_key_whatever_it_was_given_as(tmp_path: Pa
     assert key_of(image=image) != key_of(image=image.rotate(180))
     assert key_of(image=image) != key_of(image=[image, image])
     assert key_of(image=image) != key_of(image=image, mask=(0, 0, 9, 9))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("size", [(16, 16), (300, 200), (20_000, 16), (16, 5_000)])
+def test_a_picture_is_known_by_the_hash_of_its_mode_size_and_pixels(mode: str, size: tuple[int, int]) -> None:
+    image = scene(mode, size)
+    options = {"image": image, "model": "gpt-image-1.5", "resize": False}
+
+    (picture,) = prepare_inputs(options).images
+
+    named = f"{mode} {size[0]}x{size[1]} ".encode()
+    assert picture.sha256 == hashlib.sha256(named + image.tobytes()).hexdigest()
 
 
 def test_pasting_back_makes_no_other_request() -> None:
