@@ -39,6 +39,7 @@ _OTHERS = re.compile(  # names of what was sent, of what is not finished, and of
 _PLACES = re.compile(
     r"url|uri|link|href|src|image|img|output|result|picture|photo|file|asset|artifact|^data$|^content$"
 )
+_DIGITS = re.compile(r"\d+")
 _CODED = re.compile(r"b64|base64")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_%\\\s-]{64,}")
 _HEAD = 88  # signs that tell the kind of a picture
@@ -110,7 +111,7 @@ class PictureFinder:
             if found and order < chosen:
                 best, chosen = {}, order
             if found and order[0] == chosen[0]:
-                best.setdefault(re.sub(r"\d+", "", plain), []).extend(found)
+                best.setdefault(_DIGITS.sub("", plain), []).extend(found)
         return next(iter(best.values()), [])
 
     def _in_list(self, values: list[Any], name: str, revised: str | None, depth: int) -> list[ReplyItem]:

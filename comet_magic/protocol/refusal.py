@@ -82,6 +82,7 @@ _WAIT_WORDS = re.compile(
     re.IGNORECASE,
 )
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001, "milli": 0.001}
+_SEPARATORS = re.compile(r"[\W_]+")  # in the names of members
 _FLAGS = ("filtered", "flagged", "nsfw", "blocked", "hasnsfwconcepts", "nsfwcontentdetected")
 _MODERATED = "refused by content moderation"
 
@@ -236,7 +237,7 @@ class Member:
 
 def plain_name(name: str) -> str:
     """The name of a member without case and separators: "retry_after" and "retryAfter" are one."""
-    return re.sub(r"[\W_]+", "", name[:100]).lower()
+    return _SEPARATORS.sub("", name[:100]).lower()
 
 
 def members(documents: Iterable[Any], *, faulty: bool = False) -> Iterator[Member]:
