@@ -10,7 +10,6 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
@@ -18,7 +17,7 @@ from PIL import Image
 from ...client.job import STATE_WORDS, progress_words
 from ...errors import CometError, ConfigurationError
 from ...explore.grid_display import price_and_time
-from ...files import from_here, slug
+from ...files import slug
 from ...images import cost_words, fitting, preview
 from ...images.picture import displayable
 from ...images.reading import read_picture
@@ -160,7 +159,7 @@ class Item:
         rows = {
             "Prompt": images.prompt,
             "Revised prompt": picture.revised_prompt,
-            "File": from_here(Path(picture.path)) if picture.path else None,
+            "File": picture.name,
             "Request id": picture.request_id,
         }
         shown = [[name, clean(value, limit=4000)] for name, value in rows.items() if value]
