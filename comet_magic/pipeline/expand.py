@@ -203,7 +203,11 @@ class Expander:
     # --- what is looked at before anything is sent
 
     def look_through(self, rows: Iterable[SourceRow], columns: Collection[Any] = ()) -> int:
-        """Look rows through before anything is sent; gives how many there are. `columns` are those that are known.
+        """Look rows through before anything is sent; gives how many rows of the dataset they make.
+
+        Args:
+            rows: of the source.
+            columns: those that are known.
 
         Raises:
             SourceError: a row cannot be read, a column is not there or has values that JSON has no form for, or a
@@ -224,8 +228,7 @@ class Expander:
                 seen.update(dict.fromkeys(row.record))
             self._rule.look_at(row)
             self._columns(row)
-            self._check_parameters(row)
-            count += 1
+            count += self._check_parameters(row)
         self._check_columns(seen)
         if count:
             self._parameters.check_defaults()
@@ -262,11 +265,12 @@ class Expander:
         own = () if self._rule.columns is not None else (self._prompt,)
         self._own = frozenset((*own, *self._parameters.columns))
 
-    def _check_parameters(self, row: SourceRow) -> None:
+    def _check_parameters(self, row: SourceRow) -> int:
+        """How many rows of the dataset a row makes: one for each picture of each model, and one where it makes none."""
         problem = None
         try:
-            for model in self._parameters.models_of(row.record):
-                self._parameters.of(row.record, model)
+            models = self._parameters.models_of(row.record)
+            return sum(self._parameters.of(row.record, model).pictures for model in models)
         except InvalidRequestError as error:
             if self._listed is None and error.param in row.record:
                 names = (name for name in self._parameters.columns if name in row.record)
@@ -275,6 +279,7 @@ class Expander:
                 problem = SourceError(f"{row.place}: {error}", hint=hint)
         if problem is not None:
             raise problem
+        return 1
 
     def _columns(self, row: SourceRow) -> dict[str, Any]:
         """What a row has beside its prompt and parameters; an empty text is a missing value, as it is in CSV."""

@@ -28,7 +28,7 @@ class Status:
 
     Attributes:
         counts: rows settled so far by status.
-        total: rows of the source, None while unknown.
+        total: rows that the source makes, None while unknown.
         spend: the dataset's money.
         awaited: rows that another process is making.
         waits: why nothing is sent right now, and for how long, or "".

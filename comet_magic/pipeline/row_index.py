@@ -149,7 +149,7 @@ class RowIndex:
 
         Args:
             vendor: whom the requests are sent to.
-            size: rows of the source, None where unknown.
+            size: rows that the source makes, None where unknown.
             frame: the index of the frame that it is, or None.
             alone: nobody else works in the folder, so runs that seem to are dead.
 

@@ -71,7 +71,7 @@ class Source:
         rows: reads it from its first row to its last.
         whole: it can be read again, so it is looked through whole before anything is sent; otherwise it is a stream,
             may never end, and is read no further than calls are made.
-        size: how many rows it has, None if only reading it tells.
+        size: how many rows it has, None if only reading it tells; once looked through, how many it makes.
         columns: their names, None if only the rows tell.
         index: of the frame that it is, or None.
         pictures: its rows hold pictures, so that few are read at once.

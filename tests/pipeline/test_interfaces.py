@@ -26,8 +26,10 @@ from tests.pipeline.maker import rows_of
 from tests.processes import start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from comet_magic.pipeline import Dataset
     from tests.pipeline.endpoint import Endpoint
 
 
@@ -240,6 +242,28 @@ def test_plain_lines_tell_rate_and_time_left(capsys: pytest.CaptureFixture[str])
     assert first.startswith("3 of 10 rows, ")
     assert " s left: 2 done, 1 refused; $0.04 spent" in first
     assert last.startswith("6 rows, ")
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "rows"),
+    [
+        (["a boat"], {"model": ["one", "two"]}, 2),
+        (["a boat", "a fox"], {"n": 3}, 6),
+        ([{"prompt": "a boat", "n": 2}, {"prompt": "a fox", "n": None}], {"model": ["one", "two"]}, 6),
+        ([{"prompt": "a boat"}, {"prompt": ""}], {}, 2),
+    ],
+)
+def test_a_run_counts_the_rows_that_a_table_makes(
+    make: Callable[..., Dataset],
+    capsys: pytest.CaptureFixture[str],
+    table: list[Any],
+    options: dict[str, Any],
+    rows: int,
+) -> None:
+    report = make(table, progress=True, **options)
+
+    assert len(report) == rows
+    assert f"{rows} of {rows} rows, " in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_something_long_shows_how_far_it_is_and_something_short_shows_nothing(
