@@ -220,7 +220,7 @@ def _given(picture: Any) -> _Given:
     if hasattr(picture, "getpixel"):
         return _of_pil(picture)
     if not isinstance(picture, str | os.PathLike):
-        kind = "an empty list" if picture == [] else f"of type {type(picture).__name__}"
+        kind = "an empty list" if isinstance(picture, list | tuple) else f"of type {type(picture).__name__}"
         said = f"picture is {kind}; it takes a file, its bytes, a PIL picture or Images"
         raise InvalidRequestError(said, param="picture")
     name = clean(picture, limit=200)

@@ -50,6 +50,34 @@ def facts(images):
 
 
 class TestTheList:
+    @pytest.mark.parametrize("wrong", ["boat.png", None, b"x", np.zeros((9, 9, 3), np.uint8), [], Images()])
+    @pytest.mark.parametrize(
+        "put",
+        [
+            lambda images, wrong: images.append(wrong),
+            lambda images, wrong: images.extend([images[0], wrong]),
+            lambda images, wrong: images.insert(0, wrong),
+            lambda images, wrong: images.__setitem__(0, wrong),
+            lambda images, wrong: images.__setitem__(slice(0, 1), [wrong]),
+            lambda images, wrong: images.__iadd__([wrong]),
+        ],
+    )
+    def test_refuses_what_is_no_picture_and_keeps_those_that_it_has(self, three, tmp_path, put, wrong):
+        before = facts(three)
+
+        with pytest.raises(InvalidRequestError, match="Images holds PIL pictures; this is of type"):
+            put(three, wrong)
+
+        assert facts(three) == before
+        assert len(three.save(f"{tmp_path}/")) == 3
+
+    def test_adds_in_place_the_pictures_of_another_list(self, three):
+        paths = three.paths
+        three += three[:1]
+
+        assert three.paths == (*paths, paths[0])
+        assert isinstance(three, Images)
+
     def test_holds_pil_pictures_in_order(self, three):
         assert isinstance(three, list)
         assert len(three) == 3

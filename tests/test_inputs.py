@@ -247,6 +247,35 @@ def test_a_large_picture_is_shrunk_to_what_the_model_uses_and_it_is_said_once() 
     assert (kept.width, kept.height) == (4000, 2000)
 
 
+@pytest.mark.parametrize(
+    "box", [(0, 0, 1, 1), (3999, 1999, 4000, 2000), (7, 0, 8, 2000), (1234, 567, 1236, 568)]
+)
+def test_a_thin_mask_of_a_picture_that_is_shrunk_still_selects_its_place(box: tuple[int, ...]) -> None:
+    inputs = prepare_inputs({"image": Image.new("L", (4000, 2000)), "mask": box})
+
+    assert inputs.mask is not None
+    assert (inputs.mask.width, inputs.mask.height) == (inputs.images[0].width, inputs.images[0].height)
+    alpha = Image.open(io.BytesIO(inputs.mask.read())).getchannel("A")
+    left, top, right, bottom = alpha.point(lambda value: 255 - value).getbbox() or (0, 0, 0, 0)
+    share = inputs.mask.width / 4000
+    assert (left, top) == (int(box[0] * share), int(box[1] * share))
+    assert 0 < right - left <= (box[2] - box[0]) * share + 2
+    assert 0 < bottom - top <= (box[3] - box[1]) * share + 2
+    assert {value for _, value in alpha.getcolors() or ()} == {0, 255}
+
+
+def test_thin_scribbles_of_a_picture_that_is_shrunk_are_whole_lines() -> None:
+    drawn = Image.new("RGBA", (4000, 2000), (0, 0, 0, 0))
+    drawn.paste((255, 0, 0, 255), (1000, 0, 1001, 2000))
+    inputs = prepare_inputs(
+        {"image": Image.new("L", (4000, 2000)), "markup": drawn, "model": "gpt-image-2.5-flare"}
+    )
+
+    assert inputs.markup is not None
+    alpha = np.asarray(Image.open(io.BytesIO(inputs.markup.read())).getchannel("A"))
+    assert (alpha.max(axis=1) > 0).all()
+
+
 def test_a_file_that_needed_no_change_is_not_decoded_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -437,6 +466,9 @@ def test_pasting_back_makes_no_other_request() -> None:
         (Image.new("F", (40, 40)), "floating-point"),
         (Image.new("RGB", (1, 1)), "image is 1x1; it takes at least 16 pixels a side"),
         ([], "image is an empty list"),
+        ([None], "image is an empty list"),
+        ([scene(), None], "image 2 is None; give a picture in its place"),
+        ([[None], (scene(),)], "image is None; give a picture in its place"),
         ([scene()] * 17, "image has 17 pictures; gpt-image-2 takes up to 16"),
         (file_of(scene())[:200], "image is not a picture that can be opened"),
         ("/dev/zero", "it is not a file"),

@@ -79,6 +79,18 @@ def test_a_thin_mask_still_changes_something(width: int) -> None:
     assert pixels(paste_back(answer(white), inputs).picture)[30, 30 : 30 + width, 0].max() == 255
 
 
+@pytest.mark.parametrize("place", [0, 1, 37, 98, 199])
+@pytest.mark.parametrize("edge", [50, 77, 199])
+def test_a_thin_mask_still_changes_something_in_a_smaller_answer(place: int, edge: int) -> None:
+    black, white = Image.new("RGB", (200, 200), "black"), Image.new("RGB", (edge, edge), "white")
+    inputs = prepare_inputs({"image": black, "mask": (place, 0, place + 1, 200)})
+
+    changed = pixels(paste_back(answer(white), inputs).picture)[edge // 2, :, 0]
+
+    assert changed.max() == 255
+    assert sum(changed > 0) <= 2
+
+
 def test_an_answer_of_another_size_gets_the_original_scaled_and_says_so() -> None:
     original = noise("RGB", (64, 48), 3)
     inputs = prepare_inputs({"image": original, "mask": (0, 0, 32, 48)})

@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
@@ -232,7 +233,9 @@ def test_a_prompt_with_a_key_is_not_used() -> None:
         cm.recipe(strange(prompt="a boat sk-" + "abcDEF0123456789" * 2))
 
 
-@pytest.mark.parametrize("picture", ["missing.png", "", 5, None, b"", [], "\0", bytearray(b"\0"), {"a": 1}])
+@pytest.mark.parametrize(
+    "picture", ["missing.png", "", 5, None, b"", [], "\0", bytearray(b"\0"), {"a": 1}, np.eye(9)]
+)
 def test_what_is_no_picture_is_refused_in_a_sentence(picture: Any) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         cm.recipe(picture)

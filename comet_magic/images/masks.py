@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)")
 _BOX = re.compile(rf"\s*[\[(]?\s*{_NUMBER.pattern}(?:\s*,\s*{_NUMBER.pattern}){{3}}\s*[\])]?\s*")
+_NEAREST, _BOX_FILTER = 0, 4  # of PIL's `Resampling`, which is not imported for them
 _WHITE = 128  # of 255: from here on a grey pixel is selected
 
 
@@ -90,6 +91,13 @@ def _grey(image: Image) -> Image:
             raise InvalidRequestError(said, param="mask")
         grey = channels[0]
     return grey
+
+
+def scaled(selection: Image, size: tuple[int, int]) -> Image:
+    """What is selected, in another size: of a smaller one each pixel that holds any of it, so nothing thin is lost."""
+    if size[0] >= selection.width and size[1] >= selection.height:
+        return selection.resize(size, _NEAREST)
+    return selection.resize(size, _BOX_FILTER).point(lambda value: 255 if value else 0)
 
 
 def as_mask(selection: Image) -> Image:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..formats import embed_metadata
+from .masks import scaled
 from .picture import displayable, guarded, open_trusted
 from .prepare import png_of
 from .reading import see_through
@@ -65,9 +66,9 @@ def _pasted(picture: Picture, answer: Image, inputs: Inputs) -> PasteBack:
         selection = Image.open(file, formats=KINDS).getchannel("A").point(lambda alpha: 255 - alpha)
     with (inputs.original or inputs.images[0]).open() as file:
         original = displayable(Image.open(file, formats=KINDS))
-    selection = selection.resize(answer.size, Image.Resampling.NEAREST)
-    scaled = original.size != answer.size
-    if scaled:
+    selection = scaled(selection, answer.size)
+    resized = original.size != answer.size
+    if resized:
         original = original.resize(answer.size, Image.Resampling.LANCZOS)
     changed = _changed_outside(answer, original, selection)
     clear = original.mode == "RGBA" or (answer.mode == "RGBA" and see_through(answer))
@@ -76,7 +77,7 @@ def _pasted(picture: Picture, answer: Image, inputs: Inputs) -> PasteBack:
     # After a crash, the file itself tells what it was made of, and that it needs no second paste.
     data = embed_metadata(png_of(result), "image/png", {"pasted_over": picture.sha256})
     pasted = replace(picture, data=data, mime="image/png", sha256="", unpasted=picture.data)
-    return PasteBack(pasted, changed, scaled)
+    return PasteBack(pasted, changed, resized)
 
 
 def _weight(selection: Image) -> Image:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from ..catalog import DEFAULT_MODEL, find
 from ..errors import InvalidRequestError
 from ..request import NO_INPUTS, GivenFile, InputPicture, Inputs, has_pictures
-from .masks import as_markup, as_mask, selected
+from .masks import as_markup, as_mask, scaled, selected
 from .reading import GivenPicture, content_of, eight_bits, label_of, open_content, readable, see_through
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def prepare_inputs(options: Mapping[str, Any]) -> Inputs:
     notices = [one.notice for one in sent if one.notice][:1]
     mask = markup = original = None
     if options.get("mask") is not None:
-        selection = selected(options["mask"], sent[0].given)
-        mask = fit.overlay(as_mask(selection), "mask")
+        mask = fit.mask(selected(options["mask"], sent[0].given))
         original = fit.exactly().prepare(given[0]).picture if sent[0].changed else None
         notices += ["the mask is the first picture's"] if len(given) > 1 else []
     if options.get("markup") is not None:
@@ -72,11 +71,11 @@ def input_rules(options: Mapping[str, Any]) -> tuple[Model, InputRules | None]:
 
 
 def _listed(value: Any) -> Iterator[Any]:
-    """Each of the pictures given, flattened; None gives none."""
+    """Each of the pictures given, flattened."""
     if isinstance(value, list | tuple):
         for one in value:
             yield from _listed(one)
-    elif value is not None:
+    else:
         yield value
 
 
@@ -88,8 +87,11 @@ def _rules(model: Model, given: list[Any], options: Mapping[str, Any]) -> InputR
     """
     rules, said, param = model.inputs, "", "image"
     mask, markup = (options.get(name) is not None for name in ("mask", "markup"))
-    if not given:
+    missing = [number for number, one in enumerate(given, 1) if one is None]
+    if len(missing) == len(given):
         said = "image is an empty list; give a picture, or leave image out"
+    elif missing:  # to send the others would buy another picture than was meant
+        said = f"{label_of('image', missing[0])} is None; give a picture in its place, or leave it out"
     elif rules is None:
         gemini = model.id.startswith("gemini")
         how = "pictures by another route, which is not supported" if gemini else "no pictures"
@@ -208,11 +210,15 @@ class _Fit:
         picture = InputPicture.of(data, mime, size, pixel_hash(image), source)
         return _Sent(picture, given.size, changed or bool(notice) or mime == "image/jpeg", notice)
 
+    def mask(self, selection: Image) -> InputPicture:
+        """The mask of a selection."""
+        return self.overlay(as_mask(scaled(selection, self._size(selection.size))), "mask")
+
     def overlay(self, image: Image, name: str) -> InputPicture:
         """The mask or the markup, shrunk like the picture that it lies on."""
         size = self._size(image.size)
         if size != image.size:
-            image = image.resize(size, 0)  # nearest: a mask has no grey
+            image = image.resize(size, _filter(), reducing_gap=2.0)
         data = png_of(image)
         if len(data) > self.rules.largest:
             raise InvalidRequestError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, SupportsIndex, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex, Unpack, overload
 
 from ..errors import ConfigurationError, InvalidRequestError
 from ..extras import load_extra
@@ -362,6 +362,28 @@ class Images(list["Image"]):
         part.maker = self.maker
         return part
 
+    # What is put in is looked at, for with one thing that is no picture the others could not be shown or saved.
+
+    def append(self, image: Image) -> None:
+        """Add a PIL picture."""
+        super().append(_checked(image))
+
+    def extend(self, images: Iterable[Image]) -> None:
+        """Add PIL pictures, also those of another `Images`."""
+        super().extend([_checked(image) for image in images])
+
+    def insert(self, index: SupportsIndex, image: Image) -> None:
+        """Put a PIL picture before that of this number."""
+        super().insert(index, _checked(image))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        several = isinstance(index, slice)
+        super().__setitem__(index, [_checked(one) for one in value] if several else _checked(value))
+
+    def __iadd__(self, images: Iterable[Image]) -> Self:  # type: ignore[misc, override]
+        self.extend(images)
+        return self
+
     def copy(self) -> Images:
         """The same pictures in another list."""
         return self[:]
@@ -438,6 +460,25 @@ def _restored(files: Sequence[File], facts: Facts) -> Images:
     """Make the list again from its files; a file without facts is the user's own."""
     images = {id(file): opened(*file) for file in files}
     return _listed((images[id(file)] for file in files), facts)
+
+
+def _checked(image: Any) -> Image:
+    """The PIL picture.
+
+    Raises:
+        InvalidRequestError: it is something else.
+    """
+    if hasattr(image, "getpixel"):
+        picture: Image = image
+        return picture
+    several = isinstance(image, list | tuple)
+    hint = (
+        "extend adds the pictures of a list."
+        if several
+        else "PIL.Image.open and PIL.Image.fromarray make them."
+    )
+    kind = type(image).__name__
+    raise InvalidRequestError(f"Images holds PIL pictures; this is of type {kind}", param="image", hint=hint)
 
 
 def _listed(images: Iterable[Image], facts: Facts) -> Images:

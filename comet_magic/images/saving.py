@@ -96,7 +96,7 @@ def _is_folder(path: str | os.PathLike[str], target: Path) -> bool:
 def _reason(path: str | os.PathLike[str], error: Exception) -> str:
     """Why a path cannot be used: no such user, or a character that names cannot have."""
     reason = "it names a home folder that is not there" if isinstance(error, RuntimeError) else ""
-    reason = reason or getattr(error, "strerror", None) or type(error).__name__
+    reason = reason or getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{os.fspath(path)} cannot be written: {reason}"
 
 

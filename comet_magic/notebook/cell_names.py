@@ -10,6 +10,7 @@ from collections import ChainMap
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..images.masks import as_box
 from ..machine import expanded
 from ..request.prompt_template import text_of
 from .arguments import usage_error
@@ -145,7 +146,7 @@ def input_options(
     if named:
         options["image"] = named
     if values["mask"] is not None:
-        options["mask"] = found_picture(values["mask"], "--mask", namespaces)
+        options["mask"] = as_box(values["mask"]) or found_picture(values["mask"], "--mask", namespaces)
     if values["markup"] is not None:
         options["markup"] = found_picture(values["markup"], "--markup", namespaces)
     if values["no_resize"]:
@@ -179,6 +180,8 @@ def found_picture(text: str, flag: str, namespaces: Sequence[Mapping[str, Any]])
                 value = value[int(index)]
             except (LookupError, TypeError):
                 raise usage_error(f"{flag} is {text}; {match[1]} has no element [{index}]") from None
+        if value is None:  # left out, the call would be another one
+            raise usage_error(f"{flag} is {text}, which is None; name a picture, or leave the flag out")
         return value
     if match and not expanded(text).exists():
         raise usage_error(f"{flag} is {text}; there is no variable and no file of this name")

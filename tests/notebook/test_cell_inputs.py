@@ -42,7 +42,7 @@ def test_a_picture_is_a_variable_an_element_or_a_path_and_may_be_repeated(tmp_pa
     assert options("") == {}
 
 
-@pytest.mark.parametrize("box", ["1,2,30,40", "1, 2, 30, 40", "1.0,2,30,40"])
+@pytest.mark.parametrize("box", ["1,2,30,40", "1, 2, 30, 40", "1.0,2,30,40", "(1, 2, 30, 40)", "[1,2,30,40]"])
 def test_a_mask_is_a_box_if_it_is_four_numbers(box: str) -> None:
     assert options(f"--mask '{box}'")["mask"] == (1, 2, 30, 40)
 
@@ -56,6 +56,9 @@ def test_switches_turn_off_what_is_done_unasked() -> None:
     [
         ("--image boat", "there is no variable and no file of this name"),
         ("--image boats[7]", "boats has no element [7]"),
+        ("--image boats --mask nothing", "--mask is nothing, which is None"),
+        ("--image nothing", "--image is nothing, which is None"),
+        ("--image nothings[1]", "--image is nothings[1], which is None"),
         ("--image number[0]", "number has no element [0]"),
         ("--edit --image boats[0]", "with --image, leave --edit out"),
         ("--edit", "there is no picture to edit yet"),
@@ -63,7 +66,7 @@ def test_switches_turn_off_what_is_done_unasked() -> None:
 )
 def test_what_leads_to_no_picture_is_one_sentence(line: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
-        options(line, {"boats": [RED], "number": 3})
+        options(line, {"boats": [RED], "number": 3, "nothing": None, "nothings": [RED, None]})
 
     assert words in str(caught.value)
 
