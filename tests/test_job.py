@@ -8,6 +8,8 @@ import gc
 import pickle
 import signal
 import threading
+from collections import Counter
+from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -66,6 +68,29 @@ def test_an_abandoned_job_cancels_what_waits_and_lets_what_was_sent_run_on(
     assert len(caught.value.images) == 2
     assert [entry.outcome for entry in cm.history()] == ["done", "done"]
     assert sum(entry.method == "POST" for entry in sandbox.log) == 2
+
+
+def test_a_call_that_is_cancelled_as_it_is_about_to_be_sent_never_leaves(tmp_path: Path) -> None:
+    first = threading.Event()
+
+    def listen(event: Any) -> None:
+        if getattr(event, "state", "") == "waiting":
+            first.set()
+
+    for attempt in range(8):
+        folder = tmp_path / str(attempt)
+        with (
+            Sandbox() as sandbox,
+            cm.Client(base_url=sandbox.base_url, api_key="sandbox", archive=folder) as client,
+        ):
+            jobs = [client.submit(f"boat {number}", on_event=listen, **SMALL) for number in range(8)]
+            assert first.wait(20)  # one is sent, and others have their connections
+            left = sum(job.abandon().sent for job in jobs)
+            first.clear()
+            futures.wait(jobs, 20)
+            outcomes = Counter(entry.outcome for entry in client.archive.history())
+            assert set(outcomes) <= {"done", "cancelled"}
+            assert left <= outcomes["done"] == sum(entry.method == "POST" for entry in sandbox.log)
 
 
 def test_a_dropped_job_closes_its_connections_and_stays_on_the_books(

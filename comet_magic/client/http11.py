@@ -48,7 +48,7 @@ class HTTPExchange:
         """
         send, write, method, target = self._http.send, self._stream.write, request.method, request.url.target
         if method == b"POST":
-            progress.begin()
+            await progress.begin()
         try:
             # A server may refuse a request, and close, before it has read all of it; then its answer is here.
             with contextlib.suppress(httpcore.WriteError):

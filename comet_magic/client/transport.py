@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-import anyio
+import anyio.lowlevel
 import httpcore
 
 from ..addresses import DEFAULT_PORTS, is_inside, is_private, is_this_machine
@@ -225,8 +225,10 @@ class SendProgress:
     patience: anyio.CancelScope | None = None
     to_proxy: Any = None
 
-    def begin(self) -> None:
-        """The first bytes may leave from here on."""
+    async def begin(self) -> None:
+        """The first bytes may leave from here on; a call that was cancelled until now ends here, unsent."""
+        # Its task may be due already, as its connection was made: then it would send, and only be cancelled after that.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         self.begun = True
         # let go of it: the library keeps its request in a cycle, and this leads to the pictures
         tell, self.on_begun = self.on_begun, None
@@ -245,7 +247,7 @@ class SendProgress:
                 self.patience.deadline = math.inf
         if own and request.method == b"POST":
             if name.endswith("send_request_headers.started"):
-                self.begin()
+                await self.begin()
         elif self.begun and name.endswith("send_request_body.complete"):
             self.whole = True
 

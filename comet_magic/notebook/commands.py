@@ -188,7 +188,8 @@ def show_status(settings: Mapping[str, Any], *, balance: bool) -> None:
     display_bundle(table(("", ""), rows, notes=key.notices))
     set_aside = client.archive.set_aside()
     if set_aside:
-        print(f"{counted(set_aside, 'entry', 'entries')} of the archive cannot be read and count as absent.")
+        entries, are = counted(set_aside, "entry", "entries"), "is" if set_aside == 1 else "are"
+        print(f"{entries} of the archive cannot be read and {are} left out.")
     running = list(_running_rows(session.jobs(client)))
     if running:
         display_bundle(table(("running", "for", "state", "can cost", "request id"), running))

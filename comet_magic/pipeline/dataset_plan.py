@@ -272,8 +272,9 @@ def _leaving(job: DatasetJob, archive: Reader, *, shared: bool) -> int:
         sent = {} if shared else archive.copies(key for key, _ in gone)
         leaving = sum(shared or place in sent for place in gone)
     if too_many(leaving, standing):
+        rows = f"{leaving:,} of the {counted(standing, 'row')} in {clean(from_here(job.folder))}"
         raise SourceError(
-            f"{leaving:,} of the {counted(standing, 'row')} in {clean(from_here(job.folder))} are not in this table",
+            f"{rows} {'is' if leaving == 1 else 'are'} not in this table",
             hint="If this is a part of the table, append=True (--append) adds its rows and removes none. If it"
             " is a new one, replace=True (--replace) lets the others go; their pictures stay in the archive.",
         )

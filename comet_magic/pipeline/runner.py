@@ -131,7 +131,8 @@ class IndexedRun:
         if gone and (self._shared or not job.source.whole):
             standing = index.standing()
             keep = standing is not None and too_many(len(gone), index.count(standing.number))
-            stay = f"{counted(len(gone), 'row')} of the folder are not in this table; they stay in it"
+            rows = counted(len(gone), "row of the folder is", "rows of the folder are")
+            stay = f"{rows} not in this table, and {'stays' if len(gone) == 1 else 'stay'} in it"
             self.notices.append(stay if keep else leaving_message(len(gone)))
         self._number = index.replace_former(self._number, keep=keep)
 
