@@ -309,10 +309,7 @@ def test_the_status_counts_what_a_stranger_made_unreadable(
         ledger.execute("UPDATE calls SET request = '[' WHERE number = 1")
 
     status = kernel.run("%cometimg_status")
-    assert (
-        status.stdout
-        == "2 entries of the archive cannot be read and are left out.\n"
-    )
+    assert status.stdout == "2 entries of the archive cannot be read and are left out.\n"
     assert kernel.run(f"z = %cometimg {SMALL} a dog").status == "ok"
 
 
