@@ -85,7 +85,7 @@ class Images(list["Image"]):
         self._shown: Callable[[], bool] | None = None
         super().__init__()
         for picture in pictures:
-            self.append(opened(picture, self._facts))
+            super().append(opened(picture, self._facts))
 
     # ── What is known ──────────────────────────────────────────────────────────────────────────────
 
