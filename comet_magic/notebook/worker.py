@@ -17,7 +17,7 @@ class Worker:
     """Does tasks one after the other.
 
     Args:
-        after: called after each task and each `wake`, on the thread.
+        after: called after each task and each `wake`, on the thread; if it raises, once more.
         failed: called with what a task, or `after`, raised; the thread goes on.
     """
 
@@ -69,9 +69,10 @@ class Worker:
         if hasattr(parent, "set"):
             parent.set({})
         while self._next():
-            if not self._try(self._after):
+            # once more, so that the fault itself is shown; what fails again would be tried for ever
+            if not self._try(self._after) and not self._try(self._after):
                 with self._bell:
-                    self._awake = False  # to tell of the fault is no reason to try again at once
+                    self._awake = False
 
     def _next(self) -> bool:
         with self._bell:

@@ -632,7 +632,23 @@ def test_a_thread_that_cannot_show_what_changed_waits_for_the_next_task() -> Non
     for number in (1, 2):
         worker.do(lambda: None)
         assert worker.wait(WAIT)
-        assert len(faults) == number
+        assert len(faults) == 2 * number
+    worker.end()
+
+
+def test_a_thread_that_fails_once_to_show_what_changed_shows_it_and_the_fault() -> None:
+    faults: list[BaseException] = []
+    shown: list[int] = []
+
+    def show() -> None:
+        if not faults:
+            raise ValueError("it cannot be shown yet")
+        shown.append(len(faults))
+
+    worker = Worker(show, faults.append)
+    worker.do(lambda: None)
+    assert worker.wait(WAIT)
+    assert shown == [1]
     worker.end()
 
 
